@@ -1,0 +1,133 @@
+"""Every setting, in one class: environment variables or `.env` (reference: docs/settings.md)."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+
+from api.core.errors import SettingsError
+
+#: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
+SECRET_KEY_MIN_BYTES = 32
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+def postgres_url(text: str) -> URL:
+    """Turn any `postgres://` or `postgresql://` form into SQLAlchemy's psycopg2 form.
+
+    SQLAlchemy 2.1 refuses `postgres://` and takes `postgresql://` for psycopg 3.
+    Raises SettingsError for anything that is no PostgreSQL URL.
+    """
+    scheme, _, rest = text.partition("://")
+    if not rest or scheme.partition("+")[0] not in {"postgres", "postgresql"}:
+        raise SettingsError("a database URL must start with postgres:// or postgresql://")
+    try:
+        return make_url(f"postgresql+psycopg2://{rest}")
+    except ValueError as error:
+        raise SettingsError("a database URL is malformed") from error
+
+
+def next_redis_database(url: str) -> str:
+    """Return the same Redis URL with the next database number, for Celery's broker."""
+    parts = urlsplit(url)
+    number = parts.path.lstrip("/") or "0"
+    if not number.isdecimal():
+        raise SettingsError("REDIS_URL must end in a database number, or in none")
+    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
+
+
+class Settings(BaseSettings):
+    """The settings of one process. A missing or senseless one stops it with a clear message."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    # Where things are
+    database_url: str | None = None
+    #: Migrations need a direct connection where `database_url` is a transaction pooler.
+    database_direct_url: str | None = None
+    worker_database_url: str | None = None
+    redis_url: str | None = None
+    celery_broker_url: str | None = None
+    log_namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "verbatim"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    verbatim_data_dir: Path = Path(".verbatim")
+
+    # Who may
+    secret_key: SecretStr | None = None
+    access_token_minutes: Positive = 60
+    #: Lets `/metrics` be read from beyond loopback, as `Authorization: Bearer …`.
+    metrics_token: SecretStr | None = None
+
+    # The assistant
+    assistant: Literal["demo", "openai"] = "demo"
+    demo_word_ms: Annotated[int, Field(ge=0)] = 0
+    openai_base_url: str | None = None
+    openai_api_key: SecretStr | None = None
+    openai_model: str = "gpt-4o-mini"
+    openai_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+    # The log
+    #: Refused with 503 above this many entries, or bytes, in one of the 16 partitions.
+    log_max_entries: Positive = 100_000
+    log_max_bytes: Positive = 64 * 1024 * 1024
+    idempotency_seconds: Positive = 3600
+    #: Accept a Redis that does not fsync every write, or that may evict. It can lose messages.
+    redis_unsafe: bool = False
+
+    # The drain
+    batch_max_entries: Positive = 512
+    batch_max_bytes: Positive = 4 * 1024 * 1024
+    tick_ms: Positive = 8
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _secret_key_is_long_enough(self) -> "Settings":
+        key = self.secret_key
+        if key is not None and len(key.get_secret_value().encode()) < SECRET_KEY_MIN_BYTES:
+            raise ValueError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes")
+        return self
+
+    @cached_property
+    def database(self) -> URL:
+        """The API's database. Raises SettingsError where none is set."""
+        return postgres_url(_required("DATABASE_URL", self.database_url))
+
+    @cached_property
+    def migration_database(self) -> URL:
+        """The database as migrations reach it: directly."""
+        return postgres_url(self.database_direct_url) if self.database_direct_url else self.database
+
+    @cached_property
+    def worker_database(self) -> URL:
+        """The database under the worker's own role."""
+        return postgres_url(self.worker_database_url) if self.worker_database_url else self.database
+
+    @cached_property
+    def redis(self) -> str:
+        """The URL of the Redis that holds the log."""
+        return _required("REDIS_URL", self.redis_url)
+
+    @cached_property
+    def broker(self) -> str:
+        """The URL of Celery's broker."""
+        return self.celery_broker_url or next_redis_database(self.redis)
+
+    @cached_property
+    def signing_key(self) -> str:
+        """The key that signs access tokens. Raises SettingsError where none is set."""
+        key = self.secret_key
+        return _required("SECRET_KEY", key.get_secret_value() if key else None)
+
+
+def _required(name: str, value: str | None) -> str:
+    if not value:
+        raise SettingsError(f"{name} is not set; `make run` starts a stack that sets it")
+    return value
