@@ -1,0 +1,162 @@
+"""What Verbatim counts, as Prometheus families named `verbatim_…`.
+
+An API process counts what it accepts here, in memory. What workers count goes into one Redis hash
+of integers (`{ns}:drain`), written by the trim script from `DrainCounts.mapping()`, so that any API
+process can show it and no file is shared. Fields of that hash:
+
+    committed duplicates discarded dead_letters batches     plain counters
+    <name>_sum, <name>_count, <name>_le_<bound>             a histogram; one bucket per bound, not
+        for <name> in lag_ms, batch_entries, drain_ms       cumulative; values above the last bound
+                                                            are in <name>_count only
+"""
+
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+#: Upper bounds of the lag and drain buckets in milliseconds: fine where the targets are.
+MS_BOUNDS: Final = (
+    *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750),
+    *(1_000, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 300_000),
+)
+#: Upper bounds of the buckets that count entries.
+ENTRY_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_ACCEPT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+REGISTRY: Final = CollectorRegistry()
+accepted_total: Final = Counter(
+    "verbatim_accepted_total", "Entries accepted by this process", ["op"], registry=REGISTRY
+)
+refused_total: Final = Counter(
+    "verbatim_refused_total", "Entries refused by this process", ["reason"], registry=REGISTRY
+)
+accept_seconds: Final = Histogram(
+    "verbatim_accept_seconds",
+    "From an entry's arrival at the group commit to its answer",
+    buckets=_ACCEPT_BOUNDS,
+    registry=REGISTRY,
+)
+group_size: Final = Histogram(
+    "verbatim_group_size",
+    "Entries sent to the log in one call",
+    buckets=ENTRY_BOUNDS,
+    registry=REGISTRY,
+)
+
+
+class DrainCounts:
+    """What one trim adds to the drain's hash: a tally, written by `HINCRBY` field by field."""
+
+    def __init__(self) -> None:
+        self._tally: Tally[str] = Tally()
+
+    def count(
+        self, *, committed: int = 0, duplicates: int = 0, discarded: int = 0, dead_letters: int = 0
+    ) -> None:
+        """Count entries by what became of them."""
+        self._tally["committed"] += committed
+        self._tally["duplicates"] += duplicates
+        self._tally["discarded"] += discarded
+        self._tally["dead_letters"] += dead_letters
+
+    def observe_lag_ms(self, lag_ms: int) -> None:
+        """Count one entry's way from accepted to committed."""
+        self._observe("lag_ms", lag_ms, MS_BOUNDS)
+
+    def observe_batch(self, *, entries: int, drain_ms: int) -> None:
+        """Count one committed batch, its size and how long reading and writing it took."""
+        self._tally["batches"] += 1
+        self._observe("batch_entries", entries, ENTRY_BOUNDS)
+        self._observe("drain_ms", drain_ms, MS_BOUNDS)
+
+    def mapping(self) -> dict[str, int]:
+        """Return the fields to add, without those that stay as they are."""
+        return {field: value for field, value in self._tally.items() if value}
+
+    def _observe(self, name: str, value: int, bounds: tuple[int, ...]) -> None:
+        value = max(value, 0)  # clocks of two machines may disagree
+        self._tally[f"{name}_sum"] += value
+        self._tally[f"{name}_count"] += 1
+        place = bisect_left(bounds, value)
+        if place < len(bounds):
+            self._tally[f"{name}_le_{bounds[place]}"] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogGauges:
+    """The log at one moment."""
+
+    backlog_entries: int
+    backlog_bytes: int
+    oldest_seconds: float
+    #: Used memory of Redis as a part of `maxmemory`; 0 where Redis has no limit.
+    memory_ratio: float
+
+
+def drain_families(counts: Mapping[bytes, bytes]) -> Iterator[Metric]:
+    """Turn the drain's hash, as Redis returns it, into families."""
+    drained = {field.decode(): int(value) for field, value in counts.items()}
+    for field, text in (
+        ("committed", "Entries committed to PostgreSQL"),
+        ("duplicates", "Entries seen again after their commit, and only trimmed"),
+        ("discarded", "Entries of conversations or users that were deleted"),
+        ("dead_letters", "Entries that PostgreSQL refuses"),
+        ("batches", "Transactions of the drain"),
+    ):
+        yield CounterMetricFamily(f"verbatim_{field}", text, value=drained.get(field, 0))
+    yield _histogram("verbatim_lag_seconds", "From accepted to committed", drained, "lag_ms")
+    yield _histogram("verbatim_drain_seconds", "One batch of the drain", drained, "drain_ms")
+    yield _histogram("verbatim_batch_entries", "Entries in a batch", drained, "batch_entries")
+
+
+def log_families(log: LogGauges) -> Iterator[Metric]:
+    """Turn the log's state into families."""
+    for name, text, value in (
+        ("backlog_entries", "Entries not known to be in PostgreSQL", log.backlog_entries),
+        ("backlog_bytes", "Bytes of those entries", log.backlog_bytes),
+        ("backlog_oldest_seconds", "Age of the oldest of them", log.oldest_seconds),
+        ("redis_memory_ratio", "Used memory by maxmemory, 0 without a limit", log.memory_ratio),
+    ):
+        yield GaugeMetricFamily(f"verbatim_{name}", text, value=value)
+
+
+def exposition(families: Iterable[Metric]) -> bytes:
+    """Return this process's metrics and the given families in Prometheus' text format."""
+    shared = CollectorRegistry()
+    shared.register(_Families(list(families)))
+    return generate_latest(REGISTRY) + generate_latest(shared)
+
+
+class _Families:
+    """Families that are already collected."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _histogram(
+    name: str, text: str, drained: Mapping[str, int], field: str
+) -> HistogramMetricFamily:
+    """Build a histogram from the hash; what is kept in milliseconds is shown in seconds."""
+    unit = 1000 if field.endswith("_ms") else 1
+    bounds = MS_BOUNDS if unit != 1 else ENTRY_BOUNDS
+    buckets: list[tuple[str, float]] = []
+    total = 0
+    for bound in bounds:
+        total += drained.get(f"{field}_le_{bound}", 0)
+        buckets.append((str(bound / unit), total))
+    buckets.append(("+Inf", drained.get(f"{field}_count", 0)))
+    return HistogramMetricFamily(name, text, buckets, drained.get(f"{field}_sum", 0) / unit)
