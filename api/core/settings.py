@@ -78,8 +78,9 @@ class Settings(BaseSettings):
     log_max_entries: Positive = 100_000
     log_max_bytes: Positive = 64 * 1024 * 1024
     idempotency_seconds: Positive = 3600
-    #: Accept a Redis that does not fsync every write, or that may evict. It can lose messages.
-    redis_unsafe: bool = False
+    #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.
+    #: unchecked: a managed Redis that shows no CONFIG; what it keeps is for its operator to know.
+    redis_durability: Literal["always", "everysec", "unchecked"] = "always"
 
     # The drain
     batch_max_entries: Positive = 512

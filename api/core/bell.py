@@ -1,0 +1,85 @@
+"""The doorbell: Celery as both processes see it, and how the API rings without waiting.
+
+A doorbell carries nothing. One that is lost, doubled or late changes nothing: the log is the data,
+and the workers' watch rings for what nobody rang for.
+"""
+
+import logging
+import queue
+import threading
+from typing import Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from api.core.redis_client import ANSWER_SECONDS, CONNECT_SECONDS
+from api.core.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: The one task, rung by name: `api` never imports `workers`.
+PERSIST: Final = "persist"
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Make the Celery app that API and workers share: JSON only, no results, one queue."""
+    app = Celery("verbatim", broker=settings.broker)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        result_backend=None,
+        task_ignore_result=True,
+        task_default_queue=f"{settings.log_namespace}:doorbell",
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": ANSWER_SECONDS,
+        },
+        worker_prefetch_multiplier=1,
+        task_acks_late=False,
+        task_time_limit=60,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        # The broker's time-out above also cuts the worker's blocking pop; this keeps it shorter.
+        broker_heartbeat=None,
+    )
+    return app
+
+
+def ring(app: Celery) -> None:
+    """Ring once, waiting for the broker. Raises kombu's OperationalError if it is out of reach."""
+    app.send_task(PERSIST, ignore_result=True, retry=False)
+
+
+class Bell:
+    """Rings from a thread of its own, never on the event loop; while one ring waits, more are dropped."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._waiting: queue.Queue[bool] = queue.Queue(maxsize=1)
+        self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ring what waits, then end the thread."""
+        self._waiting.put(False)
+        self._thread.join(timeout=CONNECT_SECONDS + ANSWER_SECONDS)
+
+    def ring(self) -> None:
+        """Have it ring soon. Never waits, never fails."""
+        try:
+            self._waiting.put_nowait(True)
+        except queue.Full:
+            logger.debug("a doorbell waits already")
+
+    def _run(self) -> None:
+        while self._waiting.get():
+            try:
+                ring(self._app)
+            except (OperationalError, OSError) as error:
+                # The watch will ring for what is in the log.
+                logger.warning("the doorbell did not ring: %s", type(error).__name__)

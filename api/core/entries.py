@@ -1,0 +1,154 @@
+"""What goes into the log and what the log says: entries, requests, answers.
+
+The shapes here are those of `log.lua`; nothing in this module speaks to Redis.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+#: The entry format this code writes and understands. A worker leaves an unknown one alone.
+VERSION: Final = 1
+
+Op = Literal["open", "add", "rename", "close", "delete"]
+Scope = Literal["open", "message", "edit", "turn", "reply"]
+#: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
+#: be loaded first. unknown: PostgreSQL must say whose it is. late: past its deadline. ended: closed
+#: to new messages. closed: the log has no tails yet. The rest say what they are.
+Status = Literal[
+    "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "ended", "full",
+    "closed", "gone", "late", "error",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as it stands in the log."""
+
+    id: int
+    version: int
+    op: Op
+    user_id: int
+    conversation_id: int
+    role: str
+    status: str
+    created_at_ms: int
+    total_bytes: int
+    #: UTF-8: a title (open, rename) or a content (add), empty otherwise.
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One entry to be accepted."""
+
+    op: Op
+    user_id: int
+    scope: Scope
+    conversation_id: int = 0
+    role: str = ""
+    status: str = "stored"
+    data: bytes = b""
+    #: The idempotency key, or none.
+    key: str = ""
+    #: What PostgreSQL said of the conversation, once the script has answered `unknown`.
+    standing: Literal["", "live", "closed", "deleted"] = ""
+    #: Where an open starts to look for room.
+    hint: int = 0
+    #: Who will run the assistant, for a turn.
+    lease: str = ""
+    #: Empty; the log position that `loaded` is complete up to; or "skip": go on without.
+    as_of: str = ""
+    #: Earlier turns, oldest first, as `turn_line` writes them.
+    loaded: tuple[bytes, ...] = ()
+
+    def arguments(self) -> list[bytes | str | int]:
+        """Return what `log.lua` takes for one entry."""
+        return [
+            self.op, self.user_id, self.conversation_id, self.role, self.status, self.data,
+            self.scope, self.key, self.body_hash() if self.key else "", self.standing, self.hint,
+            self.lease, self.as_of, len(self.loaded), *self.loaded,
+        ]  # fmt: skip
+
+    def body_hash(self) -> str:
+        """Return what makes two requests with one key the same request."""
+        body = b"\0".join([self.op.encode(), self.role.encode(), self.data])
+        return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the script said of one entry."""
+
+    status: Status
+    #: The entry's id. For `cold`: the last id of the conversation that the log knows.
+    id: int = 0
+    created_at_ms: int = 0
+    #: For a turn: its answer's id, if it has one.
+    reply_id: int | None = None
+    #: For a turn: this caller holds the lease and must run the assistant.
+    leased: bool = False
+    #: For a turn: the recent turns were known, and are these, as `turn_line` wrote them.
+    warm: bool = False
+    recent: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the script said of one accept call."""
+
+    now_ms: int
+    ring: bool
+    is_open: bool
+    entries: list[Answer]
+
+
+def turn_line(message_id: int, role: str, content: str) -> bytes:
+    """Write one earlier message as the list of recent turns keeps it."""
+    return f"{message_id}:{role}:{content}".encode()
+
+
+def read_answer(fields: Sequence[bytes]) -> Answer:
+    """Read the script's answer to one request: status, id, created_at ms, and a turn's rest."""
+    status = cast("Status", fields[0].decode())
+    match fields[1:]:
+        case []:
+            return Answer(status)
+        case [entry_id]:
+            return Answer(status, int(entry_id))
+        case [entry_id, at]:
+            return Answer(status, int(entry_id), int(at))
+        case [entry_id, at, reply_id, leased, warm, *recent]:
+            return Answer(
+                status,
+                int(entry_id),
+                int(at),
+                reply_id=int(reply_id) if reply_id else None,
+                leased=leased == b"1",
+                warm=warm == b"1",
+                recent=tuple(recent),
+            )
+        case _:
+            raise ValueError("the script's answer has an unknown shape")
+
+
+def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
+    """Read one stream entry. One of an unknown version has only its id and version."""
+    named = dict(zip(fields[::2], fields[1::2], strict=True))
+    entry_id = int(stream_id.partition(b"-")[0])
+    version = int(named.get(b"v", b"0"))
+    if version != VERSION:
+        return Entry(entry_id, version, "add", 0, 0, "", "", 0, 0, b"")
+    return Entry(
+        id=entry_id,
+        version=version,
+        op=cast("Op", named[b"op"].decode()),
+        user_id=int(named[b"user"]),
+        conversation_id=int(named[b"conv"]),
+        role=named[b"role"].decode(),
+        status=named[b"status"].decode(),
+        created_at_ms=int(named[b"at"]),
+        total_bytes=int(named[b"total"]),
+        data=named[b"data"],
+    )

@@ -1,0 +1,456 @@
+-- The log: every operation on it, in one script, so that each is atomic.
+--
+-- ARGV[1] operation   ARGV[2] namespace   ARGV[3…] what the operation takes (see the end of the file)
+-- Nothing newer than Redis 6.2 is used, and nothing that fakeredis lacks.
+--
+-- key (all start with "<namespace>:")          type    meaning
+-- database                                     string  id of the database this log belongs to
+-- log:<partition>                              stream  entries not known to be in PostgreSQL, oldest first;
+--                                                      never deleted, only trimmed. Entry id: "<id>-0"
+-- tail:<partition>                             integer the partition's last id
+-- accepted:<partition>                         integer entries ever accepted, for the audit
+-- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id);
+--                                                      no TTL while entries of it are in the log, then 7 days
+-- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", the last
+--                                                      20 or 16 kB; a list that exists is complete. TTL 1 h
+-- idem:<user>:<scope>:<conversation|0>:<key>   string  "<id>:<created_at ms>:<hash of the body>"; TTL a setting
+-- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
+-- gone:<user>                                  string  the account was deleted
+-- bell                                         string  a drain was rung for or is awake; TTL 3 s
+-- helper                                       string  a second drain was rung for; TTL 5 s
+-- drain:started                                integer drains that ever started
+-- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
+
+local PARTITIONS = 16
+local EPOCH_MS = 1735689600000 -- 2025-01-01T00:00Z
+local BELL_MS = 3000
+local HELPER_MS = 5000
+local CONVERSATION_SECONDS = 7 * 24 * 3600
+local TURNS_SECONDS = 3600
+local TURNS_MOST = 20
+local TURNS_MOST_BYTES = 16384
+-- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
+local READ_CHUNK = 16
+
+local operation = ARGV[1]
+local function key(name) return ARGV[2] .. ':' .. name end
+
+-- Lua 5.1 prints a large number as 2.44e+14; ids and times must come out digit by digit.
+local function exact(number) return string.format('%.0f', number) end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function first_at(ms, partition) return math.max(ms - EPOCH_MS, 0) * 4096 + partition end
+
+local function failed(reply) return type(reply) == 'table' and reply.err end
+
+local function number_of(stream_id) return tonumber(string.match(stream_id, '^%d+')) end
+
+local function field(entry, name)
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+end
+
+local function end_of(stream, command, from, to)
+  return redis.call(command, stream, from, to, 'COUNT', 1)[1]
+end
+
+-- Entries and bytes of text in one partition's log, and the running total its last entry carries.
+local function backlog_of(partition)
+  local stream = key('log:' .. partition)
+  local entries = redis.call('XLEN', stream)
+  if entries == 0 then return 0, 0, 0 end
+  local first = end_of(stream, 'XRANGE', '-', '+')
+  local last = end_of(stream, 'XREVRANGE', '+', '-')
+  local total = tonumber(field(last, 'total'))
+  return entries, total - tonumber(field(first, 'total')) + #field(first, 'data'), total
+end
+
+------------------------------------------------------------------------------------------ accept
+
+local accept = {}
+
+-- What this call knows of a partition, read once: nil while the log is closed.
+function accept.partition(call, number)
+  local known = call.partitions[number]
+  if known then return known end
+  local tail = redis.call('GET', key('tail:' .. number))
+  if not tail then return nil end
+  local entries, bytes, total = backlog_of(number)
+  known = { number = number, tail = tonumber(tail), entries = entries, bytes = bytes, total = total }
+  call.partitions[number] = known
+  return known
+end
+
+function accept.has_room(call, partition, data)
+  return partition.entries < call.max_entries and partition.bytes + #data <= call.max_bytes
+end
+
+-- A new conversation goes to the next partition that has room.
+function accept.place(call, entry)
+  local refusal = 'closed'
+  for step = 0, PARTITIONS - 1 do
+    local partition = accept.partition(call, (entry.hint + step) % PARTITIONS)
+    if partition then
+      if accept.has_room(call, partition, entry.data) then return partition end
+      refusal = 'full'
+    end
+  end
+  return nil, refusal
+end
+
+-- The first write. The id never goes back: a clock that does just borrows the milliseconds ahead.
+function accept.append(call, entry, partition)
+  local id = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
+  local conversation = entry.op == 'open' and exact(id) or entry.conversation
+  local total = exact(partition.total + #entry.data)
+  local reply = redis.pcall('XADD', key('log:' .. partition.number), exact(id) .. '-0', 'v', '1',
+    'op', entry.op, 'user', entry.user, 'conv', conversation, 'role', entry.role,
+    'status', entry.status, 'at', exact(call.now), 'total', total, 'data', entry.data)
+  if failed(reply) then return nil end
+  partition.tail = id
+  partition.entries = partition.entries + 1
+  partition.bytes = partition.bytes + #entry.data
+  partition.total = partition.total + #entry.data
+  entry.conversation = conversation
+  return exact(id)
+end
+
+function accept.idempotency_key(entry, scope, name)
+  return key('idem:' .. entry.user .. ':' .. scope .. ':' .. entry.conversation .. ':' .. name)
+end
+
+-- nil (nothing known), or 'conflict', or the id and time of the entry that this request made before.
+function accept.replay(entry)
+  if entry.key == '' then return nil end
+  local known = redis.call('GET', accept.idempotency_key(entry, entry.scope, entry.key))
+  if not known then return nil end
+  local id, at, hash = string.match(known, '^(%d+):(%d+):(.*)$')
+  -- The first answer of a turn stands, whatever the second one says.
+  if entry.scope ~= 'reply' and hash ~= entry.hash then return 'conflict' end
+  return 'replay', id, at
+end
+
+-- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last}).
+function accept.standing(entry)
+  local conversation = redis.call('HMGET', key('conv:' .. entry.conversation),
+    'owner', 'deleted', 'closed', 'last')
+  if not conversation[1] then
+    if entry.standing == '' then return 'unknown' end
+    conversation = { entry.user, entry.standing == 'deleted', entry.standing == 'closed', false }
+    entry.fresh = true
+  end
+  if conversation[1] ~= entry.user then return 'foreign' end
+  if conversation[2] and entry.op ~= 'delete' then return 'deleted' end
+  if conversation[3] and entry.op == 'add' and entry.scope ~= 'reply' then return 'ended' end
+  return nil, conversation
+end
+
+-- Keeps the newest turns: at most 20, and 16 kB unless a single one is longer.
+function accept.bound_turns(turns, length)
+  if length > TURNS_MOST then redis.call('LTRIM', turns, -TURNS_MOST, -1) end
+  local kept, bytes = redis.call('LRANGE', turns, 0, -1), 0
+  for i = #kept, 1, -1 do
+    bytes = bytes + #kept[i]
+    if bytes > TURNS_MOST_BYTES and i < #kept then
+      redis.call('LTRIM', turns, i - #kept, -1)
+      return
+    end
+  end
+end
+
+-- A list that exists is complete, so it is made only from what PostgreSQL had when nothing of this
+-- conversation was newer, and appended to only where it exists (RPUSHX).
+function accept.remember_turn(entry, conversation, id)
+  local turns = key('turns:' .. entry.conversation)
+  if entry.op == 'open' then
+    redis.call('RPUSH', turns, '')
+  elseif entry.op == 'delete' then
+    redis.call('DEL', turns)
+  elseif entry.op == 'add' then
+    local as_of = tonumber(entry.as_of)
+    if as_of and tonumber(conversation[4] or '0') <= as_of and redis.call('EXISTS', turns) == 0 then
+      redis.call('RPUSH', turns, '', unpack(entry.loaded))
+    end
+    local length = redis.call('RPUSHX', turns, id .. ':' .. entry.role .. ':' .. entry.data)
+    if length > 0 then
+      redis.call('PERSIST', turns)
+      accept.bound_turns(turns, length)
+    end
+  end
+end
+
+function accept.remember_conversation(entry, id)
+  local conversation = key('conv:' .. entry.conversation)
+  local fields = { 'last', id }
+  local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+  if entry.op == 'open' or entry.fresh then set('owner', entry.user) end
+  if entry.op == 'delete' or entry.standing == 'deleted' and entry.fresh then set('deleted', '1') end
+  if entry.op == 'close' or entry.standing == 'closed' and entry.fresh then set('closed', '1') end
+  redis.call('HSET', conversation, unpack(fields))
+  redis.call('PERSIST', conversation)
+end
+
+-- Whoever sets the lease runs the assistant. 1 or 0.
+function accept.lease(call, entry, id)
+  local set = redis.call('SET', key('turn:' .. id), entry.lease, 'NX', 'PX', call.lease_ms)
+  return set and '1' or '0'
+end
+
+function accept.recent(entry)
+  return redis.call('LRANGE', key('turns:' .. entry.conversation), 0, -1)
+end
+
+-- A turn's answer: reply id or '', lease taken, list known, then the recent turns.
+function accept.turn(call, entry, result, recent)
+  local id = result[2]
+  local reply = redis.call('GET', accept.idempotency_key(entry, 'reply', id))
+  local reply_id = reply and string.match(reply, '^%d+') or ''
+  result[4] = reply_id
+  result[5] = reply_id == '' and accept.lease(call, entry, id) or '0'
+  result[6] = #recent > 0 and '1' or '0'
+  for _, turn in ipairs(recent) do
+    if turn ~= '' then result[#result + 1] = turn end
+  end
+  return result
+end
+
+function accept.one(call, entry)
+  local is_turn = entry.scope == 'turn'
+  if redis.call('EXISTS', key('gone:' .. entry.user)) == 1 then return { 'gone' } end
+  local known, known_id, known_at = accept.replay(entry)
+  if known == 'conflict' then return { 'conflict' } end
+  if known then
+    local result = { 'replay', known_id, known_at }
+    return is_turn and accept.turn(call, entry, result, accept.recent(entry)) or result
+  end
+
+  local partition, conversation, refusal, recent
+  if entry.op == 'open' then
+    partition, refusal = accept.place(call, entry)
+  else
+    refusal, conversation = accept.standing(entry)
+    if refusal then return { refusal } end
+    partition = accept.partition(call, tonumber(entry.conversation) % PARTITIONS)
+    if not partition then
+      refusal = 'closed'
+    elseif not accept.has_room(call, partition, entry.data) then
+      refusal = 'full'
+    elseif is_turn then
+      recent = accept.recent(entry)
+      if #recent == 0 and entry.as_of == '' then return { 'cold', conversation[4] or '0' } end
+    end
+  end
+  if refusal then return { refusal } end
+
+  -- The key belongs to the request, so its name is built before an open has its conversation's id.
+  local idempotency = entry.key ~= '' and accept.idempotency_key(entry, entry.scope, entry.key)
+  local id = accept.append(call, entry, partition)
+  if not id then return { 'error' } end
+  call.accepted = call.accepted + 1
+  local at = exact(call.now)
+  if idempotency then
+    redis.pcall('SET', idempotency, id .. ':' .. at .. ':' .. entry.hash, 'EX', call.idempotency_seconds)
+  end
+  -- From here on the entry is accepted, whatever fails.
+  redis.pcall('SET', key('tail:' .. partition.number), id)
+  redis.pcall('INCR', key('accepted:' .. partition.number))
+  pcall(accept.remember_conversation, entry, id)
+  pcall(accept.remember_turn, entry, conversation, id)
+  local result = { 'ok', id, at }
+  if is_turn then
+    local told, full = pcall(accept.turn, call, entry, { 'ok', id, at }, recent)
+    if told then return full end
+  end
+  return result
+end
+
+local function number_argument(index) return assert(tonumber(ARGV[index])) end
+
+-- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
+-- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/log.py.
+local function run_accept()
+  local call = {
+    now = now_ms(), partitions = {}, accepted = 0,
+    max_entries = number_argument(4), max_bytes = number_argument(5),
+    idempotency_seconds = ARGV[6], lease_ms = ARGV[7],
+  }
+  local is_open = redis.call('EXISTS', key('tail:0'))
+  local answer = { exact(call.now), 0, is_open }
+  local late = call.now > number_argument(3)
+  local at = 8
+  while at <= #ARGV do
+    local entry = {
+      op = ARGV[at], user = ARGV[at + 1], conversation = ARGV[at + 2], role = ARGV[at + 3],
+      status = ARGV[at + 4], data = ARGV[at + 5], scope = ARGV[at + 6], key = ARGV[at + 7],
+      hash = ARGV[at + 8], standing = ARGV[at + 9], hint = number_argument(at + 10),
+      lease = ARGV[at + 11], as_of = ARGV[at + 12], loaded = {},
+    }
+    local loaded = number_argument(at + 13)
+    for i = 1, loaded do entry.loaded[i] = ARGV[at + 13 + i] end
+    at = at + 14 + loaded
+    if late then
+      answer[#answer + 1] = { 'late' }
+    else
+      -- There is no roll-back: what goes wrong in one entry stays that entry's.
+      local went_well, result = pcall(accept.one, call, entry)
+      answer[#answer + 1] = went_well and result or { 'error' }
+    end
+  end
+  if call.accepted > 0 then
+    local rung = redis.pcall('SET', key('bell'), '1', 'NX', 'PX', BELL_MS)
+    answer[2] = (rung and not failed(rung)) and 1 or 0
+  end
+  return answer
+end
+
+------------------------------------------------------------------------------------------- drain
+
+-- → for each partition asked for: its number, then its oldest entries ({id, fields}), at least one,
+-- up to a share of entries and bytes.
+local function run_read()
+  local most_entries, most_bytes, answer = number_argument(3), number_argument(4), {}
+  for index = 5, #ARGV do
+    local stream, from, entries, bytes = key('log:' .. ARGV[index]), '-', {}, 0
+    local more = true
+    while more do
+      local count = math.min(READ_CHUNK, most_entries - #entries)
+      local chunk = count > 0 and redis.call('XRANGE', stream, from, '+', 'COUNT', count) or {}
+      more = #chunk == count and count > 0
+      for _, entry in ipairs(chunk) do
+        bytes = bytes + #(field(entry, 'data') or '')
+        if bytes > most_bytes and #entries > 0 then
+          more = false
+          break
+        end
+        entries[#entries + 1] = entry
+        from = exact(number_of(entry[1]) + 1) .. '-0'
+      end
+    end
+    answer[#answer + 1] = { ARGV[index], entries }
+  end
+  return answer
+end
+
+-- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
+-- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
+-- conversation…, (field, increment)…
+local function run_trim()
+  local committed, at = {}, 4
+  for _ = 1, number_argument(3) do
+    local last = number_argument(at + 1)
+    committed[tonumber(ARGV[at])] = last
+    -- MINID evicts ids *below* it.
+    redis.call('XTRIM', key('log:' .. ARGV[at]), 'MINID', exact(last + 1) .. '-0')
+    at = at + 2
+  end
+  local conversations = number_argument(at)
+  for index = at + 1, at + conversations do
+    local id = ARGV[index]
+    local last = redis.call('HGET', key('conv:' .. id), 'last')
+    if last and tonumber(last) <= (committed[tonumber(id) % PARTITIONS] or 0) then
+      redis.call('EXPIRE', key('conv:' .. id), CONVERSATION_SECONDS)
+      redis.call('EXPIRE', key('turns:' .. id), TURNS_SECONDS)
+    end
+  end
+  for index = at + conversations + 1, #ARGV, 2 do
+    redis.pcall('HINCRBY', key('drain:counts'), ARGV[index], ARGV[index + 1])
+  end
+  redis.pcall('SET', key('bell'), '1', 'PX', BELL_MS)
+  return 1
+end
+
+-- → 1 and no bell if every stream is empty, else 0.
+local function run_finish()
+  for partition = 0, PARTITIONS - 1 do
+    if redis.call('XLEN', key('log:' .. partition)) > 0 then return 0 end
+  end
+  redis.call('DEL', key('bell'))
+  return 1
+end
+
+-- → partition, oldest entry's id, entries for each partition that has any.
+local function run_heads()
+  local answer = {}
+  for partition = 0, PARTITIONS - 1 do
+    local stream = key('log:' .. partition)
+    local entries = redis.call('XLEN', stream)
+    if entries > 0 then
+      local first = end_of(stream, 'XRANGE', '-', '+')
+      answer[#answer + 1] = { partition, exact(number_of(first[1])), entries }
+    end
+  end
+  return answer
+end
+
+-- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, oldest's created_at ms or ''.
+local function run_status()
+  local answer = { exact(now_ms()) }
+  for partition = 0, PARTITIONS - 1 do
+    local entries, bytes = backlog_of(partition)
+    local first = entries > 0 and end_of(key('log:' .. partition), 'XRANGE', '-', '+')
+    answer[#answer + 1] = {
+      partition, redis.call('GET', key('tail:' .. partition)) or '',
+      redis.call('GET', key('accepted:' .. partition)) or '', entries, exact(bytes),
+      first and field(first, 'at') or '',
+    }
+  end
+  return answer
+end
+
+-- → entries above an id.
+local function count_above(partition, id)
+  local count, from = 0, exact(id + 1) .. '-0'
+  while true do
+    local chunk = redis.call('XRANGE', key('log:' .. partition), from, '+', 'COUNT', READ_CHUNK)
+    count = count + #chunk
+    if #chunk < READ_CHUNK then return count end
+    from = exact(number_of(chunk[#chunk][1]) + 1) .. '-0'
+  end
+end
+
+-- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
+-- last id that PostgreSQL has, and now. ARGV: database id, (partition, last id, counted)…
+-- → 1, or 0 if the log belongs to another database.
+local function run_adopt()
+  local owner = redis.call('GET', key('database'))
+  if owner and owner ~= ARGV[3] then return 0 end
+  if not owner then redis.call('SET', key('database'), ARGV[3]) end
+  for index = 4, #ARGV, 3 do
+    local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
+    local tail = redis.call('GET', key('tail:' .. partition))
+    if not tail or tonumber(tail) < last then
+      local above = count_above(partition, last)
+      redis.call('SET', key('accepted:' .. partition), exact(counted + above))
+      local newest = end_of(key('log:' .. partition), 'XREVRANGE', '+', '-')
+      local floor = math.max(last, first_at(now_ms(), tonumber(partition)),
+        newest and number_of(newest[1]) or 0)
+      redis.call('SET', key('tail:' .. partition), exact(floor))
+    end
+  end
+  return 1
+end
+
+-- Renews (ARGV[5] > 0 ms) or gives up (0) the lease of a turn, if it is still this caller's. → 1 or 0.
+local function run_lease()
+  local name = key('turn:' .. ARGV[3])
+  if redis.call('GET', name) ~= ARGV[4] then return 0 end
+  if ARGV[5] == '0' then return redis.call('DEL', name) end
+  return redis.call('PEXPIRE', name, ARGV[5])
+end
+
+-- → 1 if the caller is to ring for a second drain.
+local function run_helper()
+  return redis.call('SET', key('helper'), '1', 'NX', 'PX', HELPER_MS) and 1 or 0
+end
+
+local operations = {
+  accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
+  status = run_status, adopt = run_adopt, lease = run_lease, helper = run_helper,
+}
+return operations[operation]()

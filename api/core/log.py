@@ -1,0 +1,226 @@
+"""The log on Redis, seen from Python; `log.lua` documents every key.
+
+The API sends its calls through `api.group_commit` (asyncio); workers, the command line and the
+tests use `Log`, which is synchronous.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final, cast
+
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+from api.core import ids
+from api.core.entries import Answers, Entry, Request, read_answer, read_entry
+from api.core.errors import WrongDatabaseError
+
+SCRIPT: Final = resources.files("api.core").joinpath("log.lua").read_text(encoding="utf-8")
+SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+#: How long a turn's lease lasts without a renewal.
+LEASE_MS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an accept call may fill: per partition, and how long keys are remembered."""
+
+    max_entries: int
+    max_bytes: int
+    idempotency_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition of the log. `tail` and `accepted` are None while the log is closed."""
+
+    partition: int
+    tail: int | None
+    accepted: int | None
+    entries: int
+    bytes: int
+    oldest_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """The whole log at one moment of Redis time."""
+
+    now_ms: int
+    partitions: list[PartitionStatus]
+
+    @property
+    def entries(self) -> int:
+        """Entries not known to be in PostgreSQL."""
+        return sum(partition.entries for partition in self.partitions)
+
+    @property
+    def oldest_age_ms(self) -> int:
+        """Age of the oldest entry, 0 if there is none."""
+        oldest = [p.oldest_at_ms for p in self.partitions if p.oldest_at_ms is not None]
+        return max(self.now_ms - min(oldest), 0) if oldest else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The oldest entry of a partition that has any."""
+
+    partition: int
+    first_id: int
+    entries: int
+
+
+def accept_call(
+    namespace: str, limits: Limits, deadline_ms: int, requests: Iterable[Request]
+) -> list[bytes | str | int]:
+    """Return the script's arguments for an accept call, void after its deadline (Redis time)."""
+    call: list[bytes | str | int] = [
+        "accept", namespace, deadline_ms, limits.max_entries, limits.max_bytes,
+        limits.idempotency_seconds, LEASE_MS,
+    ]  # fmt: skip
+    for request in requests:
+        call += request.arguments()
+    return call
+
+
+def accept_answers(reply: Sequence[Any]) -> Answers:
+    """Read the script's reply to one accept call."""
+    now_ms, ring, is_open, *entries = reply
+    return Answers(
+        int(now_ms), bool(ring), bool(is_open), [read_answer(entry) for entry in entries]
+    )
+
+
+class Log:
+    """The log, synchronously: what workers, the command line and the tests do with it."""
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        self._redis = redis
+        self.namespace = namespace
+
+    def key(self, name: str) -> str:
+        """Return a key of the log, `<namespace>:<name>`."""
+        return f"{self.namespace}:{name}"
+
+    def accept(self, limits: Limits, deadline_ms: int, requests: Iterable[Request]) -> Answers:
+        """Accept entries in one call (the API does the same through its group commit)."""
+        return accept_answers(
+            self._call(*accept_call(self.namespace, limits, deadline_ms, requests))
+        )
+
+    def heads(self) -> list[Head]:
+        """Return the oldest entry of each partition that has any."""
+        return [Head(int(p), int(first), int(n)) for p, first, n in self._run("heads")]
+
+    def read(
+        self, partitions: Iterable[int], max_entries: int, max_bytes: int
+    ) -> dict[int, list[Entry]]:
+        """Return each partition's oldest entries: at least one, up to the most of each."""
+        reply = self._run("read", max_entries, max_bytes, *partitions)
+        return {
+            int(partition): [read_entry(stream_id, fields) for stream_id, fields in entries]
+            for partition, entries in reply
+        }
+
+    def find(self, conversation_id: int, entry_id: int) -> Entry | None:
+        """Return one entry if it is still in the log."""
+        return found(self._redis.xrange(*find_arguments(self.namespace, conversation_id, entry_id)))
+
+    def trim(
+        self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
+    ) -> None:
+        """Remove what was committed (partition → last id), give TTLs, add up the counts."""
+        pairs = [number for pair in committed.items() for number in pair]
+        touched = list(conversations)
+        increments = [item for pair in counts.items() for item in pair]
+        self._run("trim", len(committed), *pairs, len(touched), *touched, *increments)
+
+    def finish(self) -> bool:
+        """Put the bell away if every stream is empty, and tell whether it was."""
+        return bool(self._run("finish"))
+
+    def started(self) -> None:
+        """Count a drain that started; the watch takes this as proof that doorbells are heard."""
+        self._redis.incr(self.key("drain:started"))
+
+    def starts(self) -> int:
+        """Return how many drains ever started."""
+        return int(cast("bytes | None", self._redis.get(self.key("drain:started"))) or 0)
+
+    def silence(self) -> None:
+        """Put the bell away though entries are left, so that the next accept rings."""
+        self._redis.delete(self.key("bell"))
+
+    def wants_helper(self) -> bool:
+        """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
+        return bool(self._run("helper"))
+
+    def status(self) -> LogStatus:
+        """Return every partition's tail, counts, bytes and oldest entry at one moment."""
+        now_ms, *partitions = self._run("status")
+        return LogStatus(int(now_ms), [_partition_status(fields) for fields in partitions])
+
+    def counts(self) -> dict[str, int]:
+        """Return what drains have counted so far."""
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(self.key("drain:counts")))
+        return {name.decode(): int(value) for name, value in counts.items()}
+
+    def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> None:
+        """Bind the log to its database and open it.
+
+        A partition is (number, last_id, applied + dead + discarded) as PostgreSQL has them.
+        Raises WrongDatabaseError if the log belongs to another database.
+        """
+        adopted(self._call(*adopt_call(self.namespace, database_id, partitions)))
+
+    def _run(self, operation: str, *arguments: str | int) -> Any:
+        return self._call(operation, self.namespace, *arguments)
+
+    def _call(self, *arguments: bytes | str | int) -> Any:
+        try:
+            return self._redis.evalsha(SCRIPT_SHA, 0, *arguments)
+        except NoScriptError:
+            return self._redis.eval(SCRIPT, 0, *arguments)
+
+
+def _partition_status(fields: Sequence[Any]) -> PartitionStatus:
+    partition, tail, accepted, entries, held, oldest = fields
+    return PartitionStatus(
+        partition,
+        int(tail) if tail else None,
+        int(accepted) if accepted else None,
+        entries,
+        int(held),
+        int(oldest) if oldest else None,
+    )
+
+
+def adopted(reply: Any) -> None:
+    """Read the script's reply to `adopt`. Raises WrongDatabaseError."""
+    if not reply:
+        raise WrongDatabaseError(
+            "the log on this Redis belongs to another database; "
+            "set LOG_NAMESPACE to a name of its own, or REDIS_URL to the right server"
+        )
+
+
+def adopt_call(
+    namespace: str, database_id: str, partitions: Iterable[tuple[int, int, int]]
+) -> list[str | int]:
+    """Return the script's arguments for `adopt` (see `Log.adopt`)."""
+    return ["adopt", namespace, database_id, *(n for partition in partitions for n in partition)]
+
+
+def find_arguments(namespace: str, conversation_id: int, entry_id: int) -> tuple[str, str, str]:
+    """Return XRANGE's arguments for one entry."""
+    stream_id = f"{entry_id}-0"
+    return f"{namespace}:log:{ids.partition_of(conversation_id)}", stream_id, stream_id
+
+
+def found(reply: Any) -> Entry | None:
+    """Read XRANGE's reply for one entry."""
+    for stream_id, fields in reply:
+        return read_entry(stream_id, [item for pair in fields.items() for item in pair])
+    return None

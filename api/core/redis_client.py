@@ -1,0 +1,59 @@
+"""Connections to the Redis that holds the log, and what that Redis must promise."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from api.core.errors import UnsafeRedisError
+from api.core.settings import Settings
+
+CONNECT_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 2.0
+
+
+def redis_options(client_name: str) -> dict[str, Any]:
+    """Return the options of every connection to the log, for redis-py's clients."""
+    return {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": ANSWER_SECONDS,
+        "client_name": client_name,
+        "health_check_interval": 0,
+    }
+
+
+def connect(settings: Settings, client_name: str) -> Redis:
+    """Open a synchronous client for `Log`.
+
+    It never sends anything twice: redis-py's default sent a timed-out script ten times more.
+    """
+    client: Redis = Redis.from_url(
+        settings.redis, retry=Retry(NoBackoff(), 0), **redis_options(client_name)
+    )
+    return client
+
+
+def check_safety(config: Mapping[str, str], durability: Literal["always", "everysec"]) -> None:
+    """Refuse a configuration that loses accepted entries. Raises UnsafeRedisError.
+
+    `everysec` allows the named mode that can lose the last seconds at a power loss.
+    """
+    wanted = {
+        "appendonly": {"yes"},
+        "appendfsync": {"always", "everysec"} if durability == "everysec" else {"always"},
+        "maxmemory-policy": {"noeviction"},
+    }
+    if durability == "always":
+        wanted["no-appendfsync-on-rewrite"] = {"no"}
+    wrong = [
+        f"{name} is {config.get(name)!r}, must be {' or '.join(sorted(values))}"
+        for name, values in wanted.items()
+        if config.get(name) not in values
+    ]
+    if wrong:
+        raise UnsafeRedisError(
+            f"this Redis does not keep what it accepts: {'; '.join(wrong)}. "
+            "REDIS_DURABILITY=everysec or unchecked overrides this, at the price of lost messages"
+        )
