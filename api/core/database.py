@@ -1,0 +1,103 @@
+"""PostgreSQL: one engine per process, short sessions, and the schema brought up to date.
+
+Everything here works through a transaction pooler: no session state, no server-side prepared
+statements (psycopg2 makes none). Only migrations want the direct connection.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlmodel import Session
+
+from alembic import command
+from api.core.errors import SettingsError, Unavailable
+
+#: Serverless PostgreSQL ends idle connections after five minutes.
+POOL_RECYCLE_SECONDS: Final = 300
+#: How long a caller waits for one of the pool's connections.
+POOL_TIMEOUT_SECONDS: Final = 5
+CONNECT_TIMEOUT_SECONDS: Final = 10
+
+#: Notices a peer that vanished: idle ones after a minute, unanswered data after half of one.
+_KEEPALIVE: Final = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+_MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
+
+
+def make_engine(url: URL, *, application_name: str, pool_size: int = 10) -> Engine:
+    """Open the engine of one process: after a fork, named after it, disposed of at its end."""
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        pool_recycle=POOL_RECYCLE_SECONDS,
+        # Parameters are people's words; errors end up in logs.
+        hide_parameters=True,
+        connect_args={
+            "application_name": application_name,
+            "client_encoding": "utf8",
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **_KEEPALIVE,
+        },
+    )
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """Open a session in one READ ONLY transaction; what it loaded stays readable afterwards.
+
+    Raises Unavailable when PostgreSQL cannot be reached, so that no caller takes that for
+    an empty answer.
+    """
+    with _reachable(), Session(engine) as session:
+        session.connection(execution_options={"postgresql_readonly": True})
+        yield session
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """Open a session in one transaction and commit it at the end. Raises Unavailable likewise."""
+    with _reachable(), Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, NoConnectionFree) as error:
+        raise Unavailable("the database does not answer") from error
+
+
+def migrate(url: URL) -> None:
+    """Bring the schema up to date. Two starts at once are safe: env.py takes a lock."""
+    command.upgrade(alembic_config(url), "head")
+
+
+def alembic_config(url: URL) -> Config:
+    """Return Alembic's configuration for a database, whatever the working directory is.
+
+    Raises SettingsError where the migrations are missing, as next to an installed package.
+    """
+    if not (_MIGRATIONS / "env.py").is_file():
+        raise SettingsError("the migrations are missing: run Verbatim from its checkout")
+    config = Config()
+    config.set_main_option("script_location", _MIGRATIONS.as_posix().replace("%", "%%"))
+    # An attribute, not an option: options are text, and get printed.
+    config.attributes["url"] = url
+    return config
