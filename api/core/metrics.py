@@ -1,7 +1,7 @@
 """What Verbatim counts, as Prometheus families named `verbatim_…`.
 
 An API process counts what it accepts here, in memory. What workers count goes into one Redis hash
-of integers (`{ns}:drain`), written by the trim script from `DrainCounts.mapping()`, so that any API
+of integers (`{ns}:drain:counts`), written by the trim script from `DrainCounts.mapping()`, so that any API
 process can show it and no file is shared. Fields of that hash:
 
     committed duplicates discarded dead_letters batches     plain counters
@@ -13,7 +13,6 @@ process can show it and no file is shared. Fields of that hash:
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -23,6 +22,8 @@ from prometheus_client.metrics_core import (
     HistogramMetricFamily,
     Metric,
 )
+
+from api.core.log import LogStatus
 
 #: Upper bounds of the lag and drain buckets in milliseconds: fine where the targets are.
 MS_BOUNDS: Final = (
@@ -92,20 +93,8 @@ class DrainCounts:
             self._tally[f"{name}_le_{bounds[place]}"] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class LogGauges:
-    """The log at one moment."""
-
-    backlog_entries: int
-    backlog_bytes: int
-    oldest_seconds: float
-    #: Used memory of Redis as a part of `maxmemory`; 0 where Redis has no limit.
-    memory_ratio: float
-
-
-def drain_families(counts: Mapping[bytes, bytes]) -> Iterator[Metric]:
-    """Turn the drain's hash, as Redis returns it, into families."""
-    drained = {field.decode(): int(value) for field, value in counts.items()}
+def drain_families(drained: Mapping[str, int]) -> Iterator[Metric]:
+    """Turn the drain's hash into families."""
     for field, text in (
         ("committed", "Entries committed to PostgreSQL"),
         ("duplicates", "Entries seen again after their commit, and only trimmed"),
@@ -119,13 +108,14 @@ def drain_families(counts: Mapping[bytes, bytes]) -> Iterator[Metric]:
     yield _histogram("verbatim_batch_entries", "Entries in a batch", drained, "batch_entries")
 
 
-def log_families(log: LogGauges) -> Iterator[Metric]:
-    """Turn the log's state into families."""
+def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:
+    """Turn the log's state, and used memory as a part of Redis' limit, into families."""
+    held = sum(partition.bytes for partition in log.partitions)
     for name, text, value in (
-        ("backlog_entries", "Entries not known to be in PostgreSQL", log.backlog_entries),
-        ("backlog_bytes", "Bytes of those entries", log.backlog_bytes),
-        ("backlog_oldest_seconds", "Age of the oldest of them", log.oldest_seconds),
-        ("redis_memory_ratio", "Used memory by maxmemory, 0 without a limit", log.memory_ratio),
+        ("backlog_entries", "Entries not known to be in PostgreSQL", log.entries),
+        ("backlog_bytes", "Bytes of those entries", held),
+        ("backlog_oldest_seconds", "Age of the oldest of them", log.oldest_age_ms / 1000),
+        ("redis_memory_ratio", "Used memory by maxmemory, 0 without a limit", memory_ratio),
     ):
         yield GaugeMetricFamily(f"verbatim_{name}", text, value=value)
 
