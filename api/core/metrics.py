@@ -1,8 +1,8 @@
 """What Verbatim counts, as Prometheus families named `verbatim_…`.
 
 An API process counts what it accepts here, in memory. What workers count goes into one Redis hash
-of integers (`{ns}:drain:counts`), written by the trim script from `DrainCounts.mapping()`, so that any API
-process can show it and no file is shared. Fields of that hash:
+of integers (`{ns}:drain:counts`), written by the trim script from `DrainCounts.mapping()`, so that
+any API process can show it and no file is shared. Fields of that hash:
 
     committed duplicates discarded dead_letters batches     plain counters
     <name>_sum, <name>_count, <name>_le_<bound>             a histogram; one bucket per bound, not
