@@ -3,11 +3,11 @@
 The URL comes from the caller, else from the settings; it is never logged.
 """
 
+from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from alembic import context
 from api.core.database import CONNECT_TIMEOUT_SECONDS
 from api.core.errors import SettingsError
 from api.core.models import Base

@@ -7,7 +7,6 @@ their page (fillfactor 10 leaves room), and `conversation` is what the defaults 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision: str = "0001"

@@ -1,0 +1,282 @@
+"""Reads of chat data, always by owner: with another owner's id every method finds nothing.
+
+One call is one statement, so one snapshot: a page and its total always agree. Nothing here
+commits, and only `UserRepository.add` writes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select, tuple_
+
+from api.core import ids
+from api.core.cursors import Cursor, Order, Sort
+from api.core.errors import BadRequest, Conflict
+from api.core.models import Conversation, LogPartition, Message, User
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """Some of an owner's conversations, and how many there are."""
+
+    conversations: list[Conversation]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Some of a conversation's messages, and how many there are."""
+
+    messages: list[Message]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the accept script needs to know of a conversation that the log has forgotten."""
+
+    owner: int
+    closed: bool
+    deleted: bool
+
+
+def _alive(owner: int) -> ColumnElement[bool]:
+    return and_(col(Conversation.user_id) == owner, col(Conversation.deleted_at).is_(None))
+
+
+class ConversationRepository:
+    """An owner's conversations. Deleted ones are gone, except to `standing`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, owner: int, conversation_id: int) -> Conversation | None:
+        """Return one conversation."""
+        statement = select(Conversation).where(_alive(owner), Conversation.id == conversation_id)
+        return self._session.exec(statement).one_or_none()
+
+    def standing(self, owner: int, conversation_id: int) -> Standing | None:
+        """Tell whether a conversation is closed or deleted."""
+        statement = select(Conversation.closed_at, Conversation.deleted_at).where(
+            Conversation.id == conversation_id, Conversation.user_id == owner
+        )
+        row = self._session.exec(statement).one_or_none()
+        if row is None:
+            return None
+        closed_at, deleted_at = row
+        return Standing(owner, closed=closed_at is not None, deleted=deleted_at is not None)
+
+    def list(
+        self,
+        owner: int,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort: Sort = "updated_at",
+        order: Order = "desc",
+        cursor: str | None = None,
+    ) -> ConversationPage:
+        """Return one page; rows with equal times are ordered by id, so that none is lost.
+
+        A cursor costs the same at any depth, an offset does not. Raises BadRequest for a cursor
+        that is malformed or belongs to another order.
+        """
+        rows = select(Conversation).where(_alive(owner))
+        if cursor is not None:
+            rows = rows.where(_beyond(cursor, sort, order))
+        page = aliased(
+            Conversation,
+            # One more than asked for tells whether there is a next page.
+            rows.order_by(*_by(Conversation, sort, order))
+            .offset(offset)
+            .limit(limit + 1)
+            .subquery(),
+        )
+        count = select(func.count().label("total")).where(_alive(owner)).subquery()
+        statement = (
+            select(count.c.total, page)
+            .select_from(count)
+            .outerjoin(page, true())
+            .order_by(*_by(page, sort, order))
+        )
+        found = self._session.exec(statement).all()
+        shown = list(filter(None, (conversation for _, conversation in found[:limit])))
+        ended = len(found) <= limit
+        return ConversationPage(
+            shown,
+            found[0][0],
+            None if ended else Cursor(sort, order, getattr(shown[-1], sort), shown[-1].id).encode(),
+        )
+
+
+def _beyond(cursor: str, sort: Sort, order: Order) -> ColumnElement[bool]:
+    """Return the condition on rows after a cursor: one comparison, as the index has it."""
+    last = Cursor.decode(cursor)
+    if (last.sort, last.order) != (sort, order):
+        raise BadRequest("the cursor belongs to another order")
+    row = tuple_(getattr(Conversation, sort), col(Conversation.id))
+    return row > (last.at, last.id) if order == "asc" else row < (last.at, last.id)
+
+
+def _by(entity: type[Conversation], sort: Sort, order: Order) -> list[ColumnElement[Any]]:
+    columns = (getattr(entity, sort), col(entity.id))
+    return [column.asc() if order == "asc" else column.desc() for column in columns]
+
+
+class MessageRepository:
+    """The messages of an owner's conversations, by position: the same cost at any depth.
+
+    Pages are None where the conversation is unknown, deleted or somebody else's.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, owner: int, conversation_id: int, message_id: int) -> Message | None:
+        """Return one message."""
+        statement = (
+            select(Message)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(_alive(owner), Conversation.id == conversation_id, Message.id == message_id)
+        )
+        return self._session.exec(statement).one_or_none()
+
+    def page(
+        self, owner: int, conversation_id: int, *, limit: int, offset: int = 0, order: Order = "asc"
+    ) -> MessagePage | None:
+        """Return messages from the oldest on, or from the latest on, leaving out `offset`."""
+        if order == "asc":
+            wanted = col(Message.position) > offset
+        else:
+            wanted = col(Message.position) <= col(Conversation.message_count) - offset
+        return self._page(owner, conversation_id, wanted, limit, nearest=order, order=order)
+
+    def after(
+        self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
+    ) -> MessagePage | None:
+        """Return the messages that follow a position most closely."""
+        wanted = col(Message.position) > position
+        return self._page(owner, conversation_id, wanted, limit, nearest="asc", order=order)
+
+    def before(
+        self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
+    ) -> MessagePage | None:
+        """Return the messages that precede a position most closely."""
+        wanted = col(Message.position) < position
+        return self._page(owner, conversation_id, wanted, limit, nearest="desc", order=order)
+
+    def latest(self, owner: int, conversation_id: int, *, limit: int) -> MessagePage | None:
+        """Return the latest messages, the oldest of them first."""
+        return self._page(owner, conversation_id, true(), limit, nearest="desc", order="asc")
+
+    def recent_turns(
+        self, owner: int, conversation_id: int, *, limit: int = 20
+    ) -> tuple[list[Message], int]:
+        """Return the latest messages an assistant can use, oldest first, and how far they reach.
+
+        The number is the partition's `last_id`, of the same snapshot: every entry up to it has been
+        drained, so what the log holds above it is exactly what is missing here.
+        """
+        recent = aliased(
+            Message,
+            select(Message)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(
+                _alive(owner),
+                Conversation.id == conversation_id,
+                Message.status != "unavailable",
+            )
+            .order_by(col(Message.position).desc())
+            .limit(limit)
+            .subquery(),
+        )
+        statement = (
+            select(LogPartition.last_id, recent)
+            .outerjoin(recent, true())
+            .where(LogPartition.id == ids.partition_of(conversation_id))
+            .order_by(col(recent.position))
+        )
+        found = self._session.exec(statement).all()
+        return list(filter(None, (message for _, message in found))), found[0][0]
+
+    def _page(
+        self,
+        owner: int,
+        conversation_id: int,
+        wanted: ColumnElement[bool],
+        limit: int,
+        *,
+        nearest: Order,
+        order: Order,
+    ) -> MessagePage | None:
+        """Return the `limit` wanted messages nearest to one end, in the given order."""
+        position = col(Message.position)
+        page = aliased(
+            Message,
+            select(Message)
+            .where(Message.conversation_id == Conversation.id, wanted)
+            .order_by(position.asc() if nearest == "asc" else position.desc())
+            .limit(limit)
+            .correlate(Conversation)
+            .lateral(),
+        )
+        shown = col(page.position)
+        statement = (
+            select(Conversation.message_count, page)
+            .outerjoin(page, true())
+            .where(_alive(owner), Conversation.id == conversation_id)
+            .order_by(shown.asc() if order == "asc" else shown.desc())
+        )
+        found = self._session.exec(statement).all()
+        if not found:
+            return None
+        return MessagePage(list(filter(None, (message for _, message in found))), found[0][0])
+
+
+class PartitionRepository:
+    """How far the drain has come. No owner: there is nobody's data in it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def last_id(self, partition: int) -> int:
+        """Return the id up to which a partition's entries are in PostgreSQL."""
+        statement = select(LogPartition.last_id).where(LogPartition.id == partition)
+        return self._session.exec(statement).one()
+
+    def all(self) -> list[LogPartition]:
+        """Return all 16, in order."""
+        return list(self._session.exec(select(LogPartition).order_by(col(LogPartition.id))))
+
+
+class UserRepository:
+    """Who can sign in."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def by_id(self, user_id: int) -> User | None:
+        """Return a user."""
+        return self._session.get(User, user_id)
+
+    def by_name(self, username: str) -> User | None:
+        """Return the user of that name, in upper or lower case."""
+        statement = select(User).where(func.lower(User.username) == func.lower(username))
+        return self._session.exec(statement).one_or_none()
+
+    def add(self, username: str, email: str, password_hash: str) -> User:
+        """Register a user. Raises Conflict when the name or the address is taken."""
+        statement = (
+            insert(User)
+            .values(username=username, email=email, password_hash=password_hash)
+            .on_conflict_do_nothing()
+            .returning(User)
+        )
+        user = self._session.scalar(statement)
+        if user is None:
+            raise Conflict("the username or the email address is taken")
+        return user
