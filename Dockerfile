@@ -1,0 +1,29 @@
+# One image for every process: the API by default, worker, Flower and migrations by command.
+
+FROM python:3.13-slim AS build
+WORKDIR /app
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements.txt requirements-dev.txt ./
+RUN pip install --require-hashes -r requirements.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY alembic alembic
+COPY api api
+COPY workers workers
+# The build backend comes with its hash too, and leaves again.
+RUN pip install --require-hashes --constraint requirements-dev.txt setuptools \
+ && pip install --no-deps --no-build-isolation --editable . \
+ && pip uninstall --yes setuptools \
+ && rm requirements.txt requirements-dev.txt
+
+FROM python:3.13-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin verbatim
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=3)"]
+CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000"]
