@@ -10,11 +10,12 @@ COPY pyproject.toml README.md LICENSE ./
 COPY alembic alembic
 COPY api api
 COPY workers workers
-# The build backend comes with its hash too, and leaves again.
-RUN pip install --require-hashes --constraint requirements-dev.txt setuptools \
+# The build backend, alone out of the development packages, comes with its hash too, and leaves again.
+RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > build.txt \
+ && pip install --require-hashes -r build.txt \
  && pip install --no-deps --no-build-isolation --editable . \
  && pip uninstall --yes setuptools \
- && rm requirements.txt requirements-dev.txt
+ && rm build.txt requirements.txt requirements-dev.txt
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin verbatim
