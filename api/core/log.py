@@ -128,6 +128,10 @@ class Log:
         """Return one entry if it is still in the log."""
         return found(self._redis.xrange(*find_arguments(self.namespace, conversation_id, entry_id)))
 
+    def lease(self, turn_id: int, token: str, lease_ms: int) -> bool:
+        """Renew a turn's lease, or with 0 give it up; False if it is no longer this caller's."""
+        return bool(self._run("lease", turn_id, token, lease_ms))
+
     def trim(
         self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
     ) -> None:

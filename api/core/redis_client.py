@@ -1,17 +1,22 @@
 """Connections to the Redis that holds the log, and what that Redis must promise."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from api.core.errors import UnsafeRedisError
-from api.core.settings import Settings
+from api.core.settings import Durability, Settings
 
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 2.0
+
+_OVERRIDE: Final = (
+    "REDIS_DURABILITY=everysec or unchecked overrides this, at the price of lost messages"
+)
 
 
 def redis_options(client_name: str) -> dict[str, Any]:
@@ -35,11 +40,25 @@ def connect(settings: Settings, client_name: str) -> Redis:
     return client
 
 
-def check_safety(config: Mapping[str, str], durability: Literal["always", "everysec"]) -> None:
-    """Refuse a configuration that loses accepted entries. Raises UnsafeRedisError.
+def check(redis: Redis, durability: Durability) -> None:
+    """Refuse a Redis that loses accepted entries.
 
-    `everysec` allows the named mode that can lose the last seconds at a power loss.
+    `everysec` allows the named mode that can lose the last seconds at a power loss; `unchecked`
+    allows everything. Raises UnsafeRedisError, or redis-py's RedisError.
     """
+    if durability == "unchecked":
+        return
+    try:
+        config = cast("dict[str, str]", redis.config_get("*"))
+    except ResponseError as error:
+        if str(error).startswith(("LOADING", "BUSY")):
+            raise
+        raise UnsafeRedisError(f"this Redis does not show its CONFIG; {_OVERRIDE}") from error
+    check_config(config, durability)
+
+
+def check_config(config: Mapping[str, str], durability: Durability) -> None:
+    """Refuse a configuration that loses accepted entries. Raises UnsafeRedisError."""
     wanted = {
         "appendonly": {"yes"},
         "appendfsync": {"always", "everysec"} if durability == "everysec" else {"always"},
@@ -54,6 +73,5 @@ def check_safety(config: Mapping[str, str], durability: Literal["always", "every
     ]
     if wrong:
         raise UnsafeRedisError(
-            f"this Redis does not keep what it accepts: {'; '.join(wrong)}. "
-            "REDIS_DURABILITY=everysec or unchecked overrides this, at the price of lost messages"
+            f"this Redis does not keep what it accepts: {'; '.join(wrong)}; {_OVERRIDE}"
         )

@@ -14,6 +14,8 @@ from api.core.errors import SettingsError
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
 SECRET_KEY_MIN_BYTES = 32
 
+#: What the log's Redis must promise.
+Durability = Literal["always", "everysec", "unchecked"]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -80,7 +82,7 @@ class Settings(BaseSettings):
     idempotency_seconds: Positive = 3600
     #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.
     #: unchecked: a managed Redis that shows no CONFIG; what it keeps is for its operator to know.
-    redis_durability: Literal["always", "everysec", "unchecked"] = "always"
+    redis_durability: Durability = "always"
 
     # The drain
     batch_max_entries: Positive = 512

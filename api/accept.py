@@ -1,0 +1,269 @@
+"""WRITE: everything that a user's request puts into the log.
+
+A request goes through the group commit. What PostgreSQL must be asked first (whose is a
+conversation that the log has forgotten, which were its recent turns) is asked here, once.
+"""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, Literal, ParamSpec, TypeVar, cast
+
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
+
+from api.core import metrics
+from api.core.database import reading
+from api.core.entries import Answer, Op, Request, turn_line
+from api.core.errors import Conflict, NotFound, Problem, Unauthenticated, Unavailable
+from api.core.ids import PARTITIONS
+from api.core.log import LEASE_MS, Log
+from api.group_commit import GroupCommit
+from api.repositories import ConversationRepository, MessageRepository
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: How long a turn waits for PostgreSQL to hold all its earlier turns before it goes on with fewer.
+COLD_PATIENCE_SECONDS: Final = 1.0
+COLD_POLL_SECONDS: Final = 0.02
+
+_REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
+    "unknown": lambda: NotFound("there is no such conversation"),
+    "foreign": lambda: NotFound("there is no such conversation"),
+    "deleted": lambda: NotFound("there is no such conversation"),
+    "gone": lambda: Unauthenticated("this account was deleted"),
+    "conflict": lambda: Conflict("this Idempotency-Key came before with another body"),
+    "ended": lambda: Conflict("this session has ended and takes no more messages"),
+    "full": lambda: Unavailable("the log is full", retry_after_seconds=5),
+    "closed": lambda: Unavailable("the log is not open yet"),
+    "late": lambda: Unavailable("the log is too slow; nothing was written"),
+    "error": lambda: Unavailable("the log could not take it; nothing was written"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One entry that is in the log, fsynced."""
+
+    id: int
+    created_at: datetime
+    #: An earlier request with the same Idempotency-Key had put it there.
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMessage:
+    """One earlier message, as an assistant gets it."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A chat turn whose user message is in the log."""
+
+    id: int
+    created_at: datetime
+    #: Earlier messages, oldest first, without the turn's own.
+    recent: list[TurnMessage]
+    #: The answer that was accepted already, if one was.
+    reply_id: int | None
+    #: With a lease this caller must run the assistant; with neither, another request is running it.
+    lease: str | None
+
+
+class Accept:
+    """The writes of one API process, each in the name of its owner.
+
+    Every method raises a Problem where the log refuses: NotFound, Conflict, Unauthenticated,
+    or Unavailable, which also says what is known of the outcome.
+    """
+
+    def __init__(self, commits: GroupCommit, log: Log, engine: Engine) -> None:
+        self._commits = commits
+        self._log = log
+        self._engine = engine
+        self._hints = itertools.count(secrets.randbelow(PARTITIONS))
+
+    async def open(self, owner: int, title: str | None, key: str | None) -> Accepted:
+        """Open a conversation; the entry's id is the conversation's."""
+        data = (title or "").encode()
+        hint = next(self._hints) % PARTITIONS
+        return await self._write(
+            Request("open", owner, "open", data=data, key=key or "", hint=hint)
+        )
+
+    async def add(
+        self,
+        owner: int,
+        conversation_id: int,
+        role: Literal["user", "assistant"],
+        content: str,
+        key: str | None,
+    ) -> Accepted:
+        """Add a message to a conversation."""
+        request = Request("add", owner, "message", conversation_id, role, data=content.encode())
+        return await self._write(replace(request, key=key or ""))
+
+    async def rename(
+        self, owner: int, conversation_id: int, title: str, key: str | None
+    ) -> Accepted:
+        """Give a conversation a title."""
+        return await self._edit("rename", owner, conversation_id, key, title)
+
+    async def close(self, owner: int, conversation_id: int, key: str | None) -> Accepted:
+        """End a conversation's chat session: it takes no more messages."""
+        return await self._edit("close", owner, conversation_id, key)
+
+    async def delete(self, owner: int, conversation_id: int, key: str | None) -> Accepted:
+        """Delete a conversation, with whatever of it is still in the log."""
+        return await self._edit("delete", owner, conversation_id, key)
+
+    async def begin_turn(
+        self, owner: int, conversation_id: int, content: str, key: str | None
+    ) -> Turn:
+        """Add the user's message of a chat turn, and say what is known of its answer.
+
+        Repeated with the same key it adds nothing and tells how the turn stands by now.
+        """
+        lease = secrets.token_hex(8)
+        request = Request("add", owner, "turn", conversation_id, "user", data=content.encode())
+        answer, sent = await self._submit(replace(request, key=key or "", lease=lease))
+        known = answer.recent if answer.warm else sent.loaded
+        if answer.leased and not answer.warm and not sent.as_of:
+            known, _ = await self._recent_or_none(owner, conversation_id, as_of=0)
+        return Turn(
+            id=answer.id,
+            created_at=_time(answer.created_at_ms),
+            recent=_before(answer.id, known),
+            reply_id=answer.reply_id,
+            lease=lease if answer.leased else None,
+        )
+
+    async def reply(
+        self,
+        owner: int,
+        conversation_id: int,
+        turn: Turn,
+        content: str,
+        status: Literal["stored", "interrupted"] = "stored",
+    ) -> Accepted:
+        """Add a turn's answer. The first one stands: a later one gets the first one's id."""
+        request = Request("add", owner, "reply", conversation_id, "assistant", status)
+        return await self._write(replace(request, data=content.encode(), key=str(turn.id)))
+
+    async def renew(self, turn: Turn) -> None:
+        """Keep a turn's lease for another 10 s; to be called while the assistant runs."""
+        await _aside(self._log.lease, turn.id, turn.lease or "", LEASE_MS)
+
+    async def release(self, turn: Turn) -> None:
+        """Give a turn's lease up, so that a retry can run the assistant at once."""
+        await _aside(self._log.lease, turn.id, turn.lease or "", 0)
+
+    async def find(self, owner: int, conversation_id: int, entry_id: int) -> str | None:
+        """Return a message's content if it is still in the log; else it is in PostgreSQL."""
+        entry = await _aside(self._log.find, conversation_id, entry_id)
+        if entry is None or (entry.user_id, entry.conversation_id) != (owner, conversation_id):
+            return None
+        return entry.data.decode()
+
+    async def _edit(
+        self, op: Op, owner: int, conversation_id: int, key: str | None, title: str = ""
+    ) -> Accepted:
+        # The operation is part of the body's hash, so that a key serves one of them only.
+        return await self._write(
+            Request(op, owner, "edit", conversation_id, data=title.encode(), key=key or "")
+        )
+
+    async def _write(self, request: Request) -> Accepted:
+        answer, _ = await self._submit(request)
+        return Accepted(answer.id, _time(answer.created_at_ms), answer.status == "replay")
+
+    async def _submit(self, request: Request) -> tuple[Answer, Request]:
+        """Submit a request, again with what PostgreSQL says where the script asks for it."""
+        answer = await self._commits.submit(request)
+        if answer.status == "unknown":
+            request = await self._with_standing(request)
+            answer = await self._commits.submit(request)
+        if answer.status == "cold":
+            request = await self._with_recent(request, as_of=answer.id)
+            answer = await self._commits.submit(request)
+        if refusal := _REFUSALS.get(answer.status):
+            metrics.refused_total.labels(answer.status).inc()
+            raise refusal()
+        if answer.status == "ok":
+            metrics.accepted_total.labels(request.op).inc()
+        return answer, request
+
+    async def _with_standing(self, request: Request) -> Request:
+        def look_up() -> Literal["live", "closed", "deleted"]:
+            with reading(self._engine) as session:
+                found = ConversationRepository(session).standing(
+                    request.user_id, request.conversation_id
+                )
+            if found is None:
+                raise NotFound("there is no such conversation")
+            return "deleted" if found.deleted else "closed" if found.closed else "live"
+
+        return replace(request, standing=await run_in_threadpool(look_up))
+
+    async def _with_recent(self, request: Request, as_of: int) -> Request:
+        lines, reaches = await self._recent_or_none(
+            request.user_id, request.conversation_id, as_of=as_of
+        )
+        if reaches is None:
+            return replace(request, as_of="skip")
+        return replace(request, as_of=str(reaches), loaded=lines)
+
+    async def _recent_or_none(
+        self, owner: int, conversation_id: int, *, as_of: int
+    ) -> tuple[tuple[bytes, ...], int | None]:
+        """Load recent turns from PostgreSQL, waiting a little for what the log still holds.
+
+        Returns the turns and how far they reach; (), None if PostgreSQL is out of reach: a chat
+        turn does without rather than fail.
+        """
+
+        def load() -> tuple[tuple[bytes, ...], int]:
+            with reading(self._engine) as session:
+                messages, reaches = MessageRepository(session).recent_turns(owner, conversation_id)
+                lines = (turn_line(m.id, m.role, m.content) for m in messages)
+                return tuple(lines), reaches
+
+        clock = asyncio.get_running_loop().time
+        until = clock() + COLD_PATIENCE_SECONDS
+        try:
+            while True:
+                lines, reaches = await run_in_threadpool(load)
+                if reaches >= as_of or clock() > until:
+                    return lines, reaches
+                await asyncio.sleep(COLD_POLL_SECONDS)
+        except Unavailable:
+            return (), None
+
+
+async def _aside(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask the log something beside the group commit. Raises Unavailable."""
+    try:
+        return await run_in_threadpool(call, *args, **kwargs)
+    except RedisError as error:
+        raise Unavailable("the log does not answer") from error
+
+
+def _time(unix_ms: int) -> datetime:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+
+
+def _before(turn_id: int, lines: tuple[bytes, ...]) -> list[TurnMessage]:
+    recent = []
+    for line in lines:
+        message_id, role, content = line.decode().split(":", 2)
+        if int(message_id) < turn_id:
+            recent.append(TurnMessage(cast('Literal["user", "assistant"]', role), content))
+    return recent

@@ -1,0 +1,257 @@
+"""Group commit: one task owns one connection and sends all that waits as one accept call.
+
+Under load the round trip and the fsync are shared. Requests wait on a future and only the owner
+touches the socket, so a request that is cancelled cannot leave half a reply behind for the next.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from api.core import log, metrics
+from api.core.entries import Answer, Answers, Request
+from api.core.errors import Unavailable
+from api.core.redis_client import ANSWER_SECONDS, redis_options
+from api.core.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: One call takes at most this many entries, and this much text unless a single one has more.
+GROUP_MOST_ENTRIES: Final = 128
+GROUP_MOST_BYTES: Final = 1024 * 1024
+#: The waiting room: more is refused at once.
+ROOM_ENTRIES: Final = 2_000
+ROOM_BYTES: Final = 16 * 1024 * 1024
+#: What waited longer than this is refused unsent.
+PATIENCE_SECONDS: Final = 2.0
+HEARTBEAT_SECONDS: Final = 1.0
+#: Parts of Redis' maxmemory. Celery's consumers cannot even subscribe once it is full.
+MEMORY_NO_OPENS: Final = 0.60
+MEMORY_NO_WRITES: Final = 0.75
+
+UNKNOWN_OUTCOME: Final = (
+    "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"
+)
+_FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: Request
+    since: float
+    answer: asyncio.Future[Answer] = field(default_factory=asyncio.Future)
+
+
+class GroupCommit:
+    """Sends requests to the log in groups, in the order in which they came.
+
+    `ring` is called when a doorbell is due, `on_connected` after each new connection and whenever
+    the log is found closed; neither may block.
+    """
+
+    def __init__(
+        self, settings: Settings, *, ring: Callable[[], None], on_connected: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._limits = log.Limits(
+            settings.log_max_entries, settings.log_max_bytes, settings.idempotency_seconds
+        )
+        self._ring = ring
+        self._on_connected = on_connected
+        self._room: deque[_Waiting] = deque()
+        self._room_bytes = 0
+        self._arrived = asyncio.Event()
+        self._stopping = False
+        self._refusing = ""
+        self._client: Redis | None = None
+        self._clock_offset_ms = 0.0
+        self._heartbeat_due = 0.0
+        self._task: asyncio.Task[None] | None = None
+        #: Used memory as a part of Redis' maxmemory, 0 without a limit; as of the last heartbeat.
+        self.memory_ratio = 0.0
+        #: The log answered last time it was asked, and was open.
+        self.ready = False
+
+    async def start(self) -> None:
+        """Connect if Redis is there (it is tried again for ever) and begin to send."""
+        await self._heartbeat()
+        self._task = asyncio.create_task(self._run(), name="group-commit")
+
+    async def stop(self) -> None:
+        """Send what waits, then close the connection."""
+        self._stopping, self._refusing = True, "the server is stopping"
+        self._arrived.set()
+        if self._task is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._task, timeout=2 * ANSWER_SECONDS)
+        self._fail(self._take(len(self._room)), self._refusing)
+        await self._drop()
+
+    def refuse(self) -> None:
+        """Take nothing more: the log is not one to write to."""
+        self._refusing = "the log is not this server's"
+
+    async def submit(self, request: Request) -> Answer:
+        """Return what the log says of a request. Raises Unavailable, saying what is known."""
+        self._admit(request)
+        waiting = _Waiting(request, asyncio.get_running_loop().time())
+        self._room.append(waiting)
+        self._room_bytes += len(request.data)
+        self._arrived.set()
+        return await waiting.answer
+
+    def _admit(self, request: Request) -> None:
+        most = MEMORY_NO_OPENS if request.op == "open" else MEMORY_NO_WRITES
+        if self._refusing:
+            raise Unavailable(self._refusing)
+        if self.memory_ratio > most:
+            metrics.refused_total.labels("memory").inc()
+            raise Unavailable("the log's memory is nearly full", retry_after_seconds=5)
+        if len(self._room) >= ROOM_ENTRIES or self._room_bytes + len(request.data) > ROOM_BYTES:
+            metrics.refused_total.labels("waiting_room").inc()
+            raise Unavailable("too many requests wait for the log")
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while not (self._stopping and not self._room):
+            if not self._room:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), self._heartbeat_due - clock())
+            self._arrived.clear()
+            if group := self._next_group(clock()):
+                await self._commit(group)
+            if clock() >= self._heartbeat_due:
+                await self._heartbeat()
+
+    def _take(self, most: int) -> list[_Waiting]:
+        """Take the oldest requests out of the room, up to a group's bytes."""
+        taken: list[_Waiting] = []
+        held = 0
+        while self._room and len(taken) < most:
+            held += len(self._room[0].request.data)
+            if taken and held > GROUP_MOST_BYTES:
+                break
+            taken.append(self._room.popleft())
+            self._room_bytes -= len(taken[-1].request.data)
+        return taken
+
+    def _next_group(self, now: float) -> list[_Waiting]:
+        """Take one group, without those that were cancelled and those that waited too long."""
+        group: list[_Waiting] = []
+        for waiting in self._take(GROUP_MOST_ENTRIES):
+            if waiting.answer.done():
+                continue
+            if now - waiting.since > PATIENCE_SECONDS:
+                self._fail([waiting], "the log is too slow; the request was not sent")
+            else:
+                group.append(waiting)
+        return group
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        client = await self._connected()
+        if client is None:
+            self._fail(group, "the log cannot be reached; the request was not sent")
+            return
+        try:
+            answers = await self._accept(client, group)
+            if any(answer.status == "late" for answer in answers.entries):
+                # Redis' clock was set: nothing was written, and now its time is known.
+                answers = await self._accept(client, group)
+        except _FAILURES as error:
+            logger.warning("an accept call failed: %s", type(error).__name__)
+            await self._drop()
+            self._fail(group, UNKNOWN_OUTCOME)
+            return
+        metrics.group_size.observe(len(group))
+        now = asyncio.get_running_loop().time()
+        for waiting, answer in zip(group, answers.entries, strict=True):
+            metrics.accept_seconds.observe(now - waiting.since)
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+        if answers.ring:
+            self._ring()
+
+    async def _accept(self, client: Redis, group: Sequence[_Waiting]) -> Answers:
+        """Make one accept call, void once its answer is no longer waited for."""
+        loop = asyncio.get_running_loop()
+        deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
+        requests = [waiting.request for waiting in group]
+        call = log.accept_call(self._settings.log_namespace, self._limits, deadline_ms, requests)
+        answers = log.accept_answers(await evaluate(client, call))
+        self._clock_offset_ms = answers.now_ms - loop.time() * 1000
+        self.ready = answers.is_open
+        if not answers.is_open:
+            self._on_connected()
+        if len(answers.entries) != len(group):
+            raise RedisError("the script answered another call")
+        return answers
+
+    async def _connected(self) -> Redis | None:
+        if self._client is None:
+            client = Redis.from_url(
+                self._settings.redis,
+                single_connection_client=True,
+                retry=Retry(NoBackoff(), 0),
+                **redis_options("verbatim-accept"),
+            )
+            try:
+                await client.initialize()
+                seconds, microseconds = await client.time()
+            except _FAILURES as error:
+                logger.warning("the log cannot be reached: %s", type(error).__name__)
+                self.ready = False
+                await _close(client)
+                return None
+            here_ms = asyncio.get_running_loop().time() * 1000
+            self._clock_offset_ms = seconds * 1000 + microseconds / 1000 - here_ms
+            self._client = client
+            self._on_connected()
+        return self._client
+
+    async def _heartbeat(self) -> None:
+        """Look whether the log is open, and how full Redis is."""
+        try:
+            if client := await self._connected():
+                memory: dict[str, Any] = await client.info("memory")
+                most = int(memory["maxmemory"])
+                self.memory_ratio = int(memory["used_memory"]) / most if most else 0.0
+                await self._accept(client, [])
+        except _FAILURES as error:
+            logger.warning("the log does not answer: %s", type(error).__name__)
+            await self._drop()
+        self._heartbeat_due = asyncio.get_running_loop().time() + HEARTBEAT_SECONDS
+
+    async def _drop(self) -> None:
+        """Give the connection up: a late answer on it could reach the wrong request."""
+        self.ready = False
+        client, self._client = self._client, None
+        if client is not None:
+            await _close(client)
+
+    def _fail(self, group: Sequence[_Waiting], detail: str) -> None:
+        for waiting in group:
+            if not waiting.answer.done():
+                metrics.refused_total.labels("unavailable").inc()
+                waiting.answer.set_exception(Unavailable(detail))
+
+
+async def evaluate(client: Redis, call: Sequence[bytes | str | int]) -> Any:
+    """Run the log's script. Only a script that Redis does not know is sent again."""
+    try:
+        return await client.evalsha(log.SCRIPT_SHA, 0, *call)
+    except NoScriptError:
+        return await client.eval(log.SCRIPT, 0, *call)
+
+
+async def _close(client: Redis) -> None:
+    with suppress(*_FAILURES):
+        await client.aclose()

@@ -1,0 +1,88 @@
+"""The write path of one API process: log, group commit and doorbell, opened and closed together."""
+
+import asyncio
+import logging
+from typing import Final
+
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
+
+from api.accept import Accept
+from api.core import bell, redis_client
+from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
+from api.core.log import Log
+from api.core.opening import open_log
+from api.core.settings import Settings
+from api.group_commit import GroupCommit
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 1.0
+
+
+class WritePath:
+    """Opens the log at start, again after each reconnection, and lends out `accept`."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._redis = redis_client.connect(settings, "verbatim-api")
+        self._bell = bell.Bell(bell.make_celery(settings))
+        self._opening: asyncio.Task[None] | None = None
+        self._refused = False
+        self.log = Log(self._redis, settings.log_namespace)
+        self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
+        self.accept = Accept(self._commits, self.log, engine)
+
+    @property
+    def ready(self) -> bool:
+        """The log answered last time, and was open."""
+        return self._commits.ready and not self._refused
+
+    @property
+    def memory_ratio(self) -> float:
+        """Used memory as a part of Redis' maxmemory, 0 without a limit."""
+        return self._commits.memory_ratio
+
+    async def start(self) -> None:
+        """Open what is there; Redis and PostgreSQL that are not are waited for in the background.
+
+        Raises UnsafeRedisError or WrongDatabaseError: the process must not go on.
+        """
+        try:
+            await run_in_threadpool(self._check_and_open)
+        except (Unavailable, RedisError) as error:
+            logger.warning("the log could not be opened yet: %s", type(error).__name__)
+        self._bell.start()
+        await self._commits.start()
+
+    async def stop(self) -> None:
+        """Accept what waits, ring once more if need be, close everything."""
+        await self._commits.stop()
+        if self._opening is not None:
+            self._opening.cancel()
+        await run_in_threadpool(self._bell.stop)
+        self._redis.close()
+
+    def _check_and_open(self) -> None:
+        redis_client.check(self._redis, self._settings.redis_durability)
+        open_log(self.log, self._engine)
+
+    def _open_soon(self) -> None:
+        """A new connection may lead to another Redis, or to one that lost its keys."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(), name="open-log")
+
+    async def _open(self) -> None:
+        while not self._refused:
+            try:
+                await run_in_threadpool(self._check_and_open)
+            except (Unavailable, RedisError):
+                await asyncio.sleep(RETRY_SECONDS)
+            except (WrongDatabaseError, UnsafeRedisError) as error:
+                logger.critical("writes are refused: %s", error)
+                self._commits.refuse()
+                self._refused = True
+            else:
+                return
