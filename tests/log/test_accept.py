@@ -1,0 +1,441 @@
+"""The contract of the accept script, on every Redis."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from api.core import ids
+from api.core.entries import Request, turn_line
+from api.core.log import Limits, Log
+from tests.log.requests import (
+    LIMITS,
+    NEVER_LATE,
+    edit,
+    message,
+    open_conversation,
+    reply,
+    submit,
+    turn,
+)
+
+
+def test_an_open_conversation_and_its_messages_share_a_partition(log: Log) -> None:
+    conversation = open_conversation(log, hint=5)
+
+    answers = submit(log, message(conversation, "one"), message(conversation, "two"))
+
+    assert [a.status for a in answers] == ["ok", "ok"]
+    assert {ids.partition_of(a.id) for a in answers} == {5} == {ids.partition_of(conversation)}
+    assert conversation < answers[0].id < answers[1].id
+
+
+def test_the_log_keeps_every_field_of_an_entry(log: Log) -> None:
+    conversation = open_conversation(log, owner=7, title="Reise nach Łódź")
+    text = "NUL-free: \u202eعربى 👩‍👩‍👧‍👦 e\u0301 \r\n\t:"
+
+    (answer,) = submit(log, message(conversation, text, owner=7))
+
+    opened, added = log.read([ids.partition_of(conversation)], 10, 10**6)[0]
+    assert (opened.op, opened.user_id, opened.data.decode()) == ("open", 7, "Reise nach Łódź")
+    assert opened.id == opened.conversation_id == conversation
+    assert (added.op, added.id, added.conversation_id) == ("add", answer.id, conversation)
+    assert (added.role, added.status, added.data.decode()) == ("user", "stored", text)
+    assert added.created_at_ms == answer.created_at_ms
+    assert added.total_bytes == opened.total_bytes + len(text.encode())
+
+
+def test_an_id_is_made_of_redis_time_and_is_exact(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+
+    (answer,) = submit(log, message(conversation, "now"))
+
+    seconds, _ = redis.time()
+    assert abs(ids.unix_ms_of(answer.id) - seconds * 1000) < 5_000
+    assert answer.id <= ids.MAX_ID
+
+
+def test_more_than_256_entries_in_a_millisecond_borrow_the_next(log: Log) -> None:
+    conversation = open_conversation(log)
+
+    answers = submit(log, *(message(conversation, str(n)) for n in range(600)))
+
+    found = [a.id for a in answers]
+    assert found == sorted(set(found))
+    assert {i & 15 for i in found} == {0}
+
+
+def test_a_tail_ahead_of_the_clock_never_goes_back(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    ahead = ids.first_at(int(time.time() * 1000) + 3_600_000, 0)
+    redis.set(log.key("tail:0"), ahead)
+
+    first, second = submit(log, message(conversation, "a"), message(conversation, "b"))
+
+    assert (first.id, second.id) == (ahead + 16, ahead + 32)
+
+
+def test_a_repeated_request_is_accepted_once(log: Log) -> None:
+    conversation = open_conversation(log)
+
+    first, second = submit(
+        log, message(conversation, "hi", key="k"), message(conversation, "hi", key="k")
+    )
+
+    assert (first.status, second.status) == ("ok", "replay")
+    assert (first.id, first.created_at_ms) == (second.id, second.created_at_ms)
+    assert log.status().entries == 2
+
+
+def test_a_key_with_another_body_is_a_conflict(log: Log) -> None:
+    conversation = open_conversation(log)
+    submit(log, message(conversation, "hi", key="k"))
+
+    (other,) = submit(log, message(conversation, "ho", key="k"))
+
+    assert other.status == "conflict"
+
+
+@pytest.mark.parametrize("key", ["k", "a:b:c", "0", " " * 255])
+def test_keys_belong_to_their_user_conversation_and_kind(log: Log, key: str) -> None:
+    mine, other = open_conversation(log), open_conversation(log)
+    theirs = open_conversation(log, owner=2)
+    request = message(mine, "hi", key=key)
+
+    answers = submit(
+        log,
+        request,
+        replace(request, conversation_id=other),
+        replace(request, conversation_id=theirs, user_id=2),
+        replace(request, scope="turn", lease="x"),
+    )
+
+    assert [a.status for a in answers] == ["ok"] * 4
+
+
+def test_an_open_repeated_with_its_key_is_the_same_conversation(log: Log) -> None:
+    request = Request("open", 1, "open", data=b"T", key="k", hint=1)
+
+    first, second = submit(log, request, replace(request, hint=9))
+
+    assert (second.status, second.id) == ("replay", first.id)
+
+
+def test_a_key_is_forgotten_after_its_time(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    submit(log, message(conversation, "hi", key="k"))
+
+    ttl = redis.ttl(log.key(f"idem:1:message:{conversation}:k"))
+
+    assert 0 < ttl <= LIMITS.idempotency_seconds
+
+
+def test_somebody_elses_conversation_is_foreign_whatever_the_api_believes(log: Log) -> None:
+    conversation = open_conversation(log, owner=1)
+    request = message(conversation, "hi", owner=2)
+
+    answers = submit(log, request, replace(request, standing="live"))
+
+    assert [a.status for a in answers] == ["foreign", "foreign"]
+    assert log.status().entries == 1
+
+
+def test_a_conversation_that_the_log_forgot_is_asked_for_once(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    redis.delete(log.key(f"conv:{conversation}"))
+    request = message(conversation, "hi")
+
+    asked, told, known = submit(log, request, replace(request, standing="live"), request)
+
+    assert (asked.status, told.status, known.status) == ("unknown", "ok", "ok")
+    assert redis.hget(log.key(f"conv:{conversation}"), "owner") == b"1"
+
+
+def test_what_postgresql_says_is_ignored_where_the_log_knows(log: Log) -> None:
+    conversation = open_conversation(log)
+    submit(log, edit("delete", conversation))
+
+    (answer,) = submit(log, replace(message(conversation, "hi"), standing="live"))
+
+    assert answer.status == "deleted"
+
+
+@pytest.mark.parametrize(("standing", "status"), [("closed", "ended"), ("deleted", "deleted")])
+def test_an_old_conversation_keeps_its_state(
+    log: Log, redis: Redis, standing: str, status: str
+) -> None:
+    conversation = open_conversation(log)
+    redis.delete(log.key(f"conv:{conversation}"))
+    told = replace(message(conversation, "hi"), standing=standing)  # type: ignore[arg-type] # params
+
+    (answer,) = submit(log, told)
+
+    assert answer.status == status
+
+
+def test_a_deleted_conversation_takes_nothing_but_another_delete(log: Log) -> None:
+    conversation = open_conversation(log)
+    submit(log, edit("delete", conversation))
+
+    answers = submit(
+        log,
+        message(conversation, "late"),
+        edit("rename", conversation, title="T"),
+        edit("close", conversation),
+        reply(conversation, 1, "late"),
+        edit("delete", conversation),
+    )
+
+    assert [a.status for a in answers] == ["deleted"] * 4 + ["ok"]
+
+
+def test_a_closed_conversation_takes_a_pending_reply_and_edits_only(log: Log) -> None:
+    conversation = open_conversation(log)
+    submit(log, edit("close", conversation))
+
+    answers = submit(
+        log,
+        message(conversation, "late"),
+        turn(conversation, "late"),
+        reply(conversation, 5, "pending"),
+        edit("rename", conversation, title="T"),
+        edit("close", conversation),
+    )
+
+    assert [a.status for a in answers] == ["ended", "ended", "ok", "ok", "ok"]
+
+
+def test_a_deleted_account_is_refused(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    redis.set(log.key("gone:1"), 1)
+
+    (answer,) = submit(log, message(conversation, "hi"))
+
+    assert answer.status == "gone"
+
+
+def test_a_full_partition_refuses_and_new_conversations_go_elsewhere(log: Log) -> None:
+    conversation = open_conversation(log, hint=0)
+    limits = Limits(max_entries=3, max_bytes=10**6, idempotency_seconds=60)
+
+    answers = submit(log, *(message(conversation, "x") for _ in range(4)), limits=limits)
+    (opened,) = submit(log, Request("open", 1, "open", hint=0), limits=limits)
+
+    assert [a.status for a in answers] == ["ok", "ok", "full", "full"]
+    assert ids.partition_of(opened.id) == 1
+
+
+def test_bytes_are_capped_as_entries_are(log: Log) -> None:
+    conversation = open_conversation(log)
+    limits = Limits(max_entries=1_000, max_bytes=100, idempotency_seconds=60)
+
+    answers = submit(log, *(message(conversation, "x" * 40) for _ in range(3)), limits=limits)
+    (later,) = submit(log, message(conversation, "x" * 40), limits=limits)
+
+    assert [a.status for a in answers] == ["ok", "ok", "full"]
+    assert later.status == "full"
+    assert log.status().partitions[0].bytes == 80
+
+
+def test_all_partitions_full_refuses_new_conversations(log: Log) -> None:
+    for hint in range(ids.PARTITIONS):
+        open_conversation(log, hint=hint)
+    limits = Limits(max_entries=1, max_bytes=10**6, idempotency_seconds=60)
+
+    (answer,) = submit(log, Request("open", 1, "open", hint=3), limits=limits)
+
+    assert answer.status == "full"
+
+
+def test_a_call_past_its_deadline_writes_nothing(log: Log) -> None:
+    conversation = open_conversation(log)
+
+    answers = log.accept(LIMITS, int(time.time() * 1000) - 60_000, [message(conversation, "hi")])
+
+    assert [a.status for a in answers.entries] == ["late"]
+    assert not answers.ring
+    assert log.status().entries == 1
+
+
+def test_one_bad_entry_leaves_its_neighbours_alone(log: Log, redis: Redis) -> None:
+    good, bad = open_conversation(log, hint=0), open_conversation(log, hint=1)
+    redis.set(log.key("log:wrong"), "")
+    redis.delete(log.key(f"conv:{bad}"))
+    redis.set(log.key(f"conv:{bad}"), "not a hash")
+
+    answers = submit(log, message(good, "a"), message(bad, "b"), message(good, "c"))
+
+    assert [a.status for a in answers] == ["ok", "error", "ok"]
+    assert [e.data for e in log.read([0], 10, 10**6)[0]] == [b"", b"a", b"c"]
+
+
+def test_an_entry_is_accepted_though_what_follows_the_append_fails(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    redis.delete(log.key(f"turns:{conversation}"))
+    redis.set(log.key(f"turns:{conversation}"), "not a list")
+    redis.set(log.key("accepted:0"), "not a number")
+
+    first, again = submit(
+        log, message(conversation, "hi", key="k"), message(conversation, "hi", key="k")
+    )
+
+    assert (first.status, again.status, again.id) == ("ok", "replay", first.id)
+
+
+def test_the_bell_asks_for_one_doorbell_until_it_is_put_away(log: Log) -> None:
+    def rings() -> bool:
+        return log.accept(LIMITS, NEVER_LATE, [Request("open", 1, "open")]).ring
+
+    asked = [rings(), rings(), rings()]
+    log.silence()
+
+    assert asked == [True, False, False]
+    assert rings()
+
+
+def test_a_refused_entry_rings_for_nobody(log: Log) -> None:
+    answers = log.accept(LIMITS, NEVER_LATE, [message(4096, "hi")])
+
+    assert not answers.ring
+
+
+def test_a_closed_log_accepts_nothing(closed_log: Log) -> None:
+    request = Request("open", 1, "open")
+
+    answers = closed_log.accept(LIMITS, NEVER_LATE, [request])
+
+    assert [a.status for a in answers.entries] == ["closed"]
+    assert not answers.is_open
+
+
+def test_a_turn_gets_the_turns_before_it(log: Log) -> None:
+    conversation = open_conversation(log)
+    (first,) = submit(log, turn(conversation, "Hello: it is me"))
+    (answered,) = submit(log, reply(conversation, first.id, "Hello you"))
+
+    (second,) = submit(log, turn(conversation, "And now?"))
+
+    assert first.warm
+    assert first.leased
+    assert first.recent == ()
+    assert second.recent == (
+        turn_line(first.id, "user", "Hello: it is me"),
+        turn_line(answered.id, "assistant", "Hello you"),
+    )
+
+
+def test_raw_messages_are_turns_too(log: Log) -> None:
+    conversation = open_conversation(log)
+    (raw,) = submit(log, message(conversation, "raw"))
+
+    (answer,) = submit(log, turn(conversation, "next"))
+
+    assert answer.recent == (turn_line(raw.id, "user", "raw"),)
+
+
+def test_recent_turns_are_bounded_by_count_and_bytes(log: Log) -> None:
+    many, large = open_conversation(log), open_conversation(log)
+    submit(log, *(message(many, str(n)) for n in range(30)))
+    submit(log, *(message(large, "x" * 5_000) for _ in range(6)), message(large, "y" * 20_000))
+
+    (of_many,) = submit(log, turn(many, "now"))
+    (of_large,) = submit(log, turn(large, "now"))
+
+    assert len(of_many.recent) == 20
+    assert of_many.recent[-1].endswith(b":29")
+    assert len(of_large.recent) == 1
+
+
+def test_a_cold_turn_is_not_appended_until_its_turns_are_loaded(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    (old,) = submit(log, message(conversation, "old"))
+    redis.delete(log.key(f"turns:{conversation}"))
+
+    (cold,) = submit(log, turn(conversation, "new"))
+    loaded = replace(
+        turn(conversation, "new"), as_of=str(old.id), loaded=(turn_line(old.id, "user", "old"),)
+    )
+    (warm,) = submit(log, loaded)
+    (next_one,) = submit(log, turn(conversation, "newer"))
+
+    assert (cold.status, cold.id) == ("cold", old.id)
+    assert warm.status == "ok"
+    assert [line.split(b":")[2] for line in next_one.recent] == [b"old", b"new"]
+    assert log.status().entries == 4
+
+
+def test_turns_loaded_before_the_newest_entry_are_not_remembered(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
+    redis.delete(log.key(f"turns:{conversation}"))
+
+    stale = replace(
+        turn(conversation, "x"), as_of=str(old.id), loaded=(turn_line(old.id, "user", "old"),)
+    )
+    (answer,) = submit(log, stale)
+
+    assert newer.id > old.id
+    assert answer.status == "ok"
+    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+
+
+def test_a_turn_can_go_on_without_its_earlier_turns(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    redis.delete(log.key(f"turns:{conversation}"))
+
+    (answer,) = submit(log, replace(turn(conversation, "x"), as_of="skip"))
+
+    assert (answer.status, answer.warm, answer.leased) == ("ok", False, True)
+    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+
+
+def test_one_request_of_a_turn_holds_the_lease(log: Log) -> None:
+    conversation = open_conversation(log)
+
+    first, second = submit(
+        log,
+        turn(conversation, "hi", key="k", lease="a"),
+        turn(conversation, "hi", key="k", lease="b"),
+    )
+
+    assert (first.status, first.leased) == ("ok", True)
+    assert (second.status, second.leased, second.reply_id) == ("replay", False, None)
+
+
+def test_a_lease_is_renewed_and_released_by_its_holder_only(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    (first,) = submit(log, turn(conversation, "hi", key="k", lease="a"))
+    redis.pexpire(log.key(f"turn:{first.id}"), 500)
+
+    assert not log.lease(first.id, "b", 10_000)
+    assert not log.lease(first.id, "b", 0)
+    assert log.lease(first.id, "a", 10_000)
+    assert redis.pttl(log.key(f"turn:{first.id}")) > 5_000
+    assert log.lease(first.id, "a", 0)
+    (second,) = submit(log, turn(conversation, "hi", key="k", lease="b"))
+    assert second.leased
+
+
+def test_a_turn_has_one_answer_and_a_retry_is_told_its_id(log: Log) -> None:
+    conversation = open_conversation(log)
+    (asked,) = submit(log, turn(conversation, "hi", key="k"))
+
+    first, second = submit(
+        log, reply(conversation, asked.id, "one"), reply(conversation, asked.id, "two")
+    )
+    (retried,) = submit(log, turn(conversation, "hi", key="k"))
+
+    assert (first.status, second.status, second.id) == ("ok", "replay", first.id)
+    assert (retried.status, retried.reply_id, retried.leased) == ("replay", first.id, False)
+
+
+def test_an_accepted_entry_is_found_until_it_is_trimmed(log: Log) -> None:
+    conversation = open_conversation(log)
+    (answer,) = submit(log, message(conversation, "hi"))
+
+    found = log.find(conversation, answer.id)
+
+    assert found is not None
+    assert found.data == b"hi"
+    assert log.find(conversation, answer.id + 16) is None

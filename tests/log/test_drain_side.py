@@ -1,0 +1,163 @@
+"""The contract of what the drain does with the log, on every Redis."""
+
+import time
+
+import pytest
+from redis import Redis
+
+from api.core import ids
+from api.core.errors import WrongDatabaseError
+from api.core.log import Log
+from tests.log.requests import DATABASE, edit, message, open_conversation, submit
+
+
+def test_reading_takes_a_share_of_entries_and_of_bytes_but_at_least_one(log: Log) -> None:
+    conversation = open_conversation(log)
+    submit(log, *(message(conversation, "x" * 100) for _ in range(50)))
+
+    by_count = log.read([0, 1], 20, 10**6)
+    by_bytes = log.read([0], 100, 1_000)
+    single = log.read([0], 1, 1)
+
+    assert len(by_count[0]) == 20
+    assert by_count[1] == []
+    assert len(by_bytes[0]) == 11
+    assert len(single[0]) == 1
+
+
+def test_reading_past_one_chunk_misses_nothing(log: Log) -> None:
+    conversation = open_conversation(log)
+    answers = submit(log, *(message(conversation, str(n)) for n in range(100)))
+
+    entries = log.read([0], 1_000, 10**6)[0]
+
+    assert [e.id for e in entries] == [conversation, *(a.id for a in answers)]
+
+
+def test_heads_name_the_partitions_that_have_entries(log: Log) -> None:
+    third = open_conversation(log, hint=3)
+    submit(log, message(third, "x"))
+
+    (head,) = log.heads()
+
+    assert (head.partition, head.first_id, head.entries) == (3, third, 2)
+
+
+def test_trimming_removes_up_to_the_committed_id_and_no_more(log: Log) -> None:
+    conversation = open_conversation(log)
+    first, second = submit(log, message(conversation, "a"), message(conversation, "b"))
+
+    log.trim({0: first.id}, [conversation], {})
+
+    assert [e.id for e in log.read([0], 10, 10**6)[0]] == [second.id]
+
+
+def test_a_conversation_gets_its_ttl_only_when_nothing_of_it_is_left(
+    log: Log, redis: Redis
+) -> None:
+    conversation = open_conversation(log)
+    first, second = submit(log, message(conversation, "a"), message(conversation, "b"))
+    conv, turns = log.key(f"conv:{conversation}"), log.key(f"turns:{conversation}")
+
+    log.trim({0: first.id}, [conversation], {})
+    half = redis.ttl(conv), redis.ttl(turns)
+    log.trim({0: second.id}, [conversation], {})
+    whole = redis.ttl(conv), redis.ttl(turns)
+    submit(log, message(conversation, "c"))
+    again = redis.ttl(conv), redis.ttl(turns)
+
+    assert half == again == (-1, -1)
+    assert 6 * 24 * 3600 < whole[0] <= 7 * 24 * 3600
+    assert 3000 < whole[1] <= 3600
+
+
+def test_counts_add_up(log: Log) -> None:
+    log.trim({}, [], {"committed": 3, "batches": 1})
+    log.trim({}, [], {"committed": 4})
+
+    assert log.counts() == {"committed": 7, "batches": 1}
+
+
+def test_the_bell_is_put_away_only_when_every_stream_is_empty(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    redis.set(log.key("bell"), 1)
+
+    left = log.finish()
+    kept = redis.exists(log.key("bell"))
+    log.trim({0: conversation}, [], {})
+    empty = log.finish()
+
+    assert (left, kept, empty, redis.exists(log.key("bell"))) == (False, 1, True, 0)
+
+
+def test_a_drain_that_works_keeps_the_bell(log: Log, redis: Redis) -> None:
+    log.trim({}, [], {})
+
+    assert 0 < redis.pttl(log.key("bell")) <= 3_000
+
+
+def test_one_helper_is_rung_for_in_five_seconds(log: Log, redis: Redis) -> None:
+    assert [log.wants_helper(), log.wants_helper()] == [True, False]
+    assert 0 < redis.pttl(log.key("helper")) <= 5_000
+
+
+def test_a_started_drain_is_counted(log: Log) -> None:
+    log.started()
+    log.started()
+
+    assert log.starts() == 2
+
+
+def test_an_emptied_redis_opens_above_what_postgresql_has(closed_log: Log) -> None:
+    ahead = ids.first_at(int(time.time() * 1000) + 10**6, 2)
+
+    closed_log.adopt(DATABASE, [(p, ahead if p == 2 else 0, 40) for p in range(ids.PARTITIONS)])
+
+    partitions = closed_log.status().partitions
+    assert partitions[2].tail == ahead
+    assert (partitions[1].tail or 0) >= ids.first_at(int(time.time() * 1000) - 60_000, 1)
+    assert {p.accepted for p in partitions} == {40}
+
+
+def test_an_older_redis_is_raised_and_its_entries_counted(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    answers = submit(log, *(message(conversation, str(n)) for n in range(40)))
+    redis.set(log.key("tail:0"), 5)
+
+    log.adopt(DATABASE, [(0, answers[9].id, 100)])
+    (next_one,) = submit(log, message(conversation, "next"))
+
+    assert next_one.id > answers[-1].id
+    assert log.status().partitions[0].accepted == 100 + 30 + 1
+
+
+def test_opening_an_open_log_changes_nothing(log: Log) -> None:
+    open_conversation(log)
+    before = log.status().partitions
+
+    log.adopt(DATABASE, [(p, 0, 0) for p in range(ids.PARTITIONS)])
+
+    assert log.status().partitions == before
+
+
+def test_another_databases_log_is_refused(log: Log) -> None:
+    with pytest.raises(WrongDatabaseError, match="another database"):
+        log.adopt("another", [])
+
+
+def test_the_status_tells_age_and_bytes(log: Log) -> None:
+    conversation = open_conversation(log, title="four")
+    submit(log, message(conversation, "x" * 10), edit("rename", conversation, title="sixsix"))
+
+    status = log.status()
+
+    assert (status.entries, status.partitions[0].bytes) == (3, 20)
+    assert 0 <= status.oldest_age_ms < 60_000
+
+
+def test_an_entry_of_a_later_format_is_known_by_its_version_only(log: Log, redis: Redis) -> None:
+    redis.xadd(log.key("log:4"), {"v": 2, "novel": "x"}, id="4100-0")
+
+    (entry,) = log.read([4], 10, 10**6)[4]
+
+    assert (entry.id, entry.version) == (4100, 2)
