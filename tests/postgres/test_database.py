@@ -1,0 +1,150 @@
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, InternalError
+from sqlmodel import select
+
+from api.core import database
+from api.core.errors import Unavailable
+from api.core.models import Conversation, User
+from api.core.settings import postgres_url
+from api.repositories import UserRepository
+from tests.postgres.rows import NOON, add_conversation, add_user
+
+NOWHERE = postgres_url("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_a_reading_session_cannot_write(engine: Engine) -> None:
+    with (
+        pytest.raises(InternalError, match="read-only transaction"),
+        database.reading(engine) as session,
+    ):
+        UserRepository(session).add("alice", "alice@example.org", "")
+
+
+def test_a_connection_that_was_read_from_can_be_written_to(database_url: str) -> None:
+    engine = database.make_engine(
+        postgres_url(database_url), application_name="verbatim-test", pool_size=1
+    )
+    with database.reading(engine) as session:
+        reader = session.connection().scalar(text("SELECT pg_backend_pid()"))
+
+    with database.writing(engine) as session:
+        writer = session.connection().scalar(text("SELECT pg_backend_pid()"))
+        UserRepository(session).add("alice", "alice@example.org", "")
+    engine.dispose()
+
+    assert writer == reader
+
+
+def test_what_was_read_stays_readable_after_the_session(engine: Engine) -> None:
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 32, title="kept")
+
+    with database.reading(engine) as session:
+        conversation = session.exec(select(Conversation)).one()
+
+    assert conversation.title == "kept"
+
+
+def test_what_was_written_is_rolled_back_when_the_work_fails(engine: Engine) -> None:
+    def work() -> None:
+        with database.writing(engine) as session:
+            UserRepository(session).add("alice", "alice@example.org", "")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+
+    with database.reading(engine) as session:
+        assert session.exec(select(User)).all() == []
+
+
+def test_a_database_that_cannot_be_reached_is_unavailable_not_empty() -> None:
+    engine = database.make_engine(NOWHERE, application_name="verbatim-test")
+
+    with pytest.raises(Unavailable), database.reading(engine):
+        pytest.fail("nothing can be read here")
+    with pytest.raises(Unavailable), database.writing(engine) as session:
+        session.exec(select(User))
+
+
+def test_a_connection_cut_in_mid_read_is_unavailable_and_the_next_read_works(
+    engine: Engine,
+) -> None:
+    with pytest.raises(Unavailable), database.reading(engine) as session:
+        session.connection().execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with database.reading(engine) as session:
+        assert session.exec(select(User)).all() == []
+
+
+def test_idle_connections_that_the_server_ended_are_replaced_unseen(engine: Engine) -> None:
+    with database.reading(engine) as session:
+        idle = session.connection().scalar(text("SELECT pg_backend_pid()"))
+        with engine.connect() as other:
+            other.execute(text("SELECT 1"))
+    with database.writing(engine) as session:
+        session.connection().execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    assert idle is not None
+
+    for _ in range(3):
+        with database.reading(engine) as session, database.reading(engine) as another:
+            assert session.exec(select(User)).all() == another.exec(select(User)).all() == []
+
+
+def test_an_exhausted_pool_is_unavailable(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "POOL_TIMEOUT_SECONDS", 0.05)
+    engine = database.make_engine(
+        postgres_url(database_url), application_name="verbatim-test", pool_size=1
+    )
+
+    with database.reading(engine), pytest.raises(Unavailable), database.reading(engine):
+        pytest.fail("there is only one connection")
+    engine.dispose()
+
+
+def test_errors_do_not_quote_what_people_wrote(engine: Engine) -> None:
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 32, title="said in confidence")
+
+    with pytest.raises(IntegrityError) as refused:
+        add_conversation(engine, owner, 32, title="said in confidence")
+
+    assert "said in confidence" not in str(refused.value)
+
+
+def test_a_connection_is_named_after_its_process(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW application_name")) == "verbatim-test"
+
+
+def test_times_are_utc_whatever_the_server_thinks(database_url: str) -> None:
+    engine = database.make_engine(postgres_url(database_url), application_name="verbatim-test")
+    name = postgres_url(database_url).database
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE \"{name}\" SET timezone TO 'Asia/Kolkata'"))
+    engine.dispose()
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 32)
+
+    with database.reading(engine) as session:
+        assert session.connection().scalar(text("SHOW timezone")) == "Asia/Kolkata"
+        conversation = session.exec(select(Conversation)).one()
+    engine.dispose()
+
+    assert conversation.created_at == NOON
+    assert conversation.created_at.isoformat() == "2026-01-02T12:00:00.123456+00:00"
+
+
+def test_a_time_without_a_zone_is_refused(engine: Engine) -> None:
+    owner = add_user(engine, "alice")
+
+    with pytest.raises(Exception, match="a time needs a time zone"):
+        add_conversation(engine, owner, 32, at=NOON.replace(tzinfo=None))

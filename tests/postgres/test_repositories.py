@@ -1,0 +1,278 @@
+"""What the repositories answer: the owner's own rows, whole, in one statement a call."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlmodel import Session
+
+from api.core.database import reading, writing
+from api.core.errors import Conflict
+from api.repositories import (
+    ConversationPage,
+    ConversationRepository,
+    MessagePage,
+    MessageRepository,
+    PartitionRepository,
+    Standing,
+    UserRepository,
+)
+from tests.postgres.rows import NOON, add_conversation, add_messages, add_user, statements
+
+Call = Callable[[Session, int], Any]
+
+#: Every read of chat data, as (call, what a stranger gets). Conversation 37, message 53.
+READS: dict[str, tuple[Call, Any]] = {
+    "ConversationRepository.get": (lambda s, o: ConversationRepository(s).get(o, 37), None),
+    "ConversationRepository.standing": (
+        lambda s, o: ConversationRepository(s).standing(o, 37),
+        None,
+    ),
+    "ConversationRepository.list": (
+        lambda s, o: ConversationRepository(s).list(o, limit=5),
+        ConversationPage([], 0, None),
+    ),
+    "MessageRepository.get": (lambda s, o: MessageRepository(s).get(o, 37, 53), None),
+    "MessageRepository.page": (lambda s, o: MessageRepository(s).page(o, 37, limit=5), None),
+    "MessageRepository.after": (
+        lambda s, o: MessageRepository(s).after(o, 37, position=0, limit=5),
+        None,
+    ),
+    "MessageRepository.before": (
+        lambda s, o: MessageRepository(s).before(o, 37, position=9, limit=5),
+        None,
+    ),
+    "MessageRepository.latest": (lambda s, o: MessageRepository(s).latest(o, 37, limit=5), None),
+    "MessageRepository.recent_turns": (
+        lambda s, o: MessageRepository(s).recent_turns(o, 37),
+        ([], 0),
+    ),
+}
+
+OTHER_READS: dict[str, Call] = {
+    "PartitionRepository.last_id": lambda s, _: PartitionRepository(s).last_id(5),
+    "PartitionRepository.all": lambda s, _: PartitionRepository(s).all(),
+    "UserRepository.by_id": lambda s, o: UserRepository(s).by_id(o),
+    "UserRepository.by_name": lambda s, _: UserRepository(s).by_name("alice"),
+}
+
+
+@pytest.fixture
+def alice(engine: Engine) -> int:
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 37, title="Alice's")
+    add_messages(engine, owner, 37, ["one", "two", "three", "four"])
+    return owner
+
+
+@pytest.fixture
+def bob(engine: Engine) -> int:
+    return add_user(engine, "bob")
+
+
+def contents(page: MessagePage | None) -> list[str]:
+    assert page is not None
+    return [message.content for message in page.messages]
+
+
+def test_the_tests_below_know_every_read() -> None:
+    public = {
+        f"{repository.__name__}.{name}"
+        for repository in (
+            ConversationRepository,
+            MessageRepository,
+            PartitionRepository,
+            UserRepository,
+        )
+        for name, _ in inspect.getmembers(repository, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+    assert public - {"UserRepository.add"} == READS.keys() | OTHER_READS.keys()
+
+
+@pytest.mark.parametrize("name", READS)
+def test_the_owner_finds_what_a_stranger_does_not(
+    engine: Engine, alice: int, bob: int, name: str
+) -> None:
+    call, nothing = READS[name]
+
+    with reading(engine) as session:
+        assert call(session, bob) == nothing
+        assert call(session, alice) != nothing
+
+
+@pytest.mark.parametrize("name", [n for n in READS if n != "ConversationRepository.standing"])
+def test_a_deleted_conversation_is_gone_for_its_owner_too(
+    engine: Engine, alice: int, name: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE conversation SET deleted_at = now()"))
+    call, nothing = READS[name]
+
+    with reading(engine) as session:
+        assert call(session, alice) == nothing
+
+
+@pytest.mark.parametrize("name", [*READS, *OTHER_READS])
+def test_a_read_is_one_statement(engine: Engine, alice: int, name: str) -> None:
+    call = OTHER_READS[name] if name in OTHER_READS else READS[name][0]
+
+    with reading(engine) as session, statements(engine) as sent:
+        call(session, alice)
+
+    assert len(sent) == 1
+
+
+def test_a_message_is_found_in_its_own_conversation_only(engine: Engine, alice: int) -> None:
+    add_conversation(engine, alice, 38)
+
+    with reading(engine) as session:
+        assert MessageRepository(session).get(alice, 38, 53) is None
+
+
+def test_standing_tells_open_closed_and_deleted_apart(engine: Engine, alice: int) -> None:
+    add_conversation(engine, alice, 38, closed_at=NOON)
+    add_conversation(engine, alice, 39, deleted_at=NOON)
+
+    with reading(engine) as session:
+        standing = ConversationRepository(session).standing
+        assert standing(alice, 37) == Standing(alice, closed=False, deleted=False)
+        assert standing(alice, 38) == Standing(alice, closed=True, deleted=False)
+        assert standing(alice, 39) == Standing(alice, closed=False, deleted=True)
+        assert standing(alice, 40) is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "order", "expected"),
+    [
+        (0, "asc", ["one", "two"]),
+        (1, "asc", ["two", "three"]),
+        (3, "asc", ["four"]),
+        (4, "asc", []),
+        (0, "desc", ["four", "three"]),
+        (1, "desc", ["three", "two"]),
+        (3, "desc", ["one"]),
+        (4, "desc", []),
+    ],
+)
+def test_a_page_leaves_out_its_offset_and_knows_the_total(
+    engine: Engine, alice: int, offset: int, order: Any, expected: list[str]
+) -> None:
+    with reading(engine) as session:
+        page = MessageRepository(session).page(alice, 37, limit=2, offset=offset, order=order)
+
+    assert contents(page) == expected
+    assert page is not None
+    assert page.total == 4
+
+
+def test_after_and_before_take_the_nearest_in_either_order(engine: Engine, alice: int) -> None:
+    with reading(engine) as session:
+        messages = MessageRepository(session)
+
+        after = messages.after(alice, 37, position=1, limit=2)
+        after_reversed = messages.after(alice, 37, position=1, limit=2, order="desc")
+        before = messages.before(alice, 37, position=4, limit=2)
+        before_reversed = messages.before(alice, 37, position=4, limit=2, order="desc")
+
+    assert contents(after) == ["two", "three"]
+    assert contents(after_reversed) == ["three", "two"]
+    assert contents(before) == ["two", "three"]
+    assert contents(before_reversed) == ["three", "two"]
+
+
+def test_the_latest_come_oldest_first(engine: Engine, alice: int) -> None:
+    with reading(engine) as session:
+        latest = MessageRepository(session).latest(alice, 37, limit=3)
+
+    assert contents(latest) == ["two", "three", "four"]
+
+
+def test_an_empty_conversation_has_an_empty_page(engine: Engine, alice: int) -> None:
+    add_conversation(engine, alice, 38)
+
+    with reading(engine) as session:
+        assert MessageRepository(session).latest(alice, 38, limit=3) == MessagePage([], 0)
+
+
+def test_recent_turns_leave_out_what_is_unavailable_and_say_how_far_they_reach(
+    engine: Engine, alice: int
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE message SET status = 'unavailable', content = '' WHERE position = 3")
+        )
+        connection.execute(text("UPDATE log_partition SET last_id = 101 WHERE id = 37 & 15"))
+
+    with reading(engine) as session:
+        turns, reach = MessageRepository(session).recent_turns(alice, 37, limit=2)
+        _, reach_of_unknown = MessageRepository(session).recent_turns(alice, 53)
+
+    assert [message.content for message in turns] == ["two", "four"]
+    assert reach == reach_of_unknown == 101
+
+
+def test_the_partitions_are_read_in_order(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE log_partition SET last_id = 101 WHERE id = 5"))
+
+    with reading(engine) as session:
+        partitions = PartitionRepository(session).all()
+        assert PartitionRepository(session).last_id(5) == 101
+
+    assert [(p.id, p.last_id) for p in partitions] == [(n, 101 * (n == 5)) for n in range(16)]
+
+
+@pytest.mark.parametrize(
+    ("username", "email"), [("ALICE", "new@example.org"), ("carol", "Alice@Example.ORG")]
+)
+def test_a_name_or_address_is_taken_in_upper_and_lower_case(
+    engine: Engine, alice: int, username: str, email: str
+) -> None:
+    with writing(engine) as session:
+        users = UserRepository(session)
+
+        with pytest.raises(Conflict):
+            users.add(username, email, "")
+        dora = users.add("dora", "dora@example.org", "hash")
+
+    with reading(engine) as session:
+        found = UserRepository(session).by_name("Dora")
+        assert found is not None
+        assert (found.id, found.username, found.password_hash) == (dora.id, "dora", "hash")
+        assert UserRepository(session).by_id(dora.id) is found
+        assert UserRepository(session).by_name(username if username == "carol" else "x") is None
+
+
+SCRIPTS = {
+    "emoji": "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇺🇳 ☺︎☺️",
+    "astral": "𝄞 𐤀 𓂀 \U0010fffd",
+    "right to left": "שלום עולם \u202eمرحبا\u202c \u200f!",  # noqa: RUF001 - Arabic is meant
+    "combining": "e\u0301\u0323 Z\u0351\u036b\u0343a\u0328\u0301",
+    "composed": "é — and decomposed e\u0301: two different texts",
+    "hangul and indic": "한글 각 हिन्दी தமிழ்",
+    "invisible": "\ufeff\u200b\u200d\u00ad\u2028\u2029\u0085",
+    "controls": "\x01\x1b[31m\x7f\t\r\n\n",
+    "spaces kept": "  leading and trailing \n ",
+    "not characters": "\uffff \ufdd0 \U0001ffff",
+    "quoting": "'; DROP TABLE message; -- \\' %s %(x)s :y {} \\x00",
+    "long": "🧵" * 100_000,
+}
+
+
+@pytest.mark.parametrize("written", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_a_text_comes_back_as_it_was_written(engine: Engine, written: str) -> None:
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 37, title=written)
+    add_messages(engine, owner, 37, [written])
+
+    with reading(engine) as session:
+        conversation = ConversationRepository(session).get(owner, 37)
+        message = MessageRepository(session).get(owner, 37, 53)
+
+    assert conversation is not None
+    assert message is not None
+    assert conversation.title == message.content == written
