@@ -50,14 +50,19 @@ def free_port() -> int:
     raise LocalError("no free port on 127.0.0.1")
 
 
-def is_free(number: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether a server could listen on this port."""
+def is_free(number: int) -> bool:
+    """Tell whether a server could listen on this port of loopback."""
+    try:
+        try_port("127.0.0.1", number)
+    except OSError:
+        return False
+    return True
+
+
+def try_port(host: str, number: int) -> None:
+    """Raise OSError where a server could not listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family)) as probe:
         # As the servers do themselves: connections of an earlier run linger for a minute.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, number))
-        except OSError:
-            return False
-    return True
+        probe.bind((host, number))

@@ -1,22 +1,16 @@
 """What the embedded servers have in common: a directory, a port, a start, a stop."""
 
-import fcntl
-import os
-import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
-from api.local import keep
+from api.local import keep, locks
 from api.local.command import Command
 from api.local.errors import LocalError
 
 #: A server that recovers from a crash first replays its log.
 START_SECONDS = 60.0
-POLL_SECONDS = 0.02
 
 
 class EmbeddedServer(ABC):
@@ -56,7 +50,7 @@ class EmbeddedServer(ABC):
     def prepare(self) -> None:
         """Make what the server needs, and end one that a killed run left behind."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._end_stale()
+        locks.end_holder(self.lock)
 
     def start(self) -> None:
         """Start the server and wait until it answers, on the port and data of before."""
@@ -76,7 +70,7 @@ class EmbeddedServer(ABC):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise LocalError(f"{self.name} does not start; see {log.name}")
-            time.sleep(POLL_SECONDS)
+            time.sleep(locks.POLL_SECONDS)
 
     def stop(self) -> None:
         """Stop the server cleanly; kill it when it takes too long."""
@@ -97,35 +91,9 @@ class EmbeddedServer(ABC):
         self._process.kill()
         self._process.wait()
         self._process = None
-        self._end_stale()
+        locks.end_holder(self.lock)
 
     @property
     def pid(self) -> int | None:
         """The pid of the server that `start` started."""
         return self._process.pid if self._process else None
-
-    def _end_stale(self) -> None:
-        """Wait until no process holds the lock; stop, then kill, the one that wrote its pid."""
-        with self.lock.open("a+") as lock:
-            for number in (signal.SIGINT, signal.SIGKILL):
-                if _is_locked_within(lock, 0.0):
-                    return
-                lock.seek(0)
-                with suppress(ProcessLookupError, ValueError):
-                    os.kill(int(lock.read()), number)
-                if _is_locked_within(lock, 10.0):
-                    return
-        raise LocalError(f"a {self.name} that cannot be ended uses {self.directory}")
-
-
-def _is_locked_within(file: IO[str], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        else:
-            return True

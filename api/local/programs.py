@@ -1,0 +1,140 @@
+"""The three programs of a stack: API, worker, Flower. Each is found alive from outside."""
+
+import json
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import ClassVar
+
+from api.core.settings import Settings
+from api.local import locks
+from api.local.command import Command
+from api.local.errors import LocalError
+
+PROBE_SECONDS = 5.0
+LOOPBACK = "127.0.0.1"
+
+
+class PythonProgram(ABC):
+    """A Python program of ours, started with the stack's settings in its environment."""
+
+    name: str
+    stop_seconds: ClassVar[float] = 15.0
+    extra_env: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._env = env
+        self._lock = settings.verbatim_data_dir.absolute() / f"{self.name}.lock"
+        #: The worker's name in Celery; two stacks may share a broker.
+        self._node = f"verbatim-{settings.port}@{socket.gethostname()}"
+
+    def prepare(self) -> None:
+        """End one that a killed runner left behind (Linux ends it by itself)."""
+        locks.end_holder(self._lock)
+
+    @abstractmethod
+    def command(self) -> Command:
+        """Return how to start it."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether it serves now."""
+
+    def _python(self, *arguments: str) -> Command:
+        return Command(
+            [sys.executable, "-m", *arguments],
+            env={**self._env, **self.extra_env},
+            stop_seconds=self.stop_seconds,
+            lock=self._lock,
+        )
+
+
+class Api(PythonProgram):
+    """The API, in one process: more of them is a matter for a bigger installation."""
+
+    name = "api"
+
+    def command(self) -> Command:
+        """Run uvicorn. No proxy stands before us, so nobody may claim to be another client."""
+        return self._python(
+            *("uvicorn", "api.main:create_app", "--factory"),
+            *("--host", self._settings.host, "--port", str(self._settings.port)),
+            *("--workers", "1", "--loop", "uvloop", "--http", "httptools"),
+            *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
+            *("--log-level", self._settings.log_level.lower()),
+            *("--timeout-graceful-shutdown", "10"),
+        )
+
+    def answers(self) -> bool:
+        """Tell whether it takes messages."""
+        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self._settings.host, self._settings.host)  # noqa: S104 - not bound to
+        return _get(f"{base_url(host, self._settings.port)}/readyz") is not None
+
+
+class Worker(PythonProgram):
+    """The Celery worker that drains the log (its options: design, `Smaller decisions`)."""
+
+    name = "worker"
+
+    def command(self) -> Command:
+        """Run a worker. SIGTERM lets it finish its batch."""
+        return self._python(
+            *("celery", "-A", "workers.app", "worker", f"--hostname={self._node}"),
+            *("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1"),
+            *("--task-events", "--without-gossip", "--without-mingle"),
+            f"--loglevel={self._settings.log_level}",
+        )
+
+    def answers(self) -> bool:
+        """Tell whether its heartbeats come through the broker; Flower listens to them."""
+        body = _get(f"{base_url(LOOPBACK, self._settings.flower_port)}/api/workers?status=1")
+        return body is not None and json.loads(body).get(self._node) is True
+
+
+class Flower(PythonProgram):
+    """Celery's dashboard. It has no password, so it listens on loopback and nowhere else."""
+
+    name = "flower"
+    stop_seconds = 5.0
+    extra_env: ClassVar[Mapping[str, str]] = {"FLOWER_UNAUTHENTICATED_API": "1"}
+
+    def prepare(self) -> None:
+        """Refuse an environment that asks for a dashboard without a password on a network."""
+        if os.environ.get("FLOWER_ADDRESS", LOOPBACK) != LOOPBACK:
+            raise LocalError(
+                "FLOWER_ADDRESS is set, but this Flower has no password and stays on 127.0.0.1; "
+                "unset it, and run a Flower of your own for others"
+            )
+        super().prepare()
+
+    def command(self) -> Command:
+        """Run Flower, its JSON API open to this machine."""
+        return self._python(
+            *("celery", "-A", "workers.app", "flower"),
+            *(f"--address={LOOPBACK}", f"--port={self._settings.flower_port}"),
+        )
+
+    def answers(self) -> bool:
+        """Tell whether it serves pages."""
+        return _get(f"{base_url(LOOPBACK, self._settings.flower_port)}/healthcheck") is not None
+
+
+def base_url(host: str, port: int) -> str:
+    """Return the URL of a server; an IPv6 address goes in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _get(url: str) -> bytes | None:
+    """Return the body of a 200, else None. No proxy: we only ask this machine."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=PROBE_SECONDS) as response:
+            return bytes(response.read()) if response.status == HTTPStatus.OK else None
+    except (urllib.error.URLError, OSError):
+        return None
