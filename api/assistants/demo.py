@@ -1,0 +1,72 @@
+"""The assistant that needs nothing: no network, no key, the same answer every time.
+
+It shows that the earlier turns reach it: it counts and quotes them.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Final
+
+from api.accept import TurnMessage
+
+#: Most code points of somebody's words that are quoted.
+QUOTE_MOST: Final = 120
+
+_FIRST: Final = re.compile(r"\bfirst\b", re.IGNORECASE)
+_LAST: Final = re.compile(r"\b(last|before|just now|previous(ly)?)\b", re.IGNORECASE)
+_HOW_MANY: Final = re.compile(r"\bhow (many|often)\b", re.IGNORECASE)
+_ABOUT_ME: Final = re.compile(r"\b(i|my|me|we)\b", re.IGNORECASE)
+_WORD: Final = re.compile(r"\S+\s*|\s+")
+
+
+class DemoAssistant:
+    """Answers from the conversation alone."""
+
+    def __init__(self, *, word_ms: int = 0) -> None:
+        self._word_ms = word_ms
+
+    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[str]:
+        """Yield the answer word by word, at the pace that was asked for."""
+        for word in _words(
+            reply_to([turn.content for turn in recent if turn.role == "user"], message)
+        ):
+            if self._word_ms:
+                await asyncio.sleep(self._word_ms / 1000)
+            yield word
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def reply_to(said: Sequence[str], message: str) -> str:
+    """Return the answer to a message, given what the same person said before, oldest first."""
+    asks = "?" in message and _ABOUT_ME.search(message)
+    if asks and not said:
+        return "You have not said anything before this."
+    if asks and _HOW_MANY.search(message):
+        return f"I remember {_counted(len(said))} of yours before this one."
+    if asks and _FIRST.search(message):
+        return f"The first thing I remember you saying is: {quoted(said[0])}"
+    if asks and _LAST.search(message):
+        return f"Just before this you said: {quoted(said[-1])}"
+    if not said:
+        return f"Hello! You said: {quoted(message)} Ask me later what you said first."
+    return (
+        f"You said: {quoted(message)} I remember {_counted(len(said))} of yours before this one; "
+        f"the last was: {quoted(said[-1])}"
+    )
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotation marks, on one line, cut where it gets long."""
+    line = " ".join(text.split())
+    return f"“{line}”" if len(line) <= QUOTE_MOST else f"“{line[:QUOTE_MOST]}…”"
+
+
+def _counted(messages: int) -> str:
+    return "one message" if messages == 1 else f"{messages} messages"
+
+
+def _words(text: str) -> Iterator[str]:
+    return (match.group() for match in _WORD.finditer(text))

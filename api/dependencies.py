@@ -1,0 +1,75 @@
+"""The only `Depends`: what routes are given. Everything is made once, in `api.main`."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final, cast
+
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
+
+from api.accept import Accept
+from api.chat import Chat
+from api.core.errors import BadRequest, Unauthenticated
+from api.core.settings import Settings
+from api.observe import Observer
+from api.reads import Reads
+from api.security import Passwords, Tokens
+
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What one process opened at its start."""
+
+    settings: Settings
+    accept: Accept
+    reads: Reads
+    chat: Chat
+    passwords: Passwords
+    tokens: Tokens
+    observer: Observer
+
+
+async def _services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+class _SignedIn(HTTPBearer):
+    """The id of the user whose token came: one dependency instead of three per request."""
+
+    async def __call__(self, request: HTTPConnection) -> int:  # type: ignore[override]
+        scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("send the access token as Authorization: Bearer …")
+        services: Services = request.app.state.services
+        return services.tokens.owner(token)
+
+
+async def _idempotency_key(
+    request: Request,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="Up to 255 printable ASCII characters. Repeating a request with the same "
+            "key and body gives the same answer and has one effect; another body gives 409.",
+            examples=["8f14e45f-ceea-467f-a8f1-1f2d3c4b5a69"],
+        ),
+    ] = None,
+) -> str | None:
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key) or len(request.headers.getlist("Idempotency-Key")) > 1:
+        raise BadRequest("Idempotency-Key takes one value of 1 to 255 printable ASCII characters")
+    return key
+
+
+App = Annotated[Services, Depends(_services)]
+#: The signed-in user's id.
+Owner = Annotated[
+    int, Depends(_SignedIn(bearerFormat="JWT", description="What `POST /auth/login` answered."))
+]
+Key = Annotated[str | None, Depends(_idempotency_key)]

@@ -1,0 +1,103 @@
+"""`/docs`: the OpenAPI document as a manual, with Swagger UI from files on this machine.
+
+FastAPI's own page loads Swagger UI from a CDN: nothing at all without a network, and somebody
+else's script beside everybody's tokens with one. `fastapi-offline` ships the files; only they are
+used.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import FileResponse, HTMLResponse
+
+from api.core.errors import NotFound
+from api.problems import ProblemDocument
+
+#: Of the contract, not of the package: fields may be added within 1.
+VERSION: Final = "1.0"
+DESCRIPTION: Final = """\
+A queue-backed write pipeline for chat history: it answers at once, loses nothing, keeps order.
+
+**Start here**: `POST /auth/register`, `POST /auth/login`, then *Authorize* with the token.
+`POST /api/chat/start` opens a session, `POST /api/chat/{sessionId}/message` talks to the assistant.
+
+**Writes** answer once the log has them on disk (202 or 200); PostgreSQL has them a moment later.
+Send an `Idempotency-Key` and repeat after a 503 or a lost connection: it happens once.
+
+**Reads** see PostgreSQL. `read_after=<id>`, with any id that a write answered, waits until they
+include that write.
+
+**Errors** are `application/problem+json` (RFC 9457). A 503 or 429 says in `Retry-After` how many
+seconds to wait.
+"""
+
+TAGS: Final = [
+    {"name": "accounts", "description": "Make an account, sign in."},
+    {"name": "chat", "description": "Talk to the assistant."},
+    {"name": "conversations", "description": "Store and read conversations."},
+    {"name": "operations", "description": "For who runs it."},
+]
+
+_PACKAGE: Final = "fastapi_offline"
+_FILES: Final = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon.png": "image/png",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Add `/docs` and its files, and complete the OpenAPI document."""
+    directory = _directory()
+
+    @app.get("/docs", include_in_schema=False)
+    async def swagger_ui() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=app.openapi_url or "",
+            title=f"{app.title} API",
+            swagger_js_url="/docs/swagger-ui-bundle.js",
+            swagger_css_url="/docs/swagger-ui.css",
+            swagger_favicon_url="/docs/favicon.png",
+            swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
+        )
+
+    @app.get("/docs/{name}", include_in_schema=False)
+    async def swagger_ui_file(name: str) -> FileResponse:
+        if name not in _FILES:
+            raise NotFound("there is nothing at this path")
+        headers = {"Cache-Control": "public, max-age=86400"}
+        return FileResponse(directory / name, media_type=_FILES[name], headers=headers)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """Return FastAPI's document with the schema that every error has."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
+    problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = document["components"]["schemas"]
+    schemas |= problem.pop("$defs") | {"Problem": problem}
+    return document
+
+
+def _directory() -> Path:
+    """Return where the package keeps its files, without importing its code."""
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"{_PACKAGE} is not installed: it holds the files of /docs")
+    return Path(spec.origin).parent / "static"

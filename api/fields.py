@@ -1,0 +1,142 @@
+"""The types of single values on the wire: what each may be, and its example in the manual.
+
+A value that cannot name anything (a path's id, a session's name) raises its own Problem at once;
+Pydantic collects the rest into one 422.
+"""
+
+import re
+from typing import Annotated, Final, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from fastapi import Path, Query
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from api.core.errors import BadRequest, NotFound
+from api.core.ids import MAX_ID, is_id
+from api.text import CONTENT_MOST, TITLE_MOST, is_storable
+
+PASSWORD_LEAST_BYTES: Final = 8
+PASSWORD_MOST_BYTES: Final = 1024
+EMAIL_MOST: Final = 254
+
+EXAMPLE_ID: Final = 244_102_400_131_075
+EXAMPLE_SESSION: Final = f"sess_{EXAMPLE_ID:x}"
+EXAMPLE_TIME: Final = "2026-11-23T09:30:00.123000Z"
+
+_SESSION_PREFIX: Final = "sess_"
+_HEX: Final = re.compile(r"[0-9a-f]{1,14}")
+_DIGITS: Final = re.compile(r"[0-9]{1,16}")
+
+
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise PydanticCustomError("text", "NUL and halves of surrogate pairs cannot be stored")
+    return text
+
+
+def _email(address: str) -> str:
+    try:
+        return validate_email(address, check_deliverability=False).normalized
+    except EmailNotValidError:
+        # Its own message would quote the address.
+        raise PydanticCustomError("email", "This is no email address") from None
+
+
+def _password(password: str) -> str:
+    # Half a surrogate pair has no UTF-8, hence no hash.
+    size = len(password.encode(errors="surrogatepass"))
+    if not PASSWORD_LEAST_BYTES <= size <= PASSWORD_MOST_BYTES:
+        raise PydanticCustomError("password", "A password has 8 to 1024 bytes")
+    return _storable(password)
+
+
+Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[EXAMPLE_ID])]
+Content = Annotated[
+    str,
+    Field(min_length=1, max_length=CONTENT_MOST, examples=["Buy milk tomorrow"]),
+    AfterValidator(_storable),
+]
+Title = Annotated[
+    str,
+    Field(min_length=1, max_length=TITLE_MOST, examples=["Groceries"]),
+    AfterValidator(_storable),
+]
+Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{3,64}$", examples=["ada"])]
+Email = Annotated[
+    str,
+    Field(
+        max_length=EMAIL_MOST, json_schema_extra={"format": "email"}, examples=["ada@example.com"]
+    ),
+    AfterValidator(_email),
+]
+Password = Annotated[
+    str,
+    Field(
+        json_schema_extra={"format": "password"},
+        description="8 to 1024 bytes of UTF-8.",
+        examples=["correct horse battery staple"],
+    ),
+    AfterValidator(_password),
+]
+Time = Annotated[AwareDatetime, Field(examples=[EXAMPLE_TIME])]
+Role = Literal["user", "assistant"]
+SignInText = Annotated[str, Field(max_length=PASSWORD_MOST_BYTES), AfterValidator(_storable)]
+
+
+def session_id(conversation_id: int) -> str:
+    """Return the name that the chat calls know a conversation by."""
+    return f"{_SESSION_PREFIX}{conversation_id:x}"
+
+
+def _conversation_of_session(text: str) -> int:
+    digits = text.removeprefix(_SESSION_PREFIX)
+    conversation_id = int(digits, 16) if _HEX.fullmatch(digits) else 0
+    # One conversation has one name: no capitals, no leading zeros.
+    if not is_id(conversation_id) or session_id(conversation_id) != text:
+        raise BadRequest("this is no session id")
+    return conversation_id
+
+
+def _id(text: str) -> int | None:
+    return int(text) if _DIGITS.fullmatch(text) and is_id(int(text)) else None
+
+
+def _conversation_of_path(text: str) -> int:
+    conversation_id = _id(text)
+    if conversation_id is None:
+        raise NotFound("there is no such conversation")
+    return conversation_id
+
+
+def _entry(text: str) -> int:
+    entry_id = _id(text)
+    if entry_id is None:
+        raise BadRequest("read_after must be an id that a write answered")
+    return entry_id
+
+
+ConversationId = Annotated[
+    int,
+    BeforeValidator(_conversation_of_path),
+    Path(description="A conversation's id.", ge=1, le=MAX_ID, examples=[EXAMPLE_ID]),
+]
+#: The conversation behind a session's name.
+SessionId = Annotated[
+    int,
+    BeforeValidator(_conversation_of_session, json_schema_input_type=str),
+    Path(
+        description="What `POST /api/chat/start` answered.",
+        examples=[EXAMPLE_SESSION],
+    ),
+]
+ReadAfter = Annotated[
+    list[Annotated[int, BeforeValidator(_entry)]],
+    Query(
+        description="An id that a write answered: the answer includes everything accepted up to "
+        "it. May be repeated, one per partition. Waits at most 2 s, then answers 503.",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=100, description="Most rows of this page.")]
+Offset = Annotated[int, Query(ge=0, le=MAX_ID, description="Rows to leave out.")]
+Position = Annotated[int, Query(ge=0, le=MAX_ID, description="A message's `position`.")]

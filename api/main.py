@@ -1,0 +1,122 @@
+"""The app: settings in, engine and log opened, routes mounted, everything closed again."""
+
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+
+from api import docs, problems
+from api.assistants import make_assistant
+from api.chat import Chat
+from api.core.database import make_engine
+from api.core.settings import Settings
+from api.dependencies import Services
+from api.edge import BODY_MOST_BYTES, Edge
+from api.observe import Observer
+from api.reads import CONNECTIONS, Reads
+from api.routes import auth, chat, conversations, health
+from api.security import Passwords, Tokens
+from api.write_path import WritePath
+
+#: Objects made before a collection of each generation; CPython's default is 700, 10, 10.
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+#: Connections for what the write path asks of PostgreSQL, beside the reads'.
+WRITE_PATH_CONNECTIONS: Final = 5
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the app; it opens nothing before it is started. Raises SettingsError."""
+    known = settings or Settings()
+    _log_at(known.log_level)
+    tokens = Tokens(known.signing_key, minutes=known.access_token_minutes)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _opened(known, tokens) as services:
+            app.state.services = services
+            with _quiet_garbage_collector():
+                yield
+
+    app = FastAPI(
+        title="Verbatim",
+        version=docs.VERSION,
+        description=docs.DESCRIPTION,
+        openapi_tags=docs.TAGS,
+        lifespan=lifespan,
+        # Swagger UI comes from files of ours, not from a CDN (see api.docs).
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Edge)],
+    )
+    # The limit stands on a router: on the app it would answer before Edge, as text/plain.
+    router = APIRouter(max_body_size=BODY_MOST_BYTES)
+    for routes in (auth, conversations, chat, health):
+        router.include_router(routes.router)
+    app.include_router(router)
+    problems.install(app)
+    docs.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]:
+    async with AsyncExitStack() as stack:
+        engine = make_engine(
+            settings.database,
+            application_name="verbatim-api",
+            pool_size=CONNECTIONS + WRITE_PATH_CONNECTIONS,
+        )
+        stack.callback(engine.dispose)
+        assistant = make_assistant(settings)
+        stack.push_async_callback(assistant.close)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        reads = Reads(engine)
+        stack.callback(reads.close)
+        write_path = WritePath(settings, engine)
+        stack.push_async_callback(write_path.stop)
+        await write_path.start()
+        seconds = settings.openai_timeout_seconds
+        yield Services(
+            settings=settings,
+            accept=write_path.accept,
+            reads=reads,
+            chat=Chat(write_path.accept, reads, assistant, answer_seconds=seconds),
+            passwords=passwords,
+            tokens=tokens,
+            observer=Observer(write_path, settings.database),
+        )
+
+
+@contextmanager
+def _quiet_garbage_collector() -> Iterator[None]:
+    """Keep full collections from stopping every request for 60 to 86 ms once a second.
+
+    What start-up made lives for ever: nobody needs to look at it again.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _log_at(level: str) -> None:
+    """Send this package's log lines to stderr, one plain line each; uvicorn writes its own."""
+    package = logging.getLogger("api")
+    package.setLevel(level)
+    if not package.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
+        )
+        package.addHandler(handler)

@@ -1,0 +1,65 @@
+"""What an operator sees of one process: is it ready, and its metrics."""
+
+import asyncio
+from typing import Final
+
+from prometheus_client.metrics_core import Metric
+from redis.exceptions import RedisError
+from sqlalchemy.engine import URL
+from starlette.concurrency import run_in_threadpool
+
+from api.core import metrics
+from api.write_path import WritePath
+
+PROBE_SECONDS: Final = 1.0
+#: PostgreSQL's SSLRequest, which any server answers with one byte before it asks who is there
+#: (https://www.postgresql.org/docs/current/protocol-message-formats.html). A query would wake a
+#: serverless database at every probe and keep it from ever sleeping.
+_SSL_REQUEST: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+
+class Observer:
+    """Looks at the log and at PostgreSQL without getting into anybody's way."""
+
+    def __init__(self, write_path: WritePath, database: URL) -> None:
+        self._write_path = write_path
+        self._database = database
+
+    @property
+    def log_is_open(self) -> bool:
+        """The log answered last time, and was open: writes are accepted."""
+        return self._write_path.ready
+
+    async def database_answers(self) -> bool:
+        """Tell whether a PostgreSQL answers at the database's address."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                reader, writer = await self._connect()
+                try:
+                    writer.write(_SSL_REQUEST)
+                    return await reader.read(1) in {b"S", b"N"}
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+
+    async def exposition(self) -> bytes:
+        """Return all metrics; only this process's own while Redis does not answer."""
+        try:
+            shared = await run_in_threadpool(self._shared)
+        except RedisError:
+            shared = []
+        return metrics.exposition(shared)
+
+    def _shared(self) -> list[Metric]:
+        log = self._write_path.log
+        ratio = self._write_path.memory_ratio
+        return [*metrics.log_families(log.status(), ratio), *metrics.drain_families(log.counts())]
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        query = self._database.query.get("host")
+        host = self._database.host or (query if isinstance(query, str) else "localhost")
+        port = self._database.port or 5432
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)

@@ -1,0 +1,139 @@
+"""Every error as `application/problem+json` (RFC 9457), and how the errors are documented.
+
+Nothing here quotes what a client sent: not a value, not the name of an unknown field.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from api.core import errors
+from api.core.errors import Problem
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+#: What Starlette or FastAPI raises, in our words.
+_THEIRS: Final[Mapping[int, Problem]] = {
+    400: errors.BadRequest("the body cannot be parsed"),
+    404: errors.NotFound("there is nothing at this path"),
+    413: errors.TooLarge("the body is larger than 1 MiB"),
+}
+_UNKNOWN_FIELD: Final = "extra_forbidden"
+_NO_JSON: Final = "json_invalid"
+
+
+class InvalidField(BaseModel):
+    """One thing that is not allowed."""
+
+    where: str = Field(examples=["body"], description="body, query, header or path")
+    field: str = Field(examples=["content"], description="empty for the body as a whole")
+    message: str = Field(examples=["String should have at least 1 character"])
+
+
+class ProblemDocument(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    model_config = ConfigDict(title="Problem", extra="allow")
+
+    type: str = Field(default="about:blank", description="Always `about:blank`: see `status`.")
+    title: str = Field(examples=["Not found"], description="The same for every error of a kind.")
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["there is no such conversation"])
+    errors: list[InvalidField] | None = Field(default=None, description="With 422 only.")
+
+
+def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that may fail in these ways."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        example = {"type": "about:blank", "title": kind.title, "status": kind.status}
+        schema = {"$ref": "#/components/schemas/Problem"}
+        responses[kind.status] = {
+            "description": (kind.__doc__ or "").strip(),
+            "content": {MEDIA_TYPE: {"schema": schema, "example": {**example, "detail": "…"}}},
+        }
+        if issubclass(kind, errors.Unavailable | errors.TooMany):
+            seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
+            responses[kind.status]["headers"] = {"Retry-After": seconds}
+    return responses
+
+
+def problem_response(
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """Return one problem document."""
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    body = json.dumps(document, ensure_ascii=False).encode()
+    return Response(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def response_of(problem: Problem) -> Response:
+    """Return a problem of ours as a document."""
+    headers = {}
+    if problem.retry_after_seconds is not None:
+        headers["Retry-After"] = str(problem.retry_after_seconds)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem_response(problem.status, problem.title, problem.detail, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every error that has a status with a problem document."""
+    for kind in (Problem, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _answer)
+
+
+async def _answer(_: Request, error: Exception) -> Response:
+    match error:
+        case Problem():
+            return response_of(error)
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException() if error.status_code in _THEIRS:
+            return response_of(_THEIRS[error.status_code])
+        case HTTPException():
+            title = HTTPStatus(error.status_code).phrase.capitalize()
+            return problem_response(error.status_code, title, title, headers=error.headers)
+        case _:
+            raise error
+
+
+def _invalid(invalid: RequestValidationError) -> Response:
+    found = invalid.errors()
+    if any(error["type"] == _NO_JSON for error in found):
+        return response_of(errors.BadRequest("the body is no JSON"))
+    # FastAPI hands a body over unparsed when its Content-Type is not JSON.
+    if isinstance(invalid.body, bytes) and any(tuple(e["loc"]) == ("body",) for e in found):
+        return problem_response(415, "Unsupported media type", "send application/json")
+    fields = [_field(error) for error in found]
+    detail = "; ".join(
+        f"{field['field'] or field['where']}: {field['message']}" for field in fields
+    )
+    return problem_response(422, errors.NotAllowed.title, detail, errors=fields)
+
+
+def _field(error: Mapping[str, Any]) -> dict[str, str]:
+    """Say what is wrong with a field, without its value (Pydantic's `input` and `ctx`)."""
+    where, *names = error["loc"]
+    if error["type"] == _UNKNOWN_FIELD:
+        # The last name is the client's own text.
+        return {"where": where, "field": _dotted(names[:-1]), "message": "Unknown field"}
+    return {"where": where, "field": _dotted(names), "message": error["msg"]}
+
+
+def _dotted(names: Sequence[str | int]) -> str:
+    return ".".join(str(name) for name in names)

@@ -1,0 +1,156 @@
+"""Chat sessions. A session is a conversation under another name: `sess_` and its id in hex."""
+
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import APIRouter
+from sqlmodel import Session
+
+from api import fields, schemas
+from api.core.errors import (
+    BadGateway,
+    BadRequest,
+    Conflict,
+    GatewayTimeout,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from api.dependencies import App, Key, Owner
+from api.fields import Limit, Offset, ReadAfter, SessionId
+from api.problems import documented
+from api.repositories import MessagePage, MessageRepository
+
+router = APIRouter(prefix="/api/chat", tags=["chat"])
+
+GREETING: Final = "Hello! What can I do for you?"
+HISTORY_LIMIT: Final = 50
+
+_READ: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
+_WRITE: Final = (BadRequest, Unauthenticated, Conflict, TooMany, Unavailable)
+
+
+@router.post(
+    "/start",
+    summary="Start a chat session",
+    operation_id="startChat",
+    responses=documented(*_WRITE),
+)
+async def start(app: App, owner: Owner, key: Key) -> schemas.SessionStarted:
+    """Open a conversation with the assistant. The greeting is not part of its history."""
+    accepted = await app.accept.open(owner, None, key)
+    return schemas.SessionStarted(
+        session_id=fields.session_id(accepted.id), conversation_id=accepted.id, message=GREETING
+    )
+
+
+@router.post(
+    "/{session_id}/message",
+    summary="Say something to the assistant",
+    operation_id="sendChatMessage",
+    responses=documented(*_WRITE, NotFound, TooLarge, NotAllowed, BadGateway, GatewayTimeout),
+)
+async def send(
+    app: App, owner: Owner, session_id: SessionId, key: Key, body: schemas.ChatMessage
+) -> schemas.ChatAnswer:
+    """The message and the answer are both in the log when this answers.
+
+    With an `Idempotency-Key` at most one answer of the turn is stored: a retry waits for a turn
+    that is still running, gets the answer of a finished one, and asks the assistant again only if
+    no answer was accepted. When the model fails (502, 504) the message is kept.
+    """
+    answered = await app.chat.turn(owner, session_id, body.message, key)
+    return schemas.ChatAnswer(
+        response=answered.response,
+        session_id=fields.session_id(session_id),
+        conversation_id=session_id,
+        message_id=answered.message_id,
+        reply_id=answered.reply_id,
+    )
+
+
+@router.get(
+    "/{session_id}/history",
+    summary="Read a session's history",
+    operation_id="chatHistory",
+    responses=documented(*_READ),
+)
+async def history(
+    *,
+    app: App,
+    owner: Owner,
+    session_id: SessionId,
+    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
+    limit: Limit | None = None,
+    offset: Offset | None = None,
+) -> schemas.History:
+    """Oldest first. Without `limit` and `offset`: the latest 50, the oldest of them first."""
+    page, last_answer = await app.reads.of_conversation(
+        session_id, read_after, _history(owner, session_id, limit, offset)
+    )
+    return schemas.History(
+        messages=[
+            schemas.HistoryMessage(
+                id=message.id,
+                session_id=fields.session_id(session_id),
+                sender="user" if message.role == "user" else "ai",
+                content=message.content,
+                timestamp=message.created_at,
+                processed=message.position <= last_answer,
+            )
+            for message in page.messages
+        ],
+        total_count=page.total,
+        session_id=fields.session_id(session_id),
+        conversation_id=session_id,
+    )
+
+
+@router.delete(
+    "/{session_id}",
+    summary="End a chat session",
+    operation_id="endChat",
+    responses=documented(*_WRITE, NotFound),
+)
+async def end(app: App, owner: Owner, session_id: SessionId, key: Key) -> schemas.SessionEnded:
+    """The session takes no more messages (409); its history stays readable."""
+    accepted = await app.accept.close(owner, session_id, key)
+    return schemas.SessionEnded(
+        message="The session has ended.",
+        session_id=fields.session_id(session_id),
+        entry_id=accepted.id,
+    )
+
+
+def _history(
+    owner: int, conversation_id: int, limit: int | None, offset: int | None
+) -> Callable[[Session], tuple[MessagePage, int] | None]:
+    """Return the query for one page, and for the position of the last answer near it."""
+
+    def query(session: Session) -> tuple[MessagePage, int] | None:
+        messages = MessageRepository(session)
+        if limit is None and offset is None:
+            page = messages.latest(owner, conversation_id, limit=HISTORY_LIMIT)
+        else:
+            page = messages.page(
+                owner, conversation_id, limit=limit or HISTORY_LIMIT, offset=offset or 0
+            )
+        return None if page is None else (page, _last_answer(messages, owner, page))
+
+    return query
+
+
+def _last_answer(messages: MessageRepository, owner: int, page: MessagePage) -> int:
+    """Return a position up to which every message of the page has been answered, 0 for none.
+
+    Where a page ends on a question, its answer is the first thing on the next.
+    """
+    shown = page.messages
+    if shown and shown[-1].role == "user" and shown[-1].position < page.total:
+        last = shown[-1]
+        following = messages.after(owner, last.conversation_id, position=last.position, limit=20)
+        shown = [*shown, *(following.messages if following else [])]
+    return max((message.position for message in shown if message.role == "assistant"), default=0)

@@ -1,0 +1,207 @@
+"""Conversations and their messages: writes answer when the log has them, reads ask PostgreSQL."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, status
+from sqlmodel import Session
+
+from api import schemas
+from api.core.cursors import Order, Sort
+from api.core.errors import (
+    BadRequest,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from api.dependencies import App, Key, Owner
+from api.fields import ConversationId, Limit, Offset, Position, ReadAfter
+from api.problems import documented
+from api.repositories import ConversationRepository, MessagePage, MessageRepository
+
+router = APIRouter(prefix="/api/conversations", tags=["conversations"])
+
+_READ: Final = (BadRequest, Unauthenticated, NotAllowed, Unavailable)
+_WRITE: Final = (*_READ, Conflict, TooLarge, TooMany)
+
+
+@router.post("", include_in_schema=False, status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Open a conversation",
+    operation_id="openConversation",
+    responses=documented(*_WRITE),
+)
+async def open_conversation(
+    app: App, owner: Owner, key: Key, body: schemas.NewConversation | None = None
+) -> schemas.Conversation:
+    """The conversation is accepted: reads know it a moment later, and wait for it until then."""
+    title = body.title if body else None
+    accepted = await app.accept.open(owner, title, key)
+    return schemas.Conversation(
+        id=accepted.id,
+        user_id=owner,
+        title=title,
+        created_at=accepted.created_at,
+        updated_at=accepted.created_at,
+        message_count=0,
+    )
+
+
+@router.get("", include_in_schema=False)
+@router.get(
+    "/",
+    summary="List conversations",
+    operation_id="listConversations",
+    responses=documented(*_READ),
+)
+async def list_conversations(
+    *,
+    app: App,
+    owner: Owner,
+    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
+    limit: Limit = 20,
+    offset: Offset = 0,
+    sort: Sort = "updated_at",
+    order: Order = "desc",
+    cursor: Annotated[
+        str | None, Query(description="`next_cursor` of the page before; instead of `offset`.")
+    ] = None,
+) -> schemas.Conversations:
+    """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
+    if cursor is not None and offset:
+        raise NotAllowed("cursor and offset exclude each other")
+    page = await app.reads.after(
+        read_after,
+        lambda session: ConversationRepository(session).list(
+            owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor
+        ),
+    )
+    return schemas.Conversations(
+        conversations=[schemas.Conversation.model_validate(found) for found in page.conversations],
+        total=page.total,
+        limit=limit,
+        offset=offset,
+        next_cursor=page.next_cursor,
+    )
+
+
+@router.get(
+    "/{conversation_id}",
+    summary="Get a conversation",
+    operation_id="getConversation",
+    responses=documented(*_READ, NotFound),
+)
+async def get_conversation(
+    app: App,
+    owner: Owner,
+    conversation_id: ConversationId,
+    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
+) -> schemas.Conversation:
+    """One that was accepted a moment ago is waited for, never a 404."""
+    conversation = await app.reads.of_conversation(
+        conversation_id,
+        read_after,
+        lambda session: ConversationRepository(session).get(owner, conversation_id),
+    )
+    return schemas.Conversation.model_validate(conversation)
+
+
+@router.patch(
+    "/{conversation_id}",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Rename a conversation",
+    operation_id="renameConversation",
+    responses=documented(*_WRITE, NotFound),
+)
+async def rename_conversation(
+    app: App, owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewTitle
+) -> schemas.Change:
+    """The new title is accepted; read it with `read_after=<entry_id>`."""
+    accepted = await app.accept.rename(owner, conversation_id, body.title, key)
+    return schemas.Change(id=conversation_id, entry_id=accepted.id)
+
+
+@router.delete(
+    "/{conversation_id}",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Delete a conversation",
+    operation_id="deleteConversation",
+    responses=documented(*_WRITE, NotFound),
+)
+async def delete_conversation(
+    app: App, owner: Owner, conversation_id: ConversationId, key: Key
+) -> schemas.Change:
+    """It stays deleted, whatever of it is still queued. Deleting it again answers 202 again."""
+    accepted = await app.accept.delete(owner, conversation_id, key)
+    return schemas.Change(id=conversation_id, entry_id=accepted.id)
+
+
+@router.post(
+    "/{conversation_id}/messages",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Add a message",
+    operation_id="addMessage",
+    responses=documented(*_WRITE, NotFound),
+)
+async def add_message(
+    app: App, owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+) -> schemas.QueuedMessage:
+    """The message is on disk in the log when this answers, and in PostgreSQL a moment later."""
+    accepted = await app.accept.add(owner, conversation_id, body.role, body.content, key)
+    return schemas.QueuedMessage(
+        id=accepted.id,
+        user_id=owner,
+        conversation_id=conversation_id,
+        role=body.role,
+        content=body.content,
+        created_at=accepted.created_at,
+    )
+
+
+@router.get(
+    "/{conversation_id}/messages",
+    summary="Read messages",
+    operation_id="listMessages",
+    responses=documented(*_READ, NotFound),
+)
+async def list_messages(
+    *,
+    app: App,
+    owner: Owner,
+    conversation_id: ConversationId,
+    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
+    limit: Limit = 50,
+    offset: Offset = 0,
+    after: Position | None = None,
+    before: Position | None = None,
+    order: Order = "asc",
+) -> schemas.Messages:
+    """Oldest first unless `order=desc`. `after` and `before` give the messages next to a position.
+
+    Any depth costs the same. What is returned is always a gapless part of what was accepted.
+    """
+    if (offset > 0) + (after is not None) + (before is not None) > 1:
+        raise NotAllowed("offset, after and before exclude each other")
+
+    def query(session: Session) -> MessagePage | None:
+        messages = MessageRepository(session)
+        if after is not None:
+            return messages.after(owner, conversation_id, position=after, limit=limit, order=order)
+        if before is not None:
+            return messages.before(
+                owner, conversation_id, position=before, limit=limit, order=order
+            )
+        return messages.page(owner, conversation_id, limit=limit, offset=offset, order=order)
+
+    page = await app.reads.of_conversation(conversation_id, read_after, query)
+    return schemas.Messages(
+        messages=[schemas.Message.model_validate(message) for message in page.messages],
+        total=page.total,
+        limit=limit,
+        offset=offset,
+    )

@@ -1,0 +1,72 @@
+"""For operators: is the process alive, is it ready, what has it counted."""
+
+import ipaddress
+import secrets
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.core.errors import Unauthenticated, Unavailable
+from api.dependencies import App
+from api.problems import documented
+from api.schemas import Alive, Ready
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez", summary="Is the process alive", operation_id="livez")
+async def livez() -> Alive:
+    """Answers while the process does; asks nobody else."""
+    return Alive()
+
+
+@router.get(
+    "/readyz",
+    summary="Is the process ready",
+    operation_id="readyz",
+    responses=documented(Unavailable),
+)
+async def readyz(app: App) -> Ready:
+    """Ready means that the log is reachable and open, so writes and chat are accepted.
+
+    PostgreSQL may be down meanwhile: it is reported here, and chat stays ready.
+    """
+    answers = await app.observer.database_answers()
+    if not app.observer.log_is_open:
+        database = "up" if answers else "down"
+        raise Unavailable(f"the log does not answer or is not open; the database is {database}")
+    return Ready(database="up" if answers else "down")
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    operation_id="metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"example": "verbatim_backlog_entries 0.0\n"}}},
+        **documented(Unauthenticated),
+    },
+)
+async def show_metrics(request: Request, app: App) -> Response:
+    """For clients on this machine; for others with `Authorization: Bearer <METRICS_TOKEN>`."""
+    if not (_is_loopback(request) or _has_token(request, app)):
+        raise Unauthenticated("metrics are for this machine, or for who sends METRICS_TOKEN")
+    return Response(await app.observer.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _is_loopback(request: Request) -> bool:
+    try:
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _has_token(request: Request, app: App) -> bool:
+    wanted = app.settings.metrics_token
+    sent = request.headers.get("Authorization", "")
+    return wanted is not None and secrets.compare_digest(
+        sent.encode(), f"Bearer {wanted.get_secret_value()}".encode()
+    )

@@ -1,0 +1,238 @@
+"""The wire shapes. Two vocabularies are kept: snake_case for conversations, camelCase for chat."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from api.core import models
+from api.fields import (
+    EXAMPLE_SESSION,
+    Content,
+    Email,
+    Id,
+    Password,
+    Role,
+    SignInText,
+    Time,
+    Title,
+    Username,
+)
+
+
+class In(BaseModel):
+    """What comes in: nothing but what is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Out(BaseModel):
+    """What goes out; read from a table's row by the names they share."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class CamelOut(BaseModel):
+    """What goes out of the chat calls."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+# Accounts
+
+
+class Registration(In):
+    """A new account."""
+
+    username: Username
+    email: Email
+    password: Password
+
+
+class Login(In):
+    """Somebody signs in."""
+
+    username: SignInText
+    password: SignInText
+
+
+class Token(Out):
+    """A right to act as a user until it expires."""
+
+    access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIs…"])
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the RFC's word, no secret
+    expires_in: int = Field(examples=[3600], description="Seconds.")
+
+
+class User(Out):
+    """An account."""
+
+    id: int = Field(examples=[1])
+    username: str = Field(examples=["ada"])
+    email: str = Field(examples=["ada@example.com"])
+    created_at: Time
+
+
+# Conversations
+
+
+class NewConversation(In):
+    """A conversation to be opened."""
+
+    title: Title | None = None
+
+
+class NewTitle(In):
+    """A conversation to be renamed."""
+
+    title: Title
+
+
+class Conversation(Out):
+    """A conversation."""
+
+    id: Id
+    user_id: int = Field(examples=[1])
+    title: str | None = Field(examples=["Groceries"])
+    created_at: Time
+    updated_at: Time
+    message_count: int = Field(examples=[2])
+
+
+class Conversations(Out):
+    """One page of the list."""
+
+    conversations: list[Conversation]
+    total: int = Field(examples=[1], description="All conversations, not only this page's.")
+    limit: int = Field(examples=[20])
+    offset: int = Field(examples=[0])
+    next_cursor: str | None = Field(
+        examples=[None], description="`cursor` of the next page; null at the end."
+    )
+
+
+class Change(Out):
+    """A change that was accepted."""
+
+    id: Id
+    entry_id: Id = Field(description="Serves as `read_after`.")
+
+
+class NewMessage(In):
+    """A message to be added."""
+
+    role: Role
+    content: Content
+
+
+class QueuedMessage(Out):
+    """A message that was accepted."""
+
+    id: Id
+    user_id: int = Field(examples=[1])
+    conversation_id: Id
+    role: Role
+    content: str = Field(examples=["Buy milk tomorrow"])
+    created_at: Time
+    status: Literal["queued"] = "queued"
+
+
+class Message(Out):
+    """A stored message."""
+
+    id: Id
+    user_id: int = Field(examples=[1])
+    conversation_id: Id
+    position: int = Field(examples=[1], description="1 to n within its conversation, no gaps.")
+    role: Role
+    content: str = Field(examples=["Buy milk tomorrow"], description="Empty if unavailable.")
+    status: models.Status = Field(examples=["stored"])
+    created_at: Time
+
+
+class Messages(Out):
+    """Some of a conversation's messages."""
+
+    messages: list[Message]
+    total: int = Field(examples=[1], description="All messages of the conversation.")
+    limit: int = Field(examples=[50])
+    offset: int = Field(examples=[0])
+
+
+# Chat
+
+
+class SessionStarted(CamelOut):
+    """A chat session."""
+
+    session_id: str = Field(examples=[EXAMPLE_SESSION])
+    conversation_id: Id
+    message: str = Field(examples=["Hello! What can I do for you?"])
+
+
+class ChatMessage(In):
+    """What somebody says to the assistant."""
+
+    message: Content
+    #: Older clients send it; who speaks is in the token.
+    userId: Any = Field(  # noqa: N815 - the clients' spelling
+        default=None, description="Ignored.", deprecated=True, examples=[None]
+    )
+
+
+class ChatAnswer(CamelOut):
+    """What the assistant says."""
+
+    response: str = Field(examples=["You said: “Buy milk tomorrow”"])
+    intent: str | None = Field(default=None, examples=[None])
+    processed: bool = Field(default=True, examples=[True])
+    session_id: str = Field(examples=[EXAMPLE_SESSION])
+    conversation_id: Id
+    message_id: Id
+    reply_id: Id
+
+
+class HistoryMessage(CamelOut):
+    """One message of a session."""
+
+    id: Id
+    session_id: str = Field(examples=[EXAMPLE_SESSION])
+    sender: Literal["user", "ai"]
+    content: str = Field(examples=["Buy milk tomorrow"])
+    timestamp: Time
+    intent: str | None = Field(default=None, examples=[None])
+    processed: bool = Field(examples=[True], description="An answer was accepted.")
+
+
+class History(CamelOut):
+    """Some of a session's messages, oldest first."""
+
+    messages: list[HistoryMessage]
+    total_count: int = Field(examples=[2], description="All messages of the session.")
+    session_id: str = Field(examples=[EXAMPLE_SESSION])
+    conversation_id: Id
+
+
+class SessionEnded(CamelOut):
+    """A session that takes no more messages."""
+
+    message: str = Field(examples=["The session has ended."])
+    session_id: str = Field(examples=[EXAMPLE_SESSION])
+    entry_id: Id = Field(description="Serves as `read_after`.")
+
+
+# Health
+
+
+class Alive(Out):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Out):
+    """What this process reaches."""
+
+    status: Literal["ready"] = "ready"
+    log: Literal["open"] = "open"
+    database: Literal["up", "down"] = Field(description="Chat works without it; history waits.")
