@@ -1,0 +1,115 @@
+"""`verbatim …`: the command line for operators."""
+
+import asyncio
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api import cli_frame, dialogues, migration, terminal
+from api.core.settings import Settings
+from api.local.programs import base_url
+from api.replay import Rate, Replay
+from api.replay_client import ReplayClient
+
+app = typer.Typer(
+    name="verbatim",
+    cls=cli_frame.Group,
+    help="Operate Verbatim: the schema, the log, dead letters, and a proof by replay.\n\n"
+    + cli_frame.EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+#: An address to listen on is none to connect to.
+_CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date.
+
+    Uses DATABASE_DIRECT_URL, or DATABASE_URL. Safe to repeat, and to run twice at once.
+    """
+    done, revision = migration.upgrade(cli_frame.settings().migration_database)
+    for line in done:
+        terminal.say("migrated", line)
+    terminal.say("schema", f"at {revision}" + ("" if done else ", nothing was missing"))
+
+
+def _rate(text: str) -> Rate:
+    """Read `--rate`: a number, `steady` or `max`."""
+    if text == "steady":
+        return "steady"
+    if text == "max":
+        return None
+    with suppress(ValueError):
+        if 0 < (rate := float(text)) < math.inf:
+            return rate
+    raise typer.BadParameter("must be a positive number, steady, or max")
+
+
+def _default_url(settings: Settings) -> str:
+    return base_url(_CONNECTABLE.get(settings.host, settings.host), settings.port)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="JSON lines, each with a list of messages.")],
+    url: Annotated[
+        str | None, typer.Option(help="The server. Default: the one at HOST and PORT.")
+    ] = None,
+    rate: Annotated[
+        str,
+        typer.Option(
+            help="Messages a second; or `steady`: measures the saturation first, then keeps to "
+            "500 or to 60 % of that, whichever is less; or `max`."
+        ),
+    ] = "steady",
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="Conversations at once.")] = 32,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many dialogues.")
+    ] = None,
+) -> None:
+    """Send dialogues through a running server, read them back, compare.
+
+    Registers a throw-away user. Every write has an Idempotency-Key; what was refused for now (429,
+    503) or has an unknown outcome is repeated, for up to two minutes. Then each conversation is
+    read back and compared: number, order, roles, contents, ids. The lag comes from the server's
+    own /metrics: it includes what others write meanwhile.
+
+    \b
+    verbatim replay dialogues.jsonl
+    verbatim replay dialogues.jsonl --rate 200 --concurrency 50
+    verbatim replay dialogues.jsonl --url http://127.0.0.1:8123 --limit 20
+
+    Exit code 1: something came back different, or did not come back.
+    """  # noqa: D301 - the backspace keeps the lines of an example apart
+    per_second = _rate(rate)
+    settings = Settings()
+    found = dialogues.read(file, limit)
+    token = settings.metrics_token
+
+    async def run() -> bool:
+        async with ReplayClient(
+            url or _default_url(settings),
+            connections=concurrency,
+            metrics_token=token.get_secret_value() if token else None,
+        ) as client:
+            return await Replay(client, found, per_second, concurrency).run()
+
+    if not asyncio.run(run()):
+        raise typer.Exit(cli_frame.BAD)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What every command has in common: settings, exit codes, failures told in one line."""
+
+from typing import Any, Final
+
+import typer
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from typer.core import TyperGroup
+
+from api import terminal
+from api.core.errors import VerbatimError
+from api.core.settings import Settings
+from api.local import discover
+
+#: What was looked at is not as it should be: a difference, an unbalanced audit, a part down.
+BAD: Final = 1
+#: The command could not do its work: a senseless setting, a server out of reach.
+FAILED: Final = 3
+
+EXIT_CODES: Final = """\
+\b
+Exit codes: 0 all is well; 1 what was asked about is not; 2 the command line
+makes no sense; 3 the command could not do its work (settings, servers)."""
+
+
+class Group(TyperGroup):
+    """Commands whose expected failures are one line on stderr, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ValidationError as error:
+            problems = error.errors(include_input=False, include_url=False)
+            reasons = "; ".join(map(_described, problems))
+        except VerbatimError as error:
+            reasons = str(error)
+        except RedisError as error:
+            reasons = f"Redis does not answer as it should: {type(error).__name__}"
+        except SQLAlchemyError as error:
+            # Its text would quote the statement and, for some, its values.
+            reasons = f"PostgreSQL does not answer as it should: {type(error).__name__}"
+        except OSError as error:
+            reasons = str(error)
+        terminal.complain(reasons)
+        raise typer.Exit(FAILED)
+
+
+def settings() -> Settings:
+    """Return the settings, with the running stack of the data directory where no URL is set."""
+    return discover.completed(Settings())
+
+
+def _described(problem: ErrorDetails) -> str:
+    """Name the setting. Pydantic's own text quotes the value, and that may be a secret."""
+    name = "_".join(map(str, problem["loc"])).upper()
+    return f"{name}: {problem['msg']}" if name else problem["msg"]

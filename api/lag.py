@@ -1,0 +1,79 @@
+"""Lag, from accepted to committed, as the histogram `verbatim_lag_seconds` tells it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.core.errors import VerbatimError
+from api.core.metrics import drain_families, exposition
+
+FAMILY: Final = "verbatim_lag_seconds"
+
+
+class NoHistogramError(VerbatimError):
+    """These metrics hold no usable lag histogram."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """A histogram: upper bounds in seconds, the last one infinite, and cumulative counts."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def entries(self) -> int:
+        """How many entries were observed."""
+        return self.counts[-1]
+
+    def since(self, earlier: "Lag") -> "Lag":
+        """Return what was observed after an earlier reading of the same server.
+
+        Raises NoHistogramError if it was reset in between (another Redis, another version).
+        """
+        counts = tuple(now - then for now, then in zip(self.counts, earlier.counts, strict=False))
+        if self.bounds != earlier.bounds or min(counts) < 0:
+            raise NoHistogramError("the lag histogram was reset meanwhile")
+        return Lag(self.bounds, counts)
+
+    def quantile_seconds(self, quantile: float) -> float:
+        """Return a quantile, interpolated linearly within its bucket, as Prometheus does.
+
+        Infinite beyond the last bound; not a number if nothing was observed.
+        """
+        if self.entries == 0:
+            return math.nan
+        rank = quantile * self.entries
+        lower, below = 0.0, 0
+        for bound, count in zip(self.bounds, self.counts, strict=True):
+            if count >= rank and count > below:
+                return lower + (bound - lower) * (rank - below) / (count - below)
+            lower, below = bound, count
+        return math.inf
+
+
+def parse(exposed: str) -> Lag:
+    """Read the histogram out of a `/metrics` page. Raises NoHistogramError if it has none."""
+    try:
+        families = list(text_string_to_metric_families(exposed))
+    except ValueError as error:
+        raise NoHistogramError("the metrics are not in Prometheus' text format") from error
+    buckets = sorted(
+        (float(sample.labels["le"]), int(sample.value))
+        for family in families
+        if family.name == FAMILY
+        for sample in family.samples
+        if sample.name == f"{FAMILY}_bucket"
+    )
+    if not buckets or buckets[-1][0] != math.inf:
+        raise NoHistogramError(f"the metrics hold no histogram {FAMILY}")
+    bounds, counts = zip(*buckets, strict=True)
+    return Lag(bounds, counts)
+
+
+def of_counts(drained: Mapping[str, int]) -> Lag:
+    """Read the histogram out of the drain's hash, through the one place that knows its fields."""
+    return parse(exposition(drain_families(drained)).decode())

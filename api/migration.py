@@ -1,0 +1,39 @@
+"""`verbatim migrate`: the schema brought up to date, and what that took."""
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy.engine import URL
+
+from api.core import database
+from api.core.errors import VerbatimError
+
+
+class SchemaError(VerbatimError):
+    """The database's schema is none that this version knows."""
+
+
+def upgrade(url: URL) -> tuple[list[str], str]:
+    """Run the migrations that are missing; return a line for each, and where the schema is now.
+
+    Raises SchemaError for a schema that a newer version left behind.
+    """
+    scripts = ScriptDirectory.from_config(database.alembic_config(url))
+    before = _revision(url)
+    try:
+        walked = scripts.walk_revisions(before or "base")
+        missing = [script for script in walked if script.revision != before]
+        database.migrate(url)
+    except CommandError as error:
+        raise SchemaError(f"the schema is at {before}, which this version does not know") from error
+    now = _revision(url)
+    return [f"{script.revision} {script.doc}" for script in reversed(missing)], now or "nothing"
+
+
+def _revision(url: URL) -> str | None:
+    engine = database.make_engine(url, application_name="verbatim-cli", pool_size=1)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()

@@ -1,0 +1,164 @@
+"""`verbatim replay`: real dialogues through a running server, read back and compared.
+
+The rate is kept open-loop: a slow answer delays its own conversation, never the schedule.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, Literal
+
+from api import dialogues, lag, terminal
+from api.dialogues import Dialogue
+from api.lag import NoHistogramError
+from api.lag_watch import LagWatch
+from api.pace import Pace
+from api.replay_client import ReplayClient
+from api.round_trip import Phase, RoundTrip
+
+#: `--rate steady`: this many messages a second, or this part of the saturation if that is less.
+STEADY_PER_SECOND: Final = 500.0
+STEADY_SHARE: Final = 0.6
+SLOWEST_PER_SECOND: Final = 1.0
+#: How long saturation is measured, and with how much of the dialogues at most.
+SATURATION_SECONDS: Final = 5.0
+SATURATION_PART: Final = 0.25
+#: Differences that are shown; all are counted.
+SHOWN: Final = 10
+
+Rate = float | Literal["steady"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One run of the command."""
+
+    client: ReplayClient
+    dialogues: Sequence[Dialogue]
+    rate: Rate
+    concurrency: int
+
+    async def run(self) -> bool:
+        """Send, read back, report. True if everything came back as it was sent.
+
+        Raises ReplayError if there is no server to begin with.
+        """
+        total = sum(len(dialogue.messages) for dialogue in self.dialogues)
+        user = await self.client.register()
+        terminal.say("replay", f"{len(self.dialogues)} dialogues, {total} messages, user {user}")
+        trip = RoundTrip(self.client, self.concurrency)
+        watch = LagWatch(self.client)
+        waiting = deque(self.dialogues)
+        per_second = self.rate
+        if per_second == "steady":
+            await watch.begin()
+            per_second, entries = await self._steady_rate(trip, waiting)
+            with suppress(NoHistogramError):
+                # The lags of the saturation must not count: it ends before the rest begins.
+                await watch.since(entries)
+        await watch.begin()
+        with terminal.progress("sending", sum(len(d.messages) for d in waiting)) as advance:
+            phase = await trip.send(waiting, Pace(per_second), advance)
+        _report_sending(phase, per_second)
+        await self._read_back(trip)
+        await _report_lag(watch, phase.entries)
+        if self.client.repeated:
+            causes = ", ".join(f"{n} after {cause}" for cause, n in self.client.repeated.items())
+            terminal.say("repeated", f"requests: {causes}")
+        return _verdict(trip, total)
+
+    async def _steady_rate(self, trip: RoundTrip, waiting: deque[Dialogue]) -> tuple[float, int]:
+        """Measure the saturation with the first dialogues.
+
+        Return the rate to keep, and how many entries were accepted meanwhile.
+        """
+        part = deque(waiting.popleft() for _ in range(_first_part(waiting)))
+        with terminal.progress("saturating", sum(len(d.messages) for d in part)) as advance:
+            phase = await trip.send(part, Pace(None), advance, within=SATURATION_SECONDS)
+        waiting.extendleft(reversed(part))
+        saturation = phase.per_second(within=SATURATION_SECONDS)
+        rate = min(STEADY_PER_SECOND, STEADY_SHARE * saturation)
+        terminal.say(
+            "saturation",
+            f"{saturation:.0f} messages/s, measured with {len(phase.answered_at)} messages "
+            f"in {phase.seconds():.1f} s",
+        )
+        terminal.say(
+            "steady",
+            f"{rate:.0f} messages/s: the smaller of {STEADY_PER_SECOND:.0f} "
+            f"and {STEADY_SHARE:.0%} of the saturation ({STEADY_SHARE * saturation:.0f})",
+        )
+        return max(rate, SLOWEST_PER_SECOND), phase.entries
+
+    async def _read_back(self, trip: RoundTrip) -> None:
+        expected = sum(len(sent.ids) for sent in trip.sent)
+        began = time.monotonic()
+        with terminal.progress("reading", expected) as advance:
+            await trip.read_back(advance)
+        seconds = time.monotonic() - began
+        found = sum(len(stored) for _, stored in trip.read)
+        terminal.say("read back", f"{found} messages in {seconds:.1f} s: {found / seconds:.0f}/s")
+
+
+async def _report_lag(watch: LagWatch, entries: int) -> None:
+    try:
+        found = await watch.since(entries)
+    except NoHistogramError as error:
+        terminal.say("lag", f"unknown: {error}")
+        return
+    p50, p99 = (terminal.milliseconds(found.quantile_seconds(q)) for q in (0.5, 0.99))
+    terminal.say(
+        "lag",
+        f"p50 {p50}, p99 {p99}, from accepted to committed: {found.entries} entries in the "
+        f"server's histogram {lag.FAMILY} meanwhile, interpolated within its buckets",
+    )
+
+
+def _first_part(waiting: Sequence[Dialogue]) -> int:
+    """Return how many dialogues to measure the saturation with, at least one."""
+    running = list(accumulate(len(dialogue.messages) for dialogue in waiting))
+    return max(sum(count <= running[-1] * SATURATION_PART for count in running), 1)
+
+
+def _report_sending(phase: Phase, per_second: float | None) -> None:
+    asked = "as fast as answered" if per_second is None else f"asked for {per_second:.0f}"
+    terminal.say(
+        "sent",
+        f"{len(phase.answered_at)} messages in {phase.seconds():.1f} s: "
+        f"{phase.per_second():.0f} messages/s ({asked})",
+    )
+    if phase.answer_seconds:
+        p50, p99 = (terminal.milliseconds(phase.answer_quantile(q)) for q in (0.5, 0.99))
+        terminal.say("answered", f"p50 {p50}, p99 {p99}, from request to 202, seen from here")
+
+
+def _verdict(trip: RoundTrip, total: int) -> bool:
+    """Say whether all is as it was sent."""
+    accepted = sum(len(sent.ids) for sent in trip.sent)
+    before = dialogues.digest(
+        said for sent, _ in trip.read for said in sent.dialogue.messages[: len(sent.ids)]
+    )
+    after = dialogues.digest(message for _, stored in trip.read for message in stored)
+    if not trip.differences and accepted == total and before == after:
+        terminal.say(
+            "identical",
+            f"{total} messages in {len(trip.read)} conversations: number, order, roles, contents "
+            f"(SHA-256 {after[:16]}…)",
+        )
+        return True
+    if accepted < total:
+        terminal.say("different", f"{total - accepted} of {total} messages were not accepted")
+    terminal.say(
+        "different",
+        f"{len(trip.differences)} differences; contents {before[:16]}… sent, {after[:16]}… read",
+    )
+    for difference in trip.differences[:SHOWN]:
+        terminal.say(
+            "",
+            f"conversation {difference.conversation_id}, position {difference.position}: "
+            f"{difference.what}",
+        )
+    return False

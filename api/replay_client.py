@@ -1,0 +1,202 @@
+"""Verbatim's public HTTP API as `verbatim replay` uses it: patient, and never sending twice.
+
+Every write of chat data carries an Idempotency-Key, so that repeating one is always safe.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from api.core.errors import VerbatimError
+from api.dialogues import Said, Stored
+from api.patience import PASSING, Patience
+
+#: How long one request is repeated before the replay gives up on it.
+PATIENCE_SECONDS: Final = 120.0
+#: No answer within this is an unknown outcome.
+ANSWER_SECONDS: Final = 15.0
+#: The largest page the contract allows.
+PAGE: Final = 100
+LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
+
+
+class ReplayError(VerbatimError):
+    """The server does not answer, or not as the contract says."""
+
+
+class RefusedError(ReplayError):
+    """The server refused a request for good."""
+
+    def __init__(self, what: str, status: int) -> None:
+        super().__init__(f"{what} answers {status}")
+        self.status = status
+
+
+class _Page(BaseModel):
+    messages: list[Stored]
+    total: int
+
+
+class ReplayClient:
+    """One throw-away user of a running server."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int,
+        metrics_token: str | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            timeout=ANSWER_SECONDS,
+            limits=httpx.Limits(max_connections=connections),
+            # A proxy of the environment has no business between us and this machine.
+            trust_env=urlsplit(url).hostname not in LOOPBACK,
+        )
+        self._metrics_token = metrics_token
+        self._patience_seconds = patience_seconds
+        self._account: dict[str, str] = {}
+        self._authorization: dict[str, str] = {}
+        self._signing_in = asyncio.Lock()
+        #: Requests that were repeated, by cause.
+        self.repeated: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def register(self) -> str:
+        """Make a user, sign in and return the name. Raises ReplayError if nobody answers."""
+        try:
+            await self._http.get("/livez")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ReplayError(
+                f"no server answers at {self._http.base_url} ({type(error).__name__}); "
+                "`make run` starts one"
+            ) from error
+        name = f"replay-{secrets.token_hex(6)}"
+        self._account = {"username": name, "password": secrets.token_urlsafe(24)}
+        try:
+            await self._send(
+                "POST", "/auth/register", json={"email": f"{name}@example.com", **self._account}
+            )
+        except RefusedError as error:
+            # A registration has no key: one that was repeated may find its own user.
+            if error.status != HTTPStatus.CONFLICT or not self.repeated:
+                raise
+        await self._sign_in(stale={})
+        return name
+
+    async def open(self) -> int:
+        """Open a conversation and return its id."""
+        return int(_field(await self._write("/api/conversations/", {}), "id"))
+
+    async def add(self, conversation_id: int, said: Said) -> int:
+        """Add a message and return its id."""
+        path = f"/api/conversations/{conversation_id}/messages"
+        return int(_field(await self._write(path, said.model_dump()), "id"))
+
+    async def messages(self, conversation_id: int, read_after: int) -> tuple[list[Stored], int]:
+        """Return a whole conversation as of an id, page by page, and its length as it claims."""
+        path = f"/api/conversations/{conversation_id}/messages"
+        found: list[Stored] = []
+        while True:
+            params = {"read_after": read_after, "limit": PAGE, "offset": len(found)}
+            try:
+                page = _Page.model_validate(await self._send("GET", path, params=params))
+            except ValidationError as error:
+                # Pydantic's text would quote the messages.
+                raise ReplayError("a page of messages is not as the contract says") from error
+            found += page.messages
+            if len(page.messages) < PAGE:
+                return found, page.total
+
+    async def metrics(self) -> str:
+        """Return the server's metrics. Raises ReplayError if it does not show them."""
+        token = self._metrics_token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            response = await self._http.get("/metrics", headers=headers)
+        except httpx.HTTPError as error:
+            raise ReplayError(f"/metrics does not answer ({type(error).__name__})") from error
+        if response.status_code != HTTPStatus.OK:
+            raise ReplayError(f"/metrics answers {response.status_code}; is METRICS_TOKEN right?")
+        return response.text
+
+    async def _write(self, path: str, body: dict[str, str]) -> Any:
+        return await self._send("POST", path, json=body, key=secrets.token_hex(16))
+
+    async def _sign_in(self, *, stale: dict[str, str]) -> None:
+        async with self._signing_in:
+            # Of many whose token has run out, the first signs in for all.
+            if self._authorization == stale:
+                self._authorization = {}
+                answer = await self._send("POST", "/auth/login", json=self._account)
+                token = _field(answer, "access_token")
+                self._authorization = {"Authorization": f"Bearer {token}"}
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: dict[str, int] | None = None,
+        key: str | None = None,
+    ) -> Any:
+        """Send until it is answered. Raises RefusedError, or ReplayError when out of patience."""
+        patience = Patience(self._patience_seconds, time.monotonic())
+        keyed = {"Idempotency-Key": key} if key else {}
+        while True:
+            authorization = self._authorization
+            retry_after = None
+            try:
+                response = await self._http.request(
+                    method, path, json=json, params=params, headers=authorization | keyed
+                )
+            except httpx.RequestError as error:
+                trouble = type(error).__name__
+            else:
+                if response.is_success:
+                    return _json(response)
+                trouble = str(response.status_code)
+                retry_after = response.headers.get("Retry-After")
+                if response.status_code == HTTPStatus.UNAUTHORIZED and authorization:
+                    await self._sign_in(stale=authorization)
+                elif response.status_code not in PASSING:
+                    raise RefusedError(f"{method} {path}", response.status_code)
+            wait = patience.wait_seconds(time.monotonic(), retry_after)
+            if wait is None:
+                raise ReplayError(f"{method} {path} was given up after {trouble}")
+            self.repeated[trouble] += 1
+            await asyncio.sleep(wait)
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        raise ReplayError(f"{response.url.path} answers something that is no JSON") from error
+
+
+def _field(answer: Any, name: str) -> Any:
+    if not isinstance(answer, dict) or name not in answer:
+        raise ReplayError(f"an answer lacks its {name}")
+    return answer[name]

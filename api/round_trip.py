@@ -1,0 +1,129 @@
+"""Dialogues on their way through the public HTTP API and back, several at once."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.dialogues import Dialogue, Difference, Sent, Stored, compare
+from api.pace import Pace
+from api.replay_client import RefusedError, ReplayClient, ReplayError
+
+Advance = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Phase:
+    """One stretch of sending at one pace."""
+
+    started_at: float
+    #: When each message was answered, and how long that took.
+    answered_at: list[float] = field(default_factory=list)
+    answer_seconds: list[float] = field(default_factory=list)
+    conversations: int = 0
+
+    @property
+    def entries(self) -> int:
+        """How many entries of the log were accepted: messages and openings."""
+        return len(self.answered_at) + self.conversations
+
+    def seconds(self, within: float = float("inf")) -> float:
+        """Return how long it lasted, or a shorter time of which only the beginning counts."""
+        return min(max(self.answered_at, default=self.started_at) - self.started_at, within)
+
+    def per_second(self, within: float = float("inf")) -> float:
+        """Return the rate that was reached."""
+        seconds = self.seconds(within)
+        counted = sum(at - self.started_at <= seconds for at in self.answered_at)
+        return counted / seconds if seconds > 0 else 0.0
+
+    def answer_quantile(self, quantile: float) -> float:
+        """Return how long the server took to answer."""
+        ordered = sorted(self.answer_seconds)
+        return ordered[min(int(quantile * len(ordered)), len(ordered) - 1)]
+
+
+class RoundTrip:
+    """Dialogues sent to a server, and what it stored of them."""
+
+    def __init__(self, client: ReplayClient, concurrency: int) -> None:
+        self._client = client
+        self._concurrency = concurrency
+        #: The server would not go on: taking more dialogues would only wait longer.
+        self._stopped = False
+        self.sent: list[Sent] = []
+        self.differences: list[Difference] = []
+        #: What was read back, beside what was sent.
+        self.read: list[tuple[Sent, list[Stored]]] = []
+
+    async def send(
+        self,
+        dialogues: deque[Dialogue],
+        pace: Pace,
+        advance: Advance,
+        within: float = float("inf"),
+    ) -> Phase:
+        """Send dialogues until none is left, or none may be begun any more."""
+        phase = Phase(time.monotonic())
+
+        async def work() -> None:
+            while dialogues and not self._stopped and time.monotonic() < phase.started_at + within:
+                await self._send_one(dialogues.popleft(), pace, phase, advance)
+
+        await self._together(work)
+        return phase
+
+    async def read_back(self, advance: Advance) -> None:
+        """Read every conversation back and compare it with what was sent."""
+        waiting = deque(self.sent)
+
+        async def work() -> None:
+            while waiting and not self._stopped:
+                await self._read_one(waiting.popleft(), advance)
+
+        self._stopped = False
+        await self._together(work)
+        self.differences += [
+            Difference(sent.conversation_id, 0, "was not read back") for sent in waiting
+        ]
+
+    async def _together(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._concurrency):
+                group.create_task(work())
+
+    async def _send_one(
+        self, dialogue: Dialogue, pace: Pace, phase: Phase, advance: Advance
+    ) -> None:
+        sent = Sent(dialogue, 0)
+        try:
+            sent.conversation_id = await self._client.open()
+            self.sent.append(sent)
+            phase.conversations += 1
+            for said in dialogue.messages:
+                await pace.slot()
+                began = time.monotonic()
+                sent.ids.append(await self._client.add(sent.conversation_id, said))
+                phase.answered_at.append(time.monotonic())
+                phase.answer_seconds.append(phase.answered_at[-1] - began)
+                advance()
+        except ReplayError as error:
+            self._fail(sent, len(sent.ids) + 1, error)
+
+    async def _read_one(self, sent: Sent, advance: Advance) -> None:
+        last = sent.ids[-1] if sent.ids else sent.conversation_id
+        try:
+            stored, total = await self._client.messages(sent.conversation_id, last)
+        except ReplayError as error:
+            self._fail(sent, 0, error)
+            return
+        self.read.append((sent, stored))
+        self.differences += compare(sent, stored, total)
+        for _ in stored:
+            advance()
+
+    def _fail(self, sent: Sent, position: int, error: ReplayError) -> None:
+        self.differences.append(Difference(sent.conversation_id, position, str(error)))
+        self._stopped |= not isinstance(error, RefusedError)
