@@ -4,12 +4,14 @@ The shapes here are those of `log.lua`; nothing in this module speaks to Redis.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 #: The entry format this code writes and understands. A worker leaves an unknown one alone.
 VERSION: Final = 1
+#: Stands for the version of an entry that says VERSION but cannot be read: no script wrote it.
+MALFORMED: Final = -1
 
 Op = Literal["open", "add", "rename", "close", "delete"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
@@ -134,15 +136,28 @@ def read_answer(fields: Sequence[bytes]) -> Answer:
 
 
 def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
-    """Read one stream entry. One of an unknown version has only its id and version."""
+    """Read one stream entry. One of an unknown version has only its id and version.
+
+    One that cannot be read has the version MALFORMED and all its fields as data: it must be
+    no more than its own partition's trouble.
+    """
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     entry_id = int(stream_id.partition(b"-")[0])
-    version = int(named.get(b"v", b"0"))
-    if version != VERSION:
-        return Entry(entry_id, version, "add", 0, 0, "", "", 0, 0, b"")
+    version = named.get(b"v", b"0")
+    if version != b"%d" % VERSION:
+        return Entry(
+            entry_id, int(version) if version.isdigit() else 0, "add", 0, 0, "", "", 0, 0, b""
+        )
+    try:
+        return _read_fields(entry_id, named)
+    except (KeyError, ValueError):
+        return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, b"\0".join(fields))
+
+
+def _read_fields(entry_id: int, named: Mapping[bytes, bytes]) -> Entry:
     return Entry(
         id=entry_id,
-        version=version,
+        version=VERSION,
         op=cast("Op", named[b"op"].decode()),
         user_id=int(named[b"user"]),
         conversation_id=int(named[b"conv"]),

@@ -67,8 +67,10 @@ local function backlog_of(partition)
   if entries == 0 then return 0, 0, 0 end
   local first = end_of(stream, 'XRANGE', '-', '+')
   local last = end_of(stream, 'XREVRANGE', '+', '-')
-  local total = tonumber(field(last, 'total'))
-  return entries, total - tonumber(field(first, 'total')) + #field(first, 'data'), total
+  -- An entry that no script wrote may lack fields; it must not close the partition.
+  local total = tonumber(field(last, 'total') or '') or 0
+  local before = (tonumber(field(first, 'total') or '') or 0) - #(field(first, 'data') or '')
+  return entries, math.max(total - before, 0), total
 end
 
 ------------------------------------------------------------------------------------------ accept
@@ -403,19 +405,25 @@ local function run_status()
   return answer
 end
 
--- → entries above an id.
+-- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
 local function count_above(partition, id)
-  local count, from = 0, exact(id + 1) .. '-0'
+  local stream, from, below = key('log:' .. partition), '-', 0
   while true do
-    local chunk = redis.call('XRANGE', key('log:' .. partition), from, '+', 'COUNT', READ_CHUNK)
-    count = count + #chunk
-    if #chunk < READ_CHUNK then return count end
+    local chunk = redis.call('XRANGE', stream, from, exact(id) .. '-0', 'COUNT', READ_CHUNK)
+    below = below + #chunk
+    if #chunk < READ_CHUNK then return redis.call('XLEN', stream) - below end
     from = exact(number_of(chunk[#chunk][1]) + 1) .. '-0'
   end
 end
 
+-- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: partition, id
+local function run_balance()
+  return { redis.call('GET', key('accepted:' .. ARGV[3])) or '', count_above(ARGV[3], number_argument(4)) }
+end
+
 -- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
--- last id that PostgreSQL has, and now. ARGV: database id, (partition, last id, counted)…
+-- last id that PostgreSQL has, and now. What was counted or is in the log was accepted: a count that
+-- says less is raised. ARGV: database id, (partition, last id, counted)…
 -- → 1, or 0 if the log belongs to another database.
 local function run_adopt()
   local owner = redis.call('GET', key('database'))
@@ -424,13 +432,15 @@ local function run_adopt()
   for index = 4, #ARGV, 3 do
     local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
     local tail = redis.call('GET', key('tail:' .. partition))
+    local accepted = counted + count_above(partition, last)
     if not tail or tonumber(tail) < last then
-      local above = count_above(partition, last)
-      redis.call('SET', key('accepted:' .. partition), exact(counted + above))
+      redis.call('SET', key('accepted:' .. partition), exact(accepted))
       local newest = end_of(key('log:' .. partition), 'XREVRANGE', '+', '-')
       local floor = math.max(last, first_at(now_ms(), tonumber(partition)),
         newest and number_of(newest[1]) or 0)
       redis.call('SET', key('tail:' .. partition), exact(floor))
+    elseif accepted > tonumber(redis.call('GET', key('accepted:' .. partition)) or '0') then
+      redis.call('SET', key('accepted:' .. partition), exact(accepted))
     end
   end
   return 1
@@ -451,6 +461,7 @@ end
 
 local operations = {
   accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
-  status = run_status, adopt = run_adopt, lease = run_lease, helper = run_helper,
+  status = run_status, balance = run_balance, adopt = run_adopt, lease = run_lease,
+  helper = run_helper,
 }
 return operations[operation]()

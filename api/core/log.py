@@ -166,6 +166,20 @@ class Log:
         now_ms, *partitions = self._run("status")
         return LogStatus(int(now_ms), [_partition_status(fields) for fields in partitions])
 
+    def marks(self, partitions: Sequence[int]) -> tuple[str | None, dict[int, int | None]]:
+        """Return whose database this log is (None: nobody's yet) and the partitions' tails."""
+        names = ["database", *(f"tail:{partition}" for partition in partitions)]
+        owner, *tails = cast(
+            "list[bytes | None]", self._redis.mget([self.key(name) for name in names])
+        )
+        known = [None if tail is None else int(tail) for tail in tails]
+        return owner.decode() if owner else None, dict(zip(partitions, known, strict=True))
+
+    def balance(self, partition: int, last_id: int) -> tuple[int | None, int]:
+        """Return a partition's entries ever accepted, and those in the log above an id."""
+        accepted, above = self._run("balance", partition, last_id)
+        return int(accepted) if accepted else None, above
+
     def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
         counts = cast("dict[bytes, bytes]", self._redis.hgetall(self.key("drain:counts")))
