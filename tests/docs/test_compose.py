@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import click
 import pytest
+import uvicorn
 import yaml
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api.core.redis_client import check_safety
+from api.core import redis_client
 from api.local.redis import redis_server
 
 ROOT = Path(__file__).parents[2]
@@ -112,27 +114,26 @@ def test_a_real_redis_takes_these_options_and_passes_our_own_check(
 
     with subprocess.Popen([*command, *listening], stdout=subprocess.DEVNULL) as server:
         try:
-            config = configuration_of(tmp_path / "redis.sock")
+            with connected(tmp_path / "redis.sock") as client:
+                redis_client.check(client, "always")
         finally:
             server.terminate()
 
-    check_safety(config, "always")
 
-
-def configuration_of(socket: Path) -> dict[str, str]:
+def connected(socket: Path) -> Redis:
     deadline = time.monotonic() + 10
+    client: Redis = Redis(
+        unix_socket_path=str(socket), password=SECRETS["REDIS_PASSWORD"], decode_responses=True
+    )
     while True:
         try:
-            with Redis(
-                unix_socket_path=str(socket),
-                password=SECRETS["REDIS_PASSWORD"],
-                decode_responses=True,
-            ) as client:
-                return cast("dict[str, str]", client.config_get("*"))
+            client.ping()
         except RedisError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+        else:
+            return client
 
 
 def test_both_stores_keep_their_data_in_a_volume(services: dict[str, Any]) -> None:
@@ -218,6 +219,10 @@ def test_every_file_the_image_copies_exists_and_is_sent_to_the_builder() -> None
                 assert f"!{source}\n" in sent
 
 
+def spellings(parameter: click.Parameter) -> list[str]:
+    return [*parameter.opts, *parameter.secondary_opts]
+
+
 def test_every_command_exists(services: dict[str, Any]) -> None:
     assert services["migrate"]["command"] == ["verbatim", "migrate"]
     cli = importlib.import_module("api.cli")
@@ -226,8 +231,12 @@ def test_every_command_exists(services: dict[str, Any]) -> None:
         for command in cli.app.registered_commands
     }
 
-    module, _, name = yaml.safe_load(dockerfile("CMD")[-1])[1].partition(":")
-    assert hasattr(importlib.import_module(module), name)
+    program, target, *options = yaml.safe_load(dockerfile("CMD")[-1])
+    module, _, name = target.partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
+    accepted = {option for parameter in uvicorn.main.params for option in spellings(parameter)}
+    assert program == "uvicorn"
+    assert {option for option in options if option.startswith("-")} <= accepted
 
     for service in ("worker", "flower"):
         program, option, application, command = services[service]["command"][:4]
