@@ -1,0 +1,235 @@
+"""Dead letters: entries that PostgreSQL would not take, for an operator to redrive or discard.
+
+Each is settled in one transaction under its partition's lock, as a drain would write it. A message
+that has a place (an `unavailable` row) gets its content there, so that order survives; one without a
+place is appended. What fails again stays dead. Nothing here touches the log.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy.exc import DBAPIError
+
+from api.core.errors import NotFound
+
+State = Literal["dead", "redriven", "discarded"]
+
+_COLUMNS: Final = (
+    "entry_id, partition, op, user_id, conversation_id, position, role, status, reason, sqlstate, "
+    "octet_length(payload) AS payload_bytes, entry_created_at, created_at, redriven_at, "
+    "discarded_at, discard_note"
+)
+_UNSETTLED: Final = "redriven_at IS NULL AND discarded_at IS NULL"
+_PATIENCE: Final = text("SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'")
+#: What an entry may do wrong: data, a constraint, a program limit. All else is not its fault.
+_REFUSALS: Final = ("22", "23", "54")
+
+_FILL_PLACE: Final = text(
+    "UPDATE message SET content = :content, role = :role, status = :status"
+    " WHERE id = :entry_id AND status = 'unavailable'"
+)
+_APPEND: Final = text(
+    "INSERT INTO message (id, conversation_id, user_id, position, role, content, status,"
+    " created_at) SELECT :entry_id, id, :user_id, message_count + 1, :role, :content, :status, :at"
+    " FROM conversation WHERE id = :conversation_id"
+)
+_COUNT_APPENDED: Final = text(
+    "UPDATE conversation SET message_count = message_count + 1,"
+    " updated_at = greatest(updated_at, :at) WHERE id = :conversation_id"
+)
+_OPEN: Final = text(
+    "INSERT INTO conversation (id, user_id, title, created_at, updated_at)"
+    " VALUES (:conversation_id, :user_id, :content, :at, :at)"
+)
+#: A dead rename left no title. If there is one, a later rename gave it.
+_GIVE_TITLE: Final = text(
+    "UPDATE conversation SET title = coalesce(title, :content) WHERE id = :conversation_id"
+)
+_CLOSE: Final = text(
+    "UPDATE conversation SET closed_at = coalesce(closed_at, :at) WHERE id = :conversation_id"
+)
+_DELETE: Final = text(
+    "UPDATE conversation SET deleted_at = :at, title = NULL WHERE id = :conversation_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One dead letter, without its payload: lists are read by people who need not read that."""
+
+    entry_id: int
+    partition: int
+    op: str
+    user_id: int
+    conversation_id: int
+    position: int | None
+    role: str | None
+    status: str | None
+    reason: str
+    sqlstate: str | None
+    payload_bytes: int
+    entry_created_at: datetime
+    created_at: datetime
+    redriven_at: datetime | None
+    discarded_at: datetime | None
+    discard_note: str | None
+
+    @property
+    def state(self) -> State:
+        """Tell what became of it."""
+        if self.redriven_at:
+            return "redriven"
+        return "discarded" if self.discarded_at else "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a redrive did. `why` says why it is still dead, or was discarded."""
+
+    entry_id: int
+    state: State
+    why: str = ""
+
+
+def find(engine: Engine, *, settled: bool = False, limit: int = 1000) -> list[DeadLetter]:
+    """Return dead letters, oldest first; also redriven and discarded ones if asked."""
+    query = text(
+        f"SELECT {_COLUMNS} FROM dead_letter WHERE {'true' if settled else _UNSETTLED}"  # noqa: S608 - our own words
+        " ORDER BY entry_id LIMIT :limit"
+    )
+    with engine.begin() as connection:
+        return [DeadLetter(*row) for row in connection.execute(query, {"limit": limit})]
+
+
+def show(engine: Engine, entry_id: int) -> tuple[DeadLetter, bytes]:
+    """Return one dead letter and its payload. Raises NotFound."""
+    query = text(f"SELECT {_COLUMNS}, payload FROM dead_letter WHERE entry_id = :id")  # noqa: S608 - our own words
+    with engine.begin() as connection:
+        row = connection.execute(query, {"id": entry_id}).one_or_none()
+    if row is None:
+        raise NotFound("there is no such dead letter")
+    *columns, payload = row
+    return DeadLetter(*columns), bytes(payload)
+
+
+def redrive(engine: Engine, entry_id: int) -> Outcome:
+    """Try to apply one dead letter again. Raises NotFound if it is none, or settled."""
+    with _settling(engine, entry_id) as (connection, letter):
+        owner = connection.execute(
+            text("SELECT user_id, deleted_at FROM conversation WHERE id = :id"),
+            {"id": letter.conversation_id},
+        ).one_or_none()
+        if owner is not None and owner.user_id == letter.user_id and owner.deleted_at:
+            why = "its conversation was deleted"
+            _settle(connection, letter, "discarded", why)
+            return Outcome(entry_id, "discarded", why)
+        if refusal := _refusal(letter, owner) or _apply(connection, letter, exists=bool(owner)):
+            return Outcome(entry_id, "dead", refusal)
+        _settle(connection, letter, "applied")
+    return Outcome(entry_id, "redriven")
+
+
+def redrive_all(engine: Engine) -> Iterator[Outcome]:
+    """Try all of them, in the order of their entries, each in a transaction of its own."""
+    for letter in find(engine, limit=1_000_000):
+        yield redrive(engine, letter.entry_id)
+
+
+def discard(engine: Engine, entry_id: int, note: str) -> None:
+    """Give one up, with a note why. Its payload stays. Raises NotFound if it is none, or settled."""
+    with _settling(engine, entry_id) as (connection, letter):
+        _settle(connection, letter, "discarded", note)
+
+
+@contextmanager
+def _settling(engine: Engine, entry_id: int) -> Iterator[tuple[Connection, Row[Any]]]:
+    """Open the transaction that settles an unsettled letter, under its partition's lock."""
+    with engine.begin() as connection:
+        connection.execute(_PATIENCE)
+        connection.execute(
+            text(
+                "SELECT id FROM log_partition WHERE id ="
+                " (SELECT partition FROM dead_letter WHERE entry_id = :id) FOR UPDATE"
+            ),
+            {"id": entry_id},
+        )
+        letter = connection.execute(
+            text(f"SELECT * FROM dead_letter WHERE entry_id = :id AND {_UNSETTLED}"),  # noqa: S608 - our own words
+            {"id": entry_id},
+        ).one_or_none()
+        if letter is None:
+            raise NotFound("there is no such dead letter, or it was settled already")
+        yield connection, letter
+
+
+def _refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
+    """Say what no attempt can heal, or nothing."""
+    if letter.reason == "malformed":
+        return "it cannot be read"
+    if owner is None and letter.op != "open":
+        return "its conversation does not exist"
+    if owner is not None and owner.user_id != letter.user_id:
+        return "its conversation belongs to somebody else"
+    return ""
+
+
+def _apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
+    """Apply a letter; return why it was refused, or nothing."""
+    try:
+        with connection.begin_nested():
+            _write(connection, letter, exists=exists)
+    except ValueError as error:
+        return type(error).__name__
+    except DBAPIError as error:
+        sqlstate = getattr(error.orig, "pgcode", None) or ""
+        if sqlstate.startswith(_REFUSALS):
+            return f"SQLSTATE {sqlstate}"
+        raise
+    return ""
+
+
+def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> None:
+    facts = {
+        "entry_id": letter.entry_id,
+        "conversation_id": letter.conversation_id,
+        "user_id": letter.user_id,
+        "role": letter.role,
+        "status": letter.status,
+        "content": bytes(letter.payload).decode(),
+        "at": letter.entry_created_at,
+    }
+    match letter.op:
+        case "add" if letter.position is not None:
+            connection.execute(_FILL_PLACE, facts)
+        case "add":
+            connection.execute(_APPEND, facts)
+            connection.execute(_COUNT_APPENDED, facts)
+        case "open" if not exists:
+            connection.execute(_OPEN, facts | {"content": facts["content"] or None})
+        case "open" | "rename":
+            connection.execute(_GIVE_TITLE, facts | {"content": facts["content"] or None})
+        case "close":
+            connection.execute(_CLOSE, facts)
+        case "delete":
+            connection.execute(_DELETE, facts)
+
+
+def _settle(
+    connection: Connection, letter: Row[Any], to: Literal["applied", "discarded"], note: str = ""
+) -> None:
+    """Mark a letter, and move its partition's count so that the audit still balances."""
+    done = (
+        "redriven_at = now()" if to == "applied" else "discarded_at = now(), discard_note = :note"
+    )
+    connection.execute(
+        text(f"UPDATE dead_letter SET {done} WHERE entry_id = :id"),  # noqa: S608 - our own words
+        {"id": letter.entry_id} | ({"note": note} if to == "discarded" else {}),
+    )
+    connection.execute(
+        text(f"UPDATE log_partition SET dead = dead - 1, {to} = {to} + 1 WHERE id = :partition"),  # noqa: S608 - our own words
+        {"partition": letter.partition},
+    )

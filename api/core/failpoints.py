@@ -1,0 +1,67 @@
+"""Failpoints: named places in the code where a test can make a real process die, stop or wait.
+
+VERBATIM_FAILPOINTS="name=kill|stop|sleep:SECONDS[:once-file]", several separated by commas. With
+a once-file only the first process that reaches the point acts, and leaves that file. Unset, a
+failpoint costs one look-up in an empty dictionary.
+
+    drain.after_lock     the partitions are locked, nothing is read yet
+    drain.before_commit  everything is written, nothing is committed
+    drain.after_commit   committed, not trimmed
+    accept.after_append  the log has the entries, nobody was answered
+"""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from api.core.errors import SettingsError
+
+VARIABLE: Final = "VERBATIM_FAILPOINTS"
+_SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    signal: signal.Signals | None
+    seconds: float
+    once: Path | None
+
+    def act(self) -> None:
+        if self.once and not _is_first(self.once):
+            return
+        if self.signal:
+            os.kill(os.getpid(), self.signal)
+        else:
+            time.sleep(self.seconds)
+
+
+def reach(name: str) -> None:
+    """Do what is armed for this point: nothing, outside of tests."""
+    if action := _armed.get(name):
+        action.act()
+
+
+def _is_first(marker: Path) -> bool:
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _parse(text: str) -> dict[str, _Action]:
+    armed = {}
+    for point in filter(None, text.split(",")):
+        name, _, rest = point.partition("=")
+        verb, _, rest = rest.partition(":")
+        seconds, _, once = rest.partition(":") if verb == "sleep" else ("0", "", rest)
+        if verb not in {*_SIGNALS, "sleep"}:
+            raise SettingsError(f"{VARIABLE}: {name} must be kill, stop or sleep:SECONDS")
+        armed[name] = _Action(_SIGNALS.get(verb), float(seconds), Path(once) if once else None)
+    return armed
+
+
+_armed: Final = _parse(os.environ.get(VARIABLE, ""))
