@@ -347,6 +347,13 @@ def test_recent_turns_are_bounded_by_count_and_bytes(log: Log) -> None:
     assert len(of_large.recent) == 1
 
 
+def test_the_turns_of_a_deleted_conversation_are_forgotten(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    submit(log, message(conversation, "x"), edit("delete", conversation))
+
+    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+
+
 def test_a_cold_turn_is_not_appended_until_its_turns_are_loaded(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     (old,) = submit(log, message(conversation, "old"))
