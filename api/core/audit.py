@@ -1,7 +1,7 @@
 """The audit: whether everything that was ever accepted is accounted for.
 
-Per partition: accepted = applied + dead + discarded + entries in the log above `last_id`. Read under
-the partition's lock, so that no drain moves entries from one side to the other meanwhile.
+Per partition: accepted = applied + dead + discarded + entries in the log above `last_id`. It is
+read under the partition's lock: no drain moves entries from one side to the other meanwhile.
 """
 
 from dataclasses import dataclass

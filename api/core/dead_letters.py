@@ -1,12 +1,12 @@
 """Dead letters: entries that PostgreSQL would not take, for an operator to redrive or discard.
 
-Each is settled in one transaction under its partition's lock, as a drain would write it. A message
-that has a place (an `unavailable` row) gets its content there, so that order survives; one without a
-place is appended. What fails again stays dead. Nothing here touches the log.
+Each is settled in one transaction under its partition's lock, as a drain would write it. A
+message that has a place (an `unavailable` row) gets its content there, so that order survives; one
+without a place is appended. What fails again stays dead. Nothing here touches the log.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -136,11 +136,12 @@ def redrive(engine: Engine, entry_id: int) -> Outcome:
 def redrive_all(engine: Engine) -> Iterator[Outcome]:
     """Try all of them, in the order of their entries, each in a transaction of its own."""
     for letter in find(engine, limit=1_000_000):
-        yield redrive(engine, letter.entry_id)
+        with suppress(NotFound):  # settled meanwhile
+            yield redrive(engine, letter.entry_id)
 
 
 def discard(engine: Engine, entry_id: int, note: str) -> None:
-    """Give one up, with a note why. Its payload stays. Raises NotFound if it is none, or settled."""
+    """Give one up, with a note why; its payload stays. Raises NotFound if none, or settled."""
     with _settling(engine, entry_id) as (connection, letter):
         _settle(connection, letter, "discarded", note)
 
@@ -170,6 +171,8 @@ def _refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
     """Say what no attempt can heal, or nothing."""
     if letter.reason == "malformed":
         return "it cannot be read"
+    if letter.reason == "conflict":
+        return "another entry has its id"
     if owner is None and letter.op != "open":
         return "its conversation does not exist"
     if owner is not None and owner.user_id != letter.user_id:
@@ -181,7 +184,7 @@ def _apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
     """Apply a letter; return why it was refused, or nothing."""
     try:
         with connection.begin_nested():
-            _write(connection, letter, exists=exists)
+            return _write(connection, letter, exists=exists)
     except ValueError as error:
         return type(error).__name__
     except DBAPIError as error:
@@ -189,10 +192,9 @@ def _apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
         if sqlstate.startswith(_REFUSALS):
             return f"SQLSTATE {sqlstate}"
         raise
-    return ""
 
 
-def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> None:
+def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
     facts = {
         "entry_id": letter.entry_id,
         "conversation_id": letter.conversation_id,
@@ -204,7 +206,8 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> None:
     }
     match letter.op:
         case "add" if letter.position is not None:
-            connection.execute(_FILL_PLACE, facts)
+            if connection.execute(_FILL_PLACE, facts).rowcount != 1:
+                return "its place is gone"
         case "add":
             connection.execute(_APPEND, facts)
             connection.execute(_COUNT_APPENDED, facts)
@@ -216,6 +219,9 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> None:
             connection.execute(_CLOSE, facts)
         case "delete":
             connection.execute(_DELETE, facts)
+        case _:
+            return "its operation is unknown"
+    return ""
 
 
 def _settle(
