@@ -70,6 +70,13 @@ async def _idempotency_key(
 App = Annotated[Services, Depends(_services)]
 #: The signed-in user's id.
 Owner = Annotated[
-    int, Depends(_SignedIn(bearerFormat="JWT", description="What `POST /auth/login` answered."))
+    int,
+    Depends(
+        _SignedIn(
+            scheme_name="token",
+            bearerFormat="JWT",
+            description="The `access_token` that `POST /auth/login` answered.",
+        )
+    ),
 ]
 Key = Annotated[str | None, Depends(_idempotency_key)]

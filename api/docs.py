@@ -42,6 +42,7 @@ TAGS: Final = [
     {"name": "operations", "description": "For who runs it."},
 ]
 
+_FASTAPIS_OWN: Final = ("HTTPValidationError", "ValidationError")
 _PACKAGE: Final = "fastapi_offline"
 _FILES: Final = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -89,10 +90,21 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
         routes=app.routes,
     )
+    for path in document["paths"].values():
+        for operation in path.values():
+            _drop_fastapis_own_422(operation["responses"])
     problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     schemas |= problem.pop("$defs") | {"Problem": problem}
+    for name in _FASTAPIS_OWN:
+        schemas.pop(name, None)
     return document
+
+
+def _drop_fastapis_own_422(responses: dict[str, Any]) -> None:
+    """Remove the 422 that FastAPI documents for every route with a parameter."""
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]
 
 
 def _directory() -> Path:

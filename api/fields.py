@@ -119,7 +119,11 @@ def _entry(text: str) -> int:
 ConversationId = Annotated[
     int,
     BeforeValidator(_conversation_of_path),
-    Path(description="A conversation's id.", ge=1, le=MAX_ID, examples=[EXAMPLE_ID]),
+    Path(
+        description="A conversation's id.",
+        json_schema_extra={"minimum": 1, "maximum": MAX_ID},
+        examples=[EXAMPLE_ID],
+    ),
 ]
 #: The conversation behind a session's name.
 SessionId = Annotated[

@@ -51,6 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # It would record error messages and request values, which may be somebody's words.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         middleware=[Middleware(Edge)],
     )
     # The limit stands on a router: on the app it would answer before Edge, as text/plain.

@@ -31,6 +31,12 @@ _UNKNOWN_FIELD: Final = "extra_forbidden"
 _NO_JSON: Final = "json_invalid"
 
 
+class UnsupportedMediaType(Problem):
+    """The body's Content-Type is not JSON."""
+
+    status, title = 415, "Unsupported media type"
+
+
 class InvalidField(BaseModel):
     """One thing that is not allowed."""
 
@@ -54,12 +60,18 @@ class ProblemDocument(BaseModel):
 def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may fail in these ways."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
-        example = {"type": "about:blank", "title": kind.title, "status": kind.status}
+    for kind in sorted(kinds, key=lambda kind: kind.status):
+        description = (kind.__doc__ or "").strip()
+        example = {
+            "type": "about:blank",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": description.rstrip("."),
+        }
         schema = {"$ref": "#/components/schemas/Problem"}
         responses[kind.status] = {
-            "description": (kind.__doc__ or "").strip(),
-            "content": {MEDIA_TYPE: {"schema": schema, "example": {**example, "detail": "…"}}},
+            "description": description,
+            "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
         }
         if issubclass(kind, errors.Unavailable | errors.TooMany):
             seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
@@ -118,7 +130,7 @@ def _invalid(invalid: RequestValidationError) -> Response:
         return response_of(errors.BadRequest("the body is no JSON"))
     # FastAPI hands a body over unparsed when its Content-Type is not JSON.
     if isinstance(invalid.body, bytes) and any(tuple(e["loc"]) == ("body",) for e in found):
-        return problem_response(415, "Unsupported media type", "send application/json")
+        return response_of(UnsupportedMediaType("send application/json"))
     fields = [_field(error) for error in found]
     detail = "; ".join(
         f"{field['field'] or field['where']}: {field['message']}" for field in fields

@@ -13,7 +13,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, Owner
-from api.problems import documented
+from api.problems import UnsupportedMediaType, documented
 from api.repositories import UserRepository
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -24,7 +24,9 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
     status_code=status.HTTP_201_CREATED,
     summary="Make an account",
     operation_id="register",
-    responses=documented(BadRequest, Conflict, TooLarge, NotAllowed, Unavailable),
+    responses=documented(
+        BadRequest, Conflict, TooLarge, UnsupportedMediaType, NotAllowed, Unavailable
+    ),
 )
 async def register(app: App, body: schemas.Registration) -> schemas.User:
     """Names and addresses are unique without regard to case. Sign in with `POST /auth/login`."""
@@ -39,7 +41,9 @@ async def register(app: App, body: schemas.Registration) -> schemas.User:
     "/login",
     summary="Sign in",
     operation_id="login",
-    responses=documented(BadRequest, Unauthenticated, TooLarge, NotAllowed, Unavailable),
+    responses=documented(
+        BadRequest, Unauthenticated, TooLarge, UnsupportedMediaType, NotAllowed, Unavailable
+    ),
 )
 async def login(app: App, body: schemas.Login) -> schemas.Token:
     """Send the token with every other call: `Authorization: Bearer <access_token>`.

@@ -21,7 +21,7 @@ from api.core.errors import (
 )
 from api.dependencies import App, Key, Owner
 from api.fields import Limit, Offset, ReadAfter, SessionId
-from api.problems import documented
+from api.problems import UnsupportedMediaType, documented
 from api.repositories import MessagePage, MessageRepository
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -31,12 +31,14 @@ HISTORY_LIMIT: Final = 50
 
 _READ: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Conflict, TooMany, Unavailable)
+_BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
 
 
 @router.post(
     "/start",
     summary="Start a chat session",
     operation_id="startChat",
+    response_description="The session.",
     responses=documented(*_WRITE),
 )
 async def start(app: App, owner: Owner, key: Key) -> schemas.SessionStarted:
@@ -51,7 +53,8 @@ async def start(app: App, owner: Owner, key: Key) -> schemas.SessionStarted:
     "/{session_id}/message",
     summary="Say something to the assistant",
     operation_id="sendChatMessage",
-    responses=documented(*_WRITE, NotFound, TooLarge, NotAllowed, BadGateway, GatewayTimeout),
+    response_description="The answer; both messages are stored for good.",
+    responses=documented(*_WRITE, *_BODY, BadGateway, GatewayTimeout),
 )
 async def send(
     app: App, owner: Owner, session_id: SessionId, key: Key, body: schemas.ChatMessage
@@ -76,6 +79,7 @@ async def send(
     "/{session_id}/history",
     summary="Read a session's history",
     operation_id="chatHistory",
+    response_description="A gapless part of the history.",
     responses=documented(*_READ),
 )
 async def history(
@@ -113,6 +117,7 @@ async def history(
     "/{session_id}",
     summary="End a chat session",
     operation_id="endChat",
+    response_description="The session has ended.",
     responses=documented(*_WRITE, NotFound),
 )
 async def end(app: App, owner: Owner, session_id: SessionId, key: Key) -> schemas.SessionEnded:

@@ -19,13 +19,15 @@ from api.core.errors import (
 )
 from api.dependencies import App, Key, Owner
 from api.fields import ConversationId, Limit, Offset, Position, ReadAfter
-from api.problems import documented
+from api.problems import UnsupportedMediaType, documented
 from api.repositories import ConversationRepository, MessagePage, MessageRepository
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"])
 
 _READ: Final = (BadRequest, Unauthenticated, NotAllowed, Unavailable)
-_WRITE: Final = (*_READ, Conflict, TooLarge, TooMany)
+_WRITE: Final = (BadRequest, Unauthenticated, Conflict, TooMany, Unavailable)
+_BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
+_ACCEPTED: Final = "Accepted: it is in the log, on disk."
 
 
 @router.post("", include_in_schema=False, status_code=status.HTTP_202_ACCEPTED)
@@ -34,7 +36,8 @@ _WRITE: Final = (*_READ, Conflict, TooLarge, TooMany)
     status_code=status.HTTP_202_ACCEPTED,
     summary="Open a conversation",
     operation_id="openConversation",
-    responses=documented(*_WRITE),
+    response_description=_ACCEPTED,
+    responses=documented(*_WRITE, *_BODY),
 )
 async def open_conversation(
     app: App, owner: Owner, key: Key, body: schemas.NewConversation | None = None
@@ -94,7 +97,7 @@ async def list_conversations(
     "/{conversation_id}",
     summary="Get a conversation",
     operation_id="getConversation",
-    responses=documented(*_READ, NotFound),
+    responses=documented(BadRequest, Unauthenticated, NotFound, Unavailable),
 )
 async def get_conversation(
     app: App,
@@ -116,7 +119,8 @@ async def get_conversation(
     status_code=status.HTTP_202_ACCEPTED,
     summary="Rename a conversation",
     operation_id="renameConversation",
-    responses=documented(*_WRITE, NotFound),
+    response_description=_ACCEPTED,
+    responses=documented(*_WRITE, *_BODY, NotFound),
 )
 async def rename_conversation(
     app: App, owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewTitle
@@ -131,6 +135,7 @@ async def rename_conversation(
     status_code=status.HTTP_202_ACCEPTED,
     summary="Delete a conversation",
     operation_id="deleteConversation",
+    response_description=_ACCEPTED,
     responses=documented(*_WRITE, NotFound),
 )
 async def delete_conversation(
@@ -146,7 +151,8 @@ async def delete_conversation(
     status_code=status.HTTP_202_ACCEPTED,
     summary="Add a message",
     operation_id="addMessage",
-    responses=documented(*_WRITE, NotFound),
+    response_description=_ACCEPTED,
+    responses=documented(*_WRITE, *_BODY, NotFound),
 )
 async def add_message(
     app: App, owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
