@@ -29,6 +29,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "",
+    "log_checkpoints": "off",
 }
 
 

@@ -1,0 +1,58 @@
+# Verbatim. `make` alone lists the targets; settings come from the environment (docs/settings.md).
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --quiet
+
+.PHONY: help run test check lock clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## Start API, worker, Flower and, unless given URLs, PostgreSQL and Redis
+	@exec $(BIN)/python -m api.local
+
+test: $(VENV)/dev.stamp ## Run all tests, on real servers they start themselves
+	$(BIN)/python -m pytest --cov
+
+check: $(VENV)/dev.stamp ## Check format, lint, types, import rules, and migrations against models
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m api.local.check_migrations
+
+lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.toml
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+
+clean: ## Remove everything that was made here, except data (.verbatim)
+	rm -rf $(VENV) *.egg-info .coverage* .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A name on PATH proves nothing (version managers leave shims), so each candidate is run.
+$(BIN)/python:
+	@for python in python3.13 python3.12 python3.11 python3; do \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	    && $$python -m venv $(VENV); then exit 0; fi; \
+	done; rm -rf $(VENV); \
+	echo 'Verbatim needs Python 3.11, 3.12 or 3.13, with its venv module (Debian: python3-venv).' >&2; \
+	exit 1
+
+# The build backend, alone out of the development packages, for the editable install.
+$(VENV)/run.stamp: requirements.txt requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing dependencies …'
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements-dev.txt > $(VENV)/build.txt
+	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --require-hashes -r $(VENV)/build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing development dependencies …'
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

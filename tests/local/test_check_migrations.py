@@ -1,0 +1,13 @@
+import subprocess
+import sys
+
+
+def test_models_and_migrations_agree() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "api.local.check_migrations"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
