@@ -1,0 +1,100 @@
+"""Passwords and tokens by themselves."""
+
+import asyncio
+from collections.abc import Iterator
+
+import jwt
+import pytest
+
+from api import security
+from api.core.errors import Unauthenticated, Unavailable
+from api.security import Passwords, Tokens
+
+KEY = "k" * 32
+
+
+@pytest.fixture
+def passwords() -> Iterator[Passwords]:
+    made = Passwords()
+    yield made
+    made.close()
+
+
+def test_a_verified_token_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(KEY, minutes=1)
+    token = tokens.issue(7)
+    first = tokens.owner(token)
+    monkeypatch.setattr(jwt, "decode", None)
+
+    assert first == tokens.owner(token) == 7
+
+
+def test_a_remembered_token_ends_when_it_expires() -> None:
+    now = 1_000_000.0
+    tokens = Tokens(KEY, minutes=1, now=lambda: now)
+    token = tokens.issue(7)
+
+    assert tokens.owner(token) == 7
+    now += 59
+    assert tokens.owner(token) == 7
+    now += 1
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match="expired"):
+            tokens.owner(token)
+
+
+def test_a_bounded_number_of_tokens_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "TOKENS_REMEMBERED", 10)
+    tokens = Tokens(KEY, minutes=1)
+    issued = [tokens.issue(user_id) for user_id in range(1, 31)]
+
+    for user_id, token in enumerate(issued, start=1):
+        assert tokens.owner(token) == user_id
+
+    assert len(tokens._verified) == 10
+    assert tokens.owner(issued[0]) == 1
+
+
+def test_refused_tokens_are_not_remembered() -> None:
+    tokens = Tokens(KEY, minutes=1)
+
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            tokens.owner(f"junk{number}")
+
+    assert not tokens._verified
+
+
+def test_more_sign_ins_than_there_is_room_for_are_refused_at_once(passwords: Passwords) -> None:
+    async def burst() -> list[object]:
+        return await asyncio.gather(
+            *(passwords.hash("password") for _ in range(security.HASHING_ROOM + 5)),
+            return_exceptions=True,
+        )
+
+    answers = asyncio.run(burst())
+
+    assert sum(isinstance(answer, Unavailable) for answer in answers) == 5
+    assert sum(isinstance(answer, str) for answer in answers) == security.HASHING_ROOM
+
+
+def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
+    async def longest_pause() -> float:
+        loop = asyncio.get_running_loop()
+        hashing = asyncio.gather(*(passwords.hash("password") for _ in range(8)))
+        longest, last = 0.0, loop.time()
+        while not hashing.done():
+            await asyncio.sleep(0)
+            longest, last = max(longest, loop.time() - last), loop.time()
+        await hashing
+        return longest
+
+    assert asyncio.run(longest_pause()) < 0.05
+
+
+def test_without_a_hash_no_password_is_right(passwords: Passwords) -> None:
+    assert not asyncio.run(passwords.verify(None, "nobody has this password"))
+
+
+def test_a_hash_that_is_none_matches_nothing(passwords: Passwords) -> None:
+    assert not asyncio.run(passwords.verify("not a hash", "password"))
