@@ -21,7 +21,8 @@ from api.core.database import reading
 from api.core.entries import Answer, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
-from api.core.log import LEASE_MS, Log
+from api.core.log import Log
+from api.core.turns import TurnName, Turns
 from api.group_commit import GroupCommit
 from api.repositories import ConversationRepository, MessageRepository
 
@@ -68,7 +69,7 @@ class TurnMessage:
 class Turn:
     """A chat turn whose user message is in the log."""
 
-    id: int
+    name: TurnName
     created_at: datetime
     #: Earlier messages, oldest first, without the turn's own.
     recent: list[TurnMessage]
@@ -76,6 +77,13 @@ class Turn:
     reply_id: int | None
     #: With a lease this caller must run the assistant; with neither, another request is running it.
     lease: str | None
+    #: The message was accepted by an earlier request.
+    replayed: bool
+
+    @property
+    def id(self) -> int:
+        """The id of the turn, and of its user message."""
+        return self.name.id
 
 
 class Accept:
@@ -88,6 +96,7 @@ class Accept:
     def __init__(self, commits: GroupCommit, log: Log, engine: Engine) -> None:
         self._commits = commits
         self._log = log
+        self._turns = Turns(log)
         self._engine = engine
         self._hints = itertools.count(secrets.randbelow(PARTITIONS))
 
@@ -126,7 +135,13 @@ class Accept:
         return await self._edit("delete", owner, conversation_id, key)
 
     async def begin_turn(
-        self, owner: int, conversation_id: int, content: str, key: str | None
+        self,
+        owner: int,
+        conversation_id: int,
+        content: str,
+        key: str | None,
+        *,
+        streamed: bool = False,
     ) -> Turn:
         """Add the user's message of a chat turn, and say what is known of its answer.
 
@@ -134,41 +149,42 @@ class Accept:
         """
         lease = secrets.token_hex(8)
         request = Request("add", owner, "turn", conversation_id, "user", data=content.encode())
-        answer, sent = await self._submit(replace(request, key=key or "", lease=lease))
+        answer, sent = await self._submit(
+            replace(request, key=key or "", lease=lease, streamed=streamed)
+        )
         known = answer.recent if answer.warm else sent.loaded
         if answer.leased and not answer.warm and not sent.as_of:
             known, _ = await self._recent_or_none(owner, conversation_id, as_of=0)
         return Turn(
-            id=answer.id,
+            name=TurnName(owner, conversation_id, answer.id),
             created_at=_time(answer.created_at_ms),
             recent=_before(answer.id, known),
             reply_id=answer.reply_id,
             lease=lease if answer.leased else None,
+            replayed=answer.status == "replay",
         )
 
     async def reply(
         self,
-        owner: int,
-        conversation_id: int,
-        turn: Turn,
+        turn: TurnName,
         content: str,
         status: Literal["stored", "interrupted"] = "stored",
     ) -> Accepted:
         """Add a turn's answer. The first one stands: a later one gets the first one's id."""
-        request = Request("add", owner, "reply", conversation_id, "assistant", status)
+        request = Request("add", turn.user_id, "reply", turn.conversation_id, "assistant", status)
         return await self._write(replace(request, data=content.encode(), key=str(turn.id)))
 
     async def renew(self, turn: Turn) -> None:
         """Keep a turn's lease for another 10 s; to be called while the assistant runs."""
-        await _aside(self._log.lease, turn.id, turn.lease or "", LEASE_MS)
+        await aside(self._turns.renew, turn.name, turn.lease or "")
 
     async def release(self, turn: Turn) -> None:
         """Give a turn's lease up, so that a retry can run the assistant at once."""
-        await _aside(self._log.lease, turn.id, turn.lease or "", 0)
+        await aside(self._turns.release, turn.name, turn.lease or "")
 
     async def find(self, owner: int, conversation_id: int, entry_id: int) -> str | None:
         """Return a message's content if it is still in the log; else it is in PostgreSQL."""
-        entry = await _aside(self._log.find, conversation_id, entry_id)
+        entry = await aside(self._log.find, conversation_id, entry_id)
         if entry is None or (entry.user_id, entry.conversation_id) != (owner, conversation_id):
             return None
         return entry.data.decode()
@@ -248,7 +264,7 @@ class Accept:
             return (), None
 
 
-async def _aside(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def aside(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Ask the log something beside the group commit. Raises Unavailable."""
     try:
         return await run_in_threadpool(call, *args, **kwargs)

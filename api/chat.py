@@ -63,7 +63,7 @@ class Chat:
             return Answered(turn.id, turn.reply_id, response)
         async with self._leased(turn):
             response = await self._ask(turn, message)
-            reply = await self._accept.reply(owner, conversation_id, turn, response)
+            reply = await self._accept.reply(turn.name, response)
         if reply.replayed:
             # The lease was lost to another request, and that one's answer was first.
             response = await self._stored(owner, conversation_id, reply.id)

@@ -60,6 +60,8 @@ class Request:
     hint: int = 0
     #: Who will run the assistant, for a turn.
     lease: str = ""
+    #: The turn is streamed: if whoever runs it goes away, somebody else stores what was said.
+    streamed: bool = False
     #: Empty; the log position that `loaded` is complete up to; or "skip": go on without.
     as_of: str = ""
     #: Earlier turns, oldest first, as `turn_line` writes them.
@@ -70,7 +72,7 @@ class Request:
         return [
             self.op, self.user_id, self.conversation_id, self.role, self.status, self.data,
             self.scope, self.key, self.body_hash() if self.key else "", self.standing, self.hint,
-            self.lease, self.as_of, len(self.loaded), *self.loaded,
+            self.lease, int(self.streamed), self.as_of, len(self.loaded), *self.loaded,
         ]  # fmt: skip
 
     def body_hash(self) -> str:

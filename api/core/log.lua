@@ -15,6 +15,10 @@
 --                                                      20 or 16 kB; a list that exists is complete. TTL 1 h
 -- idem:<user>:<scope>:<conversation|0>:<key>   string  "<id>:<created_at ms>:<hash of the body>"; TTL a setting
 -- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
+-- stream:<turn id>                             stream  what a running turn has said: entry "<code points so far>-0"
+--                                                      {delta, text}; then {stop}, {end, …} or {error, …}; TTL 10 min
+-- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
+--                                                      ms at which their lease ends
 -- gone:<user>                                  string  the account was deleted
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s
@@ -31,6 +35,7 @@ local TURNS_MOST = 20
 local TURNS_MOST_BYTES = 16384
 -- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
 local READ_CHUNK = 16
+local STREAM_SECONDS = 600
 
 local operation = ARGV[1]
 local function key(name) return ARGV[2] .. ':' .. name end
@@ -201,6 +206,10 @@ end
 -- Whoever sets the lease runs the assistant. 1 or 0.
 function accept.lease(call, entry, id)
   local set = redis.call('SET', key('turn:' .. id), entry.lease, 'NX', 'PX', call.lease_ms)
+  if set and entry.streamed == '1' then
+    local member = entry.user .. ':' .. entry.conversation .. ':' .. id
+    redis.call('ZADD', key('running'), exact(call.now + call.lease_ms), member)
+  end
   return set and '1' or '0'
 end
 
@@ -280,7 +289,7 @@ local function run_accept()
   local call = {
     now = now_ms(), partitions = {}, accepted = 0,
     max_entries = number_argument(4), max_bytes = number_argument(5),
-    idempotency_seconds = ARGV[6], lease_ms = ARGV[7],
+    idempotency_seconds = ARGV[6], lease_ms = number_argument(7),
   }
   local is_open = redis.call('EXISTS', key('tail:0'))
   local answer = { exact(call.now), 0, is_open }
@@ -291,11 +300,11 @@ local function run_accept()
       op = ARGV[at], user = ARGV[at + 1], conversation = ARGV[at + 2], role = ARGV[at + 3],
       status = ARGV[at + 4], data = ARGV[at + 5], scope = ARGV[at + 6], key = ARGV[at + 7],
       hash = ARGV[at + 8], standing = ARGV[at + 9], hint = number_argument(at + 10),
-      lease = ARGV[at + 11], as_of = ARGV[at + 12], loaded = {},
+      lease = ARGV[at + 11], streamed = ARGV[at + 12], as_of = ARGV[at + 13], loaded = {},
     }
-    local loaded = number_argument(at + 13)
-    for i = 1, loaded do entry.loaded[i] = ARGV[at + 13 + i] end
-    at = at + 14 + loaded
+    local loaded = number_argument(at + 14)
+    for i = 1, loaded do entry.loaded[i] = ARGV[at + 14 + i] end
+    at = at + 15 + loaded
     if late then
       answer[#answer + 1] = { 'late' }
     else
@@ -446,22 +455,119 @@ local function run_adopt()
   return 1
 end
 
--- Renews (ARGV[5] > 0 ms) or gives up (0) the lease of a turn, if it is still this caller's. → 1 or 0.
-local function run_lease()
-  local name = key('turn:' .. ARGV[3])
-  if redis.call('GET', name) ~= ARGV[4] then return 0 end
-  if ARGV[5] == '0' then return redis.call('DEL', name) end
-  return redis.call('PEXPIRE', name, ARGV[5])
-end
-
 -- → 1 if the caller is to ring for a second drain.
 local function run_helper()
   return redis.call('SET', key('helper'), '1', 'NX', 'PX', HELPER_MS) and 1 or 0
 end
 
+------------------------------------------------------------------------------------------- turns
+
+local function is_mine(turn_id, token) return redis.call('GET', key('turn:' .. turn_id)) == token end
+
+local function turn_of(member) return string.match(member, '%d+$') end
+
+-- Renews (ARGV[6] > 0 ms) or gives up (0) the lease of a turn, if it is still this caller's.
+-- ARGV: turn id, token, member, ms. → 1 or 0.
+local function run_lease()
+  local turn_id, member, ms = ARGV[3], ARGV[5], number_argument(6)
+  if not is_mine(turn_id, ARGV[4]) then return 0 end
+  if ms == 0 then
+    redis.call('DEL', key('turn:' .. turn_id))
+    redis.call('ZREM', key('running'), member)
+  else
+    redis.call('PEXPIRE', key('turn:' .. turn_id), ms)
+    redis.call('ZADD', key('running'), 'XX', exact(now_ms() + ms), member)
+  end
+  return 1
+end
+
+-- The id after the stream's last one; what is said at the same length of text counts up.
+local function next_said(stream)
+  local last = end_of(stream, 'XREVRANGE', '+', '-')
+  local length, count = string.match(last and last[1] or '0-0', '^(%d+)-(%d+)$')
+  return length .. '-' .. exact(tonumber(count) + 1)
+end
+
+-- Appends to turns' streams, each only while the lease is the caller's: whoever lost it must not
+-- show what the stored answer lacks. A delta that was sent before has a known id and is not doubled.
+-- ARGV: (turn id, token, member, kind, code points so far, payload)… → 1 or 0 each.
+local function run_say()
+  local answer = {}
+  for at = 3, #ARGV, 6 do
+    local turn_id, member, kind = ARGV[at], ARGV[at + 2], ARGV[at + 3]
+    local stream = key('stream:' .. turn_id)
+    if is_mine(turn_id, ARGV[at + 1]) then
+      local id = kind == 'delta' and ARGV[at + 4] .. '-0' or next_said(stream)
+      redis.pcall('XADD', stream, id, kind, ARGV[at + 5])
+      redis.call('EXPIRE', stream, STREAM_SECONDS)
+      if kind ~= 'delta' then
+        redis.call('DEL', key('turn:' .. turn_id))
+        redis.call('ZREM', key('running'), member)
+      end
+      answer[#answer + 1] = 1
+    else
+      answer[#answer + 1] = 0
+    end
+  end
+  return answer
+end
+
+-- → the streamed turns of one user's conversation that are running.
+local function running_in(user, conversation)
+  local prefix, found = user .. ':' .. conversation .. ':', {}
+  for _, member in ipairs(redis.call('ZRANGE', key('running'), 0, -1)) do
+    if string.sub(member, 1, #prefix) == prefix then found[#found + 1] = turn_of(member) end
+  end
+  return found
+end
+
+local function run_running() return running_in(ARGV[3], ARGV[4]) end
+
+-- Asks the running turns of a conversation, or the one named, to stop. ARGV: user, conversation,
+-- turn id or ''. → the turns that were asked.
+local function run_stop()
+  local asked = {}
+  for _, turn_id in ipairs(running_in(ARGV[3], ARGV[4])) do
+    if ARGV[5] == '' or ARGV[5] == turn_id then
+      local stream = key('stream:' .. turn_id)
+      redis.call('XADD', stream, next_said(stream), 'stop', '')
+      redis.call('EXPIRE', stream, STREAM_SECONDS)
+      asked[#asked + 1] = turn_id
+    end
+  end
+  return asked
+end
+
+-- How a turn stands. ARGV: user, conversation, turn id → owner or '', 1 if it is running, reply id or ''.
+local function run_turn()
+  local member = ARGV[3] .. ':' .. ARGV[4] .. ':' .. ARGV[5]
+  local reply = redis.call('GET', key('idem:' .. ARGV[3] .. ':reply:' .. ARGV[4] .. ':' .. ARGV[5]))
+  return {
+    redis.call('HGET', key('conv:' .. ARGV[4]), 'owner') or '',
+    redis.call('ZSCORE', key('running'), member) and 1 or 0,
+    reply and string.match(reply, '^%d+') or '',
+  }
+end
+
+-- Takes over streamed turns whose lease ended a while ago: whoever ran them is gone.
+-- ARGV: token, grace ms, lease ms, most → members.
+local function run_claim()
+  local now, taken = now_ms(), {}
+  local ended = redis.call('ZRANGEBYSCORE', key('running'), '-inf', exact(now - number_argument(4)),
+    'LIMIT', 0, ARGV[6])
+  for _, member in ipairs(ended) do
+    redis.call('ZADD', key('running'), exact(now + number_argument(5)), member)
+    if redis.call('SET', key('turn:' .. turn_of(member)), ARGV[3], 'NX', 'PX', ARGV[5]) then
+      taken[#taken + 1] = member
+    end
+  end
+  return taken
+end
+
 local operations = {
   accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
-  status = run_status, balance = run_balance, adopt = run_adopt, lease = run_lease,
-  helper = run_helper,
+  status = run_status, balance = run_balance, adopt = run_adopt, helper = run_helper,
+  lease = run_lease, say = run_say, running = run_running, stop = run_stop, turn = run_turn,
+  claim = run_claim,
 }
 return operations[operation]()

@@ -112,13 +112,13 @@ class Log:
 
     def heads(self) -> list[Head]:
         """Return the oldest entry of each partition that has any."""
-        return [Head(int(p), int(first), int(n)) for p, first, n in self._run("heads")]
+        return [Head(int(p), int(first), int(n)) for p, first, n in self.run("heads")]
 
     def read(
         self, partitions: Iterable[int], max_entries: int, max_bytes: int
     ) -> dict[int, list[Entry]]:
         """Return each partition's oldest entries: at least one, up to the most of each."""
-        reply = self._run("read", max_entries, max_bytes, *partitions)
+        reply = self.run("read", max_entries, max_bytes, *partitions)
         return {
             int(partition): [read_entry(stream_id, fields) for stream_id, fields in entries]
             for partition, entries in reply
@@ -128,9 +128,9 @@ class Log:
         """Return one entry if it is still in the log."""
         return found(self._redis.xrange(*find_arguments(self.namespace, conversation_id, entry_id)))
 
-    def lease(self, turn_id: int, token: str, lease_ms: int) -> bool:
-        """Renew a turn's lease, or with 0 give it up; False if it is no longer this caller's."""
-        return bool(self._run("lease", turn_id, token, lease_ms))
+    def stream(self, turn_id: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """Return the raw stream of one turn (`api.core.turns` reads it)."""
+        return cast("list[Any]", self._redis.xrange(self.key(f"stream:{turn_id}")))
 
     def trim(
         self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
@@ -139,11 +139,11 @@ class Log:
         pairs = [number for pair in committed.items() for number in pair]
         touched = list(conversations)
         increments = [item for pair in counts.items() for item in pair]
-        self._run("trim", len(committed), *pairs, len(touched), *touched, *increments)
+        self.run("trim", len(committed), *pairs, len(touched), *touched, *increments)
 
     def finish(self) -> bool:
         """Put the bell away if every stream is empty, and tell whether it was."""
-        return bool(self._run("finish"))
+        return bool(self.run("finish"))
 
     def started(self) -> None:
         """Count a drain that started; the watch takes this as proof that doorbells are heard."""
@@ -159,11 +159,11 @@ class Log:
 
     def wants_helper(self) -> bool:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
-        return bool(self._run("helper"))
+        return bool(self.run("helper"))
 
     def status(self) -> LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
-        now_ms, *partitions = self._run("status")
+        now_ms, *partitions = self.run("status")
         return LogStatus(int(now_ms), [_partition_status(fields) for fields in partitions])
 
     def marks(self, partitions: Sequence[int]) -> tuple[str | None, dict[int, int | None]]:
@@ -177,7 +177,7 @@ class Log:
 
     def balance(self, partition: int, last_id: int) -> tuple[int | None, int]:
         """Return a partition's entries ever accepted, and those in the log above an id."""
-        accepted, above = self._run("balance", partition, last_id)
+        accepted, above = self.run("balance", partition, last_id)
         return int(accepted) if accepted else None, above
 
     def counts(self) -> dict[str, int]:
@@ -193,7 +193,8 @@ class Log:
         """
         adopted(self._call(*adopt_call(self.namespace, database_id, partitions)))
 
-    def _run(self, operation: str, *arguments: str | int) -> Any:
+    def run(self, operation: str, *arguments: str | int) -> Any:
+        """Run one of the script's operations."""
         return self._call(operation, self.namespace, *arguments)
 
     def _call(self, *arguments: bytes | str | int) -> Any:

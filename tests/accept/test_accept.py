@@ -133,8 +133,8 @@ def test_a_turn_is_answered_once_and_its_answer_found(open_path: OpenPath) -> No
             conversation = (await accept.open(1, None, None)).id
             turn = await accept.begin_turn(1, conversation, "hi", "key")
             running = await accept.begin_turn(1, conversation, "hi", "key")
-            first = await accept.reply(1, conversation, turn, "one")
-            second = await accept.reply(1, conversation, turn, "two")
+            first = await accept.reply(turn.name, "one")
+            second = await accept.reply(turn.name, "two")
             done = await accept.begin_turn(1, conversation, "hi", "key")
 
             assert turn.lease is not None

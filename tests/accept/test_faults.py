@@ -152,7 +152,7 @@ def test_chat_goes_on_while_postgresql_is_down(
         async with started(own_settings) as path:
             conversation = (await path.accept.open(1, None, None)).id
             turn = await path.accept.begin_turn(1, conversation, "one", None)
-            await path.accept.reply(1, conversation, turn, "two")
+            await path.accept.reply(turn.name, "two")
             own_postgres.kill()
             try:
                 warm = await path.accept.begin_turn(1, conversation, "three", None)

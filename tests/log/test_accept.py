@@ -9,6 +9,7 @@ from redis import Redis
 from api.core import ids
 from api.core.entries import Request, turn_line
 from api.core.log import Limits, Log
+from api.core.turns import TurnName, Turns
 from tests.log.requests import (
     LIMITS,
     NEVER_LATE,
@@ -413,13 +414,14 @@ def test_one_request_of_a_turn_holds_the_lease(log: Log) -> None:
 def test_a_lease_is_renewed_and_released_by_its_holder_only(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     (first,) = submit(log, turn(conversation, "hi", key="k", lease="a"))
+    turns, name = Turns(log), TurnName(1, conversation, first.id)
     redis.pexpire(log.key(f"turn:{first.id}"), 500)
 
-    assert not log.lease(first.id, "b", 10_000)
-    assert not log.lease(first.id, "b", 0)
-    assert log.lease(first.id, "a", 10_000)
+    assert not turns.renew(name, "b")
+    assert not turns.release(name, "b")
+    assert turns.renew(name, "a")
     assert redis.pttl(log.key(f"turn:{first.id}")) > 5_000
-    assert log.lease(first.id, "a", 0)
+    assert turns.release(name, "a")
     (second,) = submit(log, turn(conversation, "hi", key="k", lease="b"))
     assert second.leased
 
