@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from redis import Redis
 
-from api import cli_frame, dialogues, migration, terminal
+from api import cli_dead, cli_frame, dialogues, log_memory, migration, terminal
+from api.core.audit import audit as weigh
+from api.core.log import Log
 from api.core.settings import Settings
 from api.local.programs import base_url
 from api.replay import Rate, Replay
 from api.replay_client import ReplayClient
+from api.status import report
 
 app = typer.Typer(
     name="verbatim",
@@ -24,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_dead.app)
 
 #: An address to listen on is none to connect to.
 _CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
@@ -104,6 +109,68 @@ def replay(
 
     if not asyncio.run(run()):
         raise typer.Exit(cli_frame.BAD)
+
+
+@app.command()
+def status(
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Also what the log takes in Redis; scans all of its keys."),
+    ] = False,
+) -> None:
+    """Show backlog, age of the oldest entry, lag, dead letters.
+
+    Asks Redis and PostgreSQL, each by itself: with one of them down it shows what the other knows.
+
+    Exit code 1: one of them does not answer.
+    """
+    with cli_frame.stack("verbatim-status") as (redis, log, engine):
+        answered = report(log, engine)
+        if memory:
+            _report_memory(redis, log)
+    if not answered:
+        raise typer.Exit(cli_frame.BAD)
+
+
+def _report_memory(redis: Redis, log: Log) -> None:
+    held = log_memory.streams_bytes(redis, log)
+    terminal.say("memory", f"{held} bytes in the 16 logs (MEMORY USAGE, which samples)")
+    for kind in log_memory.expiring(redis, log):
+        terminal.say(
+            "apart",
+            f"{kind.name}: {kind.keys} keys, about {kind.bytes} bytes, {kind.ttl_share:.0%} with a "
+            f"TTL now (size and TTL of {kind.sampled} of them, scaled up)",
+        )
+
+
+@app.command()
+def audit() -> None:
+    """Check that everything ever accepted is accounted for.
+
+    Per partition: accepted = applied + dead + discarded + pending, read under its lock. Drains and
+    accepts go on meanwhile.
+
+    Exit code 1: a partition does not balance.
+    """
+    with cli_frame.stack("verbatim-audit") as (_, log, engine):
+        balances = weigh(log, engine)
+    table = terminal.table(
+        "partition", "accepted", "applied", "dead", "discarded", "pending", "unaccounted", left=0
+    )
+    for balance in balances:
+        table.add_row(
+            str(balance.partition),
+            "closed" if balance.accepted is None else str(balance.accepted),
+            *map(str, (balance.applied, balance.dead, balance.discarded, balance.pending)),
+            "" if balance.balanced else str((balance.accepted or 0) - balance.accounted),
+        )
+    terminal.show(table)
+    wrong = [str(balance.partition) for balance in balances if not balance.balanced]
+    if wrong:
+        terminal.say("audit", f"DOES NOT BALANCE in partition {', '.join(wrong)}")
+        raise typer.Exit(cli_frame.BAD)
+    total = sum(balance.accepted or 0 for balance in balances)
+    terminal.say("audit", f"balances: {total} entries accepted, all accounted for")
 
 
 def main() -> None:

@@ -1,16 +1,22 @@
 """What every command has in common: settings, exit codes, failures told in one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import typer
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from redis import Redis
 from redis.exceptions import RedisError
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from typer.core import TyperGroup
 
 from api import terminal
+from api.core import database, redis_client
 from api.core.errors import VerbatimError
+from api.core.log import Log
 from api.core.settings import Settings
 from api.local import discover
 
@@ -42,6 +48,8 @@ class Group(TyperGroup):
         except SQLAlchemyError as error:
             # Its text would quote the statement and, for some, its values.
             reasons = f"PostgreSQL does not answer as it should: {type(error).__name__}"
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough; Typer knows what to do
         except OSError as error:
             reasons = str(error)
         terminal.complain(reasons)
@@ -51,6 +59,18 @@ class Group(TyperGroup):
 def settings() -> Settings:
     """Return the settings, with the running stack of the data directory where no URL is set."""
     return discover.completed(Settings())
+
+
+@contextmanager
+def stack(name: str) -> Iterator[tuple[Redis, Log, Engine]]:
+    """Open what an operator's command looks at; nothing is connected before it is used."""
+    chosen = settings()
+    engine = database.make_engine(chosen.worker_database, application_name=name, pool_size=1)
+    try:
+        with redis_client.connect(chosen, name) as redis:
+            yield redis, Log(redis, chosen.log_namespace), engine
+    finally:
+        engine.dispose()
 
 
 def _described(problem: ErrorDetails) -> str:

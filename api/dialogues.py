@@ -28,8 +28,9 @@ class Said(BaseModel, frozen=True):
 
 
 class Dialogue(BaseModel, frozen=True):
-    """One line of the file."""
+    """One line of the file, and its number."""
 
+    line: int = 0
     messages: tuple[Said, ...]
 
 
@@ -51,11 +52,17 @@ class Sent:
     conversation_id: int
     ids: list[int] = field(default_factory=list)
 
+    @property
+    def accepted(self) -> tuple[Said, ...]:
+        """The messages that were accepted so far."""
+        return self.dialogue.messages[: len(self.ids)]
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not as it was sent."""
+    """Something that is not as it was sent; `line` is the dialogue's in the file."""
 
+    line: int
     conversation_id: int
     position: int
     what: str
@@ -78,7 +85,7 @@ def read(file: Path, limit: int | None = None) -> list[Dialogue]:
 
 def _dialogue(line: str, number: int) -> Dialogue:
     try:
-        return Dialogue.model_validate_json(line)
+        return Dialogue.model_validate_json(line).model_copy(update={"line": number})
     except ValidationError as error:
         raise DialogueError(f"line {number} is no dialogue: {error.errors()[0]['msg']}") from error
 
@@ -86,7 +93,7 @@ def _dialogue(line: str, number: int) -> Dialogue:
 def compare(sent: Sent, stored: Sequence[Stored], total: int) -> list[Difference]:
     """Return every difference between a dialogue as it was sent and as it was read back."""
     return [
-        Difference(sent.conversation_id, position, what)
+        Difference(sent.dialogue.line, sent.conversation_id, position, what)
         for position, what in _differences(sent, stored, total)
     ]
 

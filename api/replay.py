@@ -89,7 +89,7 @@ class Replay:
         terminal.say(
             "steady",
             f"{rate:.0f} messages/s: the smaller of {STEADY_PER_SECOND:.0f} "
-            f"and {STEADY_SHARE:.0%} of the saturation ({STEADY_SHARE * saturation:.0f})",
+            f"and {STEADY_SHARE * 100:.0f} % of the saturation ({STEADY_SHARE * saturation:.0f})",
         )
         return max(rate, SLOWEST_PER_SECOND), phase.entries
 
@@ -138,27 +138,25 @@ def _report_sending(phase: Phase, per_second: float | None) -> None:
 def _verdict(trip: RoundTrip, total: int) -> bool:
     """Say whether all is as it was sent."""
     accepted = sum(len(sent.ids) for sent in trip.sent)
-    before = dialogues.digest(
-        said for sent, _ in trip.read for said in sent.dialogue.messages[: len(sent.ids)]
-    )
-    after = dialogues.digest(message for _, stored in trip.read for message in stored)
-    if not trip.differences and accepted == total and before == after:
+    read = sorted(trip.read, key=lambda pair: pair[0].dialogue.line)
+    before = dialogues.digest(said for sent, _ in read for said in sent.accepted)
+    after = dialogues.digest(message for _, stored in read for message in stored)
+    if accepted == total and before == after and not trip.differences:
         terminal.say(
             "identical",
-            f"{total} messages in {len(trip.read)} conversations: number, order, roles, contents "
-            f"(SHA-256 {after[:16]}…)",
+            f"{total} messages in {len(read)} conversations: number, order, roles and contents "
+            f"(SHA-256 of all: {after[:16]}…)",
         )
         return True
-    if accepted < total:
-        terminal.say("different", f"{total - accepted} of {total} messages were not accepted")
     terminal.say(
         "different",
-        f"{len(trip.differences)} differences; contents {before[:16]}… sent, {after[:16]}… read",
+        f"{len(trip.differences)} differences; {total - accepted} of {total} messages were not "
+        f"accepted; SHA-256 of the others: {before[:16]}… sent, {after[:16]}… read",
     )
     for difference in trip.differences[:SHOWN]:
         terminal.say(
             "",
-            f"conversation {difference.conversation_id}, position {difference.position}: "
-            f"{difference.what}",
+            f"line {difference.line}, conversation {difference.conversation_id}, "
+            f"position {difference.position}: {difference.what}",
         )
     return False

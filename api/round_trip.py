@@ -85,9 +85,8 @@ class RoundTrip:
 
         self._stopped = False
         await self._together(work)
-        self.differences += [
-            Difference(sent.conversation_id, 0, "was not read back") for sent in waiting
-        ]
+        for sent in waiting:
+            self._differ(sent, 0, "was not read back")
 
     async def _together(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -125,5 +124,9 @@ class RoundTrip:
             advance()
 
     def _fail(self, sent: Sent, position: int, error: ReplayError) -> None:
-        self.differences.append(Difference(sent.conversation_id, position, str(error)))
+        self._differ(sent, position, str(error))
         self._stopped |= not isinstance(error, RefusedError)
+
+    def _differ(self, sent: Sent, position: int, what: str) -> None:
+        line = sent.dialogue.line
+        self.differences.append(Difference(line, sent.conversation_id, position, what))

@@ -27,7 +27,9 @@ def complain(text: str) -> None:
 
 def show(table: Table) -> None:
     """Print a table, no wider than the terminal; whole where there is none."""
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    width = None if sys.stdout.isatty() else 200
+    # Cells may hold what people wrote: no markup, no emoji names.
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     console.print(table)
 
 
@@ -37,6 +39,14 @@ def table(*columns: str, left: int = 1) -> Table:
     for place, column in enumerate(columns):
         made.add_column(column, justify="left" if place < left else "right")
     return made
+
+
+def harmless(text: str) -> str:
+    """Return foreign text without what would steer the terminal; line breaks stay."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 @contextmanager

@@ -1,0 +1,59 @@
+"""What the log's keys take in Redis' memory: the 16 streams, and apart from them what expires."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+
+from api.core import ids
+from api.core.log import Log
+
+#: Keys that are given a TTL, by the first word of their name.
+EXPIRING: Final = ("conv", "turns", "idem")
+#: Keys of one kind whose size is asked for; that of the others is taken to be like theirs.
+SAMPLES: Final = 500
+_SCAN_COUNT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """All keys of one kind. Size and TTLs are those of a sample, scaled up."""
+
+    name: str
+    keys: int
+    bytes: int
+    sampled: int
+    ttl_share: float
+
+
+def streams_bytes(redis: Redis, log: Log) -> int:
+    """Return the memory of all logs. Redis itself samples within a stream."""
+    keys = (log.key(f"log:{partition}") for partition in range(ids.PARTITIONS))
+    # None for a stream that nothing was ever written to.
+    return sum(redis.memory_usage(key) or 0 for key in keys)
+
+
+def expiring(redis: Redis, log: Log) -> list[Kind]:
+    """Count the keys that expire; looks at every key of this Redis, a thousand at a time."""
+    counted: Counter[str] = Counter()
+    samples: defaultdict[str, list[bytes]] = defaultdict(list)
+    for key in redis.scan_iter(match=log.key("*"), count=_SCAN_COUNT):
+        name = key[len(log.key("")) :].partition(b":")[0].decode()
+        counted[name] += 1
+        if len(samples[name]) < SAMPLES:
+            samples[name].append(key)
+    return [_measured(redis, name, counted[name], samples[name]) for name in EXPIRING]
+
+
+def _measured(redis: Redis, name: str, keys: int, sample: list[bytes]) -> Kind:
+    with redis.pipeline(transaction=False) as pipeline:
+        for key in sample:
+            pipeline.memory_usage(key)
+            pipeline.ttl(key)
+        answers: list[Any] = pipeline.execute()
+    sizes = [size for size in answers[::2] if size is not None]
+    if not sizes:
+        return Kind(name, keys, 0, 0, 0.0)
+    share = sum(ttl >= 0 for ttl in answers[1::2]) / len(sample)
+    return Kind(name, keys, round(sum(sizes) / len(sizes) * keys), len(sizes), share)

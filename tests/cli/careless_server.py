@@ -1,0 +1,174 @@
+"""A small HTTP server that speaks enough of the contract to be replayed to, and can do it badly.
+
+It is no stand-in for the product: it is here to be caught.
+"""
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from api.core import metrics
+from api.core.metrics import DrainCounts
+
+Messages = list[dict[str, Any]]
+
+
+@dataclass
+class Faults:
+    """What goes wrong. `spoil` gets a conversation as it is read back, whole."""
+
+    spoil: Callable[[Messages], Messages] = lambda messages: messages
+    #: Each write is answered so often with this before it is served.
+    refusal: tuple[int, str] | None = None
+    refusals: int = 0
+    #: Each write is served, and its first answer never sent.
+    answers_are_lost: bool = False
+    honours_keys: bool = True
+    token_lives_requests: int = 10**9
+    shows_metrics: bool = True
+    #: Refused for good: messages at this position.
+    never_accepts_position: int = 0
+
+
+@dataclass
+class World:
+    """All that the server knows."""
+
+    faults: Faults
+    conversations: dict[int, Messages] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    by_key: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+    counts: DrainCounts = field(default_factory=DrainCounts)
+    next_id: int = 2**41
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.next_id += 16
+        self.counts.observe_lag_ms(4)
+        answer = {"id": self.next_id}
+        if path == "/api/conversations/":
+            self.conversations[self.next_id] = []
+            return 202, answer
+        messages = self.conversations[_conversation(path)]
+        if len(messages) + 1 == self.faults.never_accepts_position:
+            return 422, {"detail": "never"}
+        row = {"id": self.next_id, "position": len(messages) + 1, "status": "stored"}
+        messages.append(row | body)
+        return 202, answer
+
+    def page(self, path: str, query: dict[str, list[str]]) -> dict[str, Any]:
+        assert "read_after" in query
+        messages = self.faults.spoil([dict(row) for row in self.conversations[_conversation(path)]])
+        offset, limit = int(query["offset"][0]), int(query["limit"][0])
+        return {"messages": messages[offset : offset + limit], "total": len(messages)}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    #: Head and body in one packet: else the second waits for a delayed acknowledgement.
+    wbufsize = -1
+    world: World
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        if parts.path == "/livez":
+            self._answer(200, {})
+        elif parts.path == "/metrics":
+            self._metrics()
+        elif self._signed_in():
+            with self.world.lock:
+                page = self.world.page(parts.path, parse_qs(parts.query))
+            self._answer(200, page)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/auth/register":
+            self._answer(201, {"id": 1})
+        elif self.path == "/auth/login":
+            token = f"token-{len(self.world.tokens)}"
+            self.world.tokens[token] = self.world.faults.token_lives_requests
+            self._answer(200, {"access_token": token, "token_type": "bearer", "expires_in": 60})
+        elif self._signed_in():
+            with self.world.lock:
+                self._write(body)
+
+    def _write(self, body: dict[str, Any]) -> None:
+        faults, key = self.world.faults, self.headers["Idempotency-Key"]
+        self.world.tries[key] += 1
+        if faults.refusal and self.world.tries[key] <= faults.refusals:
+            status, retry_after = faults.refusal
+            self._answer(status, {"detail": "not now"}, {"Retry-After": retry_after})
+            return
+        if faults.honours_keys and key in self.world.by_key:
+            self._answer(202, self.world.by_key[key])
+            return
+        status, answer = self.world.write(self.path, body)
+        self.world.by_key[key] = answer
+        if faults.answers_are_lost and self.world.tries[key] == 1:
+            self.close_connection = True
+        else:
+            self._answer(status, answer)
+
+    def _signed_in(self) -> bool:
+        token = self.headers["Authorization"].removeprefix("Bearer ")
+        self.world.tokens[token] -= 1
+        if self.world.tokens[token] < 0:
+            self._answer(401, {"detail": "expired"})
+            return False
+        return True
+
+    def _metrics(self) -> None:
+        if not self.world.faults.shows_metrics:
+            self._answer(403, {})
+            return
+        page = metrics.exposition(metrics.drain_families(self.world.counts.mapping()))
+        self._send(200, page, {"Content-Type": "text/plain"})
+
+    def _answer(
+        self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> None:
+        self._send(status, json.dumps(body).encode(), headers or {})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+@contextmanager
+def serving(faults: Faults) -> Iterator[tuple[str, World]]:
+    """Serve on loopback; yield the URL and what the server knows."""
+    world = World(faults)
+    handler = type("Handler", (_Handler,), {"world": world})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", world
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _conversation(path: str) -> int:
+    found = re.fullmatch(r"/api/conversations/(\d+)/messages", path)
+    assert found is not None
+    return int(found[1])
