@@ -85,16 +85,21 @@ class Worker(PythonProgram):
     def command(self) -> Command:
         """Run a worker. SIGTERM lets it finish its batch."""
         return self._python(
-            *("celery", "-A", "workers.app", "worker", f"--hostname={self._node}"),
+            *("celery", "--quiet", "--app=workers.app", "worker", f"--hostname={self._node}"),
             *("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1"),
             *("--task-events", "--without-gossip", "--without-mingle"),
             f"--loglevel={self._settings.log_level}",
         )
 
     def answers(self) -> bool:
-        """Tell whether its heartbeats come through the broker; Flower listens to them."""
-        body = _get(f"{base_url(LOOPBACK, self._settings.flower_port)}/api/workers?status=1")
-        return body is not None and json.loads(body).get(self._node) is True
+        """Tell whether it consumes, by asking it through the broker; Flower does the asking."""
+        workers = f"{base_url(LOOPBACK, self._settings.flower_port)}/api/workers"
+        # Its heartbeat first: who asks a worker that is not there waits, and Flower complains.
+        alive = json.loads(_get(f"{workers}?status=1") or "{}").get(self._node)
+        if not alive:
+            return False
+        body = _get(f"{workers}?refresh=1&workername={self._node}")
+        return bool(json.loads(body or "{}").get(self._node, {}).get("active_queues"))
 
 
 class Flower(PythonProgram):
@@ -116,7 +121,7 @@ class Flower(PythonProgram):
     def command(self) -> Command:
         """Run Flower, its JSON API open to this machine."""
         return self._python(
-            *("celery", "-A", "workers.app", "flower"),
+            *("celery", "--quiet", "--app=workers.app", "flower"),
             *(f"--address={LOOPBACK}", f"--port={self._settings.flower_port}"),
         )
 

@@ -1,0 +1,112 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.local.processes import eventually, is_alive, using
+from tests.local.stacks import RunningStack, running_stack
+
+EVERYBODY = ("api", "worker", "flower", "postgres", "redis")
+LOGIN = {"username": "alice", "password": "correct horse battery"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("stack") / "data") as started:
+        yield started
+
+
+def sign_up(stack: RunningStack) -> str:
+    stack.post("/auth/register", LOGIN | {"email": "alice@example.com"})
+    return str(stack.post("/auth/login", LOGIN)["access_token"])
+
+
+def test_ready_means_that_api_worker_and_dashboard_answer(stack: RunningStack) -> None:
+    assert stack.get("/readyz") is not None
+    assert stack.consuming_worker() == stack.pid_of("worker")
+
+
+def test_the_log_names_who_speaks_and_has_no_colour_in_a_file(stack: RunningStack) -> None:
+    prefixes = {line.partition("|")[0].strip() for line in stack.lines() if "|" in line}
+
+    assert prefixes >= set(EVERYBODY)
+    assert "\x1b" not in stack.log.read_text()
+
+
+def test_a_second_stack_beside_it_needs_only_other_ports_and_data(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    with running_stack(tmp_path / "data") as other:
+        assert other.get("/readyz") is not None
+        assert stack.get("/readyz") is not None
+
+
+def test_a_second_stack_on_its_data_is_refused(stack: RunningStack) -> None:
+    second = RunningStack(stack.data)
+
+    assert second.process.wait(60) == 1
+    assert "is running already" in second.log.read_text()
+    assert stack.get("/readyz") is not None
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
+def test_whoever_is_killed_comes_back(stack: RunningStack, name: str) -> None:
+    killed = stack.pid_of(name)
+
+    os.kill(killed, signal.SIGKILL)
+
+    def is_back() -> bool:
+        serves = stack.get("/readyz") is not None
+        consumes = stack.consuming_worker() == stack.pid_of("worker")
+        return serves and consumes and stack.pid_of(name) != killed
+
+    assert eventually(is_back, 60)
+    assert not is_alive(killed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_ends_every_process_in_order_and_the_data_is_found_again(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    data = tmp_path / "data"
+    with running_stack(data) as first:
+        token = sign_up(first)
+        assert len(using(data)) > len(EVERYBODY)
+
+        assert first.stop(number) == 0
+
+        assert not using(data)
+        log = first.log.read_text()
+    assert "Traceback" not in log
+    assert log.index("Finished server process") < log.index("database system is shut down")
+
+    started = time.monotonic()
+    with running_stack(data) as second:
+        assert time.monotonic() - started < 10
+        assert second.get("/auth/me", token=token)["username"] == "alice"
+
+
+def test_nothing_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_stack(data) as killed:
+        token = sign_up(killed)
+
+        killed.stop(signal.SIGKILL)
+
+        assert eventually(lambda: not using(data))
+
+    with running_stack(data) as again:
+        assert again.get("/auth/me", token=token)["username"] == "alice"
+
+
+def test_a_stack_stopped_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    stack = RunningStack(data)
+    assert eventually(lambda: any("ready to accept" in line for line in stack.lines()), 60)
+
+    assert stack.stop() == 0
+
+    assert eventually(lambda: not using(data))
