@@ -1,0 +1,187 @@
+"""Checks on messages: each is there once, whole, in its place, and nothing else is."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from tests.chaos.history import Outcome
+from tests.chaos.operations import Operation
+from tests.chaos.tables import DeadRow, MessageRow, Tables
+from tests.chaos.verdicts import Report, Verdict
+
+_WRITE_MESSAGES: Final = frozenset({"message", "turn", "poison"})
+#: What the log remembers of a conversation for the assistant (api/core/log.lua).
+_TURNS_MOST: Final = 20
+_TURNS_MOST_BYTES: Final = 16_384
+_TURN_LINE_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """One message that somebody meant to write: a turn means two."""
+
+    op: Operation
+    role: str
+    outcome: Outcome
+    entries: frozenset[int]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return f"{self.op.name} ({self.role})"
+
+
+class _Stored:
+    """The stored messages, by what they can be recognized by."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.by_id = {row.id: row for row in tables.messages}
+        self.dead: Mapping[int, DeadRow] = {row.entry: row for row in tables.dead}
+        self.conversations = tables.conversations
+        self._by_mark: dict[tuple[str, str], list[MessageRow]] = defaultdict(list)
+        for row in tables.messages:
+            if row.op:
+                self._by_mark[row.op, row.role].append(row)
+
+    def of(self, sent: _Sent) -> list[MessageRow]:
+        """Return the rows that carry this message's mark, or its id and no text."""
+        rows = list(self._by_mark.get((sent.op.name, sent.role), ()))
+        silent = (self.by_id.get(entry) for entry in sent.entries)
+        return rows + [row for row in silent if row is not None and not row.op]
+
+
+def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -> None:
+    """Judge every message that was sent and every row that is stored."""
+    stored = _Stored(tables)
+    gone = {op.conversation for op in operations.values() if _may_have_deleted(op)}
+    gone &= {row.id for row in tables.conversations.values() if row.deleted}
+    misplaced = set(_misplaced(operations, tables.messages, report))
+    claimed: set[int] = set()
+    for sent in _all_sent(operations.values()):
+        rows = stored.of(sent)
+        claimed.update(row.id for row in rows)
+        if any(row.id in misplaced for row in rows):
+            report.verdicts["reordered"] += 1
+        else:
+            report.judge(*_judge(sent, rows, stored, gone=sent.op.conversation in gone))
+    for row in tables.messages:
+        if row.id not in claimed:
+            report.judge("ghost", str(row.id), f"nobody wrote this row ({row.op or 'no mark'})")
+
+
+def _all_sent(operations: Iterable[Operation]) -> Iterator[_Sent]:
+    for op in operations:
+        if op.kind not in _WRITE_MESSAGES:
+            continue
+        role = "user" if op.kind == "turn" else op.role
+        yield _Sent(op, role, op.outcome, frozenset(op.entries), op.digest)
+        if op.kind == "turn":
+            replies = frozenset(op.replies)
+            yield _Sent(op, "assistant", op.outcome, replies, op.reply_digest)
+
+
+def _may_have_deleted(op: Operation) -> bool:
+    return op.kind == "delete" and op.outcome != "refused"
+
+
+def _judge(
+    sent: _Sent, rows: Sequence[MessageRow], stored: _Stored, *, gone: bool
+) -> tuple[Verdict, str, str]:
+    if len(rows) > 1 or len(sent.entries) > 1:
+        return "doubled", sent.name, f"rows {[r.id for r in rows]}, told {sorted(sent.entries)}"
+    if not rows:
+        return _judge_missing(sent, stored, gone=gone)
+    if sent.outcome == "refused":
+        return "ghost", sent.name, f"it was refused, and is row {rows[0].id}"
+    verdict, detail = _judge_row(sent, rows[0])
+    return verdict, sent.name, f"row {rows[0].id} {detail}"
+
+
+def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict, str, str]:
+    if sent.outcome == "refused":
+        return "refused", sent.name, ""
+    if sent.outcome == "unknown":
+        return "absent", sent.name, ""
+    (entry,) = sent.entries
+    if taken := stored.by_id.get(entry):
+        return "corrupt", sent.name, f"row {entry} says {taken.op} ({taken.role})"
+    if entry in stored.dead:
+        reason = stored.dead[entry].reason
+        return ("dead" if sent.op.kind == "poison" else "buried"), sent.name, reason
+    if gone:
+        return "deleted", sent.name, ""
+    return "lost", sent.name, f"{entry} in conversation {sent.op.conversation}"
+
+
+def _judge_row(sent: _Sent, row: MessageRow) -> tuple[Verdict, str]:
+    op = sent.op
+    if (row.conversation, row.user) != (op.conversation, op.user):
+        return "foreign", f"is in {row.conversation} of user {row.user}"
+    if row.status == "unavailable":
+        return ("dead" if op.kind == "poison" else "buried"), "has no text"
+    if sent.entries and row.id not in sent.entries:
+        return "corrupt", f"was answered as {sorted(sent.entries)}"
+    if sent.digest and row.digest != sent.digest:
+        return "corrupt", "has another text"
+    if sent.outcome == "unknown":
+        return "recovered", ""
+    return "stored", ""
+
+
+def _misplaced(
+    operations: Mapping[str, Operation], rows: Sequence[MessageRow], report: Report
+) -> Iterator[int]:
+    """Yield rows that stand before one they must follow."""
+    by_entry = {entry: op for op in operations.values() for entry in op.entries | op.replies}
+    by_conversation: dict[int, list[MessageRow]] = defaultdict(list)
+    for row in rows:
+        by_conversation[row.conversation].append(row)
+    for conversation, members in by_conversation.items():
+        members.sort(key=lambda row: row.position)
+        authors = [by_entry.get(row.id) or operations.get(row.op) for row in members]
+        earliest_answer, lowest_id = inf, inf
+        for row, op in zip(reversed(members), reversed(authors), strict=True):
+            begun = op.invoked if op else -inf
+            if row.id > lowest_id or earliest_answer < begun:
+                what = f"{row.id} at position {row.position} of {conversation}"
+                report.break_promise("reordered", what, "what came before it stands after it")
+                yield row.id
+            lowest_id = min(lowest_id, row.id)
+            earliest_answer = min(earliest_answer, op.answered if op else inf)
+        _check_memory(members, authors, report)
+
+
+def _check_memory(
+    members: Sequence[MessageRow], authors: Sequence[Operation | None], report: Report
+) -> None:
+    """Find answers that were given with holes in what the assistant remembered.
+
+    None remembered, or nothing newer than a certain message, is allowed: while PostgreSQL is down
+    or behind, a turn that the log has forgotten goes on with what there is. A repeated turn
+    may find that the conversation went on.
+    """
+    places = {row.op: at for at, row in enumerate(members) if row.role == "user"}
+    for row, op in zip(members, authors, strict=True):
+        if op is None or op.kind != "turn" or row.role != "user" or op.attempts > 1:
+            continue
+        last = places.get(op.last)
+        if op.remembered <= 0 or last is None:
+            continue
+        due = sum(row.role == "user" for row in _within_memory(members[: last + 1]))
+        if op.remembered < due:
+            detail = f"remembered {op.remembered} up to {op.last}, there were {due}"
+            report.break_promise("forgotten", op.name, detail)
+
+
+def _within_memory(earlier: Sequence[MessageRow]) -> Iterator[MessageRow]:
+    """Yield what must be remembered, newest first."""
+    held = 0
+    # Of the 20, one may be the new message itself.
+    for row in reversed(earlier[-(_TURNS_MOST - 1) :]):
+        held += row.size + _TURN_LINE_BYTES
+        if held > _TURNS_MOST_BYTES:
+            return
+        yield row

@@ -1,0 +1,97 @@
+"""Operations: the attempts of each, folded into what its author may rely on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf
+
+from tests.chaos.history import Answered, Event, Invoked, Kind, Outcome
+
+
+@dataclass(slots=True)
+class Operation:
+    """One write, however often it was sent."""
+
+    name: str
+    kind: Kind
+    user: int
+    conversation: int
+    role: str
+    digest: str
+    invoked: float  #: its first attempt
+    answered: float = inf  #: the first 2xx
+    entries: set[int] = field(default_factory=set)
+    replies: set[int] = field(default_factory=set)
+    reply_digest: str = ""
+    remembered: int = -1
+    last: str = ""
+    attempts: int = 0
+    open_attempts: int = 0
+    unknown: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known: a single 2xx settles it, and so does nothing but refusals."""
+        if self.entries:
+            return "ok"
+        return "unknown" if self.unknown or self.open_attempts else "refused"
+
+    @property
+    def entry(self) -> int:
+        """Its id; 0 where none is known."""
+        return min(self.entries, default=0)
+
+    @property
+    def reply(self) -> int:
+        """The id of a turn's answer; 0 where none is known."""
+        return min(self.replies, default=0)
+
+
+def fold(events: Iterable[Event]) -> dict[str, Operation]:
+    """Return every operation by name. An attempt without an answer has an unknown outcome.
+
+    Histories come from several processes: an answer may be read before its question.
+    """
+    operations: dict[str, Operation] = {}
+    answers: list[Answered] = []
+    for event in events:
+        if isinstance(event, Invoked):
+            _invoke(operations, event)
+        elif isinstance(event, Answered):
+            answers.append(event)
+    for answer in answers:
+        _answer(operations[answer.op], answer)
+    return operations
+
+
+def _invoke(operations: dict[str, Operation], event: Invoked) -> None:
+    known = operations.get(event.op)
+    if known is None:
+        known = operations[event.op] = Operation(
+            event.op,
+            event.kind,
+            event.user,
+            event.conversation,
+            event.role,
+            event.digest,
+            event.at,
+        )
+    known.invoked = min(known.invoked, event.at)
+    known.attempts += 1
+    known.open_attempts += 1
+
+
+def _answer(operation: Operation, event: Answered) -> None:
+    operation.open_attempts -= 1
+    if event.outcome == "unknown":
+        operation.unknown = True
+    if event.outcome != "ok":
+        return
+    operation.answered = min(operation.answered, event.at)
+    operation.entries.add(event.entry)
+    if event.conversation:
+        operation.conversation = event.conversation
+    if event.reply:
+        operation.replies.add(event.reply)
+        operation.reply_digest = event.reply_digest
+    if event.remembered >= 0:
+        operation.remembered, operation.last = event.remembered, event.last

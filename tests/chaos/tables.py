@@ -1,0 +1,119 @@
+"""What PostgreSQL holds in the end, as the checker wants it."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg2
+
+#: An operation's name as it stands in the text it wrote, in front.
+MARK: Final = re.compile(r"#([a-z0-9]+-[0-9]+)#")
+_ROWS_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """A conversation, or the tombstone of one."""
+
+    id: int
+    user: int
+    title: str | None
+    count: int
+    deleted: bool
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message, its text as digest, size and first mark."""
+
+    id: int
+    conversation: int
+    user: int
+    position: int
+    role: str
+    status: str
+    digest: str
+    op: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRow:
+    """A dead letter."""
+
+    entry: int
+    conversation: int
+    user: int
+    position: int | None
+    digest: str
+    reason: str
+    settled: bool  #: redriven or discarded
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Everything that was stored."""
+
+    conversations: dict[int, ConversationRow] = field(default_factory=dict)
+    messages: list[MessageRow] = field(default_factory=list)
+    dead: list[DeadRow] = field(default_factory=list)
+
+
+def digest(text: str | bytes) -> str:
+    """Return a short hash of a text."""
+    data = text.encode() if isinstance(text, str) else text
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def mark_of(text: str) -> str:
+    """Return the first operation that a text names, or nothing."""
+    found = MARK.search(text)
+    return found[1] if found else ""
+
+
+def load(url: str) -> Tables:
+    """Read all tables in one snapshot."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, user_id, title, message_count, deleted_at IS NOT NULL,"
+                " closed_at IS NOT NULL FROM conversation"
+            )
+            conversations = {row[0]: ConversationRow(*row) for row in cursor}
+            cursor.execute(
+                "SELECT entry_id, conversation_id, user_id, position, payload, reason,"
+                " coalesce(redriven_at, discarded_at) IS NOT NULL FROM dead_letter"
+            )
+            dead = [
+                DeadRow(
+                    entry, conversation, user, position, digest(bytes(payload)), reason, settled
+                )
+                for entry, conversation, user, position, payload, reason, settled in cursor
+            ]
+        return Tables(conversations, list(_messages(connection)), dead)
+
+
+def _messages(connection: "psycopg2.extensions.connection") -> Iterator[MessageRow]:
+    with connection.cursor("messages") as cursor:
+        cursor.itersize = _ROWS_AT_ONCE
+        cursor.execute(
+            "SELECT id, conversation_id, user_id, position, role, status, content FROM message"
+            " ORDER BY conversation_id, position"
+        )
+        for entry, conversation, user, position, role, status, content in cursor:
+            yield MessageRow(
+                entry,
+                conversation,
+                user,
+                position,
+                role,
+                status,
+                digest(content),
+                mark_of(content),
+                len(content.encode()),
+            )

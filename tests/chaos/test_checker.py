@@ -1,0 +1,537 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.chaos.checker import check
+from tests.chaos.history import Alarm, Answered, Event, Listed, Polled, Row, Shut
+from tests.chaos.ideal import USERS, Ideal
+from tests.chaos.verdicts import Report
+
+Steps = list[tuple[str, int]]
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["open", "message", "refused", "unwritten", "written", "retried", "retried_late",
+             "turn", "poison", "rename", "delete", "read", "page", "read_after"]
+        ),
+        st.integers(0, 5),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+def walked(steps: Steps) -> Ideal:
+    """Return what steps, each on one of the conversations that are open, lead to."""
+    ideal = Ideal()
+    live = [ideal.open(user) for user in USERS]
+    gone: list[tuple[int, int]] = []
+    for step, choice in steps:
+        if step == "open" or not live:
+            live.append(ideal.open(USERS[choice % len(USERS)]))
+            continue
+        here = live[choice % len(live)]
+        if step == "delete":
+            live.remove(here)
+            gone.append((here, ideal.delete(here)))
+        elif step == "read_after" and gone:
+            conversation, entry = gone[choice % len(gone)]
+            ideal.read(conversation, after=entry)
+        else:
+            walk(ideal, step, here, choice)
+    return ideal
+
+
+def walk(ideal: Ideal, step: str, conversation: int, choice: int) -> None:
+    does: dict[str, Callable[[], object]] = {
+        "message": lambda: ideal.message(conversation),
+        "refused": lambda: ideal.message(conversation, "refused"),
+        "unwritten": lambda: ideal.message(conversation, "unknown", written=False),
+        "written": lambda: ideal.message(conversation, "unknown"),
+        "retried": lambda: ideal.retry(conversation, written_first=False),
+        "retried_late": lambda: ideal.retry(conversation, written_first=True),
+        "turn": lambda: ideal.turn(conversation),
+        "poison": lambda: ideal.poison(conversation),
+        "rename": lambda: ideal.rename(conversation),
+        "page": lambda: ideal.read(conversation, first=choice + 1, limit=2),
+    }
+    does.get(step, lambda: ideal.read(conversation))()
+
+
+def check_of(ideal: Ideal) -> Report:
+    return check(ideal.events, ideal.tables)
+
+
+@pytest.fixture
+def good() -> Ideal:
+    """Two users, a conversation of each that has seen everything, and one that was deleted."""
+    ideal = Ideal()
+    for user in USERS:
+        here = ideal.open(user)
+        ideal.message(here)
+        ideal.turn(here)
+        ideal.message(here, "refused")
+        ideal.message(here, "unknown", written=False)
+        ideal.message(here, "unknown")
+        ideal.retry(here, written_first=True)
+        ideal.poison(here)
+        ideal.turn(here)
+        ideal.rename(here)
+        ideal.rename(here)
+        ideal.read(here)
+    ideal.read(a_conversation(ideal), first=3, limit=2)
+    gone = ideal.open(1)
+    ideal.message(gone)
+    ideal.read(gone)
+    ideal.delete(gone)
+    ideal.read(gone)
+    assert not check_of(ideal).violations
+    return ideal
+
+
+def a_conversation(ideal: Ideal) -> int:
+    return min(ideal.conversations)
+
+
+def swap(ideal: Ideal, old: Event, new: Event) -> None:
+    ideal.events[ideal.events.index(old)] = new
+
+
+def edit(ideal: Ideal, at: int, **changes: object) -> None:
+    """Change a stored row of the first conversation."""
+    rows = ideal.rows[a_conversation(ideal)]
+    rows[at] = replace(rows[at], **changes)  # type: ignore[arg-type]
+
+
+def last_read(ideal: Ideal, conversation: int) -> Polled:
+    return next(
+        event
+        for event in reversed(ideal.events)
+        if isinstance(event, Polled) and event.conversation == conversation
+    )
+
+
+@given(STEPS)
+def test_a_history_without_faults_has_no_violations(steps: Steps) -> None:
+    report = check_of(walked(steps))
+
+    assert not report.violations
+
+
+@given(STEPS, st.data())
+def test_a_row_that_disappears_is_always_missed(steps: Steps, data: st.DataObject) -> None:
+    ideal = walked([*steps, ("open", 0), ("message", 0), ("retried", 0)])
+    told = {
+        event.entry
+        for event in ideal.events
+        if isinstance(event, Answered) and event.outcome == "ok"
+    }
+    held = [
+        (rows, row) for rows in ideal.rows.values() for row in rows if row.id in told and row.op
+    ]
+    if not held:
+        return
+    rows, row = data.draw(st.sampled_from(held))
+
+    rows.remove(row)
+
+    assert "lost" in check_of(ideal).kinds
+
+
+@given(STEPS, st.data())
+def test_two_rows_that_change_places_are_always_seen(steps: Steps, data: st.DataObject) -> None:
+    ideal = walked([*steps, ("open", 0), ("message", 0), ("message", 0), ("turn", 0)])
+    choices = [rows for rows in ideal.rows.values() if len(rows) > 1]
+    rows = data.draw(st.sampled_from(choices))
+    first = data.draw(st.integers(0, len(rows) - 2))
+
+    one, other = rows[first], rows[first + 1]
+    rows[first] = replace(other, position=one.position)
+    rows[first + 1] = replace(one, position=other.position)
+
+    assert "reordered" in check_of(ideal).kinds
+
+
+def test_every_message_gets_its_verdict(good: Ideal) -> None:
+    verdicts = check_of(good).verdicts
+
+    assert verdicts == {
+        "stored": 2 * (1 + 2 + 1 + 2),
+        "refused": 2,
+        "absent": 2,
+        "recovered": 2,
+        "dead": 2,
+        "deleted": 1,
+    }
+
+
+def test_a_lost_message_is_lost(good: Ideal) -> None:
+    del good.rows[a_conversation(good)][-1]
+
+    assert "lost" in check_of(good).kinds
+
+
+def test_a_lost_answer_of_a_turn_is_lost(good: Ideal) -> None:
+    rows = good.rows[a_conversation(good)]
+    rows.remove(next(row for row in rows if row.role == "assistant"))
+
+    assert "lost" in check_of(good).kinds
+
+
+def test_a_lost_conversation_is_lost(good: Ideal) -> None:
+    here = a_conversation(good)
+    del good.conversations[here], good.rows[here]
+
+    assert "lost" in check_of(good).kinds
+
+
+def test_losses_that_are_allowed_are_counted_and_no_violation(good: Ideal) -> None:
+    good.rows[a_conversation(good)].pop()
+    here = a_conversation(good)
+    good.conversations[here] = replace(
+        good.conversations[here], count=good.conversations[here].count - 1
+    )
+    good.events = [event for event in good.events if not isinstance(event, Polled)]
+
+    report = check(good.events, good.tables, losses_allowed=True)
+
+    assert report.verdicts["lost"] == 1
+    assert not report.violations
+
+
+def test_a_deleted_conversation_that_nobody_deleted_is_lost(good: Ideal) -> None:
+    here = a_conversation(good)
+    good.conversations[here] = replace(good.conversations[here], deleted=True)
+
+    assert "lost" in check_of(good).kinds
+
+
+def test_a_404_for_an_accepted_conversation_is_lost(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    swap(good, poll, replace(poll, found=False, shown=(), news=(), total=0))
+
+    assert "lost" in check_of(good).kinds
+
+
+def test_a_message_stored_twice_is_doubled(good: Ideal) -> None:
+    rows = good.rows[a_conversation(good)]
+    rows.append(replace(rows[0], id=9_999, position=len(rows) + 1))
+
+    assert "doubled" in check_of(good).kinds
+
+
+def test_a_message_of_unknown_outcome_stored_twice_is_doubled(good: Ideal) -> None:
+    rows = good.rows[a_conversation(good)]
+    told = {event.entry for event in good.events if isinstance(event, Answered)}
+    told |= {event.reply for event in good.events if isinstance(event, Answered)}
+    recovered = next(row for row in rows if row.id not in told)
+    rows.append(replace(recovered, id=9_999, position=len(rows) + 1))
+
+    assert "doubled" in check_of(good).kinds
+
+
+def test_one_key_answered_with_two_ids_is_doubled(good: Ideal) -> None:
+    answer = next(e for e in good.events if isinstance(e, Answered) and e.outcome == "ok")
+    good.events.append(replace(answer, at=good.tick(), entry=9_999))
+
+    assert "doubled" in check_of(good).kinds
+
+
+def test_two_answers_to_one_turn_are_doubled(good: Ideal) -> None:
+    rows = good.rows[a_conversation(good)]
+    reply = next(row for row in rows if row.role == "assistant")
+    rows.append(replace(reply, id=9_999, position=len(rows) + 1))
+
+    assert "doubled" in check_of(good).kinds
+
+
+def test_messages_in_another_order_are_reordered(good: Ideal) -> None:
+    edit(good, 0, position=2)
+    edit(good, 1, position=1)
+
+    report = check_of(good)
+
+    assert "reordered" in report.kinds
+    assert report.verdicts["reordered"] > 0
+
+
+def test_an_id_that_went_back_in_time_is_reordered() -> None:
+    ideal = Ideal()
+    here = ideal.open(1)
+    first, second = ideal.message(here), ideal.message(here)
+    # Positions and ids agree with each other, and disagree with the clock.
+    one, other = ideal.rows[here]
+    ideal.rows[here] = [
+        replace(one, op=second, digest=other.digest),
+        replace(other, op=first, digest=one.digest),
+    ]
+    told = [event for event in ideal.events if isinstance(event, Answered)][1:]
+    swap(ideal, told[0], replace(told[0], entry=other.id))
+    swap(ideal, told[1], replace(told[1], entry=one.id))
+
+    assert check_of(ideal).kinds == {"reordered": 1}
+
+
+def test_messages_that_were_under_way_together_may_have_either_order() -> None:
+    ideal = Ideal()
+    here = ideal.open(1)
+    ideal.message(here)
+    ideal.message(here)
+    invoked, answered = ideal.events[2:4]
+    ideal.events[2:] = [*ideal.events[4:], invoked, answered]
+    assert isinstance(answered, Answered)
+    swap(ideal, answered, replace(answered, at=100.0))
+
+    assert not check_of(ideal).violations
+
+
+def test_a_row_in_somebody_elses_conversation_is_foreign(good: Ideal) -> None:
+    here, other = sorted(good.rows)[:2]
+    row = good.rows[here].pop()
+    good.rows[other].append(
+        replace(row, conversation=other, user=2, position=len(good.rows[other]) + 1)
+    )
+
+    assert "foreign" in check_of(good).kinds
+
+
+def test_a_conversation_of_another_owner_is_foreign(good: Ideal) -> None:
+    here = a_conversation(good)
+    good.conversations[here] = replace(good.conversations[here], user=2)
+
+    assert "foreign" in check_of(good).kinds
+
+
+def test_somebody_elses_words_in_a_read_are_foreign(good: Ideal) -> None:
+    poll = last_read(good, a_conversation(good))
+    other = good.rows[sorted(good.rows)[1]][0]
+    swap(good, poll, replace(poll, news=(Row(1, other.id, other.digest, other.op, "stored"),)))
+
+    assert "foreign" in check_of(good).kinds
+
+
+def test_somebody_elses_conversation_in_a_list_is_foreign(good: Ideal) -> None:
+    here, other = sorted(good.conversations)[:2]
+    good.events.append(Listed(good.tick(), good.tick(), 1, (here, other)))
+
+    assert "foreign" in check_of(good).kinds
+
+
+def test_another_text_is_corrupt(good: Ideal) -> None:
+    edit(good, 0, digest="0")
+
+    assert "corrupt" in check_of(good).kinds
+
+
+def test_another_role_is_corrupt_or_worse(good: Ideal) -> None:
+    edit(good, 0, role="assistant")
+
+    assert check_of(good).violations
+
+
+def test_a_message_under_another_id_than_answered_is_corrupt(good: Ideal) -> None:
+    here = a_conversation(good)
+    edit(good, 0, id=good.rows[here][0].id + 1)
+    good.events = [event for event in good.events if not isinstance(event, Polled)]
+
+    assert check_of(good).kinds == {"corrupt": 1}
+
+
+def test_a_read_of_another_text_than_is_stored_is_corrupt(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    swap(good, poll, replace(poll, news=(replace(poll.news[0], digest="0"),)))
+
+    assert check_of(good).kinds == {"corrupt": 1}
+
+
+def test_a_refused_message_that_is_stored_is_a_ghost(good: Ideal) -> None:
+    here = a_conversation(good)
+    name = good.message(here)
+    told = good.events[-1]
+    swap(good, told, Answered(good.tick(), name, "refused"))
+
+    assert check_of(good).kinds == {"ghost": 1}
+
+
+def test_a_row_that_nobody_wrote_is_a_ghost(good: Ideal) -> None:
+    rows = good.rows[a_conversation(good)]
+    rows.append(replace(rows[0], id=9_999, position=len(rows) + 1, op=""))
+
+    assert "ghost" in check_of(good).kinds
+
+
+def test_a_conversation_that_nobody_opened_is_a_ghost(good: Ideal) -> None:
+    row = good.conversations[a_conversation(good)]
+    good.conversations[9_999] = replace(row, id=9_999, count=0, title=None)
+
+    assert check_of(good).kinds == {"ghost": 1}
+
+
+def test_a_good_message_without_its_text_was_buried(good: Ideal) -> None:
+    edit(good, 0, status="unavailable", op="")
+
+    assert "buried" in check_of(good).kinds
+
+
+def test_a_good_message_among_the_dead_letters_was_buried(good: Ideal) -> None:
+    row = good.rows[a_conversation(good)].pop()
+    good.dead.append(
+        replace(good.dead[0], entry=row.id, conversation=row.conversation, position=None)
+    )
+
+    assert "buried" in check_of(good).kinds
+
+
+def test_a_poisonous_message_without_a_place_leaves_a_gap(good: Ideal) -> None:
+    rows = good.rows[a_conversation(good)]
+    rows.remove(next(row for row in rows if row.status == "unavailable"))
+
+    assert "gap" in check_of(good).kinds
+
+
+def test_a_poisonous_message_may_get_its_text_at_its_place(good: Ideal) -> None:
+    here = a_conversation(good)
+    dead = good.dead[0]
+    at = next(i for i, row in enumerate(good.rows[here]) if row.id == dead.entry)
+
+    edit(good, at, status="stored", digest=dead.digest)
+    good.read(here)
+
+    assert not check_of(good).violations
+
+
+def test_a_hole_in_the_positions_is_a_gap(good: Ideal) -> None:
+    edit(good, -1, position=99)
+
+    assert "gap" in check_of(good).kinds
+
+
+def test_a_page_with_a_hole_is_a_gap(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    swap(good, poll, replace(poll, shown=((1, 2), (4, poll.total))))
+
+    assert check_of(good).kinds == {"gap": 1}
+
+
+def test_a_page_that_ends_too_early_is_a_gap(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    swap(good, poll, replace(poll, shown=((1, poll.total - 1),)))
+
+    assert check_of(good).kinds == {"gap": 1}
+
+
+def test_a_read_that_shows_less_than_an_earlier_one_has_shrunk(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    shown = ((1, poll.total - 1),)
+    swap(good, poll, replace(poll, total=poll.total - 1, shown=shown, news=poll.news[:-1]))
+
+    assert check_of(good).kinds == {"shrunk": 1}
+
+
+def test_reads_under_way_together_may_show_more_or_less(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    shown = ((1, poll.total - 1),)
+    swap(good, poll, replace(poll, began=0.0, total=poll.total - 1, shown=shown, news=()))
+
+    assert not check_of(good).violations
+
+
+def test_a_row_that_was_read_and_is_another_now_is_reordered(good: Ideal) -> None:
+    poll = good.read(a_conversation(good))
+    swap(good, poll, replace(poll, news=(replace(poll.news[0], id=1),)))
+
+    assert check_of(good).kinds == {"reordered": 1}
+
+
+def test_a_read_that_did_not_wait_is_stale(good: Ideal) -> None:
+    here = a_conversation(good)
+    last = good.rows[here][-1].id
+    poll = good.read(here, after=last)
+    early = replace(poll, began=0.0, total=poll.total - 1, shown=((1, poll.total - 1),))
+    swap(good, poll, early)
+
+    assert check_of(good).kinds == {"stale": 1}
+
+
+def test_a_deleted_conversation_that_is_read_again_is_resurrected(good: Ideal) -> None:
+    gone = next(row.id for row in good.conversations.values() if row.deleted)
+    good.events.append(Polled(good.tick(), good.tick(), 1, gone, found=True))
+
+    assert "resurrected" in check_of(good).kinds
+
+
+def test_a_read_after_the_deletion_that_finds_it_is_resurrected() -> None:
+    ideal = Ideal()
+    here = ideal.open(1)
+    entry = ideal.delete(here)
+    ideal.events.append(Polled(ideal.tick(), ideal.tick(), 1, here, found=True, read_after=entry))
+
+    assert check_of(ideal).kinds == {"resurrected": 1}
+
+
+def test_a_deleted_conversation_that_is_still_stored_is_resurrected(good: Ideal) -> None:
+    gone = next(row for row in good.conversations.values() if row.deleted)
+    good.conversations[gone.id] = replace(gone, deleted=False, count=0)
+
+    assert "resurrected" in check_of(good).kinds
+
+
+def test_a_deleted_conversation_that_is_listed_again_is_resurrected(good: Ideal) -> None:
+    gone = next(row.id for row in good.conversations.values() if row.deleted)
+    good.events.append(Listed(good.tick(), good.tick(), 1, (gone,)))
+
+    assert check_of(good).kinds == {"resurrected": 1}
+
+
+def test_the_title_of_an_earlier_rename_is_wrong(good: Ideal) -> None:
+    here = a_conversation(good)
+    title = good.conversations[here].title
+    good.rename(here)
+    good.conversations[here] = replace(good.conversations[here], title=title)
+
+    assert check_of(good).kinds == {"title": 1}
+
+
+def test_an_answer_without_the_turns_before_it_has_forgotten(good: Ideal) -> None:
+    answer = next(
+        e for e in good.events if isinstance(e, Answered) and e.reply and e.remembered > 1
+    )
+    swap(good, answer, replace(answer, remembered=1))
+
+    assert check_of(good).kinds == {"forgotten": 1}
+
+
+def test_a_write_that_was_answered_while_the_log_was_shut_is_seen(good: Ideal) -> None:
+    began = good.tick()
+    good.message(a_conversation(good))
+    good.events.append(Shut(began, good.tick(), "another database"))
+
+    assert check_of(good).kinds == {"opened": 1}
+
+
+def test_what_the_tester_saw_itself_is_reported(good: Ideal) -> None:
+    good.events.append(Alarm(good.tick(), "uncivil", "a 500"))
+
+    assert check_of(good).kinds == {"uncivil": 1}
+
+
+def test_an_attempt_without_any_answer_has_an_unknown_outcome(good: Ideal) -> None:
+    good.message(a_conversation(good))
+    good.events.pop()
+
+    report = check_of(good)
+
+    assert not report.violations
+    assert report.verdicts["recovered"] == 3
+
+
+def test_a_refusal_after_an_attempt_of_unknown_outcome_settles_nothing(good: Ideal) -> None:
+    here = a_conversation(good)
+    name = good.message(here, "unknown")
+    good._ask_again(name)
+    good._tell(name, "refused")
+
+    assert not check_of(good).violations
