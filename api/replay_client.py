@@ -10,22 +10,19 @@ from collections import Counter
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from api.core.errors import VerbatimError
 from api.dialogues import Said, Stored
+from api.http_clients import HttpClients
 from api.patience import PASSING, Patience
 
 #: How long one request is repeated before the replay gives up on it.
 PATIENCE_SECONDS: Final = 120.0
-#: No answer within this is an unknown outcome.
-ANSWER_SECONDS: Final = 15.0
 #: The largest page the contract allows.
 PAGE: Final = 100
-LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 
 
 class ReplayError(VerbatimError):
@@ -56,13 +53,8 @@ class ReplayClient:
         metrics_token: str | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            timeout=ANSWER_SECONDS,
-            limits=httpx.Limits(max_connections=connections),
-            # A proxy of the environment has no business between us and this machine.
-            trust_env=urlsplit(url).hostname not in LOOPBACK,
-        )
+        self._url = url
+        self._http = HttpClients(url, connections)
         self._metrics_token = metrics_token
         self._patience_seconds = patience_seconds
         self._account: dict[str, str] = {}
@@ -80,16 +72,15 @@ class ReplayClient:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def register(self) -> str:
         """Make a user, sign in and return the name. Raises ReplayError if nobody answers."""
         try:
-            await self._http.get("/livez")
+            await self._http.request("GET", "/livez")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ReplayError(
-                f"no server answers at {self._http.base_url} ({type(error).__name__}); "
-                "`make run` starts one"
+                f"no server answers at {self._url} ({type(error).__name__}); `make run` starts one"
             ) from error
         name = f"replay-{secrets.token_hex(6)}"
         self._account = {"username": name, "password": secrets.token_urlsafe(24)}
@@ -133,7 +124,7 @@ class ReplayClient:
         token = self._metrics_token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            response = await self._http.get("/metrics", headers=headers)
+            response = await self._http.request("GET", "/metrics", headers=headers)
         except httpx.HTTPError as error:
             raise ReplayError(f"/metrics does not answer ({type(error).__name__})") from error
         if response.status_code != HTTPStatus.OK:
