@@ -6,47 +6,39 @@ was accepted.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import aclosing
 from typing import Final
 
 from api.accept import Accept, Turn
+from api.answers import Answered, Answers
 from api.assistants.protocol import Assistant
-from api.core.errors import BadGateway, GatewayTimeout, NotFound, Problem, Unavailable
-from api.reads import Reads
-from api.repositories import MessageRepository
+from api.core.errors import BadGateway, GatewayTimeout, Unavailable
+from api.leases import leased
 from api.text import is_content
-
-logger = logging.getLogger(__name__)
+from api.titles import Titles
 
 #: How long a retry waits for the request that is running the same turn.
 WAIT_SECONDS: Final = 30.0
 WAIT_POLL_SECONDS: Final = 0.2
-#: The lease lasts 10 s without it.
-RENEW_SECONDS: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A finished turn."""
-
-    message_id: int
-    reply_id: int
-    response: str
 
 
 class Chat:
     """Runs chat turns."""
 
     def __init__(
-        self, accept: Accept, reads: Reads, assistant: Assistant, *, answer_seconds: float
+        self,
+        accept: Accept,
+        answers: Answers,
+        assistant: Assistant,
+        titles: Titles,
+        *,
+        answer_seconds: float,
     ) -> None:
         self._accept = accept
-        self._reads = reads
+        self._answers = answers
         self._assistant = assistant
+        self._titles = titles
         self._answer_seconds = answer_seconds
 
     async def turn(
@@ -59,15 +51,15 @@ class Chat:
         """
         turn = await self._begun(owner, conversation_id, message, key)
         if turn.reply_id is not None:
-            response = await self._stored(owner, conversation_id, turn.reply_id)
-            return Answered(turn.id, turn.reply_id, response)
-        async with self._leased(turn):
+            return await self._answers.stored(turn.name, turn.reply_id)
+        async with leased(self._accept, turn):
             response = await self._ask(turn, message)
             reply = await self._accept.reply(turn.name, response)
         if reply.replayed:
             # The lease was lost to another request, and that one's answer was first.
-            response = await self._stored(owner, conversation_id, reply.id)
-        return Answered(turn.id, reply.id, response)
+            return await self._answers.stored(turn.name, reply.id)
+        self._titles.after(turn, message, response)
+        return Answered(turn.id, reply.id, response, "stored")
 
     async def _begun(self, owner: int, conversation_id: int, message: str, key: str | None) -> Turn:
         """Accept the message; wait while another request is answering it."""
@@ -92,39 +84,3 @@ class Chat:
         if not is_content(response):
             raise BadGateway("the model's answer is empty or is no text that can be stored")
         return response
-
-    async def _stored(self, owner: int, conversation_id: int, reply_id: int) -> str:
-        """Return an accepted answer.
-
-        The log first, then PostgreSQL: so a drain between the two looks cannot hide it.
-        """
-        content = await self._accept.find(owner, conversation_id, reply_id)
-        if content is not None:
-            return content
-        message = await self._reads.query(
-            lambda session: MessageRepository(session).get(owner, conversation_id, reply_id)
-        )
-        if message is None:
-            raise NotFound("there is no such conversation")
-        return message.content
-
-    @asynccontextmanager
-    async def _leased(self, turn: Turn) -> AsyncIterator[None]:
-        """Keep the turn for this request, and let go of it at once if it fails."""
-        renewing = asyncio.create_task(self._renew(turn), name="renew-lease")
-        try:
-            yield
-        except BaseException:
-            with suppress(Problem):
-                await self._accept.release(turn)
-            raise
-        finally:
-            renewing.cancel()
-
-    async def _renew(self, turn: Turn) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            try:
-                await self._accept.renew(turn)
-            except Problem as problem:
-                logger.warning("a turn's lease was not renewed: %s", problem.detail)
