@@ -1,0 +1,66 @@
+"""What one worker process opens: its engine, its Redis, its drain.
+
+Opened after the fork, never shared, closed at the end. Nothing is connected before the first ring,
+so that a worker starts while PostgreSQL or Redis is still away.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import Engine
+
+from api.core import redis_client
+from api.core.database import make_engine
+from api.core.log import Log
+from api.core.opening import open_log
+from api.core.settings import Settings
+from workers.drain import Drain
+
+#: One for the batch, one to look at the books beside it.
+POOL_SIZE: Final = 2
+
+
+class Process:
+    """One worker process and its drain."""
+
+    def __init__(
+        self, settings: Settings, ring: Callable[[], None], should_stop: Callable[[], bool]
+    ) -> None:
+        self._settings = settings
+        self._checked = False
+        self._engine = _engine(settings)
+        self._redis = redis_client.connect(settings, "verbatim-worker")
+        log = Log(self._redis, settings.log_namespace)
+        self._drain = Drain(log, self._engine, settings, ring, should_stop)
+
+    def run(self) -> dict[str, int]:
+        """Drain once. Raises UnsafeRedisError or WrongDatabaseError as long as it must not."""
+        if not self._checked:
+            redis_client.check(self._redis, self._settings.redis_durability)
+            self._checked = True
+        return self._drain.run()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+        self._engine.dispose()
+
+
+def refuse_to_start(settings: Settings) -> None:
+    """Raise UnsafeRedisError or WrongDatabaseError at the start of a worker, where they are seen.
+
+    Also raises what says that a server is out of reach; that is no reason not to start.
+    """
+    engine = _engine(settings)
+    try:
+        with redis_client.connect(settings, "verbatim-worker-start") as redis:
+            redis_client.check(redis, settings.redis_durability)
+            open_log(Log(redis, settings.log_namespace), engine)
+    finally:
+        engine.dispose()
+
+
+def _engine(settings: Settings) -> Engine:
+    return make_engine(
+        settings.worker_database, application_name="verbatim-worker", pool_size=POOL_SIZE
+    )
