@@ -8,28 +8,29 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, ParamSpec, TypeVar, cast
 
 from redis.exceptions import RedisError
-from sqlalchemy import Engine
+from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
-from api.core.database import reading
-from api.core.entries import Answer, Op, Request, turn_line
+from api.core.entries import Answer, Entry, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
 from api.core.log import Log
 from api.core.turns import TurnName, Turns
 from api.group_commit import GroupCommit
+from api.reads import Reads
 from api.repositories import ConversationRepository, MessageRepository
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How long a turn waits for PostgreSQL to hold all its earlier turns before it goes on with fewer.
+#: How long a turn waits for its earlier turns in PostgreSQL before it goes on with what it has.
 COLD_PATIENCE_SECONDS: Final = 1.0
 COLD_POLL_SECONDS: Final = 0.02
 
@@ -93,11 +94,11 @@ class Accept:
     or Unavailable, which also says what is known of the outcome.
     """
 
-    def __init__(self, commits: GroupCommit, log: Log, engine: Engine) -> None:
+    def __init__(self, commits: GroupCommit, log: Log, reads: Reads) -> None:
         self._commits = commits
         self._log = log
         self._turns = Turns(log)
-        self._engine = engine
+        self._reads = reads
         self._hints = itertools.count(secrets.randbelow(PARTITIONS))
 
     async def open(self, owner: int, title: str | None, key: str | None) -> Accepted:
@@ -125,6 +126,11 @@ class Accept:
     ) -> Accepted:
         """Give a conversation a title."""
         return await self._edit("rename", owner, conversation_id, key, title)
+
+    async def entitle(self, turn: TurnName, title: str) -> Accepted:
+        """Give a conversation a title unless it has one: a person's own choice stands."""
+        key = f"title:{turn.id}"
+        return await self._edit("title", turn.user_id, turn.conversation_id, key, title)
 
     async def close(self, owner: int, conversation_id: int, key: str | None) -> Accepted:
         """End a conversation's chat session: it takes no more messages."""
@@ -182,12 +188,12 @@ class Accept:
         """Give a turn's lease up, so that a retry can run the assistant at once."""
         await aside(self._turns.release, turn.name, turn.lease or "")
 
-    async def find(self, owner: int, conversation_id: int, entry_id: int) -> str | None:
-        """Return a message's content if it is still in the log; else it is in PostgreSQL."""
+    async def find(self, owner: int, conversation_id: int, entry_id: int) -> Entry | None:
+        """Return an entry if it is still in the log; else it is in PostgreSQL."""
         entry = await aside(self._log.find, conversation_id, entry_id)
         if entry is None or (entry.user_id, entry.conversation_id) != (owner, conversation_id):
             return None
-        return entry.data.decode()
+        return entry
 
     async def _edit(
         self, op: Op, owner: int, conversation_id: int, key: str | None, title: str = ""
@@ -218,16 +224,19 @@ class Accept:
         return answer, request
 
     async def _with_standing(self, request: Request) -> Request:
-        def look_up() -> Literal["live", "closed", "deleted"]:
-            with reading(self._engine) as session:
-                found = ConversationRepository(session).standing(
-                    request.user_id, request.conversation_id
-                )
-            if found is None:
-                raise NotFound("there is no such conversation")
-            return "deleted" if found.deleted else "closed" if found.closed else "live"
-
-        return replace(request, standing=await run_in_threadpool(look_up))
+        found = await self._reads.query(
+            lambda session: ConversationRepository(session).standing(
+                request.user_id, request.conversation_id
+            )
+        )
+        if found is None:
+            raise NotFound("there is no such conversation")
+        standing: Literal["live", "closed", "deleted"] = "live"
+        if found.deleted:
+            standing = "deleted"
+        elif found.closed:
+            standing = "closed"
+        return replace(request, standing=standing)
 
     async def _with_recent(self, request: Request, as_of: int) -> Request:
         lines, reaches = await self._recent_or_none(
@@ -246,22 +255,16 @@ class Accept:
         turn does without rather than fail.
         """
 
-        def load() -> tuple[tuple[bytes, ...], int]:
-            with reading(self._engine) as session:
-                messages, reaches = MessageRepository(session).recent_turns(owner, conversation_id)
-                lines = (turn_line(m.id, m.role, m.content) for m in messages)
-                return tuple(lines), reaches
+        def load(session: Session) -> tuple[tuple[bytes, ...], int]:
+            messages, reaches = MessageRepository(session).recent_turns(owner, conversation_id)
+            return tuple(turn_line(m.id, m.role, m.content) for m in messages), reaches
 
-        clock = asyncio.get_running_loop().time
-        until = clock() + COLD_PATIENCE_SECONDS
-        try:
-            while True:
-                lines, reaches = await run_in_threadpool(load)
-                if reaches >= as_of or clock() > until:
-                    return lines, reaches
-                await asyncio.sleep(COLD_POLL_SECONDS)
-        except Unavailable:
-            return (), None
+        loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(COLD_PATIENCE_SECONDS):
+                while (loaded := await self._reads.query(load))[1] < as_of:  # noqa: ASYNC110 - polled
+                    await asyncio.sleep(COLD_POLL_SECONDS)
+        return loaded
 
 
 async def aside(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

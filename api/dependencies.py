@@ -16,6 +16,8 @@ from api.core.settings import Settings
 from api.observe import Observer
 from api.reads import Reads
 from api.security import Passwords, Tokens
+from api.streaming.chat import StreamedChat
+from api.text import CONTENT_MOST
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -28,6 +30,7 @@ class Services:
     accept: Accept
     reads: Reads
     chat: Chat
+    streamed_chat: StreamedChat
     passwords: Passwords
     tokens: Tokens
     observer: Observer
@@ -67,6 +70,27 @@ async def _idempotency_key(
     return key
 
 
+async def _wants_stream(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+async def _last_event_id(
+    known: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="The id of the last event that was seen; the rest follows.",
+            examples=["42"],
+        ),
+    ] = None,
+) -> int:
+    if not known:
+        return 0
+    if not known.isdecimal() or len(known) > len(str(CONTENT_MOST)):
+        raise BadRequest("Last-Event-ID is not one that was sent")
+    return int(known)
+
+
 App = Annotated[Services, Depends(_services)]
 #: The signed-in user's id.
 Owner = Annotated[
@@ -80,3 +104,7 @@ Owner = Annotated[
     ),
 ]
 Key = Annotated[str | None, Depends(_idempotency_key)]
+#: The client asked for server-sent events.
+WantsStream = Annotated[bool, Depends(_wants_stream)]
+#: Code points of an answer that a reconnecting client knows already.
+LastEventId = Annotated[int, Depends(_last_event_id)]

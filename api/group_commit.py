@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from api.core import log, metrics
 from api.core.entries import Answer, Answers, Request
 from api.core.errors import Unavailable
-from api.core.redis_client import ANSWER_SECONDS, redis_options
+from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
+from api.script import connect, evaluate
 
 logger = logging.getLogger(__name__)
 
@@ -197,12 +196,7 @@ class GroupCommit:
 
     async def _connected(self) -> Redis | None:
         if self._client is None:
-            client = Redis.from_url(
-                self._settings.redis,
-                single_connection_client=True,
-                retry=Retry(NoBackoff(), 0),
-                **redis_options("verbatim-accept"),
-            )
+            client = connect(self._settings, "verbatim-accept", single=True)
             try:
                 await client.initialize()
                 seconds, microseconds = await client.time()
@@ -242,14 +236,6 @@ class GroupCommit:
             if not waiting.answer.done():
                 metrics.refused_total.labels("unavailable").inc()
                 waiting.answer.set_exception(Unavailable(detail))
-
-
-async def evaluate(client: Redis, call: Sequence[bytes | str | int]) -> Any:
-    """Run the log's script. Only a script that Redis does not know is sent again."""
-    try:
-        return await client.evalsha(log.SCRIPT_SHA, 0, *call)
-    except NoScriptError:
-        return await client.eval(log.SCRIPT, 0, *call)
 
 
 async def _close(client: Redis) -> None:

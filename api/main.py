@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
 from api import docs, problems
+from api.answers import Answers
 from api.assistants import make_assistant
 from api.chat import Chat
 from api.core.database import make_engine
@@ -18,8 +19,10 @@ from api.dependencies import Services
 from api.edge import BODY_MOST_BYTES, Edge
 from api.observe import Observer
 from api.reads import CONNECTIONS, Reads
-from api.routes import auth, chat, conversations, health
+from api.routes import auth, chat, conversations, health, streams
 from api.security import Passwords, Tokens
+from api.streaming.opened import streaming
+from api.titles import Titles
 from api.write_path import WritePath
 
 #: Objects made before a collection of each generation; CPython's default is 700, 10, 10.
@@ -57,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     # The limit stands on a router: on the app it would answer before Edge, as text/plain.
     router = APIRouter(max_body_size=BODY_MOST_BYTES)
-    for routes in (auth, conversations, chat, health):
+    for routes in (auth, conversations, chat, streams, health):
         router.include_router(routes.router)
     app.include_router(router)
     problems.install(app)
@@ -80,15 +83,30 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.callback(passwords.close)
         reads = Reads(engine)
         stack.callback(reads.close)
-        write_path = WritePath(settings, engine)
+        write_path = WritePath(settings, engine, reads)
         stack.push_async_callback(write_path.stop)
         await write_path.start()
+        accept = write_path.accept
+        answers = Answers(accept, reads)
+        titles = Titles(accept, assistant)
+        stack.push_async_callback(titles.stop)
         seconds = settings.openai_timeout_seconds
+        streamed = await stack.enter_async_context(
+            streaming(
+                settings=settings,
+                write_path=write_path,
+                answers=answers,
+                reads=reads,
+                assistant=assistant,
+                titles=titles,
+            )
+        )
         yield Services(
             settings=settings,
-            accept=write_path.accept,
+            accept=accept,
             reads=reads,
-            chat=Chat(write_path.accept, reads, assistant, answer_seconds=seconds),
+            chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
+            streamed_chat=streamed,
             passwords=passwords,
             tokens=tokens,
             observer=Observer(write_path, settings.database),

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from api.answers import Answered
 from api.core import models
 from api.fields import (
     EXAMPLE_SESSION,
@@ -17,6 +18,7 @@ from api.fields import (
     Time,
     Title,
     Username,
+    session_id,
 )
 
 
@@ -190,6 +192,46 @@ class ChatAnswer(CamelOut):
     conversation_id: Id
     message_id: Id
     reply_id: Id
+    status: str = Field(
+        default="stored", examples=["stored"], description="interrupted: it was stopped half way."
+    )
+
+    @classmethod
+    def of(cls, conversation_id: int, answered: Answered) -> "ChatAnswer":
+        """Return the answer of a finished turn."""
+        return cls(
+            response=answered.response,
+            session_id=session_id(conversation_id),
+            conversation_id=conversation_id,
+            message_id=answered.message_id,
+            reply_id=answered.reply_id,
+            status=answered.status,
+        )
+
+
+class RunningTurn(CamelOut):
+    """A streamed answer that is being made."""
+
+    message_id: Id
+    started_at: Time
+
+
+class RunningTurns(CamelOut):
+    """The streamed answers of a session that are being made."""
+
+    turns: list[RunningTurn]
+
+
+class Stop(In):
+    """Which answer is to stop."""
+
+    turn: Id | None = Field(default=None, description="The turn's `messageId`; without it, all.")
+
+
+class Stopped(CamelOut):
+    """Which answers were asked to stop."""
+
+    stopped: list[int] = Field(description="Their turns' `messageId`.")
 
 
 class HistoryMessage(CamelOut):

@@ -15,6 +15,7 @@ from api.core.log import Log
 from api.core.opening import open_log
 from api.core.settings import Settings
 from api.group_commit import GroupCommit
+from api.reads import Reads
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ RETRY_SECONDS: Final = 1.0
 class WritePath:
     """Opens the log at start, again after each reconnection, and lends out `accept`."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, reads: Reads) -> None:
         self._settings = settings
         self._engine = engine
         self._redis = redis_client.connect(settings, "verbatim-api")
@@ -33,7 +34,7 @@ class WritePath:
         self._refused = False
         self.log = Log(self._redis, settings.log_namespace)
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
-        self.accept = Accept(self._commits, self.log, engine)
+        self.accept = Accept(self._commits, self.log, reads)
 
     @property
     def ready(self) -> bool:

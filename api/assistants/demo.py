@@ -35,6 +35,9 @@ class DemoAssistant:
                 await asyncio.sleep(self._word_ms / 1000)
             yield word
 
+    async def title(self, message: str, response: str) -> None:
+        """Offer none: the message makes one."""
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -1,7 +1,8 @@
 """The assistant behind any endpoint that speaks OpenAI's chat completions."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import openai
@@ -15,6 +16,15 @@ logger = logging.getLogger(__name__)
 
 #: How often the SDK asks again after an error that may pass (429, 5xx, a lost connection).
 MOST_RETRIES: Final = 1
+
+
+#: Code points of the first message and of its answer that a title is made from.
+TITLE_EXCERPT: Final = 500
+TITLE_ORDER: Final[ChatCompletionMessageParam] = {
+    "role": "system",
+    "content": "Name this conversation in at most six words, in its own language. "
+    "Answer with the name alone.",
+}
 
 
 class OpenAIAssistant:
@@ -41,16 +51,16 @@ class OpenAIAssistant:
 
     async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[str]:
         """Yield the model's words as they come."""
-        try:
+        with _failures():
             async for piece in self._stream([*map(_wire, recent), _asked(message)]):
                 yield piece
-        except openai.APITimeoutError as error:
-            logger.warning("the model timed out")
-            raise GatewayTimeout("the model did not answer in time") from error
-        # ValueError: a piece of the stream that is no JSON, which the SDK lets through.
-        except (openai.OpenAIError, ValueError) as error:
-            logger.warning("the model failed: %s", _cause(error))
-            raise BadGateway("the model answered with an error") from error
+
+    async def title(self, message: str, response: str) -> str | None:
+        """Have the model name the conversation."""
+        excerpt = f"User: {message[:TITLE_EXCERPT]}\n\nAssistant: {response[:TITLE_EXCERPT]}"
+        with _failures():
+            pieces = [piece async for piece in self._stream([TITLE_ORDER, _asked(excerpt)])]
+        return "".join(pieces).strip().strip("\"'“”") or None
 
     async def close(self) -> None:
         """Close the connections to the model."""
@@ -70,6 +80,20 @@ class OpenAIAssistant:
                         yield choice.delta.content
         if not finished:
             raise BadGateway("the model's answer broke off")
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what the SDK raises into a Problem without the provider's text."""
+    try:
+        yield
+    except openai.APITimeoutError as error:
+        logger.warning("the model timed out")
+        raise GatewayTimeout("the model did not answer in time") from error
+    # ValueError: a piece of the stream that is no JSON, which the SDK lets through.
+    except (openai.OpenAIError, ValueError) as error:
+        logger.warning("the model failed: %s", _cause(error))
+        raise BadGateway("the model answered with an error") from error
 
 
 def _wire(turn: TurnMessage) -> ChatCompletionMessageParam:

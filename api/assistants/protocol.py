@@ -17,6 +17,13 @@ class Assistant(Protocol):
         """
         ...
 
+    async def title(self, message: str, response: str) -> str | None:
+        """Return a title for a conversation that began so; None to make it from the message.
+
+        Raises BadGateway or GatewayTimeout when the model fails.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of what the assistant holds open."""
         ...

@@ -13,7 +13,8 @@ VERSION: Final = 1
 #: Stands for the version of an entry that says VERSION but cannot be read: no script wrote it.
 MALFORMED: Final = -1
 
-Op = Literal["open", "add", "rename", "close", "delete"]
+#: title: like rename, but only where there is no title yet.
+Op = Literal["open", "add", "rename", "title", "close", "delete"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
 #: be loaded first. unknown: PostgreSQL must say whose it is. late: past its deadline. ended: closed

@@ -5,6 +5,7 @@
 The id is identity and consistency token, not order: order is `position`.
 """
 
+from datetime import UTC, datetime
 from typing import Final
 
 #: 2025-01-01T00:00Z in Unix milliseconds.
@@ -37,3 +38,8 @@ def first_at(unix_ms: int, partition: int) -> int:
 def unix_ms_of(entry_id: int) -> int:
     """Return the Unix milliseconds an id claims; `created_at` is the truth, this is for bounds."""
     return (entry_id >> _MS_SHIFT) + EPOCH_MS
+
+
+def time_of(entry_id: int) -> datetime:
+    """Return the time an id claims."""
+    return datetime.fromtimestamp(unix_ms_of(entry_id) / 1000, UTC)

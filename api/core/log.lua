@@ -512,6 +512,16 @@ local function run_say()
   return answer
 end
 
+-- What turns said after what is known. ARGV: (turn id, last known stream id)… → {turn id, entries}…
+local function run_heard()
+  local answer = {}
+  for at = 3, #ARGV, 2 do
+    local said = redis.call('XRANGE', key('stream:' .. ARGV[at]), '(' .. ARGV[at + 1], '+')
+    if #said > 0 then answer[#answer + 1] = { ARGV[at], said } end
+  end
+  return answer
+end
+
 -- → the streamed turns of one user's conversation that are running.
 local function running_in(user, conversation)
   local prefix, found = user .. ':' .. conversation .. ':', {}
@@ -567,7 +577,7 @@ end
 local operations = {
   accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
   status = run_status, balance = run_balance, adopt = run_adopt, helper = run_helper,
-  lease = run_lease, say = run_say, running = run_running, stop = run_stop, turn = run_turn,
+  lease = run_lease, say = run_say, heard = run_heard, running = run_running, stop = run_stop, turn = run_turn,
   claim = run_claim,
 }
 return operations[operation]()

@@ -128,10 +128,6 @@ class Log:
         """Return one entry if it is still in the log."""
         return found(self._redis.xrange(*find_arguments(self.namespace, conversation_id, entry_id)))
 
-    def stream(self, turn_id: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """Return the raw stream of one turn (`api.core.turns` reads it)."""
-        return cast("list[Any]", self._redis.xrange(self.key(f"stream:{turn_id}")))
-
     def trim(
         self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
     ) -> None:

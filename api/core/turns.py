@@ -7,7 +7,7 @@ doubled, and a reader can go on from any count. Short-lived: what lasts is the s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
 from api.core.log import LEASE_MS, Log
 
@@ -40,10 +40,14 @@ class TurnName:
 class Said:
     """One entry of a turn's stream."""
 
-    #: Code points said so far, this entry's included.
-    length: int
+    stream_id: str
     kind: Kind
     text: str
+
+    @property
+    def length(self) -> int:
+        """Code points said so far, this entry's included."""
+        return int(self.stream_id.partition("-")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,12 @@ def said_arguments(
     return [name.id, token, name.member, kind, length, text]
 
 
-def read_said(entries: Sequence[tuple[bytes, Any]]) -> list[Said]:
-    """Read entries of a turn's stream."""
-    read = []
-    for stream_id, fields in entries:
-        ((kind, text),) = fields.items()
-        length = int(stream_id.partition(b"-")[0])
-        read.append(Said(length, cast("Kind", kind.decode()), text.decode()))
-    return read
+def read_said(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[Said]:
+    """Read entries of a turn's stream, as the script returns them."""
+    return [
+        Said(stream_id.decode(), cast("Kind", kind.decode()), text.decode())
+        for stream_id, (kind, text) in entries
+    ]
 
 
 def text_of(said: Sequence[Said]) -> str:
@@ -114,7 +116,11 @@ class Turns:
 
     def said(self, turn_id: int) -> list[Said]:
         """Return all that a turn has said."""
-        return read_said(self._log.stream(turn_id))
+        return [
+            said
+            for _, entries in self._log.run("heard", turn_id, "0-0")
+            for said in read_said(entries)
+        ]
 
     def _lease(self, name: TurnName, token: str, lease_ms: int) -> bool:
         return bool(self._log.run("lease", name.id, token, name.member, lease_ms))

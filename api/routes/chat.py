@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from sqlmodel import Session
 
 from api import fields, schemas
@@ -19,10 +19,11 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import App, Key, Owner
+from api.dependencies import App, Key, Owner, WantsStream
 from api.fields import Limit, Offset, ReadAfter, SessionId
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import MessagePage, MessageRepository
+from api.routes import streams
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
@@ -53,26 +54,32 @@ async def start(app: App, owner: Owner, key: Key) -> schemas.SessionStarted:
     "/{session_id}/message",
     summary="Say something to the assistant",
     operation_id="sendChatMessage",
+    response_model=schemas.ChatAnswer,
     response_description="The answer; both messages are stored for good.",
-    responses=documented(*_WRITE, *_BODY, BadGateway, GatewayTimeout),
+    responses=documented(*_WRITE, *_BODY, BadGateway, GatewayTimeout) | streams.DOCUMENTED,
 )
 async def send(
-    app: App, owner: Owner, session_id: SessionId, key: Key, body: schemas.ChatMessage
-) -> schemas.ChatAnswer:
+    *,
+    app: App,
+    owner: Owner,
+    session_id: SessionId,
+    key: Key,
+    body: schemas.ChatMessage,
+    wants_stream: WantsStream,
+) -> schemas.ChatAnswer | Response:
     """The message and the answer are both in the log when this answers.
 
     With an `Idempotency-Key` at most one answer of the turn is stored: a retry waits for a turn
     that is still running, gets the answer of a finished one, and asks the assistant again only if
     no answer was accepted. When the model fails (502, 504) the message is kept.
+
+    With `Accept: text/event-stream` the answer comes as it is made: `start`, `delta` …, `end`. It
+    goes on, and is stored, though the client goes away; `GET …/stream` shows it again.
     """
+    if wants_stream:
+        return streams.respond(await app.streamed_chat.send(owner, session_id, body.message, key))
     answered = await app.chat.turn(owner, session_id, body.message, key)
-    return schemas.ChatAnswer(
-        response=answered.response,
-        session_id=fields.session_id(session_id),
-        conversation_id=session_id,
-        message_id=answered.message_id,
-        reply_id=answered.reply_id,
-    )
+    return schemas.ChatAnswer.of(session_id, answered)
 
 
 @router.get(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from api.core.database import writing
 from api.core.settings import Settings
+from api.reads import Reads
 from api.write_path import WritePath
 
 OpenPath = Callable[[], AbstractAsyncContextManager[WritePath]]
@@ -32,7 +33,7 @@ def open_path(settings: Settings, engine: Engine) -> OpenPath:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[WritePath]:
-        path = WritePath(settings, engine)
+        path = WritePath(settings, engine, Reads(engine))
         await path.start()
         try:
             yield path

@@ -15,6 +15,7 @@ from api.core.errors import (
     WrongDatabaseError,
 )
 from api.core.settings import Settings
+from api.reads import Reads
 from api.write_path import WritePath
 from tests.accept.conftest import OpenPath
 
@@ -141,7 +142,9 @@ def test_a_turn_is_answered_once_and_its_answer_found(open_path: OpenPath) -> No
             assert (running.lease, running.reply_id) == (None, None)
             assert (second.id, second.replayed) == (first.id, True)
             assert (done.lease, done.reply_id) == (None, first.id)
-            assert await accept.find(1, conversation, first.id) == "one"
+            found = await accept.find(1, conversation, first.id)
+            assert found is not None
+            assert found.data == b"one"
             assert await accept.find(2, conversation, first.id) is None
             assert await accept.find(1, conversation + 16, first.id) is None
 
@@ -205,7 +208,7 @@ def test_a_log_of_another_database_stops_the_start(
     redis_client.set(f"{settings.log_namespace}:database", "another")
 
     with pytest.raises(WrongDatabaseError):
-        asyncio.run(WritePath(settings, engine).start())
+        asyncio.run(WritePath(settings, engine, Reads(engine)).start())
 
 
 def test_a_redis_that_forgets_stops_the_start(
@@ -214,7 +217,7 @@ def test_a_redis_that_forgets_stops_the_start(
     redis_client.config_set("appendfsync", "everysec")
     try:
         with pytest.raises(UnsafeRedisError, match="appendfsync is 'everysec', must be always"):
-            asyncio.run(WritePath(settings, engine).start())
+            asyncio.run(WritePath(settings, engine, Reads(engine)).start())
     finally:
         redis_client.config_set("appendfsync", "always")
 

@@ -16,6 +16,7 @@ from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
+from api.reads import Reads
 from api.write_path import WritePath
 from tests.servers import fresh_database
 
@@ -52,7 +53,7 @@ def frozen(server: EmbeddedRedis) -> Iterator[None]:
 @asynccontextmanager
 async def started(settings: Settings) -> AsyncIterator[WritePath]:
     engine = make_engine(settings.database, application_name="verbatim-test")
-    path = WritePath(settings, engine)
+    path = WritePath(settings, engine, Reads(engine))
     await path.start()
     try:
         yield path

@@ -1,0 +1,45 @@
+"""Answers that were accepted: in the log, or already in PostgreSQL."""
+
+from dataclasses import dataclass
+
+from api.accept import Accept
+from api.core.errors import NotFound
+from api.core.turns import TurnName
+from api.reads import Reads
+from api.repositories import MessageRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A turn whose answer is accepted."""
+
+    message_id: int
+    reply_id: int
+    response: str
+    #: stored, or interrupted; unavailable for a dead letter, whose text is empty.
+    status: str
+
+
+class Answers:
+    """Finds the answer of a turn by its id."""
+
+    def __init__(self, accept: Accept, reads: Reads) -> None:
+        self._accept = accept
+        self._reads = reads
+
+    async def stored(self, turn: TurnName, reply_id: int) -> Answered:
+        """Return an accepted answer. Raises NotFound if its conversation is gone.
+
+        The log first, then PostgreSQL: so a drain between the two looks cannot hide it.
+        """
+        entry = await self._accept.find(turn.user_id, turn.conversation_id, reply_id)
+        if entry is not None:
+            return Answered(turn.id, reply_id, entry.data.decode(), entry.status)
+        message = await self._reads.query(
+            lambda session: MessageRepository(session).get(
+                turn.user_id, turn.conversation_id, reply_id
+            )
+        )
+        if message is None:
+            raise NotFound("there is no such conversation")
+        return Answered(turn.id, reply_id, message.content, message.status)

@@ -1,0 +1,123 @@
+"""Streamed answers: watch one, watch it again after a reload, stop it."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import EventSourceResponse, format_sse_event
+
+from api import fields, schemas
+from api.answers import Answered
+from api.core import ids
+from api.core.errors import BadRequest, NotAllowed, NotFound, TooLarge, Unauthenticated, Unavailable
+from api.dependencies import App, LastEventId, Owner
+from api.fields import Id, SessionId
+from api.problems import UnsupportedMediaType, documented
+from api.streaming.chat import Delta, Event, Failed, Ping, Started
+
+router = APIRouter(prefix="/api/chat", tags=["chat"])
+
+_FAILURES: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
+_EXAMPLE: Final = (
+    "event: start\n"
+    'data: {"sessionId": "sess_de6ec7d8b4000", "conversationId": 3912881020092416, '
+    '"messageId": 3912881020096512}\n\n'
+    "id: 6\nevent: delta\n"
+    'data: {"text": "Hello!"}\n\n'
+    "event: end\n"
+    'data: {"response": "Hello!", "replyId": 3912881020100608, "status": "stored", …}\n\n'
+)
+#: What a route that may stream adds to its documented answers.
+DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}
+}
+
+
+@router.get(
+    "/{session_id}/stream",
+    summary="Watch an answer",
+    operation_id="watchTurn",
+    response_class=EventSourceResponse,
+    response_description="The answer from `Last-Event-ID` on, as it is made.",
+    responses=documented(*_FAILURES)
+    | DOCUMENTED
+    | {204: {"description": "Nothing is known of this turn; the history may have its answer."}},
+)
+async def watch(
+    app: App,
+    owner: Owner,
+    session_id: SessionId,
+    turn: Annotated[Id, Query(description="The `messageId` of the turn.")],
+    last_event_id: LastEventId,
+) -> Response:
+    """Any process can show a turn, whichever runs it. Watching neither starts nor stops one."""
+    events = await app.streamed_chat.resume(owner, session_id, turn, last_event_id)
+    return Response(status_code=204) if events is None else respond(events)
+
+
+@router.get(
+    "/{session_id}/turns",
+    summary="List the answers that are being made",
+    operation_id="runningTurns",
+    response_description="The streamed turns that are running.",
+    responses=documented(*_FAILURES),
+)
+async def turns(app: App, owner: Owner, session_id: SessionId) -> schemas.RunningTurns:
+    """What a page that was reloaded asks, to go on showing them."""
+    running = await app.streamed_chat.running(owner, session_id)
+    return schemas.RunningTurns(
+        turns=[
+            schemas.RunningTurn(message_id=turn, started_at=ids.time_of(turn))
+            for turn in running
+        ]
+    )
+
+
+@router.post(
+    "/{session_id}/stop",
+    summary="Stop an answer",
+    operation_id="stopTurn",
+    response_description="The turns that were asked to stop.",
+    responses=documented(*_FAILURES, TooLarge, UnsupportedMediaType),
+)
+async def stop(
+    app: App, owner: Owner, session_id: SessionId, body: schemas.Stop | None = None
+) -> schemas.Stopped:
+    """What an answer has said so far is stored, as `interrupted`. Without `turn`: all of them."""
+    turn = body.turn if body else None
+    return schemas.Stopped(stopped=await app.streamed_chat.interrupt(owner, session_id, turn))
+
+
+def respond(events: AsyncIterator[Event]) -> StreamingResponse:
+    """Answer with server-sent events."""
+    return EventSourceResponse(
+        _encoded(events), headers={"X-Accel-Buffering": "no", "Cache-Control": "private, no-store"}
+    )
+
+
+async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    session = ""
+    conversation = 0
+    async for event in events:
+        match event:
+            case Started(turn):
+                conversation = turn.conversation_id
+                session = fields.session_id(conversation)
+                told = {"sessionId": session, "conversationId": conversation, "messageId": turn.id}
+                yield _event("start", told, "0")
+            case Delta(length, text):
+                yield _event("delta", {"text": text}, str(length))
+            case Answered():
+                told_end = schemas.ChatAnswer.of(conversation, event)
+                yield _event("end", told_end.model_dump(by_alias=True))
+            case Failed(status, title, detail):
+                problem = {"type": "about:blank", "title": title, "status": status}
+                yield _event("error", problem | {"detail": detail})
+            case Ping():
+                yield format_sse_event(comment="ping")
+
+
+def _event(name: str, data: dict[str, Any], event_id: str | None = None) -> bytes:
+    return format_sse_event(data_str=json.dumps(data, ensure_ascii=False), event=name, id=event_id)

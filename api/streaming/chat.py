@@ -1,0 +1,208 @@
+"""Streamed chat turns: the answer goes on, and is stored, whatever becomes of whoever watches it.
+
+One task runs a turn; watchers, on any process, listen to what it has written to Redis. So nobody
+is ever shown a word that the stored answer could lack.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from api.accept import Accept, aside
+from api.answers import Answered, Answers
+from api.core.errors import NotFound, Problem, Unavailable
+from api.core.turns import Said, TurnName, Turns
+from api.reads import Reads
+from api.repositories import ConversationRepository
+from api.streaming.live import LiveTurns
+from api.streaming.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+#: Somebody else's unfinished turns are looked for this often: within 30 s of a crash they are
+#: stored (10 s of lease, 10 s of grace, this).
+RESCUE_SECONDS: Final = 4.0
+RESCUE_MOST: Final = 100
+#: After this long without a word a watcher is shown a sign of life.
+PING_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The turn's message is accepted."""
+
+    turn: TurnName
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Some more of the answer."""
+
+    #: Code points of the answer so far, this text included: where to go on from.
+    length: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There will be no answer; the message is kept."""
+
+    status: int
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Nothing new, and still there."""
+
+
+Event = Started | Delta | Answered | Failed | Ping
+
+
+@dataclass(slots=True)
+class StreamedChat:
+    """Runs streamed turns and shows them."""
+
+    accept: Accept
+    answers: Answers
+    reads: Reads
+    turns: Turns
+    live: LiveTurns
+    runner: Runner
+    _rescuing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for turns that somebody left unfinished."""
+        self._rescuing = asyncio.create_task(self._rescue(), name="rescue")
+
+    async def stop(self) -> None:
+        """Store what running turns have said, as interrupted."""
+        if self._rescuing is not None:
+            self._rescuing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._rescuing
+        await self.runner.stop()
+
+    async def send(
+        self, owner: int, conversation_id: int, message: str, key: str | None
+    ) -> AsyncIterator[Event]:
+        """Accept a message and return its turn's events. Raises a Problem before the first one."""
+        turn = await self.accept.begin_turn(owner, conversation_id, message, key, streamed=True)
+        if turn.reply_id is not None:
+            return self._replay(await self.answers.stored(turn.name, turn.reply_id), turn.name, 0)
+        if turn.lease is not None:
+            self.runner.run(turn, message)
+        return self._follow(turn.name, after=0)
+
+    async def resume(
+        self, owner: int, conversation_id: int, turn_id: int, after: int
+    ) -> AsyncIterator[Event] | None:
+        """Return a turn's events after so many code points; None if nothing is known of it.
+
+        Raises NotFound for a conversation that is not the owner's.
+        """
+        name = TurnName(owner, conversation_id, turn_id)
+        await self._must_own(name)
+        state = await aside(self.turns.state, name)
+        if state.reply_id is not None:
+            answered = await self.answers.stored(name, state.reply_id)
+            return self._replay(answered, name, after)
+        if not state.is_running:
+            return None
+        return self._follow(name, after)
+
+    async def running(self, owner: int, conversation_id: int) -> list[int]:
+        """Return the ids of the turns that are running. Raises NotFound."""
+        await self._must_own(TurnName(owner, conversation_id, 0))
+        return await aside(self.turns.running, owner, conversation_id)
+
+    async def interrupt(self, owner: int, conversation_id: int, turn_id: int | None) -> list[int]:
+        """Stop a turn, or all: what they said is stored. Returns which. Raises NotFound."""
+        await self._must_own(TurnName(owner, conversation_id, 0))
+        return await aside(self.turns.stop, owner, conversation_id, turn_id)
+
+    async def _must_own(self, name: TurnName) -> None:
+        state = await aside(self.turns.state, name)
+        if state.owner is None:
+            found = await self.reads.query(
+                lambda session: ConversationRepository(session).get(
+                    name.user_id, name.conversation_id
+                )
+            )
+            if found is not None:
+                return
+        if state.owner != name.user_id:
+            raise NotFound("there is no such conversation")
+
+    async def _follow(self, name: TurnName, after: int) -> AsyncIterator[Event]:
+        yield Started(name)
+        known, whole = 0, [""]
+        with self.live.listening(name.id) as turn:
+            while True:
+                try:
+                    async with asyncio.timeout(PING_SECONDS):
+                        fresh = await turn.more(known)
+                except TimeoutError:
+                    if ended := await self._ended_unheard(name):
+                        yield ended
+                        return
+                    yield Ping()
+                    continue
+                known += len(fresh)
+                text, length = _new(fresh, after)
+                if text:
+                    after = length
+                    yield Delta(length, text)
+                whole += [said.text for said in fresh if said.kind == "delta"]
+                if fresh[-1].kind in {"end", "error"}:
+                    yield _last(name, fresh[-1], "".join(whole))
+                    return
+
+    async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
+        """Tell how a turn ended whose stream says nothing more, if it did."""
+        state = await aside(self.turns.state, name)
+        if state.reply_id is not None:
+            return await self.answers.stored(name, state.reply_id)
+        if state.is_running:
+            return None
+        return Failed(Unavailable.status, Unavailable.title, "the turn was lost; ask again")
+
+    async def _replay(self, answered: Answered, name: TurnName, after: int) -> AsyncIterator[Event]:
+        yield Started(name)
+        if answered.response[after:]:
+            yield Delta(len(answered.response), answered.response[after:])
+        yield answered
+
+    async def _rescue(self) -> None:
+        """Store what turns said whose process is gone."""
+        while True:
+            await asyncio.sleep(RESCUE_SECONDS)
+            token = secrets.token_hex(8)
+            with suppress(Problem):
+                for name in await aside(self.turns.claim, token, RESCUE_MOST):
+                    logger.warning("a turn was left unfinished; what it said is stored")
+                    self.runner.finish(name, token)
+
+
+def _new(fresh: list[Said], after: int) -> tuple[str, int]:
+    """Return what was said beyond so many code points, and how many there are now."""
+    texts, length = [], after
+    for said in fresh:
+        if said.kind == "delta" and said.length > length:
+            texts.append(said.text[len(said.text) - (said.length - length) :])
+            length = said.length
+    return "".join(texts), length
+
+
+def _last(name: TurnName, said: Said, whole: str) -> Answered | Failed:
+    """Read how the turn ended."""
+    told = json.loads(said.text)
+    if said.kind == "error":
+        return Failed(**told)
+    return Answered(name.id, told["reply_id"], whole, told["status"])

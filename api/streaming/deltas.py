@@ -1,0 +1,113 @@
+"""What running turns say, on its way to Redis: pieces are gathered, never one fsync each."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from api.core.turns import Kind, TurnName, said_arguments
+from api.script import Script
+
+logger = logging.getLogger(__name__)
+
+#: How long pieces are gathered; the first one after a pause goes at once.
+LINGER_SECONDS: Final = 0.04
+RETRY_SECONDS: Final = 0.5
+
+
+class _Voice:
+    """What one turn has to say: entries that may have been sent, and text that was not."""
+
+    def __init__(self, name: TurnName, token: str, on_lost: Callable[[], None]) -> None:
+        self.name = name
+        self.token = token
+        self.on_lost = on_lost
+        self.entries: list[list[str | int]] = []
+        self.gathered: list[str] = []
+        self.length = 0
+
+    def form(self) -> None:
+        """Make one delta of what was gathered. Once formed it stays, so that it can be resent."""
+        if self.gathered:
+            text = "".join(self.gathered)
+            self.gathered.clear()
+            self.length += len(text)
+            self._entry("delta", text)
+
+    def close(self, kind: Kind, text: str) -> None:
+        """Say the last thing, after everything else."""
+        self.form()
+        self._entry(kind, text)
+
+    def _entry(self, kind: Kind, text: str) -> None:
+        self.entries.append(said_arguments(self.name, self.token, kind, self.length, text))
+
+
+class Deltas:
+    """Writes what all of a process's turns say, in one call after the other."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._voices: dict[int, _Voice] = {}
+        self._spoken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._run(), name="deltas")
+
+    async def stop(self) -> None:
+        """Write what is left, then end."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        with suppress(RedisError, OSError):
+            await self._flush()
+
+    def open(self, name: TurnName, token: str, on_lost: Callable[[], None]) -> None:
+        """Let a turn speak. `on_lost` is called when its lease is no longer the caller's."""
+        self._voices[name.id] = _Voice(name, token, on_lost)
+
+    def say(self, turn_id: int, text: str) -> None:
+        """Have a piece of the answer written soon. Never waits."""
+        if voice := self._voices.get(turn_id):
+            voice.gathered.append(text)
+            self._spoken.set()
+
+    def close(self, turn_id: int, kind: Kind, text: str) -> None:
+        """Have the turn's end written, after all its pieces; that gives the lease up."""
+        if voice := self._voices.get(turn_id):
+            voice.close(kind, text)
+            self._spoken.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._spoken.wait()
+            self._spoken.clear()
+            try:
+                await self._flush()
+                await asyncio.sleep(LINGER_SECONDS)
+            except (RedisError, OSError) as error:
+                logger.warning("what turns say was not written: %s", type(error).__name__)
+                self._spoken.set()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _flush(self) -> None:
+        for voice in self._voices.values():
+            voice.form()
+        sent = [(voice, entry) for voice in self._voices.values() for entry in voice.entries]
+        if not sent:
+            return
+        arguments = [argument for _, entry in sent for argument in entry]
+        taken = await self._script.run("say", *arguments)
+        for (voice, entry), mine in zip(sent, taken, strict=True):
+            voice.entries.remove(entry)
+            ended = entry[3] != "delta"
+            if not mine and not ended:
+                voice.on_lost()
+            if ended or not mine:
+                self._voices.pop(voice.name.id, None)

@@ -1,0 +1,61 @@
+"""Opening what streamed turns need, and closing it in the right order."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from api.answers import Answers
+from api.assistants.protocol import Assistant
+from api.core.settings import Settings
+from api.core.turns import Turns
+from api.reads import Reads
+from api.script import Script
+from api.streaming.chat import StreamedChat
+from api.streaming.deltas import Deltas
+from api.streaming.live import LiveTurns
+from api.streaming.runner import Runner
+from api.titles import Titles
+from api.write_path import WritePath
+
+
+@asynccontextmanager
+async def streaming(
+    *,
+    settings: Settings,
+    write_path: WritePath,
+    answers: Answers,
+    reads: Reads,
+    assistant: Assistant,
+    titles: Titles,
+) -> AsyncIterator[StreamedChat]:
+    """Lend out streamed chat; at the end, running turns are stored as interrupted."""
+    script = Script(settings, "verbatim-turns")
+    deltas, live = Deltas(script), LiveTurns(script)
+    turns = Turns(write_path.log)
+    runner = Runner(
+        accept=write_path.accept,
+        answers=answers,
+        turns=turns,
+        deltas=deltas,
+        live=live,
+        assistant=assistant,
+        titles=titles,
+        answer_seconds=settings.openai_timeout_seconds,
+    )
+    chat = StreamedChat(
+        accept=write_path.accept,
+        answers=answers,
+        reads=reads,
+        turns=turns,
+        live=live,
+        runner=runner,
+    )
+    deltas.start()
+    live.start()
+    chat.start()
+    try:
+        yield chat
+    finally:
+        await chat.stop()
+        await live.stop()
+        await deltas.stop()
+        await script.close()

@@ -1,0 +1,181 @@
+"""One process's streamed turns: ask the assistant, say each piece, store the answer once."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from api.accept import Accept, Accepted, Turn, aside
+from api.answers import Answers
+from api.assistants.protocol import Assistant
+from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
+from api.core.turns import TurnName, Turns, text_of
+from api.leases import leased
+from api.streaming.deltas import Deltas
+from api.streaming.live import LiveTurns
+from api.text import CONTENT_MOST, is_storable
+from api.titles import Titles
+
+logger = logging.getLogger(__name__)
+
+#: How long an answer that Redis does not take is offered again; then the rescue stores it.
+PATIENCE_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs turns in tasks of their own, so that no watcher's going ends one."""
+
+    accept: Accept
+    answers: Answers
+    turns: Turns
+    deltas: Deltas
+    live: LiveTurns
+    assistant: Assistant
+    titles: Titles
+    answer_seconds: float
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _speaking: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def run(self, turn: Turn, message: str) -> None:
+        """Have the assistant answer a turn whose lease is ours."""
+        self._spawn(self._run(turn, message), turn.name)
+
+    def finish(self, name: TurnName, token: str) -> None:
+        """Store what a turn said whose lease was taken over, as interrupted."""
+        self.deltas.open(name, token, on_lost=lambda: None)
+        self._spawn(self._finish(name), name)
+
+    async def stop(self) -> None:
+        """Interrupt every turn and store what it said."""
+        for speaking in self._speaking:
+            speaking.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+
+    async def _run(self, turn: Turn, message: str) -> None:
+        async with leased(self.accept, turn):
+            spoken = _Spoken()
+            speaking = asyncio.create_task(self._speak(turn, message, spoken), name="speak")
+            self.deltas.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
+            self._speaking.add(speaking)
+            listening = asyncio.create_task(self._stop_when_asked(turn.name, speaking))
+            try:
+                await asyncio.wait([speaking])
+            finally:
+                listening.cancel()
+                self._speaking.discard(speaking)
+            if spoken.problem is not None and not spoken.pieces:
+                self._fail(turn.name, spoken.problem)
+                return
+            whole = "".join(spoken.pieces)
+            await self._store(turn.name, whole, "stored" if spoken.finished else "interrupted")
+            self.titles.after(turn, message, whole)
+
+    async def _speak(self, turn: Turn, message: str, spoken: "_Spoken") -> None:
+        """Say the answer piece by piece, up to what a message may hold."""
+        try:
+            if turn.replayed and (before := text_of(await aside(self.turns.said, turn.id))):
+                # Somebody was shown this much already; another answer could contradict it.
+                spoken.pieces.append(before)
+                return
+            async with (
+                asyncio.timeout(self.answer_seconds),
+                aclosing(self.assistant.answer(turn.recent, message)) as answer,
+            ):
+                async for piece in answer:
+                    if not spoken.add(piece):
+                        return
+                    self.deltas.say(turn.id, piece)
+            spoken.finish()
+        except Problem as problem:
+            spoken.problem = problem
+        except TimeoutError:
+            spoken.problem = GatewayTimeout("the model did not answer in time")
+        except Exception as error:  # noqa: BLE001 - an assistant's mistake must not lose the turn
+            logger.error("the assistant failed: %s", type(error).__name__)  # noqa: TRY400 - no text
+            spoken.problem = BadGateway("the model answered with an error")
+
+    async def _stop_when_asked(self, name: TurnName, speaking: asyncio.Task[None]) -> None:
+        with self.live.listening(name.id) as live:
+            known = 0
+            while True:
+                fresh = await live.more(known)
+                known += len(fresh)
+                if any(said.kind == "stop" for said in fresh):
+                    speaking.cancel()
+                    return
+
+    async def _finish(self, name: TurnName) -> None:
+        await self._store(name, text_of(await aside(self.turns.said, name.id)), "interrupted")
+
+    async def _store(
+        self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
+    ) -> None:
+        """Put the answer into the log, and then say that it is there."""
+        try:
+            reply = await self._accepted(name, text, status)
+            if reply.replayed:
+                status_now = (await self.answers.stored(name, reply.id)).status
+            else:
+                status_now = status
+        except Problem as problem:
+            self._fail(name, problem)
+            return
+        told = json.dumps({"reply_id": reply.id, "status": status_now})
+        self.deltas.close(name.id, "end", told)
+
+    async def _accepted(
+        self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
+    ) -> Accepted:
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await self.accept.reply(name, text, status)
+            except Unavailable as problem:
+                if clock() > until:
+                    raise
+                await asyncio.sleep(problem.retry_after_seconds or 1)
+
+    def _fail(self, name: TurnName, problem: Problem) -> None:
+        told = {"status": problem.status, "title": problem.title, "detail": problem.detail}
+        self.deltas.close(name.id, "error", json.dumps(told))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: TurnName) -> None:
+        task = asyncio.create_task(work, name=f"turn-{name.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
+class _Spoken:
+    """What the assistant has said so far."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.problem: Problem | None = None
+        self.finished = False
+        self._length = 0
+
+    def finish(self) -> None:
+        """Take the answer as whole. Raises BadGateway for an empty one."""
+        if not self.pieces:
+            raise BadGateway("the model's answer is empty")
+        self.finished = True
+
+    def add(self, piece: str) -> bool:
+        """Keep a piece, unless it cannot be stored or makes the answer too long."""
+        if not is_storable(piece) or self._length + len(piece) > CONTENT_MOST:
+            self.problem = BadGateway("the model's answer cannot be stored")
+            return False
+        self._length += len(piece)
+        self.pieces.append(piece)
+        return True

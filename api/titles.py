@@ -1,0 +1,66 @@
+"""Titles: a conversation gets one from its first turn, unless a person gave it one."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from api.accept import Accept, Turn
+from api.assistants.protocol import Assistant
+from api.core.errors import Problem
+from api.text import is_content
+
+logger = logging.getLogger(__name__)
+
+#: Code points of the first message that make a title where the assistant offers none.
+TITLE_MOST: Final = 60
+#: Longest title that an assistant's is cut to.
+ASSISTANT_MOST: Final = 100
+PATIENCE_SECONDS: Final = 20.0
+
+
+class Titles:
+    """Gives titles in the background: no answer waits for one."""
+
+    def __init__(self, accept: Accept, assistant: Assistant) -> None:
+        self._accept = accept
+        self._assistant = assistant
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def after(self, turn: Turn, message: str, response: str) -> None:
+        """Give the conversation a title if this was its first turn."""
+        if not turn.recent:
+            self._spawn(self._give(turn, message, response))
+
+    async def stop(self) -> None:
+        """Give up what is not finished: a later turn makes no title, a person can."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _give(self, turn: Turn, message: str, response: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                offered = await self._assistant.title(message, response)
+        except (Problem, TimeoutError):
+            offered = None
+        title = shortened(offered or "", ASSISTANT_MOST) or shortened(message, TITLE_MOST)
+        if not is_content(title):
+            return
+        with suppress(Problem):
+            await self._accept.entitle(turn.name, title)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="title")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text on one line, cut between words where it gets long."""
+    line = " ".join(text.split())
+    if len(line) <= most:
+        return line
+    head = line[:most].rsplit(" ", 1)[0]
+    return f"{head.rstrip(' ,.;:')}…"
