@@ -47,12 +47,12 @@ class Lag:
         if self.entries == 0:
             return math.nan
         rank = quantile * self.entries
-        lower, below = 0.0, 0
-        for bound, count in zip(self.bounds, self.counts, strict=True):
-            if count >= rank and count > below:
-                return lower + (bound - lower) * (rank - below) / (count - below)
-            lower, below = bound, count
-        return math.inf
+        place = next(at for at, count in enumerate(self.counts) if count > 0 and count >= rank)
+        upper = self.bounds[place]
+        if math.isinf(upper):
+            return math.inf
+        lower, below = (self.bounds[place - 1], self.counts[place - 1]) if place else (0.0, 0)
+        return lower + (upper - lower) * (rank - below) / (self.counts[place] - below)
 
 
 def parse(exposed: str) -> Lag:

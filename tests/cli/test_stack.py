@@ -1,0 +1,84 @@
+"""The command line as its own process, beside a whole stack that `make run` would start."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.local.stacks import RunningStack, running_stack
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data" / "dialogues.jsonl"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("cli") / "data") as started:
+        yield started
+
+
+def start(running: RunningStack, *arguments: str) -> "subprocess.Popen[str]":
+    """Start the command line with nothing but the stack's port and data directory."""
+    known = {"VERBATIM_DATA_DIR": str(running.data), "PORT": str(running.port)}
+    unknown = {"DATABASE_URL", "REDIS_URL", "LOG_NAMESPACE"}
+    inherited = {name: value for name, value in os.environ.items() if name not in unknown}
+    return subprocess.Popen(
+        [sys.executable, "-m", "api.cli", *arguments],
+        cwd=ROOT,
+        env=inherited | known,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def verbatim(running: RunningStack, *arguments: str) -> str:
+    """Run a command that must succeed; return what it printed."""
+    with start(running, *arguments) as process:
+        printed, complaints = process.communicate(timeout=100)
+    assert process.returncode == 0, printed + complaints
+    return printed
+
+
+def test_dialogues_come_back_as_they_were_sent(running: RunningStack) -> None:
+    printed = verbatim(running, "replay", str(DATA))
+
+    assert "identical    344 messages in 20 conversations" in printed
+    assert re.search(r"^saturation +\d+ messages/s", printed, re.MULTILINE)
+    assert re.search(r"^lag +p50 [\d.]+ m?s, p99 [\d.]+ m?s", printed, re.MULTILINE)
+
+
+def test_a_server_that_is_killed_meanwhile_makes_no_difference(running: RunningStack) -> None:
+    with start(running, "replay", str(DATA), "--rate", "60", "--concurrency", "8") as process:
+        assert process.stdout is not None
+        first_line = process.stdout.readline()
+        os.kill(running.pid_of("api"), signal.SIGKILL)
+        printed, complaints = process.communicate(timeout=100)
+
+    assert first_line.startswith("replay")
+    assert process.returncode == 0, printed + complaints
+    assert "identical    344 messages in 20 conversations" in printed
+    assert re.search(r"^repeated +requests: \d+ after", printed, re.MULTILINE)
+
+
+def test_the_running_stack_is_found_by_its_data_directory(running: RunningStack) -> None:
+    verbatim(running, "replay", str(DATA), "--rate", "max", "--limit", "3")
+
+    status = verbatim(running, "status", "--memory")
+    audit = verbatim(running, "audit")
+    dead = verbatim(running, "dead", "list")
+
+    assert re.search(r"^backlog +0 entries, 0 bytes", status, re.MULTILINE)
+    assert re.search(r"^lag +p50 [\d.]+ m?s", status, re.MULTILINE)
+    assert re.search(r"^postgresql +answers: \d+ applied, 0 dead", status, re.MULTILINE)
+    assert re.search(r"^audit +balances: \d+ entries accepted", audit, re.MULTILINE)
+    assert re.search(r"^dead letters +none$", dead, re.MULTILINE)
+
+
+def test_migrating_a_running_stack_finds_nothing_to_do(running: RunningStack) -> None:
+    assert "nothing was missing" in verbatim(running, "migrate")
