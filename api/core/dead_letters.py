@@ -213,7 +213,7 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
             connection.execute(_COUNT_APPENDED, facts)
         case "open" if not exists:
             connection.execute(_OPEN, facts | {"content": facts["content"] or None})
-        case "open" | "rename":
+        case "open" | "rename" | "title":
             connection.execute(_GIVE_TITLE, facts | {"content": facts["content"] or None})
         case "close":
             connection.execute(_CLOSE, facts)

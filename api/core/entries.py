@@ -138,35 +138,46 @@ def read_answer(fields: Sequence[bytes]) -> Answer:
             raise ValueError("the script's answer has an unknown shape")
 
 
-def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
-    """Read one stream entry. One of an unknown version has only its id and version.
+#: A stream entry's fields but its data, in the order in which `read` joins them.
+_HEAD: Final = (b"v", b"op", b"user", b"conv", b"role", b"status", b"at", b"total")
 
-    One that cannot be read has the version MALFORMED and all its fields as data: it must be
-    no more than its own partition's trouble.
-    """
-    named = dict(zip(fields[::2], fields[1::2], strict=True))
+
+def read_compact(stream_id: bytes, head: bytes | Sequence[bytes], data: bytes = b"") -> Entry:
+    """Read one entry as the script's `read` answers it: its fields joined, or as they stand."""
     entry_id = int(stream_id.partition(b"-")[0])
+    if isinstance(head, bytes):
+        return _read_named(entry_id, dict(zip(_HEAD, head.split(b" "), strict=False)), data)
+    named = dict(zip(head[::2], head[1::2], strict=True))
+    return _read_named(entry_id, named, named.get(b"data", b""))
+
+
+def read_entry(stream_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    """Read one stream entry as Redis itself answers it."""
+    entry_id = int(stream_id.partition(b"-")[0])
+    return _read_named(entry_id, fields, fields.get(b"data", b""))
+
+
+def _read_named(entry_id: int, named: Mapping[bytes, bytes], data: bytes) -> Entry:
+    """Read an entry's fields. One of an unknown version has only its id and version.
+
+    One that cannot be read has the version MALFORMED: it must be no more than its own trouble.
+    """
     version = named.get(b"v", b"0")
     if version != b"%d" % VERSION:
-        return Entry(
-            entry_id, int(version) if version.isdigit() else 0, "add", 0, 0, "", "", 0, 0, b""
-        )
+        number = int(version) if version.isdigit() else 0
+        return Entry(entry_id, number, "add", 0, 0, "", "", 0, 0, b"")
     try:
-        return _read_fields(entry_id, named)
+        return Entry(
+            id=entry_id,
+            version=VERSION,
+            op=cast("Op", named[b"op"].decode()),
+            user_id=int(named[b"user"]),
+            conversation_id=int(named[b"conv"]),
+            role=named[b"role"].decode(),
+            status=named[b"status"].decode(),
+            created_at_ms=int(named[b"at"]),
+            total_bytes=int(named[b"total"]),
+            data=data,
+        )
     except (KeyError, ValueError):
-        return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, b"\0".join(fields))
-
-
-def _read_fields(entry_id: int, named: Mapping[bytes, bytes]) -> Entry:
-    return Entry(
-        id=entry_id,
-        version=VERSION,
-        op=cast("Op", named[b"op"].decode()),
-        user_id=int(named[b"user"]),
-        conversation_id=int(named[b"conv"]),
-        role=named[b"role"].decode(),
-        status=named[b"status"].decode(),
-        created_at_ms=int(named[b"at"]),
-        total_bytes=int(named[b"total"]),
-        data=named[b"data"],
-    )
+        return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)

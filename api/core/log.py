@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from api.core import ids
-from api.core.entries import Answers, Entry, Request, read_answer, read_entry
+from api.core.entries import Answers, Entry, Request, read_answer, read_compact, read_entry
 from api.core.errors import WrongDatabaseError
 
 SCRIPT: Final = resources.files("api.core").joinpath("log.lua").read_text(encoding="utf-8")
@@ -120,7 +120,7 @@ class Log:
         """Return each partition's oldest entries: at least one, up to the most of each."""
         reply = self.run("read", max_entries, max_bytes, *partitions)
         return {
-            int(partition): [read_entry(stream_id, fields) for stream_id, fields in entries]
+            int(partition): [read_compact(*entry) for entry in entries]
             for partition, entries in reply
         }
 
@@ -237,5 +237,5 @@ def find_arguments(namespace: str, conversation_id: int, entry_id: int) -> tuple
 def found(reply: Any) -> Entry | None:
     """Read XRANGE's reply for one entry."""
     for stream_id, fields in reply:
-        return read_entry(stream_id, [item for pair in fields.items() for item in pair])
+        return read_entry(stream_id, fields)
     return None
