@@ -16,6 +16,8 @@ SECRET_KEY_MIN_BYTES = 32
 
 #: What the log's Redis must promise.
 Durability = Literal["always", "everysec", "unchecked"]
+#: URLs hold passwords.
+Secret = Annotated[str | None, Field(repr=False)]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -49,12 +51,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     # Where things are
-    database_url: str | None = None
+    database_url: Secret = None
     #: Migrations need a direct connection where `database_url` is a transaction pooler.
-    database_direct_url: str | None = None
-    worker_database_url: str | None = None
-    redis_url: str | None = None
-    celery_broker_url: str | None = None
+    database_direct_url: Secret = None
+    worker_database_url: Secret = None
+    redis_url: Secret = None
+    celery_broker_url: Secret = None
     log_namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "verbatim"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

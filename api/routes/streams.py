@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 
 from api import fields, schemas
 from api.answers import Answered
@@ -39,7 +39,7 @@ DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     "/{session_id}/stream",
     summary="Watch an answer",
     operation_id="watchTurn",
-    response_class=EventSourceResponse,
+    response_class=Response,
     response_description="The answer from `Last-Event-ID` on, as it is made.",
     responses=documented(*_FAILURES)
     | DOCUMENTED
@@ -69,8 +69,7 @@ async def turns(app: App, owner: Owner, session_id: SessionId) -> schemas.Runnin
     running = await app.streamed_chat.running(owner, session_id)
     return schemas.RunningTurns(
         turns=[
-            schemas.RunningTurn(message_id=turn, started_at=ids.time_of(turn))
-            for turn in running
+            schemas.RunningTurn(message_id=turn, started_at=ids.time_of(turn)) for turn in running
         ]
     )
 
@@ -92,8 +91,9 @@ async def stop(
 
 def respond(events: AsyncIterator[Event]) -> StreamingResponse:
     """Answer with server-sent events."""
-    return EventSourceResponse(
-        _encoded(events), headers={"X-Accel-Buffering": "no", "Cache-Control": "private, no-store"}
+    # FastAPI's own EventSourceResponse encodes only what a generator route yields.
+    return StreamingResponse(
+        _encoded(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )
 
 
