@@ -1,0 +1,276 @@
+/** Puts the parts of the ChatBot together for one element. */
+
+import { Banner } from "./banner.js";
+import { Composer } from "./composer.js";
+import { make } from "./dom.js";
+import { Account, Drawer, Header, themeOf } from "./frame.js";
+import { MessageList } from "./message-list.js";
+import { Sidebar } from "./sidebar.js";
+import { SignIn } from "./sign-in.js";
+import { Toasts } from "./toasts.js";
+import { Client } from "../model/client.js";
+import { Session } from "../model/session.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Turn } from "../model/turn.js"
+ * @import { Thread } from "../model/thread.js"
+ */
+
+/** Another device says nothing to us: we look. And more often while the server does not answer. */
+const POLL_SECONDS = 10;
+const PROBE_SECONDS = 2;
+
+export class ChatApp {
+  #host;
+  #client;
+  #session;
+  #stop = new AbortController();
+
+  #announcer = make("div", { class: "unseen", role: "status" });
+  #toasts = new Toasts();
+  #banner = new Banner();
+  #signIn;
+  #account;
+  #sidebar;
+  #header;
+  #messages;
+  #composer;
+  #drawer;
+  #frame;
+  /** @type {Thread | null} */
+  #thread = null;
+
+  /**
+   * @param {HTMLElement} host
+   * @param {ShadowRoot} root
+   * @param {string} base
+   */
+  constructor(host, root, base) {
+    this.#host = host;
+    this.#client = new Client(base);
+    this.#session = new Session(this.#client, this.#stop.signal);
+    this.#banner.watch(this.#client);
+    this.#signIn = new SignIn(this.#client, (user) => void this.#session.enter(user));
+    this.#account = new Account({
+      theme: (theme) => this.#chooseTheme(theme),
+      signOut: () => this.#signOut(),
+    });
+    this.#header = new Header(() => this.#drawer.open());
+    this.#messages = new MessageList({
+      retry: (turn) => turn.retry(),
+      edit: (turn) => this.#edit(turn),
+      discard: (turn) => this.#thread?.discard(turn),
+      toLatest: () => void this.#session.openLatest(),
+    });
+    this.#composer = new Composer({
+      send: (text) => this.#send(text),
+      stop: () => void this.#thread?.running?.stop(),
+    });
+    this.#sidebar = new Sidebar(
+      {
+        open: (id) => this.#choose(id),
+        rename: (id, title) => this.#rename(id, title),
+        remove: (id, title) => this.#remove(id, title),
+        announce: (words) => this.#announce(words),
+        close: () => this.#drawer.close(),
+      },
+      (id) => `?conversation=${id}`,
+      this.#account.element,
+    );
+    const chat = make(
+      "section",
+      { class: "chat", "aria-label": texts.conversation },
+      this.#header.element,
+      this.#banner.element,
+      this.#messages.element,
+      this.#composer.element,
+    );
+    this.#drawer = new Drawer(this.#sidebar.element, chat, this.#header.menu);
+    this.#frame = make("div", { class: "frame-all" }, this.#sidebar.element, this.#drawer.scrim, chat);
+    root.replaceChildren(
+      make("div", { class: "app" }, this.#frame, this.#signIn.element, this.#toasts.element, this.#announcer),
+    );
+    this.#listen();
+    this.showTheme(host.getAttribute("theme"));
+  }
+
+  /** @param {string | null} conversation */
+  async start(conversation) {
+    await this.#session.start(conversation);
+  }
+
+  stop() {
+    this.#session.stop();
+    this.#stop.abort();
+  }
+
+  /** @param {string | null} conversation as in the attribute */
+  show(conversation) {
+    this.#session.open(conversation);
+  }
+
+  /** @param {string | null} theme */
+  showTheme(theme) {
+    this.#account.showTheme(themeOf(theme));
+  }
+
+  #listen() {
+    const { signal } = this.#stop;
+    const session = this.#session;
+    session.addEventListener("entered", () => this.#entered());
+    session.addEventListener("left", () => this.#left());
+    session.addEventListener("opened", () => this.#opened());
+    session.addEventListener("identified", () => this.#identified());
+    session.addEventListener("change", () => this.#showTitle());
+    this.#banner.addEventListener("back", () => session.wake());
+    const look = () => document.visibilityState === "visible" && void session.lookAround();
+    document.addEventListener("visibilitychange", look, { signal });
+    addEventListener("focus", look, { signal });
+    addEventListener("online", () => session.wake(), { signal });
+    addEventListener("pagehide", () => session.shelf?.leave(), { signal });
+    const poll = setInterval(look, POLL_SECONDS * 1000);
+    const probe = setInterval(() => this.#banner.isAway && look(), PROBE_SECONDS * 1000);
+    signal.addEventListener("abort", () => [poll, probe].forEach(clearInterval));
+  }
+
+  #entered() {
+    this.#frame.hidden = false;
+    this.#signIn.element.hidden = true;
+    this.#account.showName(this.#session.user?.username ?? "");
+    if (this.#session.shelf) this.#sidebar.use(this.#session.shelf);
+  }
+
+  #left() {
+    this.#frame.hidden = true;
+    this.#signIn.element.hidden = false;
+    this.#messages.open(null);
+    this.#signIn.open(this.#session.isExpired ? texts.signedOut : "");
+  }
+
+  /** Another conversation is shown. */
+  #opened() {
+    const thread = (this.#thread = this.#session.thread);
+    this.#messages.open(thread);
+    if (!thread) return;
+    this.#composer.open(this.#session.draftName);
+    this.#sidebar.select(thread.id);
+    this.#showState();
+    this.#showTitle();
+    this.#tell("verbatim-navigate", { isInitial: this.#session.isInitial });
+    const isCurrent = () => thread === this.#thread;
+    thread.addEventListener("change", () => {
+      if (!isCurrent()) return;
+      this.#messages.update();
+      this.#showState();
+    });
+    thread.addEventListener("turn", (event) => {
+      if (!isCurrent()) return;
+      const turn = /** @type {CustomEvent<Turn>} */ (event).detail;
+      this.#messages.updateTurn(turn);
+      this.#showState();
+      this.#announceTurn(turn);
+    });
+  }
+
+  /** A new conversation got its id from its first message. */
+  #identified() {
+    this.#sidebar.select(this.#thread?.id ?? null);
+    this.#showTitle();
+    this.#tell("verbatim-navigate", { isInitial: false });
+  }
+
+  #showState() {
+    const running = this.#thread?.running ?? null;
+    this.#composer.show({
+      isAnswering: running !== null,
+      isStopping: running?.isStopping ?? false,
+      isClosed: this.#thread?.state === "missing",
+    });
+  }
+
+  #showTitle() {
+    const { title } = this.#session;
+    this.#header.show(title);
+    this.#tell("verbatim-title", {});
+  }
+
+  /** @param {Turn} turn */
+  #announceTurn(turn) {
+    if (turn.state === "answered") this.#announce(`${texts.answered} ${turn.answer}`);
+    else if (turn.state === "refused") this.#announce(texts.refused);
+    else if (turn.state === "unanswered") this.#announce(texts.unanswered);
+    else if (turn.state === "answering" && !turn.answer && !turn.isReconnecting) {
+      this.#announce(texts.thinking);
+    }
+  }
+
+  /** @param {string} words for screen readers; long ones are theirs to cut */
+  #announce(words) {
+    if (this.#announcer.textContent !== words) this.#announcer.textContent = words;
+  }
+
+  /** @param {string} text */
+  #send(text) {
+    this.#thread?.say(text);
+    this.#messages.follow();
+  }
+
+  /** @param {Turn} turn */
+  #edit(turn) {
+    if (turn.text === null) return;
+    this.#thread?.discard(turn);
+    this.#composer.edit(turn.text);
+  }
+
+  /** @param {number | null} id */
+  #choose(id) {
+    const wasOpen = this.#drawer.isOpen;
+    this.#drawer.close();
+    this.#session.open(id === null ? "new" : String(id));
+    if (id === null || wasOpen) this.#composer.focus();
+  }
+
+  /**
+   * @param {number} id
+   * @param {string} title
+   */
+  #rename(id, title) {
+    this.#session.rename(id, title).catch(() => this.#toasts.show(texts.notRenamed));
+  }
+
+  /**
+   * @param {number} id
+   * @param {string} title
+   */
+  #remove(id, title) {
+    const deletion = this.#session.remove(id);
+    const act = () => {
+      deletion.undo();
+      if (deletion.wasCurrent) this.#session.open(String(id));
+    };
+    this.#toasts.show(texts.deleted(title), { label: texts.undo, act, gone: deletion.commit });
+  }
+
+  #signOut() {
+    if (!this.#session.hasUnsent) return void this.#session.leave();
+    const act = () => void this.#session.leave();
+    this.#toasts.show(texts.signOutUnsent, { label: texts.signOutAnyway, act });
+  }
+
+  /** @param {"auto" | "light" | "dark"} theme */
+  #chooseTheme(theme) {
+    this.#host.setAttribute("theme", theme);
+    this.#tell("verbatim-theme", { theme });
+  }
+
+  /**
+   * @param {string} name
+   * @param {Record<string, unknown>} more
+   */
+  #tell(name, more) {
+    const { conversation, title } = this.#session;
+    const detail = { conversation, title, ...more };
+    this.#host.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+}

@@ -1,0 +1,136 @@
+/** Where a message is written. What is not sent yet survives a reload. */
+
+import { iconButton, make } from "./dom.js";
+import { texts } from "../texts.js";
+
+/** The API takes this many code points. */
+const MOST = 100_000;
+/** From here on the rest is counted. */
+const COUNT_FROM = 95_000;
+
+export class Composer {
+  #field = make("textarea", {
+    rows: 1,
+    dir: "auto",
+    "aria-label": texts.composer,
+    placeholder: texts.placeholder,
+    enterkeyhint: "send",
+    autocomplete: "off",
+  });
+  #count = make("div", { class: "count", role: "status" });
+  #send = make("button");
+  #stop;
+  #onSend;
+  #draft = "";
+
+  /** @param {{send: (text: string) => void, stop: () => void}} actions */
+  constructor({ send, stop }) {
+    this.#onSend = send;
+    this.#send = iconButton("send", texts.send, () => {}, { type: "submit", class: "send" });
+    this.#stop = make(
+      "button",
+      { type: "button", class: "stop", "aria-label": texts.stop, title: texts.stop, hidden: true, onclick: stop },
+      make("i"),
+    );
+    const buttons = make("div", { class: "buttons" }, this.#stop, this.#send);
+    const frame = make("div", { class: "frame" }, this.#field, buttons);
+    this.element = make("form", { class: "composer" }, this.#count, frame);
+    this.element.addEventListener("submit", (event) => this.#submit(event));
+    this.#field.addEventListener("keydown", (event) => this.#pressed(event));
+    this.#field.addEventListener("input", () => this.#changed());
+    frame.addEventListener("click", (event) => {
+      if (event.target === frame) this.focus();
+    });
+    this.#changed();
+  }
+
+  focus() {
+    this.#field.focus({ preventScroll: true });
+  }
+
+  /**
+   * Take up the draft of another conversation.
+   * @param {string} name where it is kept
+   */
+  open(name) {
+    this.#draft = name;
+    this.#field.value = kept(name);
+    this.#changed();
+  }
+
+  /** @param {string} text to be changed and sent again */
+  edit(text) {
+    this.#field.value = this.#field.value ? `${text}\n${this.#field.value}` : text;
+    this.#changed();
+    this.focus();
+  }
+
+  /** @param {{isAnswering: boolean, isStopping: boolean, isClosed: boolean}} state */
+  show({ isAnswering, isStopping, isClosed }) {
+    const hadFocus = this.#stop.matches(":focus");
+    this.#stop.hidden = !isAnswering;
+    // Not `disabled`: that would take the focus away from whoever pressed it.
+    this.#stop.setAttribute("aria-disabled", String(isStopping));
+    if (hadFocus && !isAnswering) this.focus();
+    this.element.hidden = isClosed;
+  }
+
+  /** @param {Event} event */
+  #submit(event) {
+    event.preventDefault();
+    if (!this.#isSendable) return;
+    const text = this.#field.value;
+    this.#field.value = "";
+    this.#changed();
+    this.#onSend(text);
+    this.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    // While a word is being composed, Enter chooses it; Safari says so only by the key code.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    this.element.requestSubmit();
+  }
+
+  #changed() {
+    const { value } = this.#field;
+    const length = value.length < COUNT_FROM ? 0 : [...value].length;
+    this.#count.textContent = length < COUNT_FROM ? "" : texts.charactersLeft(MOST - length);
+    this.#count.classList.toggle("over", length > MOST);
+    this.#send.disabled = !this.#isSendable;
+    // As high as its text, up to what the style allows.
+    this.#field.style.blockSize = "auto";
+    this.#field.style.blockSize = `${this.#field.scrollHeight}px`;
+    keep(this.#draft, value);
+  }
+
+  get #isSendable() {
+    const { value } = this.#field;
+    return value.trim() !== "" && (value.length <= MOST || [...value].length <= MOST);
+  }
+}
+
+/** @param {string} name */
+function kept(name) {
+  try {
+    return sessionStorage.getItem(name) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} text
+ */
+function keep(name, text) {
+  if (!name) return;
+  try {
+    if (text) sessionStorage.setItem(name, text);
+    else sessionStorage.removeItem(name);
+  } catch {
+    // No room: the draft lives as long as the page.
+  }
+}

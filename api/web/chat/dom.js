@@ -1,0 +1,71 @@
+/** Making elements. Text only ever becomes text: no HTML is parsed here. */
+
+/**
+ * Make an element. Attributes named `on…` are listeners; true sets an empty attribute, false and
+ * null leave it out.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number | boolean | null | ((event: any) => unknown)>} [attributes]
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null) element.setAttribute(name, String(value));
+  }
+  element.append(...children);
+  return element;
+}
+
+/** 24 by 24, drawn with lines. */
+const SHAPES = {
+  plus: ["M12 5v14", "M5 12h14"],
+  menu: ["M4 7h16", "M4 12h16", "M4 17h10"],
+  close: ["M6 6l12 12", "M18 6L6 18"],
+  search: ["M11 4a7 7 0 1 0 0 14a7 7 0 0 0 0-14", "M20 20l-4-4"],
+  more: ["M6 12h.01", "M12 12h.01", "M18 12h.01"],
+  send: ["M12 19V5", "M6 11l6-6l6 6"],
+  down: ["M12 5v14", "M6 13l6 6l6-6"],
+  copy: ["M9 9h10v10h-10z", "M5 15V5h10"],
+  pencil: ["M4 20l1-4L16 5l3 3L8 19z"],
+  bin: ["M5 7h14", "M9 7V4h6v3", "M7 7l1 13h8l1-13"],
+  leave: ["M14 4h5v16h-5", "M4 12h11", "M11 8l4 4l-4 4"],
+  auto: ["M12 4a8 8 0 1 0 0 16a8 8 0 0 0 0-16", "M12 4v16", "M12 8h6", "M12 12h8", "M12 16h6"],
+  light: [
+    "M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8",
+    "M12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5M17.5 17.5L19 19M5 19l1.5-1.5M17.5 6.5L19 5",
+  ],
+  dark: ["M20 14A8.5 8.5 0 1 1 10 4a7 7 0 0 0 10 10z"],
+  retry: ["M20 12a8 8 0 1 1-2.5-5.8", "M20 3v5h-5"],
+};
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @param {keyof typeof SHAPES} name */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  for (const shape of SHAPES[name]) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", shape);
+    svg.append(path);
+  }
+  return svg;
+}
+
+/**
+ * A button with an icon; its label is read, and shown on hover.
+ * @param {keyof typeof SHAPES} shape
+ * @param {string} label
+ * @param {(event: MouseEvent) => unknown} onclick
+ * @param {Record<string, string | boolean>} [attributes]
+ */
+export function iconButton(shape, label, onclick, attributes = {}) {
+  const named = { type: "button", class: "icon-button", "aria-label": label, title: label };
+  return make("button", { ...named, ...attributes, onclick }, icon(shape));
+}

@@ -1,0 +1,113 @@
+/** What surrounds the messages: header, drawer, account, theme. */
+
+import { icon, iconButton, make } from "./dom.js";
+import { texts } from "../texts.js";
+
+/** @typedef {"auto" | "light" | "dark"} Theme */
+
+/** The themes in the order in which the button goes through them. */
+const THEMES = /** @type {Theme[]} */ (["auto", "light", "dark"]);
+
+/** The header above the messages; its button opens the drawer where there is no room beside. */
+export class Header {
+  #title = make("h1", { dir: "auto" });
+
+  /** @param {() => void} openSidebar */
+  constructor(openSidebar) {
+    this.menu = iconButton("menu", texts.openSidebar, openSidebar, {
+      class: "icon-button only-narrow",
+      "aria-expanded": "false",
+    });
+    this.element = make("header", { class: "header" }, this.menu, this.#title);
+  }
+
+  /** @param {string} title */
+  show(title) {
+    if (this.#title.textContent !== title) this.#title.textContent = title;
+  }
+}
+
+/** Who is signed in, the theme, and the way out. */
+export class Account {
+  #name = make("span", { class: "username" });
+  #theme = make("button");
+  element;
+
+  /** @param {{theme: (theme: Theme) => void, signOut: () => void}} actions */
+  constructor({ theme, signOut }) {
+    const next = () => {
+      const index = THEMES.indexOf(/** @type {Theme} */ (this.#theme.dataset["theme"]));
+      theme(THEMES[(index + 1) % THEMES.length] ?? "auto");
+    };
+    this.#theme = iconButton("auto", "", next);
+    const leave = iconButton("leave", texts.signOut, signOut);
+    this.element = make("footer", { class: "account" }, this.#name, this.#theme, leave);
+  }
+
+  /** @param {string} name */
+  showName(name) {
+    this.#name.textContent = name;
+  }
+
+  /** @param {Theme} theme */
+  showTheme(theme) {
+    this.#theme.dataset["theme"] = theme;
+    this.#theme.setAttribute("aria-label", texts.theme[theme]);
+    this.#theme.title = texts.theme[theme];
+    this.#theme.replaceChildren(icon(theme));
+  }
+}
+
+/** @param {string | null} theme */
+export function themeOf(theme) {
+  return THEMES.find((known) => known === theme) ?? "auto";
+}
+
+/** The sidebar where it lies over the messages: it takes the focus, and gives it back. */
+export class Drawer {
+  #sidebar;
+  #rest;
+  #opener;
+
+  /**
+   * @param {HTMLElement} sidebar
+   * @param {HTMLElement} rest
+   * @param {HTMLElement} opener
+   */
+  constructor(sidebar, rest, opener) {
+    this.#sidebar = sidebar;
+    this.#rest = rest;
+    this.#opener = opener;
+    this.scrim = make("div", { class: "scrim", onclick: () => this.close() });
+    sidebar.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.close();
+    });
+    // With room for both, there is no drawer to be open.
+    new ResizeObserver(() => {
+      if (this.isOpen && !opener.checkVisibility()) this.#set(false);
+    }).observe(rest);
+  }
+
+  get isOpen() {
+    return this.#sidebar.classList.contains("open");
+  }
+
+  open() {
+    this.#set(true);
+    this.#sidebar.querySelector("button")?.focus();
+  }
+
+  close() {
+    if (!this.isOpen) return;
+    this.#set(false);
+    this.#opener.focus();
+  }
+
+  /** @param {boolean} isOpen */
+  #set(isOpen) {
+    this.#sidebar.classList.toggle("open", isOpen);
+    this.scrim.classList.toggle("open", isOpen);
+    this.#rest.inert = isOpen;
+    this.#opener.setAttribute("aria-expanded", String(isOpen));
+  }
+}

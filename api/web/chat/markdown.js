@@ -1,0 +1,161 @@
+/**
+ * Markdown of answers: `marked` reads it, DOMPurify decides what may become elements. Both come
+ * from npm and are put into `vendor/` at install time; without them answers are plain text.
+ *
+ * The only HTML sink of the whole page is inside DOMPurify, behind its Trusted Types policy
+ * `dompurify`: the Content-Security-Policy allows no other.
+ */
+
+import { icon, make } from "./dom.js";
+import { texts } from "../texts.js";
+
+/**
+ * @typedef {{type: string, raw: string}} Block
+ * @typedef {{blocks: (text: string) => Block[], fragment: (block: Block) => DocumentFragment}} Renderer
+ */
+
+const TAGS = [
+  ...["p", "br", "hr", "blockquote", "pre", "code", "ul", "ol", "li", "h3", "h4", "h5", "h6"],
+  ...["strong", "em", "del", "a", "table", "thead", "tbody", "tr", "th", "td"],
+];
+const ATTRIBUTES = ["href", "title", "start", "align", "class"];
+const LINKS = /^(?:https?:\/\/|mailto:)/i;
+/** What may be written from right to left, each by itself. */
+const DIRECTED = "p, ul, ol, li, blockquote, h3, h4, h5, h6, table";
+
+/** @type {Renderer | null} */
+let renderer = null;
+
+/** Settled once it is known whether there is a renderer. */
+export const isReady = load();
+
+async function load() {
+  try {
+    const [{ Marked }, { default: purify }] = await Promise.all([
+      import("../vendor/marked.esm.js"),
+      import("../vendor/purify.es.mjs"),
+    ]);
+    renderer = rendererOf(Marked, purify);
+  } catch {
+    console.info("Verbatim: no Markdown library was installed; answers are shown as plain text.");
+  }
+}
+
+/**
+ * The blocks of a text: paragraphs, lists, code. A block whose text stays the same keeps its
+ * elements while the rest is still being written.
+ * @param {string} text
+ * @returns {Block[]}
+ */
+export function blocksOf(text) {
+  try {
+    return renderer ? renderer.blocks(text) : plainBlocks(text);
+  } catch {
+    return plainBlocks(text); // nested deeper than the parser can go
+  }
+}
+
+/**
+ * @param {Block} block
+ * @returns {Node}
+ */
+export function render(block) {
+  if (!renderer || block.type === "plain") return plain(block.raw);
+  try {
+    return renderer.fragment(block);
+  } catch {
+    return plain(block.raw);
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {Block[]}
+ */
+function plainBlocks(text) {
+  return [{ type: "plain", raw: text }];
+}
+
+/** @param {string} text */
+function plain(text) {
+  return make("div", { class: "plain", dir: "auto" }, text);
+}
+
+/**
+ * @param {typeof import("../vendor/marked.esm.js").Marked} Marked
+ * @param {import("../vendor/purify.es.mjs").DOMPurify} purify
+ * @returns {Renderer}
+ */
+function rendererOf(Marked, purify) {
+  const marked = new Marked({ gfm: true });
+  marked.use({
+    renderer: {
+      // Raw HTML in an answer is text that somebody wants to see.
+      html: ({ text }) => escaped(text),
+      // Loading an image would tell a stranger's server who reads this, and when.
+      image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(texts.image(text))}</a>`,
+      heading({ tokens, depth }) {
+        const level = Math.min(depth + 2, 6);
+        return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;
+      },
+      checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+    },
+  });
+  return {
+    blocks: (text) => marked.lexer(text),
+    fragment: (block) => {
+      const html = marked.parser([/** @type {import("../vendor/marked.esm.js").Token} */ (block)]);
+      return finished(
+        purify.sanitize(html, {
+          ALLOWED_TAGS: TAGS,
+          ALLOWED_ATTR: ATTRIBUTES,
+          ALLOWED_URI_REGEXP: LINKS,
+          ALLOW_ARIA_ATTR: false,
+          ALLOW_DATA_ATTR: false,
+          RETURN_DOM_FRAGMENT: true,
+        }),
+      );
+    },
+  };
+}
+
+/**
+ * Dress the sanitized elements.
+ * @param {DocumentFragment} fragment
+ */
+function finished(fragment) {
+  for (const link of fragment.querySelectorAll("a")) {
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+  }
+  for (const element of fragment.querySelectorAll(DIRECTED)) element.setAttribute("dir", "auto");
+  for (const table of fragment.querySelectorAll("table")) {
+    const frame = make("div", { class: "table", tabindex: 0 });
+    table.replaceWith(frame);
+    frame.append(table);
+  }
+  for (const code of fragment.querySelectorAll("pre > code")) dressCode(code);
+  for (const element of fragment.querySelectorAll("[class]:not(.ours, .ours *, .table)")) {
+    element.removeAttribute("class"); // an answer does not borrow our own styles
+  }
+  return fragment;
+}
+
+/** @param {Element} code */
+function dressCode(code) {
+  const language = /^language-([\w+#.-]{1,30})$/.exec(code.className)?.[1] ?? "";
+  code.removeAttribute("class");
+  const pre = /** @type {HTMLPreElement} */ (code.parentElement);
+  const copy = make("button", { type: "button", class: "copy-code" }, icon("copy"), texts.copyCode);
+  const bar = make("div", { class: "code-bar" }, make("span", {}, language), copy);
+  const frame = make("div", { class: "code ours", dir: "ltr" }, bar);
+  pre.replaceWith(frame);
+  pre.tabIndex = 0; // long lines scroll, by keyboard too
+  frame.append(pre);
+}
+
+/** @param {string} text */
+function escaped(text) {
+  const names = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+  return text.replace(/[&<>"']/g, (found) => names[/** @type {keyof typeof names} */ (found)]);
+}

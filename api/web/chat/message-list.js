@@ -1,0 +1,211 @@
+/** The messages of the open conversation: a scrolling window that stays where somebody reads. */
+
+import { iconButton, make } from "./dom.js";
+import { MessageView } from "./message.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Actions } from "./message.js"
+ * @import { Item, Thread } from "../model/thread.js"
+ */
+
+/** Closer to an edge than this (in pixels), the next page is loaded. */
+const NEAR_EDGE = 800;
+/** Closer to the end than this, somebody reads what comes in: the view follows it. */
+const NEAR_END = 80;
+
+export class MessageList {
+  #list = make("ol", { class: "messages" });
+  #hint = make("div", { class: "hint" });
+  #scroller;
+  #jump;
+  /** @type {Map<string, MessageView>} */
+  #views = new Map();
+  /** @type {Thread | null} */
+  #thread = null;
+  #actions;
+  #follows = true;
+  #isPaging = false;
+
+  /** @param {Actions & {toLatest: () => void}} actions */
+  constructor(actions) {
+    this.#actions = actions;
+    this.#scroller = make(
+      "div",
+      { class: "scroller", role: "region", "aria-label": texts.messages, tabindex: 0 },
+      this.#hint,
+      this.#list,
+    );
+    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#jump = iconButton("down", texts.jumpToEnd, () => this.#toEnd(), { class: "jump", hidden: true });
+    this.element = make("div", { class: "reader" }, this.#scroller, this.#jump);
+    // A composer that grows, or a keyboard that slides in, must not hide the end.
+    new ResizeObserver(() => this.#keepEnd()).observe(this.#scroller);
+    new ResizeObserver(() => this.#keepEnd()).observe(this.#list);
+  }
+
+  /** @param {Thread | null} thread */
+  open(thread) {
+    this.#thread = thread;
+    this.#views.clear();
+    this.#list.replaceChildren();
+    this.#follows = true;
+    this.update();
+  }
+
+  /** Follow the end again: somebody said something. */
+  follow() {
+    this.#follows = true;
+    this.#keepEnd();
+  }
+
+  /** Show what the thread holds now; what somebody looks at stays where it is. */
+  update() {
+    const items = this.#thread?.items ?? [];
+    this.#showHint(items);
+    const keep = this.#follows ? null : this.#anchor(items);
+    this.#reconcile(items);
+    if (keep) this.#scroller.scrollTop += keep.element.offsetTop - keep.top;
+    else this.#keepEnd();
+    this.#noteEnd();
+    this.#page();
+  }
+
+  /**
+   * Show what changed about the messages of one turn.
+   * @param {Item["turn"]} turn
+   */
+  updateTurn(turn) {
+    const items = this.#thread?.items ?? [];
+    const mine = items.filter((item) => item.turn === turn);
+    if (mine.some((item) => !this.#views.has(item.key))) return this.update();
+    for (const item of mine) this.#views.get(item.key)?.show(item);
+  }
+
+  /** @param {Item[]} items */
+  #reconcile(items) {
+    const wanted = new Set(items.map((item) => item.key));
+    for (const [key, view] of this.#views) {
+      if (wanted.has(key)) continue;
+      view.element.remove();
+      this.#views.delete(key);
+    }
+    /** @type {Element | null} */
+    let next = this.#list.firstElementChild;
+    for (const item of items) {
+      const view = this.#viewOf(item);
+      if (view.element === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(view.element, next);
+    }
+  }
+
+  /** @param {Item} item */
+  #viewOf(item) {
+    const known = this.#views.get(item.key);
+    if (known) {
+      known.show(item);
+      return known;
+    }
+    const view = new MessageView(item, this.#actions);
+    this.#views.set(item.key, view);
+    return view;
+  }
+
+  /**
+   * The first message in sight that will still be there, and where it is.
+   * @param {Item[]} items
+   */
+  #anchor(items) {
+    const { scrollTop } = this.#scroller;
+    for (const { key } of items) {
+      const element = this.#views.get(key)?.element;
+      if (element && element.offsetTop + element.offsetHeight > scrollTop) {
+        return { element, top: element.offsetTop };
+      }
+    }
+    return null;
+  }
+
+  #keepEnd() {
+    if (this.#follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
+  #scrolled() {
+    this.#follows = this.#isNearEnd;
+    this.#noteEnd();
+    this.#page();
+  }
+
+  get #isNearEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return (this.#thread?.isAtEnd ?? true) && scrollHeight - scrollTop - clientHeight < NEAR_END;
+  }
+
+  #noteEnd() {
+    this.#jump.hidden = this.#follows || this.#isNearEnd;
+  }
+
+  /** Load the next page in the direction of an edge that is near. */
+  async #page() {
+    const thread = this.#thread;
+    if (!thread || thread.state !== "ready" || this.#isPaging) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const wantsOlder = thread.hasOlder && scrollTop < NEAR_EDGE;
+    const wantsNewer = !thread.isAtEnd && scrollHeight - scrollTop - clientHeight < NEAR_EDGE;
+    if (!wantsOlder && !wantsNewer) return;
+    this.#isPaging = true;
+    const problem = await (wantsOlder ? thread.older() : thread.newer());
+    this.#isPaging = false;
+    // What failed is tried again by the next scroll.
+    if (!problem && thread === this.#thread) void this.#page();
+  }
+
+  async #toEnd() {
+    this.#follows = true;
+    if (!this.#thread?.isAtEnd) await this.#thread?.latest().catch(() => {});
+    this.#keepEnd();
+    this.#noteEnd();
+    this.#scroller.focus({ preventScroll: true });
+  }
+
+  /** @param {Item[]} items */
+  #showHint(items) {
+    const thread = this.#thread;
+    const state = !thread
+      ? "none"
+      : thread.state === "missing"
+        ? "missing"
+        : thread.state === "loading"
+          ? thread.problem
+            ? "away"
+            : "loading"
+          : items.length === 0 && thread.id === null
+            ? "greeting"
+            : "none";
+    if (this.#hint.dataset["state"] === state) return;
+    this.#hint.dataset["state"] = state;
+    this.#hint.replaceChildren(...this.#hintOf(state));
+  }
+
+  /**
+   * @param {string} state
+   * @returns {Node[]}
+   */
+  #hintOf(state) {
+    switch (state) {
+      case "greeting":
+        return [make("h2", {}, texts.greeting), make("p", {}, texts.greetingHint)];
+      case "missing":
+        return [
+          make("p", {}, texts.missing),
+          make("button", { type: "button", onclick: () => this.#actions.toLatest() }, texts.toLatest),
+        ];
+      case "away":
+        return [make("p", {}, texts.historyAway)];
+      case "loading":
+        return [make("p", { class: "late" }, texts.loading)];
+      default:
+        return [];
+    }
+  }
+}

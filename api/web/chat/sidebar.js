@@ -1,0 +1,219 @@
+/** The conversations: search, list, and what can be done with each. */
+
+import { ConversationEntry } from "./entry.js";
+import { iconButton, icon, make } from "./dom.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Shelf } from "../model/shelf.js"
+ *
+ * @typedef {object} SidebarActions
+ * @property {(id: number | null) => void} open null for a new one
+ * @property {(id: number, title: string) => void} rename
+ * @property {(id: number, title: string) => void} remove
+ * @property {(words: string) => void} announce
+ * @property {() => void} close
+ */
+
+/** Closer to the end of the list than this (in pixels), the next page is loaded. */
+const NEAR_END = 600;
+const SEARCH_PAUSE_MS = 200;
+
+export class Sidebar {
+  #list = make("ul", { class: "entries" });
+  #hint = make("p", { class: "list-hint" });
+  #scroller;
+  #search;
+  #actions;
+  #hrefOf;
+  /** @type {Shelf | null} */
+  #shelf = null;
+  /** @type {Map<number, ConversationEntry>} */
+  #entries = new Map();
+  /** @type {number | null} */
+  #current = null;
+  /** @type {number | null} the one that Tab reaches; the arrow keys move it */
+  #reachable = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #searching;
+
+  /**
+   * @param {SidebarActions} actions
+   * @param {(id: number) => string} hrefOf
+   * @param {HTMLElement} footer
+   */
+  constructor(actions, hrefOf, footer) {
+    this.#actions = actions;
+    this.#hrefOf = hrefOf;
+    this.#search = make("input", {
+      type: "search",
+      "aria-label": texts.search,
+      placeholder: texts.search,
+      autocomplete: "off",
+      oninput: () => this.#typed(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#searchKey(event),
+    });
+    this.#scroller = make("div", { class: "entries-scroller" }, this.#list, this.#hint);
+    this.#scroller.addEventListener("scroll", () => this.#fill(), { passive: true });
+    this.#list.addEventListener("keydown", (event) => this.#pressed(event));
+    this.element = make(
+      "nav",
+      { class: "sidebar", "aria-label": texts.conversations },
+      make(
+        "div",
+        { class: "brand" },
+        make("span", { class: "mark", "aria-hidden": "true" }, "“"),
+        make("span", { class: "name" }, texts.name),
+        iconButton("close", texts.closeSidebar, () => actions.close(), { class: "icon-button only-narrow" }),
+      ),
+      make(
+        "button",
+        { type: "button", class: "new", onclick: () => actions.open(null) },
+        icon("plus"),
+        texts.newChat,
+      ),
+      make("div", { class: "search", role: "search" }, icon("search"), this.#search),
+      this.#scroller,
+      footer,
+    );
+  }
+
+  /** @param {Shelf} shelf */
+  use(shelf) {
+    this.#shelf = shelf;
+    this.#search.value = "";
+    shelf.addEventListener("change", () => this.update());
+    this.update();
+  }
+
+  /** @param {number | null} id */
+  select(id) {
+    this.#current = id;
+    this.#reachable = id;
+    this.update();
+  }
+
+  focus() {
+    this.#search.focus();
+  }
+
+  update() {
+    const shelf = this.#shelf;
+    if (!shelf) return;
+    const rows = shelf.shown;
+    const wanted = new Set(rows.map((row) => row.id));
+    this.#leaveGone(wanted);
+    if (!wanted.has(this.#reachable ?? 0)) this.#reachable = rows[0]?.id ?? null;
+    /** @type {Element | null} */
+    let next = this.#list.firstElementChild;
+    for (const row of rows) {
+      const entry = this.#entryOf(row.id);
+      entry.show(row.title ?? texts.untitled, {
+        isCurrent: row.id === this.#current,
+        isReachable: row.id === this.#reachable,
+      });
+      if (entry.element === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(entry.element, next);
+    }
+    this.#hint.textContent = this.#hintOf(rows.length);
+    this.#fill();
+  }
+
+  /** @param {Set<number>} wanted */
+  #leaveGone(wanted) {
+    for (const [id, entry] of this.#entries) {
+      if (wanted.has(id)) continue;
+      const { element } = entry;
+      const heir = element.nextElementSibling ?? element.previousElementSibling;
+      const hadFocus = element.matches(":focus-within");
+      element.remove();
+      this.#entries.delete(id);
+      if (hadFocus) heir?.querySelector("a")?.focus();
+    }
+  }
+
+  /** @param {number} id */
+  #entryOf(id) {
+    const known = this.#entries.get(id);
+    if (known) return known;
+    const { open, rename, remove } = this.#actions;
+    const entry = new ConversationEntry(id, this.#hrefOf(id), { open, rename, remove });
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  /** @param {number} count */
+  #hintOf(count) {
+    if (this.#shelf?.isLoading) return texts.loadingMore;
+    if (count > 0 || !this.#shelf?.isKnown) return "";
+    return this.#shelf.query ? texts.nothingFound : texts.noConversations;
+  }
+
+  /** Load more where the end of the list is near. */
+  async #fill() {
+    const shelf = this.#shelf;
+    if (!shelf?.hasMore || shelf.isLoading) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    if (scrollHeight - scrollTop - clientHeight > NEAR_END) return;
+    await shelf.more().catch(() => {}); // the next scroll tries again
+  }
+
+  #typed() {
+    clearTimeout(this.#searching);
+    this.#searching = setTimeout(() => void this.#find(), SEARCH_PAUSE_MS);
+  }
+
+  async #find() {
+    const shelf = this.#shelf;
+    if (!shelf) return;
+    try {
+      await shelf.search(this.#search.value);
+      if (shelf.query) this.#actions.announce(texts.found(shelf.total));
+      this.#scroller.scrollTop = 0;
+    } catch {
+      // The banner says why; typing on tries again.
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #searchKey(event) {
+    if (event.key === "ArrowDown") {
+      event.preventDefault();
+      this.#list.querySelector("a")?.focus();
+    } else if (event.key === "Escape" && this.#search.value) {
+      event.stopPropagation();
+      event.preventDefault();
+      this.#search.value = "";
+      void this.#find();
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    const target = /** @type {Element} */ (event.target);
+    if (!target.matches("a")) return;
+    const element = /** @type {Element} */ (target.closest("li"));
+    const moves = {
+      ArrowDown: element.nextElementSibling,
+      ArrowUp: element.previousElementSibling,
+      Home: this.#list.firstElementChild,
+      End: this.#list.lastElementChild,
+    };
+    const id = Number(/** @type {HTMLElement} */ (element).dataset["id"]);
+    if (event.key in moves) this.#reach(moves[/** @type {keyof typeof moves} */ (event.key)]);
+    else if (event.key === "F2") this.#entries.get(id)?.edit();
+    else if (event.key === "Delete") this.#entries.get(id)?.remove();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {Element | null} element */
+  #reach(element) {
+    if (!(element instanceof HTMLElement)) return;
+    const before = this.#entries.get(this.#reachable ?? 0);
+    this.#reachable = Number(element.dataset["id"]);
+    before?.setReachable(false);
+    this.#entries.get(this.#reachable)?.setReachable(true);
+    element.querySelector("a")?.focus();
+  }
+}

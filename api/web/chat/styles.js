@@ -1,0 +1,18 @@
+/** The element's styles, loaded once for all its instances: plain CSS files, no inline styles. */
+
+const FILES = ["base.css", "sidebar.css", "messages.css", "composer.css", "sign-in.css"];
+
+/** @type {Promise<CSSStyleSheet[]> | null} */
+let loading = null;
+
+/** @returns {Promise<CSSStyleSheet[]>} */
+export function styles() {
+  loading ??= Promise.all(FILES.map(load));
+  return loading;
+}
+
+/** @param {string} name */
+async function load(name) {
+  const response = await fetch(new URL(`../styles/${name}`, import.meta.url));
+  return new CSSStyleSheet().replace(await response.text());
+}

@@ -1,0 +1,219 @@
+/** Every call that the ChatBot makes. The session is an httpOnly cookie: no token is ever seen. */
+
+import { Problem, UNREACHED } from "./problem.js";
+
+/** @import { ConversationPage, MessagePage, User } from "./wire.js" */
+
+/** Longer than any call but a stream takes. */
+const TIMEOUT_SECONDS = 20;
+
+/**
+ * @typedef {object} Call
+ * @property {unknown} [body] sent as JSON
+ * @property {string} [key] the idempotency key
+ * @property {Record<string, string | number | null | undefined>} [query] null is left out
+ * @property {Record<string, string>} [headers]
+ * @property {AbortSignal | undefined} [signal]
+ * @property {boolean} [outlivesPage]
+ */
+
+/**
+ * Speaks to one API. Events: `reached` when the server answered, whatever it said, and
+ * `unreached` when it did not; `signedout` when the session is over.
+ */
+export class Client extends EventTarget {
+  #base;
+
+  /** @param {string} base the path that the API's own paths follow; empty at the origin's root */
+  constructor(base) {
+    super();
+    this.#base = base.replace(/\/+$/, "");
+  }
+
+  /** What tells two APIs on one origin apart, for names in storage. */
+  get base() {
+    return this.#base;
+  }
+
+  /** @returns {Promise<User>} */
+  me() {
+    return this.#json("GET", "/auth/me");
+  }
+
+  /**
+   * @param {{username: string, password: string}} who
+   * @returns {Promise<User>}
+   */
+  signIn(who) {
+    return this.#json("POST", "/auth/session", { body: who });
+  }
+
+  /** @param {{username: string, email: string, password: string}} who */
+  register(who) {
+    return this.#json("POST", "/auth/register", { body: who });
+  }
+
+  signOut() {
+    return this.#fetch("DELETE", "/auth/session");
+  }
+
+  /**
+   * @param {{q?: string | null, cursor?: string | null, offset?: number, limit?: number, readAfter?: number | null}} page
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<ConversationPage>}
+   */
+  conversations({ q, cursor, offset, limit, readAfter }, signal) {
+    const query = { sort: "updated_at", order: "desc", q, cursor, offset, limit, read_after: readAfter };
+    return this.#json("GET", "/api/conversations/", { query, signal });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {{before?: number, after?: number, limit: number, readAfter?: number | null}} page
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<MessagePage>} oldest first
+   */
+  messages(conversation, { before, after, limit, readAfter }, signal) {
+    const query = { before, after, limit, read_after: readAfter };
+    return this.#json("GET", `/api/conversations/${conversation}/messages`, { query, signal });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {string} title
+   * @param {string} key
+   * @returns {Promise<{entry_id: number}>}
+   */
+  rename(conversation, title, key) {
+    return this.#json("PATCH", `/api/conversations/${conversation}`, { body: { title }, key });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {string} key
+   * @param {{outlivesPage?: boolean}} [how]
+   * @returns {Promise<{entry_id: number}>}
+   */
+  remove(conversation, key, how = {}) {
+    return this.#json("DELETE", `/api/conversations/${conversation}`, { key, ...how });
+  }
+
+  /**
+   * @param {string} key
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{conversationId: number}>}
+   */
+  startChat(key, signal) {
+    return this.#json("POST", "/api/chat/start", { key, signal });
+  }
+
+  /**
+   * Say something. The answer comes as an event stream, or as JSON from a server without streams.
+   * @param {number} conversation
+   * @param {string} message
+   * @param {string} key
+   * @param {AbortSignal} signal
+   */
+  say(conversation, message, key, signal) {
+    const headers = { Accept: "text/event-stream, application/json;q=0.5" };
+    const path = `${chatPath(conversation)}/message`;
+    return this.#fetch("POST", path, { body: { message }, key, headers, signal });
+  }
+
+  /**
+   * Go on with a turn's events after one of them. 204: there is nothing to tell.
+   * @param {number} conversation
+   * @param {number} turn
+   * @param {string} lastEventId empty for all of them
+   * @param {AbortSignal} signal
+   */
+  resume(conversation, turn, lastEventId, signal) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: "text/event-stream" };
+    if (lastEventId) headers["Last-Event-ID"] = lastEventId;
+    return this.#fetch("GET", `${chatPath(conversation)}/stream`, { query: { turn }, headers, signal });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{turns: {messageId: number}[]}>}
+   */
+  runningTurns(conversation, signal) {
+    return this.#json("GET", `${chatPath(conversation)}/turns`, { signal });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {number} turn
+   */
+  stop(conversation, turn) {
+    return this.#json("POST", `${chatPath(conversation)}/stop`, { body: { turn } });
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {Call} [call]
+   */
+  async #json(method, path, call = {}) {
+    const patience = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
+    const signal = call.signal ? AbortSignal.any([call.signal, patience]) : patience;
+    const response = await this.#fetch(method, path, { ...call, signal });
+    return response.json();
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {Call} [call]
+   */
+  async #fetch(method, path, { body, key, query, headers, signal, outlivesPage } = {}) {
+    const response = await this.#reach(`${this.#base}${path}${search(query)}`, {
+      method,
+      headers: {
+        Accept: "application/json",
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(key === undefined ? {} : { "Idempotency-Key": key }),
+        ...headers,
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+      keepalive: outlivesPage ?? false,
+      signal: signal ?? null,
+    });
+    if (response.ok) return response;
+    const problem = await Problem.of(response);
+    if (problem.status === 401) this.dispatchEvent(new Event("signedout"));
+    throw problem;
+  }
+
+  /**
+   * @param {string} url
+   * @param {RequestInit} request
+   */
+  async #reach(url, request) {
+    try {
+      const response = await fetch(url, request);
+      this.dispatchEvent(new Event("reached"));
+      return response;
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      this.dispatchEvent(new Event("unreached"));
+      throw new Problem(UNREACHED, String(error));
+    }
+  }
+}
+
+/** @param {number} conversation */
+function chatPath(conversation) {
+  return `/api/chat/sess_${conversation.toString(16)}`;
+}
+
+/** @param {Call["query"]} query */
+function search(query = {}) {
+  const known = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const text = new URLSearchParams(known.map(([name, value]) => [name, String(value)])).toString();
+  return text && `?${text}`;
+}

@@ -1,0 +1,75 @@
+/**
+ * What was said and is not known to be in the history yet, kept in `sessionStorage`, so that a
+ * reload loses nothing and repeats nothing: each message keeps its idempotency key.
+ */
+
+/**
+ * @typedef {object} Kept
+ * @property {string} key the turn's idempotency key
+ * @property {string} text
+ * @property {number | null} conversation null until a new one is opened
+ * @property {number | null} message its id, once it is accepted
+ * @property {number} since when it was said, ms since 1970
+ */
+
+export class Outbox {
+  #name;
+
+  /**
+   * @param {string} base
+   * @param {number} user whoever signs in next must not send what somebody else said
+   */
+  constructor(base, user) {
+    this.#name = `verbatim:outbox:${base}:${user}`;
+  }
+
+  /**
+   * What was said in one conversation, in order; null for those not opened yet.
+   * @param {number | null} conversation
+   */
+  of(conversation) {
+    return this.#read().filter((kept) => kept.conversation === conversation);
+  }
+
+  /** Whether anything waits that the server has not accepted. */
+  get hasUnsent() {
+    return this.#read().some((kept) => kept.message === null);
+  }
+
+  /** @param {Kept} kept */
+  put(kept) {
+    const others = this.#read();
+    const index = others.findIndex((other) => other.key === kept.key);
+    if (index < 0) others.push(kept);
+    else others[index] = kept;
+    this.#write(others);
+  }
+
+  /** @param {string} key */
+  remove(key) {
+    this.#write(this.#read().filter((kept) => kept.key !== key));
+  }
+
+  clear() {
+    this.#write([]);
+  }
+
+  /** @returns {Kept[]} */
+  #read() {
+    try {
+      return JSON.parse(sessionStorage.getItem(this.#name) ?? "[]");
+    } catch {
+      return [];
+    }
+  }
+
+  /** @param {Kept[]} all */
+  #write(all) {
+    try {
+      if (all.length > 0) sessionStorage.setItem(this.#name, JSON.stringify(all));
+      else sessionStorage.removeItem(this.#name);
+    } catch {
+      // Storage is full or forbidden: the message still goes out, it only would not survive a reload.
+    }
+  }
+}

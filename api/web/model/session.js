@@ -1,0 +1,309 @@
+/** Somebody signed in, with the conversations they have and the one that is open. */
+
+import { Outbox } from "./outbox.js";
+import { delaySeconds, pause } from "./patience.js";
+import { Problem } from "./problem.js";
+import { Shelf } from "./shelf.js";
+import { Thread } from "./thread.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Client } from "./client.js"
+ * @import { User } from "./wire.js"
+ */
+
+/** A title comes a moment after the first answer. */
+const TITLE_SECONDS = [0.5, 2, 5];
+
+/**
+ * Events: `entered` and `left` when somebody is signed in or no longer; `opened` when another
+ * thread is shown; `identified` when the open one got its id; `change` when its title may have
+ * changed.
+ */
+export class Session extends EventTarget {
+  /** @type {User | null} */
+  user = null;
+  /** @type {Shelf | null} */
+  shelf = null;
+  /** @type {Thread | null} */
+  thread = null;
+  /** Not chosen by anybody: the page has just been opened. */
+  isInitial = true;
+  /** The session ended by itself. */
+  isExpired = false;
+
+  #client;
+  #signal;
+  /** @type {Outbox | null} */
+  #outbox = null;
+  /** @type {BroadcastChannel | null} */
+  #channel = null;
+  /** @type {string | null} what is to be shown once somebody is signed in */
+  #wanted = null;
+  /** @type {number | null} what one user looked at is nothing to the next */
+  #lastUser = null;
+  /** @type {string | null} the id, or `new`; null while nothing is open */
+  #shown = null;
+
+  /**
+   * @param {Client} client
+   * @param {AbortSignal} signal
+   */
+  constructor(client, signal) {
+    super();
+    this.#client = client;
+    this.#signal = signal;
+    client.addEventListener("signedout", () => this.#expire());
+  }
+
+  /** What is open, as the element's attribute has it. */
+  get conversation() {
+    return this.#shown;
+  }
+
+  get title() {
+    const id = this.thread?.id ?? null;
+    return (id !== null && this.shelf?.find(id)?.title) || texts.untitled;
+  }
+
+  /** Where the open conversation's draft is kept. */
+  get draftName() {
+    return `verbatim:draft:${this.#client.base}:${this.user?.id}:${this.#shown}`;
+  }
+
+  get hasUnsent() {
+    return this.#outbox?.hasUnsent ?? false;
+  }
+
+  /** @param {string | null} conversation what to show first */
+  async start(conversation) {
+    this.#wanted = conversation;
+    for (let failures = 1; !this.#signal.aborted; failures++) {
+      try {
+        return this.enter(await this.#client.me());
+      } catch (error) {
+        const problem = Problem.from(error);
+        if (problem.status === 401) return this.#close(false);
+        // Chat goes on without the database: who was signed in a moment ago still is.
+        const known = remembered(this.#client.base);
+        if (known && problem.status === 503) return this.enter(known);
+        await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
+      }
+    }
+  }
+
+  /** @param {User} user */
+  async enter(user) {
+    if (this.#lastUser !== null && this.#lastUser !== user.id) this.#wanted = null;
+    this.#lastUser = user.id;
+    this.user = user;
+    remember(this.#client.base, user);
+    this.#outbox = new Outbox(this.#client.base, user.id);
+    this.shelf = new Shelf(this.#client);
+    this.shelf.addEventListener("change", () => this.dispatchEvent(new Event("change")));
+    this.shelf.addEventListener("renamed", () => this.#broadcast(null));
+    this.shelf.addEventListener("deleted", () => this.#broadcast(null));
+    this.#listen(user);
+    this.isInitial = true;
+    this.dispatchEvent(new Event("entered"));
+    if (this.#wanted) this.open(this.#wanted);
+    else await this.openLatest();
+    await this.#loadShelf();
+  }
+
+  /**
+   * @param {string | null} conversation an id, or `new`; null for the latest
+   */
+  open(conversation) {
+    if (conversation === this.#shown && conversation !== null) return;
+    this.#wanted = conversation;
+    if (!this.user || !this.#outbox) return;
+    if (conversation === null) return void this.openLatest();
+    const id = /^[1-9]\d{0,15}$/.test(conversation) ? Number(conversation) : null;
+    this.#shown = id === null ? "new" : String(id);
+    this.#show(new Thread(this.#client, this.#outbox, id));
+  }
+
+  /** Show the conversation with the newest activity; a new one only if there is none at all. */
+  async openLatest() {
+    const { shelf, user } = this;
+    for (let failures = 1; shelf && !shelf.isKnown && !this.#signal.aborted; failures++) {
+      try {
+        await shelf.refresh();
+      } catch (error) {
+        const problem = Problem.from(error);
+        if (problem.status === 401) return;
+        // Nobody has to wait for the list to write something.
+        if (failures === 1) this.open("new");
+        await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
+      }
+    }
+    if (this.user !== user || !shelf) return;
+    const isUntouched = this.#shown === null || (this.#shown === "new" && !this.thread?.turns.length);
+    if (isUntouched || this.thread?.state === "missing") {
+      const latest = shelf.shown[0];
+      this.open(latest ? String(latest.id) : "new");
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {string} title
+   */
+  async rename(id, title) {
+    await this.shelf?.rename(id, title);
+  }
+
+  /** @param {number} id */
+  remove(id) {
+    const deletion = /** @type {Shelf} */ (this.shelf).remove(id);
+    const wasCurrent = this.#shown === String(id);
+    if (wasCurrent) {
+      const heir = this.shelf?.shown[0];
+      this.open(heir ? String(heir.id) : "new");
+    }
+    return { ...deletion, wasCurrent };
+  }
+
+  /** The server answers again: try at once what waits. */
+  wake() {
+    this.thread?.wake();
+    void this.lookAround();
+  }
+
+  /** See what others did meanwhile. */
+  async lookAround() {
+    if (!this.user) return;
+    await Promise.allSettled([this.thread?.catchUp(), this.shelf?.refresh()]);
+  }
+
+  /** Sign out, and leave nothing behind. */
+  async leave() {
+    this.shelf?.leave();
+    this.#outbox?.clear();
+    await this.#client.signOut().catch(() => {});
+    this.#wanted = null;
+    this.#broadcast(null);
+    this.#close(false);
+  }
+
+  stop() {
+    this.shelf?.leave();
+    this.thread?.close();
+    this.#channel?.close();
+  }
+
+  /** @param {Thread} thread */
+  #show(thread) {
+    this.thread?.close();
+    this.thread = thread;
+    thread.addEventListener("opened", () => this.#identified(thread));
+    thread.addEventListener("news", () => {
+      this.#broadcast(thread.id);
+      void this.#refreshTitle();
+    });
+    this.dispatchEvent(new Event("opened"));
+    this.isInitial = false;
+    void thread.open();
+  }
+
+  /** @param {Thread} thread */
+  #identified(thread) {
+    if (thread.id === null) return;
+    this.shelf?.opened(thread.id, thread.turns[0]?.text ?? "");
+    if (thread !== this.thread) return;
+    this.#shown = String(thread.id);
+    this.#wanted = this.#shown;
+    this.dispatchEvent(new Event("identified"));
+  }
+
+  async #loadShelf() {
+    for (let failures = 1; this.shelf && !this.shelf.isKnown && !this.#signal.aborted; failures++) {
+      const problem = await this.shelf.refresh().then(() => null, Problem.from);
+      if (problem) await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
+    }
+  }
+
+  /** The list moves, and a first answer brings a title. */
+  async #refreshTitle() {
+    for (const seconds of TITLE_SECONDS) {
+      await pause(seconds);
+      await this.shelf?.refresh().catch(() => {});
+      const id = this.thread?.id;
+      if (this.shelf?.rows.some((row) => row.id === id && row.title !== null)) return;
+    }
+  }
+
+  /** @param {User} user */
+  #listen(user) {
+    this.#channel?.close();
+    this.#channel = new BroadcastChannel(`verbatim:${this.#client.base}:${user.id}`);
+    this.#channel.addEventListener("message", ({ data }) => {
+      void this.shelf?.refresh().catch(() => {});
+      if (data.conversation !== null && data.conversation === this.thread?.id) {
+        void this.thread?.lookAround();
+      }
+    });
+  }
+
+  /** @param {number | null} conversation that other tabs should look at */
+  #broadcast(conversation) {
+    this.#channel?.postMessage({ conversation });
+  }
+
+  #expire() {
+    if (this.user) this.#close(true);
+  }
+
+  /** @param {boolean} isExpired */
+  #close(isExpired) {
+    this.thread?.close();
+    this.#channel?.close();
+    if (isExpired) this.#wanted = this.#shown;
+    else forget(this.#client.base);
+    this.isExpired = isExpired;
+    this.thread = null;
+    this.shelf = null;
+    this.user = null;
+    this.#shown = null;
+    this.dispatchEvent(new Event("left"));
+  }
+}
+
+/** @param {string} base */
+function nameOf(base) {
+  return `verbatim:user:${base}`;
+}
+
+/**
+ * @param {string} base
+ * @param {User} user
+ */
+function remember(base, { id, username, email }) {
+  try {
+    sessionStorage.setItem(nameOf(base), JSON.stringify({ id, username, email }));
+  } catch {
+    // Without storage a reload while the database is away has to wait for it.
+  }
+}
+
+/**
+ * @param {string} base
+ * @returns {User | null}
+ */
+function remembered(base) {
+  try {
+    return JSON.parse(sessionStorage.getItem(nameOf(base)) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} base */
+function forget(base) {
+  try {
+    sessionStorage.removeItem(nameOf(base));
+  } catch {
+    // There is nothing to forget.
+  }
+}

@@ -1,0 +1,349 @@
+/** One open conversation: the part of its history in memory, and what is being said now. */
+
+import { delaySeconds, pause } from "./patience.js";
+import { Problem } from "./problem.js";
+import { Turn } from "./turn.js";
+import { HistoryWindow } from "./window.js";
+
+/**
+ * @import { Client } from "./client.js"
+ * @import { Outbox } from "./outbox.js"
+ * @import { MessageRow } from "./wire.js"
+ *
+ * @typedef {object} Item One message as it is shown.
+ * @property {string} key the same for a message as long as it is shown, stored or not yet
+ * @property {"user" | "assistant"} role
+ * @property {string} text
+ * @property {MessageRow | null} row set once it is in the history
+ * @property {Turn | null} turn set while it is not
+ */
+
+/**
+ * Events: `change` when anything shown changes; `opened` when a new conversation got its id;
+ * `news` when the server has something that other tabs have not seen.
+ */
+export class Thread extends EventTarget {
+  /** @type {"loading" | "ready" | "missing"} */
+  state = "loading";
+  /** @type {Problem | null} why the history is not here (yet) */
+  problem = null;
+  /** @type {Turn[]} in the order they were said */
+  turns = [];
+
+  #client;
+  #outbox;
+  #abort = new AbortController();
+  /** @type {HistoryWindow | null} */
+  #window = null;
+  /** @type {Map<number, string>} keys of items that were shown before they were stored */
+  #keys = new Map();
+  #isSettling = false;
+
+  /**
+   * @param {Client} client
+   * @param {Outbox} outbox
+   * @param {number | null} id null for a conversation that its first message will open
+   */
+  constructor(client, outbox, id) {
+    super();
+    this.#client = client;
+    this.#outbox = outbox;
+    this.id = id;
+  }
+
+  /** @returns {Item[]} */
+  get items() {
+    const rows = this.#window?.messages ?? [];
+    /** @type {Item[]} */
+    const items = rows.map((row) => ({
+      key: this.#keys.get(row.id) ?? `m${row.id}`,
+      role: row.role,
+      text: row.content,
+      row,
+      turn: null,
+    }));
+    if (this.isAtEnd) items.push(...this.#unstored(rows));
+    return items;
+  }
+
+  get isAtEnd() {
+    return this.#window?.isAtEnd ?? true;
+  }
+
+  get hasOlder() {
+    return this.#window?.hasOlder ?? false;
+  }
+
+  /** The answer that is being written now, if any: the one that can be stopped. */
+  get running() {
+    return this.turns.findLast((turn) => turn.state === "answering") ?? null;
+  }
+
+  /** Load the latest page, and go on with what was not finished; keep trying while it is away. */
+  async open() {
+    this.#restore();
+    if (this.id === null) return this.#become("ready", null);
+    this.#window = new HistoryWindow(this.#client, this.id, this.#abort.signal);
+    void this.#follow();
+    for (let failures = 1; this.state === "loading" && this.#isOpen; failures++) {
+      const problem = await this.#attempt(() => this.latest());
+      if (problem && this.#isOpen) {
+        await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#abort.signal });
+      }
+    }
+  }
+
+  /** Show the end of the history. */
+  async latest() {
+    await this.#window?.latest();
+    this.#taken();
+    this.#become("ready", null);
+  }
+
+  older() {
+    return this.#attempt(async () => {
+      await this.#window?.older();
+      this.#changed();
+    });
+  }
+
+  newer() {
+    return this.#attempt(async () => {
+      await this.#window?.newer();
+      this.#taken();
+    });
+  }
+
+  /**
+   * Take in what others wrote, and what we wrote once it is stored.
+   * @param {number | null} [readAfter]
+   * @returns {Promise<Problem | null>} why it did not work
+   */
+  catchUp(readAfter = null) {
+    if (this.state !== "ready") return Promise.resolve(null);
+    return this.#attempt(async () => {
+      await this.#window?.refresh(readAfter);
+      this.#taken();
+      const last = this.#window?.messages.at(-1);
+      if (last?.role === "user" && !this.turns.some((turn) => turn.message === last.id)) {
+        await this.#follow();
+      }
+    });
+  }
+
+  /** Another tab said something here: its answer may be running. */
+  async lookAround() {
+    await this.#follow();
+    await this.catchUp();
+  }
+
+  /** @param {string} text */
+  say(text) {
+    const turn = Turn.saying(this.#client, this.id, text);
+    this.#keep(turn);
+    this.#add(turn);
+    if (!this.isAtEnd) void this.#attempt(() => this.latest());
+  }
+
+  /**
+   * Take back what was not accepted, or what got no answer and needs none.
+   * @param {Turn} turn
+   */
+  discard(turn) {
+    turn.leave();
+    this.#drop(turn);
+    this.#pump();
+    this.#changed();
+  }
+
+  /** Try at once what waits. */
+  wake() {
+    for (const turn of this.turns) turn.wake();
+  }
+
+  /** Nobody looks any more; answers are finished without us. */
+  close() {
+    this.#abort.abort();
+    for (const turn of this.turns) turn.leave();
+  }
+
+  get #isOpen() {
+    return !this.#abort.signal.aborted;
+  }
+
+  /**
+   * @param {MessageRow[]} rows
+   * @returns {Item[]}
+   */
+  #unstored(rows) {
+    const stored = new Set(rows.map((row) => row.id));
+    return this.turns.flatMap((turn) => {
+      /** @type {Item[]} */
+      const items = [];
+      if (turn.text !== null && !stored.has(turn.message ?? 0)) {
+        items.push({ key: `${turn.key}?`, role: "user", text: turn.text, row: null, turn });
+      }
+      if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
+        items.push({ key: `${turn.key}!`, role: "assistant", text: turn.answer, row: null, turn });
+      }
+      return items;
+    });
+  }
+
+  /** Go on with what this tab said earlier and does not know to be stored. */
+  #restore() {
+    for (const kept of this.#outbox.of(this.id)) this.#add(new Turn(this.#client, kept));
+  }
+
+  /** Show the answers that are being written for somebody else. */
+  async #follow() {
+    const { id } = this;
+    if (id === null) return;
+    try {
+      const { turns } = await this.#client.runningTurns(id, this.#abort.signal);
+      for (const { messageId } of turns) {
+        const isKnown = this.turns.some((turn) => turn.message === messageId);
+        const isBeingAccepted = this.turns.some((turn) => !turn.isAccepted && turn.isOpen);
+        if (!isKnown && !isBeingAccepted) this.#add(Turn.of(this.#client, id, messageId));
+      }
+    } catch {
+      // They show up in the history all the same, when they are finished.
+    }
+  }
+
+  /** @param {Turn} turn */
+  #add(turn) {
+    turn.addEventListener("change", () => this.dispatchEvent(new CustomEvent("turn", { detail: turn })));
+    turn.addEventListener("opened", () => this.#opened(turn));
+    turn.addEventListener("accepted", () => {
+      this.#keep(turn);
+      this.#news();
+      this.#pump();
+    });
+    turn.addEventListener("orphaned", () => void this.catchUp());
+    turn.addEventListener("settled", () => {
+      if (turn.state === "answered") this.#news();
+      this.#pump();
+      void this.#settle();
+    });
+    this.turns.push(turn);
+    this.#pump();
+    this.#changed();
+  }
+
+  /** Send in order: a message waits until the one before it is accepted, or given up. */
+  #pump() {
+    for (const turn of this.turns) {
+      if (turn.conversation === null) turn.conversation = this.id;
+      if (turn.isOpen) void turn.run();
+      if (turn.isOpen && !turn.isAccepted) return;
+    }
+  }
+
+  /** @param {Turn} turn */
+  #opened(turn) {
+    if (this.id === null && turn.conversation !== null) {
+      this.id = turn.conversation;
+      this.#window = HistoryWindow.ofNew(this.#client, this.id, this.#abort.signal);
+      this.dispatchEvent(new Event("opened"));
+    }
+    for (const other of this.turns) {
+      if (other.text !== null) {
+        other.conversation ??= this.id;
+        this.#keep(other);
+      }
+    }
+  }
+
+  /** Follow accepted answers until the history has them; the drain may be far behind. */
+  async #settle() {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    const waiting = () => this.turns.find((turn) => turn.state === "answered" && this.isAtEnd);
+    for (let failures = 1; waiting() && this.#isOpen; failures++) {
+      const problem = await this.catchUp(waiting()?.reply);
+      if (waiting()) await pause(delaySeconds(failures, problem?.retryAfter ?? null), this.#abort);
+    }
+    this.#isSettling = false;
+  }
+
+  /** Let go of the turns that the history now has, and remember under which key they were shown. */
+  #taken() {
+    const rows = this.#window?.messages ?? [];
+    for (const turn of [...this.turns]) {
+      if (rows.some((row) => row.id === turn.message)) {
+        this.#keys.set(turn.message ?? 0, `${turn.key}?`);
+      }
+      const answer = rows.find((row) => isAnswer(row, turn, rows));
+      if (answer) {
+        this.#keys.set(answer.id, `${turn.key}!`);
+        turn.leave();
+        this.#drop(turn);
+      }
+    }
+    this.#changed();
+  }
+
+  /** @param {Turn} turn */
+  #keep({ key, text, conversation, message, since }) {
+    if (text !== null) this.#outbox.put({ key, text, conversation, message, since });
+  }
+
+  /** @param {Turn} turn */
+  #drop(turn) {
+    this.turns = this.turns.filter((other) => other !== turn);
+    this.#outbox.remove(turn.key);
+  }
+
+  /**
+   * @param {() => Promise<void>} work
+   * @returns {Promise<Problem | null>}
+   */
+  async #attempt(work) {
+    try {
+      await work();
+      this.problem = null;
+      return null;
+    } catch (error) {
+      const problem = Problem.from(error);
+      if (this.#isOpen) this.#become(problem.status === 404 ? "missing" : this.state, problem);
+      return problem;
+    }
+  }
+
+  /**
+   * @param {Thread["state"]} state
+   * @param {Problem | null} problem
+   */
+  #become(state, problem) {
+    this.state = state;
+    this.problem = problem;
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #news() {
+    this.dispatchEvent(new Event("news"));
+  }
+}
+
+/**
+ * Whether a stored message is a turn's answer. Normally their ids say so; the answer of a turn
+ * whose process died is stored by somebody else, who does not tell us its id.
+ * @param {MessageRow} row
+ * @param {Turn} turn
+ * @param {MessageRow[]} rows
+ */
+function isAnswer(row, turn, rows) {
+  if (turn.reply !== null) return row.id === turn.reply;
+  const question = rows.find((other) => other.id === turn.message);
+  return (
+    turn.isLost &&
+    question !== undefined &&
+    row.role === "assistant" &&
+    row.position > question.position
+  );
+}

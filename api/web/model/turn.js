@@ -1,0 +1,321 @@
+/** One thing said and its answer: sent, streamed, resumed, stopped, tried again. */
+
+import { eventsOf } from "./events.js";
+import { delaySeconds, newKey, pause } from "./patience.js";
+import { Problem } from "./problem.js";
+
+/**
+ * @import { Client } from "./client.js"
+ * @import { StreamEvent } from "./events.js"
+ * @import { Kept } from "./outbox.js"
+ * @import { Answer } from "./wire.js"
+ */
+
+/**
+ * - `sending`: on its way; `waiting`: the server is away or full, it goes out by itself later
+ * - `refused`: not accepted, and trying again by itself would not help
+ * - `answering`: accepted, the answer is coming
+ * - `answered`: the answer is accepted; `unanswered`: there will be none unless asked again
+ * @typedef {"sending" | "waiting" | "refused" | "answering" | "answered" | "unanswered"} State
+ */
+
+/** The server remembers idempotency keys for an hour; later a repetition could double. */
+const KEY_LIVES_MS = 50 * 60 * 1000;
+/** Somebody stores what a dead process had streamed within 30 s; then the stream ends for us too. */
+const ORPHAN_SECONDS = 45;
+const ORPHAN_POLL_SECONDS = 1.5;
+
+/**
+ * Events: `change` whenever anything shown changes; `opened` when a new conversation got its id;
+ * `accepted` when the message is the server's; `settled` when no more will happen by itself.
+ */
+export class Turn extends EventTarget {
+  /** @type {State} */
+  state = "sending";
+  /** @type {Problem | null} why it waits, was refused or got no answer */
+  problem = null;
+  answer = "";
+  /** @type {number | null} */
+  reply = null;
+  wasInterrupted = false;
+  isStopping = false;
+  /** The connection broke in mid-answer and is being made again. */
+  isReconnecting = false;
+
+  #client;
+  #abort = new AbortController();
+  #lastEventId = "";
+  #startsAnew = true;
+  #mustAsk;
+  /** @type {number | null} since when the server has known nothing of this turn */
+  #orphanSince = null;
+  #isRunning = false;
+
+  /**
+   * @param {Client} client
+   * @param {Omit<Kept, "text"> & {text: string | null}} kept its text is null when somebody else
+   *   (another tab, another device) said it
+   */
+  constructor(client, { key, text, conversation, message, since }) {
+    super();
+    this.#client = client;
+    this.key = key;
+    this.text = text;
+    this.conversation = conversation;
+    this.message = message;
+    this.since = since;
+    this.#mustAsk = message === null;
+    if (message !== null) this.state = "answering";
+  }
+
+  /**
+   * Say something new.
+   * @param {Client} client
+   * @param {number | null} conversation
+   * @param {string} text
+   */
+  static saying(client, conversation, text) {
+    return new Turn(client, { key: newKey(), text, conversation, message: null, since: Date.now() });
+  }
+
+  /**
+   * Follow an answer that somebody else asked for.
+   * @param {Client} client
+   * @param {number} conversation
+   * @param {number} message
+   */
+  static of(client, conversation, message) {
+    const key = `turn-${message}`;
+    return new Turn(client, { key, text: null, conversation, message, since: Date.now() });
+  }
+
+  get isAccepted() {
+    return this.message !== null;
+  }
+
+  /** The server knows nothing of it any more: its answer is stored by now, or there is none. */
+  get isLost() {
+    return this.#orphanSince !== null;
+  }
+
+  /** More will happen by itself. */
+  get isOpen() {
+    return this.state === "sending" || this.state === "waiting" || this.state === "answering";
+  }
+
+  /** Only who said it knows the key under which it can be asked again. */
+  get canRetry() {
+    return this.text !== null && !this.isOpen && this.state !== "answered";
+  }
+
+  /** Go on until nothing more will happen by itself, or `leave`. */
+  async run() {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let failures = 0; this.isOpen && !this.#abort.signal.aborted; ) {
+      let problem = null;
+      try {
+        for await (const event of await this.#events()) {
+          if (event.type === "delta") failures = 0;
+          this.#take(event);
+          if (!this.isOpen) break;
+        }
+      } catch (error) {
+        if (this.#abort.signal.aborted) break;
+        problem = Problem.from(error);
+        this.#fail(problem);
+      }
+      if (this.isOpen) await this.#waitBefore(++failures, problem);
+    }
+    this.#isRunning = false;
+  }
+
+  /** Ask again, under the same key: what was accepted is not accepted twice. */
+  retry() {
+    if (!this.canRetry) return;
+    this.#mustAsk = true;
+    this.since = Date.now();
+    this.isStopping = false;
+    this.#orphanSince = null;
+    this.#become(this.isAccepted ? "answering" : "sending", null);
+    void this.run();
+  }
+
+  /** Try at once instead of after the pause. */
+  wake() {
+    this.dispatchEvent(new Event("wake"));
+  }
+
+  /** End the answer where it is. */
+  async stop() {
+    this.isStopping = true;
+    this.#changed();
+    if (this.conversation === null || this.message === null) return; // `#accept` does it
+    try {
+      await this.#client.stop(this.conversation, this.message);
+    } catch {
+      this.isStopping = false; // it may be tried again; the answer goes on
+      this.#changed();
+    }
+  }
+
+  /** Nobody looks any more. The server finishes the answer without us. */
+  leave() {
+    this.#abort.abort();
+  }
+
+  /** @returns {Promise<AsyncIterable<StreamEvent>>} */
+  async #events() {
+    const { signal } = this.#abort;
+    if (this.isAccepted && !this.#mustAsk) return this.#resumed(signal);
+    if (this.text === null) throw new Error("only its own words can be sent");
+    if (Date.now() - this.since > KEY_LIVES_MS && !this.isAccepted) {
+      throw new Problem(410, "too old to be sent by itself");
+    }
+    if (this.conversation === null) {
+      // A key of its own: the turn's key is used for the message.
+      const opened = await this.#client.startChat(`${this.key}-start`, signal);
+      this.conversation = opened.conversationId;
+      this.dispatchEvent(new Event("opened"));
+    }
+    const response = await this.#client.say(this.conversation, this.text, this.key, signal);
+    this.#startAnew();
+    return eventsIn(response);
+  }
+
+  /** @param {AbortSignal} signal */
+  async #resumed(signal) {
+    const conversation = /** @type {number} */ (this.conversation);
+    const message = /** @type {number} */ (this.message);
+    if (!this.#lastEventId) this.#startAnew();
+    const response = await this.#client.resume(conversation, message, this.#lastEventId, signal);
+    if (response.status === 204) {
+      this.#noteOrphan();
+      return eventsIn(null);
+    }
+    this.#orphanSince = null;
+    return eventsIn(response);
+  }
+
+  /** The next text replaces what is shown; until it comes, that stays. */
+  #startAnew() {
+    this.#startsAnew = true;
+    this.#lastEventId = "";
+  }
+
+  #noteOrphan() {
+    this.#orphanSince ??= this.#lastEventId ? Date.now() : this.since;
+    if (Date.now() - this.#orphanSince > ORPHAN_SECONDS * 1000) {
+      this.#become("unanswered", new Problem(404, "no answer was kept"));
+    }
+    this.dispatchEvent(new Event("orphaned"));
+  }
+
+  /** @param {StreamEvent} event */
+  #take({ type, data, id }) {
+    if (id) this.#lastEventId = id;
+    const content = JSON.parse(data);
+    if (type === "start") this.#accept(content.messageId);
+    else if (type === "delta") this.#extend(content.text);
+    else if (type === "end") this.#end(content);
+    else if (type === "error") this.#break(new Problem(content.status, content.detail));
+  }
+
+  /** @param {number} message */
+  #accept(message) {
+    const isNew = this.message === null;
+    this.message = message;
+    this.#mustAsk = false;
+    this.isReconnecting = false;
+    this.#become("answering", null);
+    if (isNew) this.dispatchEvent(new Event("accepted"));
+    if (isNew && this.isStopping) void this.stop();
+  }
+
+  /** @param {string} text */
+  #extend(text) {
+    this.answer = this.#startsAnew ? text : this.answer + text;
+    this.#startsAnew = false;
+    this.isReconnecting = false;
+    this.#changed();
+  }
+
+  /** @param {Answer} answer */
+  #end({ replyId, response, status }) {
+    this.reply = replyId;
+    this.answer = response;
+    this.wasInterrupted = status === "interrupted";
+    this.#become("answered", null);
+  }
+
+  /**
+   * The server could not finish the answer: nobody works on it, so it has to be asked for again.
+   * @param {Problem} problem
+   */
+  #break(problem) {
+    this.#mustAsk = this.text !== null;
+    this.#fail(problem);
+  }
+
+  /** @param {Problem} problem */
+  #fail(problem) {
+    if (!this.isAccepted) {
+      // Whoever has to sign in first is no failure of the message: it waits.
+      const waits = problem.isPassing || problem.status === 401;
+      this.#become(waits ? "waiting" : "refused", problem);
+      if (problem.status === 401) this.leave();
+    } else if (problem.isPassing) {
+      this.isReconnecting = true;
+      this.#become("answering", problem);
+    } else {
+      this.#become("unanswered", problem);
+    }
+  }
+
+  /**
+   * @param {number} failures
+   * @param {Problem | null} problem
+   */
+  async #waitBefore(failures, problem) {
+    if (this.#orphanSince === null && this.isAccepted) {
+      this.isReconnecting = true;
+      this.#changed();
+    }
+    const seconds =
+      this.#orphanSince === null
+        ? delaySeconds(failures, problem?.retryAfter ?? null)
+        : ORPHAN_POLL_SECONDS;
+    await pause(seconds, { signal: this.#abort.signal, waker: this });
+  }
+
+  /**
+   * @param {State} state
+   * @param {Problem | null} problem
+   */
+  #become(state, problem) {
+    this.state = state;
+    this.problem = problem;
+    if (!this.isOpen) this.isReconnecting = false;
+    this.#changed();
+    if (!this.isOpen) this.dispatchEvent(new Event("settled"));
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/**
+ * The events of a response: of a stream, or of the JSON that a server without streams answers.
+ * @param {Response | null} response
+ * @returns {AsyncGenerator<StreamEvent>}
+ */
+async function* eventsIn(response) {
+  if (response?.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    if (response.body) yield* eventsOf(response.body);
+  } else if (response) {
+    const answer = await response.text();
+    yield { type: "start", data: answer, id: "" };
+    yield { type: "end", data: answer, id: "" };
+  }
+}

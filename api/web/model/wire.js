@@ -1,0 +1,36 @@
+/**
+ * The wire shapes of the API (docs/contract.md), for the type checker; there is no code here.
+ *
+ * @typedef {{id: number, username: string, email: string}} User
+ *
+ * @typedef {object} ConversationRow
+ * @property {number} id
+ * @property {string | null} title
+ * @property {string} created_at
+ * @property {string} updated_at
+ * @property {number} message_count
+ *
+ * @typedef {object} ConversationPage
+ * @property {ConversationRow[]} conversations
+ * @property {number} total
+ * @property {string | null} next_cursor
+ *
+ * @typedef {object} MessageRow
+ * @property {number} id
+ * @property {number} position 1 to n within its conversation, no gaps
+ * @property {"user" | "assistant"} role
+ * @property {string} content
+ * @property {"stored" | "interrupted" | "unavailable"} status
+ * @property {string} created_at
+ *
+ * @typedef {{messages: MessageRow[], total: number}} MessagePage
+ *
+ * @typedef {object} Answer What the JSON form of a chat turn answers.
+ * @property {number} conversationId
+ * @property {number} messageId
+ * @property {number} replyId
+ * @property {string} response
+ * @property {"stored" | "interrupted"} [status]
+ */
+
+export {};
