@@ -19,7 +19,7 @@ from api.dependencies import Services
 from api.edge import BODY_MOST_BYTES, Edge
 from api.observe import Observer
 from api.reads import CONNECTIONS, Reads
-from api.routes import auth, chat, conversations, health, streams
+from api.routes import auth, chat, conversations, health, streams, web
 from api.security import Passwords, Tokens
 from api.streaming.opened import streaming
 from api.titles import Titles
@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     problems.install(app)
     docs.install(app)
+    web.install(app)
     return app
 
 

@@ -1,0 +1,71 @@
+"""The ChatBot: its page at `/`, its modules and styles under `/web`.
+
+Third parties' code comes from `web/vendor`, which `make` fills from the npm registry; without it
+answers are shown as plain text.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import PathLike, StaticFiles
+from starlette.types import Scope
+
+DIRECTORY: Final = Path(__file__).parent.parent / "web"
+
+#: What is served, and as what: the system's own table of types says `text/plain` for modules on
+#: some machines, and no browser runs that.
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+#: Nothing but our own files, no inline code, no HTML from text except through DOMPurify's policy.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
+    "require-trusted-types-for 'script'; trusted-types dompurify"
+)
+_HEADERS: Final = {
+    # Kept by the browser, but asked for each time: an update is there with the next reload.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class WebFiles(StaticFiles):
+    """The files of the page, of known types only, under a strict policy."""
+
+    def file_response(
+        self,
+        full_path: PathLike,
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Return a file, or 304 when the client's ETag is still right."""
+        media_type = _TYPES.get(Path(full_path).suffix)
+        if media_type is None:
+            raise HTTPException(404)
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(_HEADERS)
+        if response.status_code == status_code:
+            response.headers["Content-Type"] = media_type
+        return response
+
+
+def install(app: FastAPI) -> None:
+    """Add the page and its files."""
+    files = WebFiles(directory=DIRECTORY)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    app.mount("/web", files, name="web")
