@@ -33,6 +33,7 @@ class Faults:
     honours_keys: bool = True
     token_lives_requests: int = 10**9
     shows_metrics: bool = True
+    never_reads: bool = False
     #: Refused for good: messages at this position.
     never_accepts_position: int = 0
 
@@ -83,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {})
         elif parts.path == "/metrics":
             self._metrics()
+        elif self.world.faults.never_reads:
+            self._answer(503, {"detail": "not now"}, {"Retry-After": "1"})
         elif self._signed_in():
             with self.world.lock:
                 page = self.world.page(parts.path, parse_qs(parts.query))

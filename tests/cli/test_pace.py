@@ -43,7 +43,7 @@ def test_many_senders_together_keep_the_rate() -> None:
     began = time.monotonic()
     asyncio.run(senders())
 
-    assert 49 / 200 <= time.monotonic() - began < 49 / 200 + 1
+    assert 49 / 200 <= time.monotonic() - began < 49 / 200 + 5
 
 
 def test_waits_grow_and_are_capped() -> None:
