@@ -35,6 +35,12 @@ def turn(conversation: int, text: str, owner: int = 1, key: str = "", lease: str
     return replace(message(conversation, text, owner, key), scope="turn", lease=lease)
 
 
+def streamed_turn(
+    conversation: int, text: str, owner: int = 1, lease: str = "me", *, streamed: bool = True
+) -> Request:
+    return replace(turn(conversation, text, owner, lease=lease), streamed=streamed)
+
+
 def reply(conversation: int, turn_id: int, text: str, owner: int = 1) -> Request:
     return Request(
         "add", owner, "reply", conversation, "assistant", data=text.encode(), key=str(turn_id)

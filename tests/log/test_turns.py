@@ -1,0 +1,158 @@
+"""The contract of running turns, on every Redis."""
+
+from redis import Redis
+
+from api.core.log import Log
+from api.core.turns import GRACE_MS, Kind, TurnName, Turns, said_arguments, text_of
+from tests.log.requests import open_conversation, reply, streamed_turn, submit
+
+
+def begin(log: Log, lease: str = "me", owner: int = 1) -> TurnName:
+    conversation = open_conversation(log, owner=owner)
+    (answer,) = submit(log, streamed_turn(conversation, "hi", owner=owner, lease=lease))
+    return TurnName(owner, conversation, answer.id)
+
+
+def say(log: Log, turn: TurnName, token: str, kind: Kind, length: int, text: str) -> bool:
+    (taken,) = log.run("say", *said_arguments(turn, token, kind, length, text))
+    return bool(taken)
+
+
+def long_ago(redis: Redis, log: Log, turn: TurnName) -> None:
+    """Let the turn's lease have ended before the grace."""
+    redis.delete(log.key(f"turn:{turn.id}"))
+    seconds, _ = redis.time()
+    redis.zadd(log.key("running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
+
+
+def test_what_a_turn_says_is_heard_in_order(log: Log) -> None:
+    turn = begin(log)
+
+    say(log, turn, "me", "delta", 3, "Für")
+    say(log, turn, "me", "delta", 5, " \U0001f60a")
+    heard = Turns(log).said(turn.id)
+
+    assert [(said.kind, said.length, said.text) for said in heard] == [
+        ("delta", 3, "Für"),
+        ("delta", 5, " \U0001f60a"),
+    ]
+
+
+def test_a_delta_that_is_sent_again_is_not_doubled(log: Log) -> None:
+    turn = begin(log)
+
+    for _ in range(3):
+        say(log, turn, "me", "delta", 3, "One")
+    say(log, turn, "me", "delta", 7, " two")
+
+    assert text_of(Turns(log).said(turn.id)) == "One two"
+
+
+def test_whoever_lost_the_lease_says_nothing_more(log: Log, redis: Redis) -> None:
+    turn = begin(log, lease="paused")
+    say(log, turn, "paused", "delta", 3, "One")
+    long_ago(redis, log, turn)
+    assert Turns(log).claim("rescuer", 10) == [turn]
+
+    taken = [
+        say(log, turn, "paused", "delta", 7, " two"),
+        say(log, turn, "paused", "end", 7, "{}"),
+        say(log, turn, "rescuer", "end", 3, "{}"),
+    ]
+
+    assert taken == [False, False, True]
+    assert text_of(Turns(log).said(turn.id)) == "One"
+
+
+def test_the_end_of_a_turn_gives_its_lease_up(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+
+    say(log, turn, "me", "end", 0, "{}")
+
+    assert redis.exists(log.key(f"turn:{turn.id}")) == 0
+    assert Turns(log).running(1, turn.conversation_id) == []
+    assert 0 < redis.ttl(log.key(f"stream:{turn.id}")) <= 600
+
+
+def test_a_turn_that_still_runs_is_not_taken_over(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+    seconds, _ = redis.time()
+
+    fresh = Turns(log).claim("rescuer", 10)
+    redis.zadd(log.key("running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
+    leased = Turns(log).claim("rescuer", 10)
+
+    assert fresh == leased == []
+
+
+def test_a_dead_turn_is_taken_over_once(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+    long_ago(redis, log, turn)
+
+    assert [Turns(log).claim(name, 10) for name in ("a", "b")] == [[turn], []]
+
+
+def test_a_renewed_turn_lives_on(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+    seconds, _ = redis.time()
+    redis.zadd(log.key("running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
+
+    assert Turns(log).renew(turn, "me")
+
+    ends_ms = redis.zscore(log.key("running"), turn.member)
+    assert ends_ms is not None
+    assert float(ends_ms) > seconds * 1000
+
+
+def test_a_released_turn_is_not_taken_over(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+
+    Turns(log).release(turn, "me")
+
+    assert redis.zcard(log.key("running")) == 0
+
+
+def test_a_conversation_shows_its_own_running_turns_to_its_owner(log: Log) -> None:
+    mine, other, theirs = begin(log), begin(log), begin(log, owner=2)
+
+    assert Turns(log).running(1, mine.conversation_id) == [mine.id]
+    assert Turns(log).running(1, other.conversation_id) == [other.id]
+    assert Turns(log).running(1, theirs.conversation_id) == []
+
+
+def test_stopping_tells_the_running_turn_that_was_meant(log: Log) -> None:
+    turn = begin(log)
+    say(log, turn, "me", "delta", 3, "One")
+    turns = Turns(log)
+
+    other = turns.stop(1, turn.conversation_id, turn.id + 16)
+    foreign = turns.stop(2, turn.conversation_id, None)
+    named = turns.stop(1, turn.conversation_id, turn.id)
+    everything = turns.stop(1, turn.conversation_id, None)
+    say(log, turn, "me", "delta", 7, " two")
+
+    assert (other, foreign, named, everything) == ([], [], [turn.id], [turn.id])
+    assert [said.kind for said in turns.said(turn.id)] == ["delta", "stop", "stop", "delta"]
+
+
+def test_the_state_of_a_turn_names_owner_and_answer(log: Log) -> None:
+    turn = begin(log)
+    turns = Turns(log)
+
+    running = turns.state(turn)
+    (answered,) = submit(log, reply(turn.conversation_id, turn.id, "Hello"))
+    say(log, turn, "me", "end", 0, "{}")
+    ended = turns.state(turn)
+    unknown = turns.state(TurnName(2, 4096, 1))
+
+    assert (running.owner, running.is_running, running.reply_id) == (1, True, None)
+    assert (ended.owner, ended.is_running, ended.reply_id) == (1, False, answered.id)
+    assert (unknown.owner, unknown.is_running, unknown.reply_id) == (None, False, None)
+
+
+def test_a_turn_that_is_not_streamed_is_nobodys_to_take_over(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+
+    submit(log, streamed_turn(conversation, "hi", streamed=False))
+
+    assert redis.zcard(log.key("running")) == 0
