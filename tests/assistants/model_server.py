@@ -28,9 +28,14 @@ class ModelServer:
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
     answer: str = "Certainly."
+    #: What it always answers when it is told to name a conversation.
+    title: str = "“A short title”"
 
     async def complete(self, request: Request) -> Response:
-        self.requests.append(await request.json())
+        body = await request.json()
+        if body["messages"][0]["role"] == "system":
+            return stream(chunk(self.title), chunk(None, "stop"))
+        self.requests.append(body)
         self.headers.append(request.headers)
         behave = self.script.popleft() if self.script else well
         return behave(self)

@@ -170,3 +170,16 @@ def test_a_key_is_sent(model: ModelServer) -> None:
 
     assert asyncio.run(one())
     assert model.headers[-1]["authorization"] == "Bearer sk-test"
+
+
+def test_the_model_names_a_conversation(model: ModelServer) -> None:
+    settings = Settings(_env_file=None, assistant="openai", openai_base_url=model.url)
+
+    async def named() -> str | None:
+        assistant = make_assistant(settings)
+        try:
+            return await assistant.title("Buy milk", "Certainly.")
+        finally:
+            await assistant.close()
+
+    assert asyncio.run(named()) == "A short title"

@@ -79,17 +79,19 @@ def test_more_sign_ins_than_there_is_room_for_are_refused_at_once(passwords: Pas
 
 
 def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
-    async def longest_pause() -> float:
+    async def longest_pause_and_all() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
-        hashing = asyncio.gather(*(passwords.hash("password") for _ in range(8)))
-        longest, last = 0.0, loop.time()
+        start = loop.time()
+        hashing = asyncio.gather(*(passwords.hash("password") for _ in range(12)))
+        longest, last = 0.0, start
         while not hashing.done():
             await asyncio.sleep(0)
             longest, last = max(longest, loop.time() - last), loop.time()
         await hashing
-        return longest
+        return longest, loop.time() - start
 
-    assert asyncio.run(longest_pause()) < 0.05
+    longest, everything = asyncio.run(longest_pause_and_all())
+    assert longest < everything / 3
 
 
 def test_without_a_hash_no_password_is_right(passwords: Passwords) -> None:

@@ -1,0 +1,33 @@
+"""A drain in a thread of the test's own process."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from api.core.settings import Settings
+from workers.failures import DrainFailedError
+from workers.process import Process
+
+
+@contextmanager
+def draining(settings: Settings) -> Iterator[None]:
+    """Drain again and again, as if somebody rang all the time."""
+    stopping = threading.Event()
+    process = Process(settings, ring=lambda: None, should_stop=stopping.is_set)
+
+    def drain() -> None:
+        while not stopping.is_set():
+            with suppress(DrainFailedError):
+                process.run()
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=drain, name="drain")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(timeout=30)
+        process.close()
+        assert not thread.is_alive(), "the drain did not stop"
