@@ -85,6 +85,23 @@ def test_a_turn_that_still_runs_is_not_taken_over(log: Log, redis: Redis) -> Non
     assert fresh == leased == []
 
 
+def test_a_waiting_retry_has_time_to_take_a_dead_turn_first(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+    long_ago(redis, log, turn)
+    redis.zincrby(log.key("running"), GRACE_MS // 2, turn.member)
+
+    assert Turns(log).claim("rescuer", 10) == []
+
+
+def test_a_rescuer_that_dies_too_is_noticed_later_not_at_once(log: Log, redis: Redis) -> None:
+    turn = begin(log)
+    long_ago(redis, log, turn)
+    Turns(log).claim("rescuer", 10)
+    redis.delete(log.key(f"turn:{turn.id}"))
+
+    assert Turns(log).claim("another", 10) == []
+
+
 def test_a_dead_turn_is_taken_over_once(log: Log, redis: Redis) -> None:
     turn = begin(log)
     long_ago(redis, log, turn)
