@@ -1,0 +1,79 @@
+"""The fault campaign: `python -m tests.chaos --duration 1200 --seed 7`."""
+
+import argparse
+import logging
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import uvloop
+
+from tests.chaos import report, schedule
+from tests.chaos.campaign import Campaign, Size
+from tests.chaos.faults.base import Fault
+from tests.chaos.faults.catalogue import CATALOGUE
+from tests.chaos.schedule import Round
+from tests.chaos.site import Plan
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a campaign; return 1 if a promise was broken."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", level="INFO", stream=sys.stderr)
+    seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
+    directory = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
+    _say(f"seed {seed}, histories in {directory}")
+    size = Size(writes_per_second=options.rate, reads_per_second=options.rate / 2)
+    plan = Plan(options.apis, options.workers, options.durability)
+    campaign = Campaign(directory, seed, plan, size)
+    outcome = uvloop.run(campaign.run(_rounds(options, seed), options.duration))
+    for line in report.as_table(outcome):
+        _say(line)
+    if not options.keep and not outcome.report.violations:
+        shutil.rmtree(directory, ignore_errors=True)
+    _say(report.as_json(outcome))
+    return 1 if outcome.report.violations else 0
+
+
+def _rounds(options: argparse.Namespace, seed: int) -> Iterable[Round]:
+    rng = random.Random(f"{seed}/rounds")
+    if options.only:
+        chosen = [fault for name in options.only for fault in _named(name)]
+        return schedule.alone(chosen * options.times, brief=options.short)
+    return (schedule.short if options.short else schedule.thorough)(CATALOGUE, rng)
+
+
+def _named(part: str) -> list[type[Fault]]:
+    found = [fault for fault in CATALOGUE if part in fault.name]
+    if not found:
+        names = "\n".join(fault.name for fault in CATALOGUE)
+        raise SystemExit(f"no fault is called {part!r}; there are\n{names}")
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--duration", type=float, default=300, help="seconds of faults")
+    parser.add_argument("--seed", type=int, help="the same seed, the same faults")
+    parser.add_argument("--short", action="store_true", help="every fault once, briefly")
+    parser.add_argument("--only", action="append", help="only faults whose name contains this")
+    parser.add_argument("--times", type=int, default=1, help="how often, with --only")
+    parser.add_argument("--rate", type=float, default=120, help="writes a second")
+    parser.add_argument("--apis", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--durability", choices=["always", "everysec"], default="always")
+    parser.add_argument("--keep", action="store_true", help="keep the histories")
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""One campaign: the system, the load, faults from a seed, healing, and the judgement."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psycopg2
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from api import lag
+from api.core.audit import audit
+from api.core.log import Log
+from tests.chaos import history, tables
+from tests.chaos.checker import check
+from tests.chaos.faults.base import Fault, Stage
+from tests.chaos.history import Alarm, History
+from tests.chaos.load import Order
+from tests.chaos.load_process import LoadProcess
+from tests.chaos.schedule import Round
+from tests.chaos.site import NAMESPACE, Plan, Site
+from tests.chaos.verdicts import Report
+
+logger = logging.getLogger(__name__)
+
+#: After the last fault: the promise is 60 s, and the time that the backlog itself needs.
+HEAL_SECONDS: Final = 60.0
+DRAIN_PER_SECOND: Final = 1_000
+_POLL_SECONDS: Final = 0.1
+_SERVER_ERRORS: Final = (RedisError, DBAPIError, psycopg2.Error, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How hard the load works."""
+
+    people: int = 16
+    writers: int = 3
+    readers: int = 6
+    writes_per_second: float = 120.0
+    reads_per_second: float = 60.0
+    patience_seconds: float = 60.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a campaign found."""
+
+    seed: int
+    report: Report
+    seconds: float
+    faults: Counter[str]
+    skipped: dict[str, str]
+    recoveries: list[float]
+    lag_ms: dict[str, float]
+    bytes_lost: int
+    tally: dict[str, int] = field(default_factory=dict)
+
+
+class Campaign:
+    """Runs rounds of faults against a system under load, and judges what came of it."""
+
+    def __init__(self, directory: Path, seed: int, plan: Plan, size: Size) -> None:
+        self._directory = directory
+        self._seed = seed
+        self._plan = plan
+        self._size = size
+        self._faults: Counter[str] = Counter()
+        self._skipped: dict[str, str] = {}
+        self._recoveries: list[float] = []
+
+    async def run(self, rounds: Iterable[Round], seconds: float) -> Outcome:
+        """Run rounds until they or the time are over, then let everything heal."""
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            rng = random.Random(f"{self._seed}/site")
+            site = await stack.enter_async_context(Site(self._directory, self._plan, rng))
+            load = await self._start_load(site)
+            stack.push_async_callback(load.end)
+            await load.works()
+            with History(self._directory / "faults.jsonl") as written:
+                stage = Stage(site, load, rng)
+                for one in rounds:
+                    if time.monotonic() - began > seconds:
+                        break
+                    await self._inflict(one, stage, written)
+                await self._heal(site, written, "after the last fault")
+                await load.finish()
+                await self._heal(site, written, "after the last request", empty=True)
+                await asyncio.to_thread(self._audit, site, written)
+            return await asyncio.to_thread(self._judge, site, load, began)
+        raise AssertionError("nothing above swallows an exception")
+
+    async def _start_load(self, site: Site) -> LoadProcess:
+        size = self._size
+        order = Order(
+            ports=[door.port for door in site.doors],
+            history=str(self._directory / "load.jsonl"),
+            prefix="a",
+            seed=self._seed,
+            people=size.people,
+            writers=size.writers,
+            readers=size.readers,
+            writes_per_second=size.writes_per_second,
+            reads_per_second=size.reads_per_second,
+            patience_seconds=size.patience_seconds,
+            redis_url=site.redis_url,
+            namespace=NAMESPACE,
+        )
+        return await LoadProcess.start(order, self._directory / "load.log")
+
+    async def _inflict(self, one: Round, stage: Stage, written: History) -> None:
+        possible = []
+        for kind, seconds in one.faults:
+            if reason := kind.missing(stage.site):
+                self._skipped[kind.name] = reason
+            else:
+                possible.append((kind(stage), seconds))
+        await asyncio.gather(*(self._fault(fault, s, written) for fault, s in possible))
+        recovery = None
+        if one.heals and possible:
+            recovery = await self._heal(stage.site, written, f"after {one.names}")
+            self._recoveries.append(recovery)
+        told = stage.load.tally
+        logger.info(
+            "%-60s ok %d refused %d unknown %d reads %d%s",
+            one.names, told.get("ok", 0), told.get("refused", 0), told.get("unknown", 0),
+            told.get("reads", 0), f" healed in {recovery:.1f} s" if recovery is not None else "",
+        )  # fmt: skip
+
+    async def _fault(self, fault: Fault, seconds: float, written: History) -> None:
+        self._faults[fault.name] += 1
+        written.add(history.Fault(time.monotonic(), fault.name, "inject"))
+        try:
+            await fault.inject()
+            await asyncio.sleep(seconds)
+        except _SERVER_ERRORS as error:
+            # Another fault of this round was in the way.
+            logger.warning("%s: %s", fault.name, type(error).__name__)
+        finally:
+            await fault.heal()
+            written.add(history.Fault(time.monotonic(), fault.name, "heal"))
+
+    async def _heal(self, site: Site, written: History, when: str, *, empty: bool = False) -> float:
+        """Wait until all is well again; return how long it took."""
+        began = time.monotonic()
+        entries, _ = await site.backlog()
+        limit = HEAL_SECONDS + entries / DRAIN_PER_SECOND
+        while not await _is_well(site, empty=empty):
+            if time.monotonic() - began > limit:
+                entries, age = await site.backlog()
+                detail = f"{entries} entries wait, the oldest for {age:.0f} s, {when}"
+                written.add(Alarm(time.monotonic(), "stuck", detail))
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        return time.monotonic() - began
+
+    def _audit(self, site: Site, written: History) -> None:
+        engine = site.engine()
+        with site.client() as client:
+            for books in audit(Log(client, NAMESPACE), engine):
+                if not books.balanced:
+                    written.add(Alarm(time.monotonic(), "unbalanced", str(books)))
+        engine.dispose()
+
+    def _judge(self, site: Site, load: LoadProcess, began: float) -> Outcome:
+        stored = tables.load(site.postgres_server.url)
+        with site.client() as client:
+            lags = lag.of_counts(Log(client, NAMESPACE).counts())
+        events = history.read([self._directory / "load.jsonl", self._directory / "faults.jsonl"])
+        return Outcome(
+            self._seed,
+            check(events, stored, losses_allowed=self._plan.durability != "always"),
+            time.monotonic() - began,
+            self._faults,
+            self._skipped,
+            self._recoveries,
+            {f"p{q}": round(lags.quantile_seconds(q / 100) * 1000, 1) for q in (50, 99)},
+            site.redis_server.bytes_lost,
+            load.tally,
+        )
+
+
+async def _is_well(site: Site, *, empty: bool) -> bool:
+    if empty:
+        entries, _ = await site.backlog()
+        return entries == 0
+    return await site.is_healthy()

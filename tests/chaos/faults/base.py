@@ -1,0 +1,72 @@
+"""What a fault is, and what it is given to do its harm."""
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from tests.chaos.load_process import LoadProcess
+from tests.chaos.proxy import Link, Moment, Trap
+from tests.chaos.site import Site
+
+#: How long a trap waits for a request that springs it.
+TRAP_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where faults happen."""
+
+    site: Site
+    load: LoadProcess
+    rng: random.Random
+
+
+class Fault(ABC):
+    """One fault: `inject` begins it, `heal` ends it `seconds` later, whatever else has broken."""
+
+    name: ClassVar[str]
+    #: What it hurts. Faults that go together hurt different things.
+    target: ClassVar[str]
+    #: How long it lasts; `brief_seconds` in a short campaign.
+    seconds: ClassVar[float] = 3.0
+    brief_seconds: ClassVar[float] = 1.0
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.site = stage.site
+        self.rng = stage.rng
+
+    @classmethod
+    def missing(cls, site: Site) -> str:
+        """Say what this machine lacks for it, or nothing."""
+        del site
+        return ""
+
+    @abstractmethod
+    async def inject(self) -> None:
+        """Begin."""
+
+    async def heal(self) -> None:  # noqa: B027 - many faults are over as soon as they happened
+        """End."""
+
+
+async def spring(link: Link, needle: bytes, moment: Moment, then: Callable[[], None]) -> bool:
+    """Set a trap for a request and wait for it; tell whether one came."""
+    sprung = asyncio.Event()
+
+    def act() -> None:
+        then()
+        sprung.set()
+
+    link.trap = Trap(needle, moment, act)
+    try:
+        async with asyncio.timeout(TRAP_SECONDS):
+            await sprung.wait()
+    except TimeoutError:
+        return False
+    finally:
+        link.trap = None
+    return True

@@ -1,0 +1,78 @@
+"""Data that PostgreSQL refuses, and data that the log forgets."""
+
+import asyncio
+from typing import ClassVar, Final
+
+from redis import Redis
+
+from api.core import dead_letters
+from tests.chaos.faults.base import Fault
+from tests.chaos.site import NAMESPACE
+from tests.chaos.texts import POISON
+
+_ENTRIES: Final = 12
+_REFUSE: Final = (
+    "SET lock_timeout = '1s'",
+    "ALTER TABLE message DROP CONSTRAINT IF EXISTS chaos",
+    f"ALTER TABLE message ADD CONSTRAINT chaos CHECK (strpos(content, '{POISON}') = 0) NOT VALID",
+)
+_TAKE: Final = ("SET lock_timeout = '1s'", "ALTER TABLE message DROP CONSTRAINT IF EXISTS chaos")
+
+
+class PoisonInLog(Fault):
+    """Entries that no PostgreSQL takes, among good ones of the same conversations."""
+
+    name = "poison: in the log"
+    target = "data"
+
+    async def inject(self) -> None:
+        self.stage.load.command({"do": "poison", "entries": _ENTRIES})
+
+
+class PoisonRedriven(Fault):
+    """PostgreSQL refuses some texts for a while; then they are driven again, under load."""
+
+    name = "poison: refused, then redriven"
+    target = "data"
+    seconds = 5.0
+    brief_seconds = 2.0
+
+    async def inject(self) -> None:
+        await self.site.ask_postgres(*_REFUSE)
+
+    async def heal(self) -> None:
+        await self.site.ask_postgres(*_TAKE)
+        engine = self.site.engine()
+        try:
+            await self.site.persistently(lambda: list(dead_letters.redrive_all(engine)))
+        finally:
+            await asyncio.to_thread(engine.dispose)
+
+
+class _Forgotten(Fault):
+    target: ClassVar[str] = "memory"
+    pattern: ClassVar[str]
+
+    async def inject(self) -> None:
+        def forget(client: Redis) -> None:
+            for key in client.scan_iter(f"{NAMESPACE}:{self.pattern}", count=1_000):
+                client.delete(key)
+
+        await self.site.ask_redis(forget)
+
+
+class TurnsForgotten(_Forgotten):
+    """The recent turns of every conversation expire at once."""
+
+    name = "log: forgets recent turns"
+    pattern = "turns:*"
+
+
+class OwnersForgotten(_Forgotten):
+    """What the log knows of every conversation is gone, as after 7 days of silence."""
+
+    name = "log: forgets conversations"
+    pattern = "conv:*"
+
+
+FAULTS: Final = (PoisonInLog, PoisonRedriven, TurnsForgotten, OwnersForgotten)

@@ -1,0 +1,166 @@
+"""The load, a process of its own: `python -m tests.chaos.load`.
+
+The first line of its input is its order (`Order`, JSON); every further line a command. It answers
+with one line a second: what it has done so far. At the end of its input it finishes.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+from redis.exceptions import RedisError
+
+from tests.chaos.client import Client, Person
+from tests.chaos.history import History
+from tests.chaos.log_poison import LogPoison
+from tests.chaos.readers import Reader
+from tests.chaos.wire import NoAnswerError, NotSentError, Wire
+from tests.chaos.writers import Writer, seeded
+
+logger = logging.getLogger(__name__)
+
+_PASSWORD: Final = "correct horse battery staple"
+_SIGN_UP_SECONDS: Final = 60.0
+#: After the last command: how long requests of unknown outcome are repeated.
+_LAST_READS_MOST: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a load is to do."""
+
+    ports: list[int]
+    history: str
+    prefix: str
+    seed: int
+    people: int
+    writers: int  #: of each person
+    readers: int
+    writes_per_second: float
+    reads_per_second: float
+    redis_url: str
+    namespace: str
+    patience_seconds: float = 60.0
+
+
+class Load:
+    """All people, and what they do."""
+
+    def __init__(self, order: Order, history: History) -> None:
+        rng = seeded(order.seed, order.prefix)
+        self._order = order
+        self._stopping = asyncio.Event()
+        self._reading = asyncio.Event()
+        self._client = Client(Wire(order.ports, rng), history, rng, order.prefix)
+        self._client.patience_seconds = order.patience_seconds
+        self._people: list[Person] = []
+        self._writers: list[Writer] = []
+        self._poison = LogPoison(order.redis_url, order.namespace, self._client)
+
+    async def run(self) -> None:
+        """Work until the input ends."""
+        self._people = list(
+            await asyncio.gather(*(self._join(n) for n in range(self._order.people)))
+        )
+        count = len(self._people) * self._order.writers
+        pause = count / self._order.writes_per_second
+        self._writers = [
+            Writer(self._client, person, self._people, pause)
+            for person in self._people
+            for _ in range(self._order.writers)
+        ]
+        pause = self._order.readers / self._order.reads_per_second
+        readers = [Reader(self._client, self._people, pause) for _ in range(self._order.readers)]
+        writing = [asyncio.create_task(w.run(self._stopping)) for w in self._writers]
+        reading = [asyncio.create_task(r.run(self._reading)) for r in readers]
+        telling = asyncio.create_task(self._tell())
+        await self._obey()
+        self._stopping.set()
+        await asyncio.gather(*writing)
+        self._reading.set()
+        await asyncio.gather(*reading)
+        await self._read_everything()
+        telling.cancel()
+        self._say()
+
+    async def _join(self, number: int) -> Person:
+        """Make an account, however long it takes."""
+        name = f"{self._order.prefix}{self._order.seed}.{number}"
+        me = {"username": name, "email": f"{name}@example.com", "password": _PASSWORD}
+        signed_in = {"username": name, "password": _PASSWORD}
+        deadline = time.monotonic() + _SIGN_UP_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(NotSentError, NoAnswerError):
+                await self._client.wire.ask("POST", "/auth/register", me)
+                response = await self._client.wire.ask("POST", "/auth/login", signed_in)
+                if response.status == HTTPStatus.OK:
+                    token = response.json["access_token"]
+                    headers = {"Authorization": f"Bearer {token}"}
+                    who = await self._client.wire.ask("GET", "/auth/me", headers=headers)
+                    return Person(int(who.json["id"]), token)
+            await asyncio.sleep(0.2)
+        raise TimeoutError("nobody can sign in")
+
+    async def _obey(self) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            self._do(json.loads(line))
+
+    def _do(self, command: dict[str, Any]) -> None:
+        match command:
+            case {"do": "abandon", "part": part}:
+                self._client.abandons = part
+            case {"do": "pace", "factor": factor}:
+                count = len(self._writers)
+                for writer in self._writers:
+                    writer.due_seconds = count / self._order.writes_per_second / factor
+            case {"do": "poison", "entries": entries}:
+                try:
+                    self._poison.put(self._people, entries)
+                except RedisError as error:
+                    logger.warning("no poison: %s", error)
+            case _:
+                raise ValueError("an unknown command")
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._say()
+
+    def _say(self) -> None:
+        tally = self._client.tally
+        latencies, tally.latencies = sorted(tally.latencies), []
+        told: dict[str, Any] = asdict(tally) | {"at": time.monotonic()}
+        told["latencies"] = [round(latency, 4) for latency in latencies]
+        sys.stdout.write(f"{json.dumps(told)}\n")
+        sys.stdout.flush()
+
+    async def _read_everything(self) -> None:
+        reader = Reader(self._client, self._people, 1.0)
+        owned = [(p, talk) for p in self._people for talk in [*p.talks, *p.gone]]
+        for person, talk in owned[:_LAST_READS_MOST]:
+            for _ in range(20):
+                if await reader.read_all(person, talk):
+                    break
+                await asyncio.sleep(0.2)
+
+
+def main() -> None:
+    """Read the order and follow it."""
+    order = Order(**json.loads(sys.stdin.readline()))
+    with History(Path(order.history)) as history:
+        uvloop.run(Load(order, history).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The load as the campaign sees it: a process to command and to listen to."""
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.load import Order
+
+_LINE_BYTES: Final = 1 << 24
+_FINISH_SECONDS: Final = 180.0
+
+
+class LoadProcess:
+    """One running load."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.tally: dict[str, Any] = {}
+        #: When a second ended, and the latencies of the writes that were answered 2xx in it.
+        self.seconds: deque[tuple[float, list[float]]] = deque(maxlen=600)
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, order: Order, log: Path) -> "LoadProcess":
+        """Start a load."""
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.chaos.load",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
+                limit=_LINE_BYTES,
+            )  # fmt: skip
+        load = cls(process)
+        load.command(asdict(order))
+        return load
+
+    def command(self, command: dict[str, Any]) -> None:
+        """Send a line."""
+        if self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    async def works(self) -> None:
+        """Wait until the first write was answered. Raises RuntimeError if the load ended."""
+        while not self.tally.get("ok"):
+            if self._process.returncode is not None:
+                raise RuntimeError("the load ended before it began")
+            await asyncio.sleep(0.05)
+
+    async def finish(self) -> None:
+        """Have it finish what it began and read everything once more. Raises RuntimeError."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        async with asyncio.timeout(_FINISH_SECONDS):
+            code = await self._process.wait()
+            await self._listening
+        if code:
+            raise RuntimeError(f"the load failed with {code}; see its log")
+
+    async def end(self) -> None:
+        """End it, whatever it does."""
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._listening.cancel()
+
+    async def _listen(self) -> None:
+        output = self._process.stdout
+        while output is not None and (line := await output.readline()):
+            told = json.loads(line)
+            self.seconds.append((time.monotonic(), told.pop("latencies")))
+            self.tally = told

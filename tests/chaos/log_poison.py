@@ -1,0 +1,47 @@
+"""Entries that no API would let pass, put straight into the log, in the middle of good ones."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from redis import Redis
+
+from api.core.entries import Request
+from api.core.log import Limits, Log
+from tests.chaos.client import Client, Person, Talk
+from tests.chaos.history import Answered, Invoked, Outcome
+from tests.chaos.tables import digest
+
+_LIMITS: Final = Limits(1_000_000, 1 << 30, 3_600)
+_FAR_AHEAD_MS: Final = 1 << 52
+#: NUL, half a surrogate pair, and no UTF-8 at all: PostgreSQL takes none of them.
+_REFUSED: Final = (b"\x00", b"\xed\xa0\x80", b"\xff\xfe")
+
+
+class LogPoison:
+    """Puts poison into conversations of people who did nothing to deserve it."""
+
+    def __init__(self, redis_url: str, namespace: str, client: Client) -> None:
+        self._redis = Redis.from_url(redis_url, socket_timeout=2)
+        self._log = Log(self._redis, namespace)
+        self._client = client
+
+    def put(self, people: Sequence[Person], entries: int) -> None:
+        """Put so many entries into random conversations."""
+        for _ in range(entries):
+            person = self._client.rng.choice(people)
+            if person.talks:
+                self._put(person, self._client.rng.choice(person.talks))
+
+    def _put(self, person: Person, talk: Talk) -> None:
+        op = self._client.name()
+        data = f"#{op}# ".encode() + self._client.rng.choice(_REFUSED)
+        request = Request(
+            "add", person.user, "message", talk.id, "user", data=data, standing="live"
+        )
+        history = self._client.history
+        began = time.monotonic()
+        history.add(Invoked(began, op, "poison", person.user, talk.id, "user", digest(data)))
+        answer = self._log.accept(_LIMITS, _FAR_AHEAD_MS, [request]).entries[0]
+        outcome: Outcome = "ok" if answer.status == "ok" else "refused"
+        history.add(Answered(time.monotonic(), op, outcome, entry=answer.id))

@@ -1,0 +1,262 @@
+"""The system under test: real servers and processes, with a proxy in every connection."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import psycopg2
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from api.core import bell, database
+from api.core.log import Log
+from api.core.settings import Settings, postgres_url
+from api.local import keep
+from api.local.console import Console
+from tests.chaos import shim
+from tests.chaos.disk import Disk
+from tests.chaos.node import ApiProgram, Node, WorkerProgram
+from tests.chaos.proxy import HOST, Link
+from tests.chaos.servers import ChaosPostgres, ChaosRedis
+from tests.chaos.shim import Shim
+
+T = TypeVar("T")
+NAMESPACE: Final = "chaos"
+BROKER_DATABASE: Final = 1
+_START_SECONDS: Final = 60.0
+_TRY_SECONDS: Final = 45.0
+_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How large the system is."""
+
+    apis: int = 2
+    workers: int = 2
+    durability: str = "always"
+
+
+class Site:
+    """Servers, processes and links of one system under test; `async with` runs it."""
+
+    def __init__(self, directory: Path, plan: Plan, rng: random.Random) -> None:
+        self.directory = directory
+        self.plan = plan
+        self.rng = rng
+        self.console = Console((directory / "processes.log").open("a", encoding="utf-8"))
+        library = shim.build(directory)
+        self.redis_shim, self.api_shim, self.worker_shim = (
+            Shim(library, directory / f"{name}.shim") for name in ("redis", "api", "worker")
+        )
+        self.redis_disk = Disk(directory / "redis", "384m")
+        self.postgres_disk = Disk(directory / "postgres", "4g")
+        self.redis_server = ChaosRedis(directory / "redis", self.redis_shim, plan.durability, rng)
+        self.postgres_server = ChaosPostgres(directory / "postgres")
+        self.redis = Node(self.redis_server, self.console)
+        self.postgres = Node(self.postgres_server, self.console)
+        self.apis: list[Node] = []
+        self.workers: list[Node] = []
+        #: Where clients find the APIs.
+        self.doors: list[Link] = []
+        self._secret = secrets.token_hex(32)
+        self._stack = AsyncExitStack()
+
+    @property
+    def redis_url(self) -> str:
+        """The log, past all proxies: for the tester."""
+        return self.redis_server.url
+
+    @property
+    def links(self) -> list[Link]:
+        """Every link."""
+        inner = [link for node in (*self.apis, *self.workers) for link in node.links.values()]
+        return [*self.doors, *inner]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Every process."""
+        return [*self.apis, *self.workers, self.redis, self.postgres]
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            for disk in (self.redis_disk, self.postgres_disk):
+                stack.enter_context(disk)
+            await self._start_servers(stack)
+            await asyncio.to_thread(database.migrate, postgres_url(self.postgres_server.url))
+            await self._start_programs(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start_servers(self, stack: AsyncExitStack) -> None:
+        for node in (self.redis, self.postgres):
+            await asyncio.to_thread(node.supervised.program.prepare)
+            node.supervised.start()
+            stack.push_async_callback(node.supervised.stop)
+        async with asyncio.timeout(_START_SECONDS):
+            await self.redis.supervised.ready()
+            await self.postgres.supervised.ready()
+
+    async def _start_programs(self, stack: AsyncExitStack) -> None:
+        for number in range(self.plan.apis):
+            self.apis.append(await self._make_node("api", number, self.api_shim, stack))
+        for number in range(self.plan.workers):
+            self.workers.append(await self._make_node("worker", number, self.worker_shim, stack))
+        programs = [*self.apis, *self.workers]
+        for node in programs:
+            node.supervised.start()
+        # Together: a stop may have to wait for a process that hangs.
+        stack.push_async_callback(_together, [node.supervised.stop for node in programs])
+        async with asyncio.timeout(_START_SECONDS):
+            for node in programs:
+                await node.supervised.ready()
+
+    async def _make_node(
+        self, kind: str, number: int, shimmed: Shim, stack: AsyncExitStack
+    ) -> Node:
+        links = {
+            "redis": Link(f"{kind} and log", self.redis_server.port),
+            "broker": Link(f"{kind} and broker", self.redis_server.port),
+            "postgres": Link(f"{kind} and database", self.postgres_server.port),
+        }
+        port = keep.free_port()
+        if kind == "api":
+            self.doors.append(Link("client and api", port))
+            await self.doors[-1].start()
+            stack.push_async_callback(self.doors[-1].stop)
+        for link in links.values():
+            await link.start()
+            stack.push_async_callback(link.stop)
+        env = self._environment(links) | shimmed.env
+        settings = Settings(_env_file=None, verbatim_data_dir=self.directory, port=port)
+        name = f"{kind}{number}"
+        program = ApiProgram if kind == "api" else WorkerProgram
+        return Node(program(name, settings, env), self.console, env, links)
+
+    def _environment(self, links: dict[str, Link]) -> dict[str, str]:
+        database_url = _through(self.postgres_server.url, links["postgres"])
+        return {
+            "DATABASE_URL": database_url,
+            "DATABASE_DIRECT_URL": "",
+            "WORKER_DATABASE_URL": "",
+            "REDIS_URL": _through(self.redis_url, links["redis"]),
+            "CELERY_BROKER_URL": _through(
+                _at_database(self.redis_url, BROKER_DATABASE), links["broker"]
+            ),
+            "REDIS_DURABILITY": self.plan.durability,
+            "LOG_NAMESPACE": NAMESPACE,
+            "SECRET_KEY": self._secret,
+            "ACCESS_TOKEN_MINUTES": "900",
+            "ASSISTANT": "demo",
+            "METRICS_TOKEN": "",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    # What testers do to the servers, past all proxies
+
+    def client(self, database: int = 0) -> Redis:
+        """Return a client of the log's server (1: the broker's database)."""
+        return Redis.from_url(
+            self.redis_url, db=database, socket_timeout=5, socket_connect_timeout=1
+        )
+
+    def ring(self, times: int) -> None:
+        """Ring doorbells. Raises OSError where the broker is away."""
+        settings = Settings(
+            _env_file=None,
+            log_namespace=NAMESPACE,
+            celery_broker_url=_at_database(self.redis_url, BROKER_DATABASE),
+        )
+        app = bell.make_celery(settings)
+        with app:
+            for _ in range(times):
+                try:
+                    bell.ring(app)
+                except OperationalError as error:
+                    raise OSError(str(error)) from error
+
+    async def ask_redis(self, ask: Callable[[Redis], T], database: int = 0) -> T:
+        """Ask the log's server something, again and again until it answers."""
+
+        def once() -> T:
+            with self.client(database) as client:
+                return ask(client)
+
+        return await self.persistently(once)
+
+    async def ask_postgres(self, *statements: str) -> list[Any]:
+        """Execute statements as superuser in our database; return the rows of the last."""
+
+        def once() -> list[Any]:
+            url = make_url(self.postgres_server.admin_url).set(database="verbatim")
+            connection = psycopg2.connect(url.render_as_string(hide_password=False))
+            try:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    for statement in statements:
+                        cursor.execute(statement)
+                    return cursor.fetchall() if cursor.description else []
+            finally:
+                connection.close()
+
+        return await self.persistently(once)
+
+    async def persistently(self, once: Callable[[], T]) -> T:
+        """Do something to a server, again and again until it works."""
+        deadline = time.monotonic() + _TRY_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(once)
+            except (RedisError, DBAPIError, psycopg2.Error, OSError):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+
+    def engine(self) -> Engine:
+        """Return an engine on our database, past all proxies."""
+        url = postgres_url(self.postgres_server.url)
+        return database.make_engine(url, application_name="chaos", pool_size=1)
+
+    async def backlog(self) -> tuple[int, float]:
+        """Return entries in the log, and the age of the oldest in seconds."""
+        status = await self.ask_redis(lambda client: Log(client, NAMESPACE).status())
+        return status.entries, status.oldest_age_ms / 1000
+
+    async def is_healthy(self) -> bool:
+        """Tell whether all APIs are ready and the log is being drained."""
+        for api in self.apis:
+            if not await asyncio.to_thread(api.supervised.program.answers):
+                return False
+        entries, age = await self.backlog()
+        return entries == 0 or age < 1.0
+
+
+async def _together(stops: list[Callable[[], Awaitable[None]]]) -> None:
+    await asyncio.gather(*(stop() for stop in stops))
+
+
+def _through(url: str, link: Link) -> str:
+    return make_url(url).set(host=HOST, port=link.port).render_as_string(hide_password=False)
+
+
+def _at_database(url: str, number: int) -> str:
+    return make_url(url).set(database=str(number)).render_as_string(hide_password=False)

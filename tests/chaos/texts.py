@@ -1,0 +1,32 @@
+"""Texts for the load: each carries the name of the operation that writes it."""
+
+import random
+from typing import Final
+
+#: Whatever PostgreSQL and JSON may trip over, of all planes; no question marks: the demo assistant
+#: answers questions differently.
+_ALPHABETS: Final = (
+    "abcdefghijklmnopqrstuvwxyz     ",
+    "äöüßéèñçøåÄÖÜ ",
+    "мир труд маяк ",
+    "你好世界聊天记录",
+    "שלום عالم ",
+    "😀👍🏽🧑\u200d🚀🏳️\u200d🌈",
+    "\u0301\u200b\u202e\ufeff\u2028\x01\x7f",
+    "'\"\\%_$;--/**/{}[]<>&\t\n",
+)
+_SIZES: Final = ((0.70, 60), (0.20, 400), (0.08, 3_000), (0.02, 30_000))
+#: PostgreSQL refuses texts with this sign while a fault makes it do so (see faults of kind poison).
+POISON: Final = "☠"
+
+
+def text(rng: random.Random, op: str, poisonous: str = "") -> str:
+    """Return a text of an operation: its mark, then something of any length and script."""
+    size = rng.randrange(1, rng.choices([s for _, s in _SIZES], [w for w, _ in _SIZES])[0])
+    piece = "".join(rng.choice(rng.choice(_ALPHABETS)) for _ in range(min(size, 200)))
+    return f"#{op}#{poisonous} " + (piece * (size // len(piece) + 1))[:size]
+
+
+def title(rng: random.Random, op: str) -> str:
+    """Return a title of an operation."""
+    return text(rng, op)[:200]
