@@ -81,7 +81,12 @@ Password = Annotated[
 ]
 Time = Annotated[AwareDatetime, Field(examples=[EXAMPLE_TIME])]
 Role = Literal["user", "assistant"]
-SignInText = Annotated[str, Field(max_length=PASSWORD_MOST_BYTES), AfterValidator(_storable)]
+#: Not checked as at registration: what is wrong here is simply not right.
+SignInText = Annotated[
+    str,
+    Field(max_length=PASSWORD_MOST_BYTES, description="As it was registered."),
+    AfterValidator(_storable),
+]
 
 
 def session_id(conversation_id: int) -> str:
@@ -141,6 +146,12 @@ ReadAfter = Annotated[
         "it. May be repeated, one per partition. Waits at most 2 s, then answers 503.",
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=100, description="Most rows of this page.")]
-Offset = Annotated[int, Query(ge=0, le=MAX_ID, description="Rows to leave out.")]
-Position = Annotated[int, Query(ge=0, le=MAX_ID, description="A message's `position`.")]
+_LIMIT: Final = Query(ge=1, le=100, description="Most rows of this page.")
+_OFFSET: Final = Query(ge=0, le=MAX_ID, description="Rows to leave out.")
+Limit = Annotated[int, _LIMIT]
+LimitIfAny = Annotated[int | None, _LIMIT]
+Offset = Annotated[int, _OFFSET]
+OffsetIfAny = Annotated[int | None, _OFFSET]
+PositionIfAny = Annotated[
+    int | None, Query(ge=0, le=MAX_ID, description="A message's `position`, itself left out.")
+]

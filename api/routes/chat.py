@@ -20,7 +20,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, Key, Owner, WantsStream
-from api.fields import Limit, Offset, ReadAfter, SessionId
+from api.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import MessagePage, MessageRepository
 from api.routes import streams
@@ -95,8 +95,8 @@ async def history(
     owner: Owner,
     session_id: SessionId,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
-    limit: Limit | None = None,
-    offset: Offset | None = None,
+    limit: LimitIfAny = None,
+    offset: OffsetIfAny = None,
 ) -> schemas.History:
     """Oldest first. Without `limit` and `offset`: the latest 50, the oldest of them first."""
     page, last_answer = await app.reads.of_conversation(

@@ -18,7 +18,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, Key, Owner
-from api.fields import ConversationId, Limit, Offset, Position, ReadAfter
+from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import ConversationRepository, MessagePage, MessageRepository
 
@@ -183,8 +183,8 @@ async def list_messages(
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
     limit: Limit = 50,
     offset: Offset = 0,
-    after: Position | None = None,
-    before: Position | None = None,
+    after: PositionIfAny = None,
+    before: PositionIfAny = None,
     order: Order = "asc",
 ) -> schemas.Messages:
     """Oldest first unless `order=desc`. `after` and `before` give the messages next to a position.

@@ -1,0 +1,217 @@
+"""What operators and readers of the manual see."""
+
+import re
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from api.main import create_app
+from tests.http.conftest import Api, StartApi
+from tests.http.draining import draining
+
+METRICS_TOKEN = "a token for prometheus"
+#: Every row of the contract, as (method, path).
+CONTRACT = {
+    ("post", "/auth/register"),
+    ("post", "/auth/login"),
+    ("get", "/auth/me"),
+    ("post", "/api/conversations/"),
+    ("get", "/api/conversations/"),
+    ("get", "/api/conversations/{conversation_id}"),
+    ("patch", "/api/conversations/{conversation_id}"),
+    ("delete", "/api/conversations/{conversation_id}"),
+    ("get", "/api/conversations/{conversation_id}/messages"),
+    ("post", "/api/conversations/{conversation_id}/messages"),
+    ("post", "/api/chat/start"),
+    ("post", "/api/chat/{session_id}/message"),
+    ("get", "/api/chat/{session_id}/history"),
+    ("delete", "/api/chat/{session_id}"),
+    ("get", "/livez"),
+    ("get", "/readyz"),
+    ("get", "/metrics"),
+}
+
+
+@pytest.fixture(scope="module")
+def manual(api: Api) -> dict[str, Any]:
+    """The OpenAPI document."""
+    with api.client() as client:
+        return dict(client.get("/openapi.json").json())
+
+
+def operations(manual: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method, path): operation
+        for path, methods in manual["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_process_is_alive_and_ready(anybody: httpx.Client) -> None:
+    assert anybody.get("/livez").json() == {"status": "alive"}
+    assert anybody.get("/readyz").json() == {"status": "ready", "log": "open", "database": "up"}
+
+
+def test_metrics_count_what_was_accepted_and_drained(
+    api: Api, ada: httpx.Client, anybody: httpx.Client
+) -> None:
+    conversation = ada.post("/api/conversations/", json={}).json()["id"]
+    backlog = anybody.get("/metrics").text
+    with draining(api.settings):
+        ada.get(f"/api/conversations/{conversation}").raise_for_status()
+    drained = anybody.get("/metrics")
+
+    assert re.search(r'^verbatim_accepted_total\{op="open"\} [1-9]', backlog, re.MULTILINE)
+    assert re.search(r"^verbatim_backlog_entries 1\.0$", backlog, re.MULTILINE)
+    assert re.search(r"^verbatim_backlog_entries 0\.0$", drained.text, re.MULTILINE)
+    assert re.search(r"^verbatim_committed_total [1-9]", drained.text, re.MULTILINE)
+    assert re.search(
+        r'^verbatim_lag_seconds_bucket\{le="\+Inf"\} [1-9]', drained.text, re.MULTILINE
+    )
+    assert drained.headers["content-type"].startswith("text/plain; version=")
+
+
+@pytest.mark.parametrize(
+    ("token", "client", "sent", "status"),
+    [
+        (None, "127.0.0.1", None, 200),
+        (None, "127.8.8.8", None, 200),
+        (None, "::1", None, 200),
+        (None, "::ffff:127.0.0.1", None, 200),
+        (None, "10.0.0.7", None, 401),
+        (None, "::ffff:10.0.0.7", None, 401),
+        (None, "2001:db8::1", f"Bearer {METRICS_TOKEN}", 401),
+        (None, "localhost.example.com", None, 401),
+        (None, "10.0.0.7", "Bearer ", 401),
+        (METRICS_TOKEN, "127.0.0.1", None, 200),
+        (METRICS_TOKEN, "10.0.0.7", None, 401),
+        (METRICS_TOKEN, "10.0.0.7", "Bearer wrong", 401),
+        (METRICS_TOKEN, "10.0.0.7", METRICS_TOKEN, 401),
+        (METRICS_TOKEN, "10.0.0.7", f"Bearer {METRICS_TOKEN}", 200),
+        (METRICS_TOKEN, "10.0.0.7", f"Bearer {METRICS_TOKEN}\xe9", 401),
+    ],
+)
+def test_metrics_are_for_loopback_or_the_token(
+    api: Api, token: str | None, client: str, sent: str | None, status: int
+) -> None:
+    changes = {"metrics_token": SecretStr(token) if token else None}
+    app = create_app(api.settings.model_copy(update=changes))
+    headers = {b"Authorization": sent.encode("latin-1")} if sent else {}
+
+    with TestClient(app, client=(client, 1)) as caller:
+        answer = caller.get("/metrics", headers=headers)
+
+    assert answer.status_code == status
+    assert status == 200 or "verbatim_" not in answer.text
+
+
+def test_swagger_ui_comes_from_this_machine(anybody: httpx.Client) -> None:
+    page = anybody.get("/docs")
+    files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+
+    assert page.status_code == 200
+    assert len(files) == 3
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    for file in files:
+        assert file.startswith("/docs/")
+        assert anybody.get(file).status_code == 200
+    script = anybody.get("/docs/swagger-ui-bundle.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    # Swagger UI 4 cannot show OpenAPI 3.1.
+    assert re.search(r'PACKAGE_VERSION:"5\.', script.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs/index.html", "/docs/..%2Fcore.py", "/docs/%2e%2e/core.py", "/docs/", "/redoc"]
+)
+def test_nothing_else_is_served_beside_it(anybody: httpx.Client, path: str) -> None:
+    assert anybody.get(path).status_code == 404
+
+
+def test_the_manual_has_every_row_of_the_contract(manual: dict[str, Any]) -> None:
+    assert operations(manual).keys() >= CONTRACT
+
+
+def test_every_operation_is_explained(manual: dict[str, Any]) -> None:
+    names = [operation["operationId"] for operation in operations(manual).values()]
+
+    assert len(set(names)) == len(names)
+    for operation in operations(manual).values():
+        assert operation["summary"]
+        assert len(operation["description"]) > 20
+        assert operation["tags"]
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description") or parameter["name"] in {"sort", "order"}
+
+
+def test_every_error_is_documented_as_a_problem(manual: dict[str, Any]) -> None:
+    for (_, path), operation in operations(manual).items():
+        errors = {s: r for s, r in operation["responses"].items() if s >= "400"}
+        assert errors or path == "/livez"
+        for answer in errors.values():
+            assert answer["description"]
+            [media_type] = answer["content"]
+            assert media_type == "application/problem+json"
+        if operation.get("security"):
+            assert {"401", "503"} <= errors.keys()
+        if "requestBody" in operation:
+            assert {"400", "413", "415"} <= errors.keys()
+    assert "HTTPValidationError" not in manual["components"]["schemas"]
+
+
+def test_every_field_of_the_wire_has_an_example(manual: dict[str, Any]) -> None:
+    def shown(field: dict[str, Any]) -> bool:
+        within = [field, *field.get("anyOf", []), field.get("items", {})]
+        return any(
+            {"examples", "$ref", "const", "enum", "example"} & part.keys() for part in within
+        )
+
+    unexplained = [
+        f"{name}.{field}"
+        for name, schema in manual["components"]["schemas"].items()
+        for field, known in schema.get("properties", {}).items()
+        if not shown(known) and not known.get("description")
+    ]
+
+    assert unexplained == []
+
+
+def test_answers_are_not_cached_sniffed_or_referred(
+    ada: httpx.Client, anybody: httpx.Client
+) -> None:
+    for answer in (ada.get("/auth/me"), anybody.get("/auth/me"), anybody.get("/nothing")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+def test_an_unexpected_error_is_a_problem_without_its_text(
+    start_api: StartApi, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "canary-0c44"
+    api = start_api()
+    router = APIRouter()
+
+    @router.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError(secret)
+
+    api.app.include_router(router)
+
+    with closing(api.client()) as client:
+        answer = client.get("/broken")
+
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.json().keys() == {"type", "title", "status", "detail"}
+    logged = caplog.text + "".join(capfd.readouterr())
+    assert "RuntimeError" in logged
+    assert "broken" in logged
+    assert secret not in logged + answer.text

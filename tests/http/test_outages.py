@@ -1,0 +1,155 @@
+"""PostgreSQL or Redis is gone: what still works, what says 503, and that it heals."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import httpx
+import pytest
+
+from api.local.postgres import EmbeddedPostgres
+from api.local.redis import EmbeddedRedis
+from tests.http.conftest import Api, StartApi
+from tests.http.draining import draining
+from tests.http.waiting import eventually
+from tests.servers import fresh_database
+
+
+@pytest.fixture(scope="module")
+def postgres(start_postgres: Callable[[], EmbeddedPostgres]) -> EmbeddedPostgres:
+    return start_postgres()
+
+
+@pytest.fixture(scope="module")
+def redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
+    return start_redis()
+
+
+@pytest.fixture(scope="module")
+def api(start_api: StartApi, postgres: EmbeddedPostgres, redis: EmbeddedRedis) -> Api:
+    return start_api(database_url=fresh_database(postgres), redis_url=redis.url)
+
+
+@pytest.fixture
+def ada(api: Api) -> Iterator[httpx.Client]:
+    """Somebody who signed in while everything was there."""
+    with closing(api.person()) as client:
+        yield client
+
+
+def is_ready(client: httpx.Client) -> bool:
+    return client.get("/readyz").status_code == 200
+
+
+def assert_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.elapsed.total_seconds() < 12
+
+
+def test_chat_goes_on_with_context_while_postgres_is_down(
+    api: Api, postgres: EmbeddedPostgres, ada: httpx.Client
+) -> None:
+    session = ada.post("/api/chat/start").json()["sessionId"]
+    path = f"/api/chat/{session}"
+    first = ada.post(f"{path}/message", json={"message": "Buy milk"}).json()
+
+    postgres.stop()
+    try:
+        answer = ada.post(
+            f"{path}/message",
+            json={"message": "What did I say first?"},
+            headers={"Idempotency-Key": "k"},
+        )
+        repeated = ada.post(
+            f"{path}/message",
+            json={"message": "What did I say first?"},
+            headers={"Idempotency-Key": "k"},
+        )
+        new_session = ada.post("/api/chat/start")
+        ready = ada.get("/readyz")
+        reads = [
+            ada.get(f"{path}/history"),
+            ada.get("/api/conversations/"),
+            ada.get("/api/conversations/7"),
+            ada.get("/auth/me"),
+            ada.post("/auth/login", json={"username": "x", "password": "y"}),
+        ]
+        unknown = ada.post("/api/chat/sess_ffff/message", json={"message": "x"})
+    finally:
+        postgres.start()
+
+    assert "“Buy milk”" in answer.json()["response"]
+    assert repeated.json() == answer.json()
+    assert new_session.status_code == 200
+    assert ready.json() == {"status": "ready", "log": "open", "database": "down"}
+    for read in [*reads, unknown]:
+        assert_unavailable(read)
+
+    with draining(api.settings):
+        eventually(lambda: ada.get(f"{path}/history").status_code == 200, within_seconds=30)
+        history = ada.get(f"{path}/history", params={"read_after": answer.json()["replyId"]}).json()
+    assert history["totalCount"] == 4
+    assert history["messages"][0]["id"] == first["messageId"]
+
+
+def test_writes_are_refused_and_reads_go_on_while_redis_is_down(
+    api: Api, redis: EmbeddedRedis, ada: httpx.Client
+) -> None:
+    with draining(api.settings):
+        conversation = ada.post("/api/conversations/", json={}).json()["id"]
+        path = f"/api/conversations/{conversation}"
+        ada.get(path).raise_for_status()
+
+    redis.stop()
+    try:
+        writes = [
+            ada.post(f"{path}/messages", json={"role": "user", "content": "x"}),
+            ada.post("/api/conversations/", json={}),
+            ada.post("/api/chat/start"),
+            ada.post(f"/api/chat/sess_{conversation:x}/message", json={"message": "x"}),
+            ada.patch(path, json={"title": "x"}),
+            ada.delete(path),
+        ]
+        eventually(lambda: not is_ready(ada))
+        ready, alive, metrics = (ada.get(p) for p in ("/readyz", "/livez", "/metrics"))
+        reads = [ada.get(path), ada.get("/auth/me")]
+    finally:
+        redis.start()
+
+    for write in writes:
+        assert_unavailable(write)
+    assert_unavailable(ready)
+    assert alive.status_code == 200
+    assert "verbatim_accepted_total" in metrics.text
+    assert "verbatim_backlog_entries" not in metrics.text
+    assert [read.status_code for read in reads] == [200, 200]
+    eventually(lambda: is_ready(ada), within_seconds=30)
+    added = ada.post(f"{path}/messages", json={"role": "user", "content": "x"})
+    assert added.status_code == 202
+    with draining(api.settings):
+        read = ada.get(f"{path}/messages", params={"read_after": added.json()["id"]})
+    assert read.json()["total"] == 1
+
+
+def test_an_api_starts_and_heals_without_postgres_and_redis(
+    start_api: StartApi, postgres: EmbeddedPostgres, redis: EmbeddedRedis
+) -> None:
+    url = fresh_database(postgres)
+    postgres.stop()
+    redis.stop()
+
+    try:
+        late = start_api(database_url=url, redis_url=redis.url)
+        with late.client() as client:
+            alive, ready = client.get("/livez"), client.get("/readyz")
+    finally:
+        postgres.start()
+        redis.start()
+
+    assert alive.status_code == 200
+    assert_unavailable(ready)
+    with late.client() as client:
+        eventually(lambda: is_ready(client), within_seconds=30)
+    with closing(late.person()) as person:
+        assert person.post("/api/conversations/", json={}).status_code == 202
