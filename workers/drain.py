@@ -8,10 +8,12 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from api.core import ids
@@ -56,6 +58,8 @@ class _Run:
     failed: set[int] = field(default_factory=set)
     waiting: set[int] = field(default_factory=set)
     failure: str = ""
+    #: The failure was a time-out: somebody holds a row, the rest of PostgreSQL may well work.
+    timed_out: bool = False
 
     def lasts(self, seconds: float) -> bool:
         """Tell whether the run is younger than this."""
@@ -126,6 +130,7 @@ class Drain:
         except Exception as error:  # noqa: BLE001 - its text may quote rows, so it goes no further
             run.failure = describe(error)
         if run.failure:
+            self._back_off(run)
             raise DrainFailedError(f"{run.failure} (entries before that: {run.entries})")
         return run.summary()
 
@@ -135,6 +140,12 @@ class Drain:
             open_log(self._log, self._engine)
             self._unpurged = self._persister.unpurged()
             self._opened = True
+
+    def _back_off(self, run: _Run) -> None:
+        """Where nothing works at all, let no accept ring before the bell's time is over."""
+        if not run.entries and not run.timed_out:
+            with suppress(RedisError):
+                self._log.hold_bell()
 
     def _until_quiet(self, run: _Run) -> None:
         quiet = 0
@@ -206,6 +217,7 @@ class Drain:
         logger.warning("partitions %s failed: %s", failure.partitions, failure)
         run.failed.update(failure.partitions)
         run.failure = run.failure or str(failure)
+        run.timed_out = run.timed_out or failure.timed_out
         self._suspects.update(failure.partitions)
 
     def _shrink(self, failure: BatchFailedError) -> None:

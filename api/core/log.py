@@ -21,6 +21,8 @@ SCRIPT: Final = resources.files("api.core").joinpath("log.lua").read_text(encodi
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 #: How long a turn's lease lasts without a renewal.
 LEASE_MS: Final = 10_000
+#: How long the bell lasts, here as in the script.
+BELL_MS: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,10 @@ class Log:
     def silence(self) -> None:
         """Put the bell away though entries are left, so that the next accept rings."""
         self._redis.delete(self.key("bell"))
+
+    def hold_bell(self) -> None:
+        """Keep accepts from ringing for a while: a drain now would fail as the last one did."""
+        self._redis.set(self.key("bell"), 1, px=BELL_MS)
 
     def wants_helper(self) -> bool:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""

@@ -7,16 +7,15 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from api.core import audit
-from api.core.log import Log
 from api.core.opening import open_log
 from api.core.settings import Settings
-from tests.drain.world import World
+from tests.drain.world import FaultyLog, World
 
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, namespace: str) -> Settings:
     return Settings(
-        _env_file=None,  # type: ignore[call-arg] # pydantic-settings' own argument
+        _env_file=None,
         database_url=database_url,
         redis_url=redis_url,
         log_namespace=namespace,
@@ -25,14 +24,14 @@ def settings(database_url: str, redis_url: str, namespace: str) -> Settings:
 
 
 @pytest.fixture
-def log(redis_client: Redis, namespace: str, engine: Engine) -> Log:
-    log = Log(redis_client, namespace)
+def log(redis_client: Redis, namespace: str, engine: Engine) -> FaultyLog:
+    log = FaultyLog(redis_client, namespace)
     open_log(log, engine)
     return log
 
 
 @pytest.fixture
-def world(log: Log, engine: Engine, settings: Settings) -> Iterator[World]:
+def world(log: FaultyLog, engine: Engine, settings: Settings) -> Iterator[World]:
     """Everything a test of the drain works with. At its end the audit must balance."""
     world = World(log, engine, settings)
     yield world

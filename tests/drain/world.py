@@ -1,20 +1,47 @@
 """What the tests of the drain do to a log, and see of a database."""
 
 import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import Engine, text
 
 from api.core import ids
-from api.core.entries import Answer, Op, Request
+from api.core.entries import Answer, Entry, Op, Request
 from api.core.log import Limits, Log
 from api.core.settings import Settings
 from workers.drain import Drain
+from workers.failures import DrainFailedError
 
 LIMITS = Limits(max_entries=100_000, max_bytes=64 * 1024 * 1024, idempotency_seconds=3_600)
 #: Later than any Redis clock of this century.
 NEVER_LATE = 10**13
+
+
+class FaultyLog(Log):
+    """A log that a test can have fail at the two moments that matter to a transaction."""
+
+    before_commit: Callable[[], None] | None = None
+    loses_trim = False
+
+    def read(
+        self, partitions: Iterable[int], max_entries: int, max_bytes: int
+    ) -> dict[int, list[Entry]]:
+        entries = super().read(partitions, max_entries, max_bytes)
+        if self.before_commit:
+            self.before_commit()
+        return entries
+
+    def trim(
+        self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
+    ) -> None:
+        if self.loses_trim:
+            raise RedisConnectionError
+        super().trim(committed, conversations, counts)
 
 
 @dataclass(frozen=True)
@@ -29,7 +56,7 @@ class Conversation:
 
 @dataclass
 class World:
-    log: Log
+    log: FaultyLog
     engine: Engine
     settings: Settings
     rings: list[int] = field(default_factory=list)
@@ -42,13 +69,52 @@ class World:
         settings = self.settings.model_copy(update=changes)
         return Drain(self.log, self.engine, settings, lambda: self.rings.append(1))
 
+    def drain_in_vain(self, drain: Drain | None = None) -> str:
+        """Run a drain that fails; return why."""
+        with pytest.raises(DrainFailedError) as failure:
+            (drain or self.drain).run()
+        return str(failure.value)
+
+    @contextmanager
+    def lost_trim(self) -> Iterator[None]:
+        """The worker dies, or loses Redis, between its commit and its trim."""
+        self.log.loses_trim = True
+        yield
+        self.log.loses_trim = False
+
+    @contextmanager
+    def lost_commit(self) -> Iterator[None]:
+        """The worker loses PostgreSQL before its commit."""
+
+        def end_transactions() -> None:
+            self.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND state = 'idle in transaction'"
+                " AND pid <> pg_backend_pid()"
+            )
+
+        self.log.before_commit = end_transactions
+        yield
+        self.log.before_commit = None
+
+    @contextmanager
+    def locked(self, conversation: Conversation) -> Iterator[None]:
+        """An operator's forgotten psql holds a conversation's row."""
+        with self.engine.connect() as connection:
+            connection.execute(
+                text("SELECT FROM conversation WHERE id = :id FOR UPDATE"), {"id": conversation.id}
+            )
+            yield
+            connection.rollback()
+
     # What clients do
 
     def user(self) -> int:
         name = secrets.token_hex(6)
         return int(
             self.sql(
-                'INSERT INTO "user" (username, email, password_hash) VALUES (:n, :n, :n) RETURNING id',
+                'INSERT INTO "user" (username, email, password_hash)'
+                " VALUES (:n, :n, :n) RETURNING id",
                 n=name,
             )[0][0]
         )
@@ -57,18 +123,18 @@ class World:
         return self.log.accept(LIMITS, NEVER_LATE, requests).entries
 
     def open(self, owner: int, title: str = "", partition: int = 0) -> Conversation:
-        (answer,) = self.submit(
-            Request("open", owner, "open", data=title.encode(), hint=partition)
-        )
+        (answer,) = self.submit(Request("open", owner, "open", data=title.encode(), hint=partition))
         assert answer.status == "ok"
         return Conversation(answer.id, owner)
 
-    def add(self, to: Conversation, *contents: str | bytes, role: str = "user") -> list[int]:
+    def add(
+        self, to: Conversation, *contents: str | bytes, role: str = "user", status: str = "stored"
+    ) -> list[int]:
         """Accept messages; return their ids. Bytes stand for what a broken check lets through."""
         answers = self.submit(
             *(
                 Request(
-                    "add", to.owner, "message", to.id, role,
+                    "add", to.owner, "message", to.id, role, status,
                     data=content if isinstance(content, bytes) else content.encode(),
                     standing="live",
                 )
@@ -80,9 +146,7 @@ class World:
 
     def edit(self, op: Op, to: Conversation, title: str | bytes = "") -> int:
         data = title if isinstance(title, bytes) else title.encode()
-        (answer,) = self.submit(
-            Request(op, to.owner, "edit", to.id, data=data, standing="live")
-        )
+        (answer,) = self.submit(Request(op, to.owner, "edit", to.id, data=data, standing="live"))
         assert answer.status == "ok"
         return answer.id
 
@@ -117,6 +181,10 @@ class World:
     def books(self, partition: int) -> tuple[int, int, int]:
         (row,) = self.sql("SELECT * FROM log_partition WHERE id = :id", id=partition)
         return row.applied, row.dead, row.discarded
+
+    def put(self, partition: int, entry_id: int, **fields: bytes | str | int) -> None:
+        """Put an entry into the log past the accept script."""
+        self.log._redis.xadd(self.log.key(f"log:{partition}"), fields, id=f"{entry_id}-0")  # type: ignore[arg-type] # redis-py's own types
 
     def backlog(self) -> int:
         return self.log.status().entries

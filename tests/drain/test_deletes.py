@@ -1,0 +1,114 @@
+"""Deletes leave a tombstone, and everything that meets it is counted, not kept."""
+
+import pytest
+
+from tests.drain.world import Conversation, World
+from workers import persist
+
+
+def test_a_deleted_conversation_leaves_a_tombstone_without_text(world: World) -> None:
+    conversation = world.open(world.user(), title="secret")
+    world.add(conversation, "secret", "secret")
+    world.drain.run()
+
+    world.edit("delete", conversation)
+    world.drain.run()
+
+    row = world.row(conversation)
+    assert (row.title, row.message_count) == (None, 0)
+    assert row.deleted_at is not None
+    assert world.contents(conversation) == []
+    assert world.books(0) == (4, 0, 0)
+
+
+def test_entries_after_a_delete_are_discarded_and_counted(world: World) -> None:
+    conversation = world.open(world.user())
+    world.edit("delete", conversation)
+    late = Conversation(conversation.id, conversation.owner)
+    # Another API process had not heard of the delete: its Redis key expired.
+    world.log._redis.delete(world.log.key(f"conv:{conversation.id}"))
+    world.add(late, "late")
+    world.edit("rename", late, "late")
+    world.edit("close", late)
+    world.edit("delete", late)
+
+    summary = world.drain.run()
+
+    assert summary["discarded"] == 4
+    assert world.contents(conversation) == []
+    assert world.row(conversation).title is None
+    assert world.row(conversation).closed_at is None
+    assert (world.books(0), world.dead()) == ((2, 0, 4), [])
+
+
+def test_late_entries_in_a_later_batch_are_discarded_too(world: World) -> None:
+    conversation = world.open(world.user())
+    world.edit("delete", conversation)
+    world.drain.run()
+    world.log._redis.delete(world.log.key(f"conv:{conversation.id}"))
+
+    world.add(conversation, "late")
+    world.drain.run()
+
+    assert world.contents(conversation) == []
+    assert world.books(0) == (2, 0, 1)
+
+
+def test_entries_of_a_user_who_is_gone_are_discarded(world: World) -> None:
+    owner = world.user()
+    conversation = world.open(owner, title="gone")
+    world.add(conversation, "gone")
+    world.sql('DELETE FROM "user" WHERE id = :id', id=owner)
+    other = world.open(world.user(), partition=0)
+    world.add(other, "here")
+
+    summary = world.drain.run()
+
+    assert summary["discarded"] == 2
+    assert world.row(conversation) is None
+    assert world.contents(other) == ["here"]
+    assert world.dead() == []
+
+
+def test_messages_of_a_deleted_conversation_go_in_chunks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "PURGE_CHUNK", 10)
+    conversation, kept = world.open(world.user()), world.open(world.user())
+    world.add(conversation, *(str(n) for n in range(95)))
+    world.add(kept, "kept")
+    world.edit("delete", conversation)
+
+    world.drain.run()
+
+    assert world.contents(conversation) == []
+    assert world.contents(kept) == ["kept"]
+    assert world.row(conversation).message_count == 0
+
+
+def test_a_purge_that_was_cut_short_is_finished_by_the_next_process(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    world.edit("delete", conversation)
+    with world.lost_trim():
+        world.drain_in_vain()
+    assert world.contents(conversation) == ["a", "b"]
+
+    world.new_drain().run()
+
+    assert world.contents(conversation) == []
+
+
+def test_dead_letters_of_a_deleted_conversation_lose_their_payload(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, b"se\0cret")
+    world.drain.run()
+    assert world.books(0) == (1, 1, 0)
+
+    world.edit("delete", conversation)
+    world.drain.run()
+
+    (letter,) = world.sql("SELECT * FROM dead_letter")
+    assert bytes(letter.payload) == b""
+    assert letter.discarded_at is not None
+    assert world.books(0) == (2, 0, 1)

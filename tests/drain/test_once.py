@@ -1,0 +1,170 @@
+"""Exactly once, whatever is lost between PostgreSQL and Redis."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from api.core.entries import Entry
+from tests.drain.world import World
+from workers import sql
+
+
+def test_a_batch_whose_trim_was_lost_is_not_applied_again(world: World) -> None:
+    conversation = world.open(world.user(), title="once")
+    world.add(conversation, "a", "b")
+    with world.lost_trim():
+        world.drain_in_vain()
+    books = world.books(0)
+
+    summary = world.drain.run()
+
+    assert world.contents(conversation) == ["a", "b"]
+    assert world.books(0) == books == (3, 0, 0)
+    assert (summary["messages"], summary["duplicates"], world.dead()) == (0, 3, [])
+    assert world.backlog() == 0
+
+
+def test_a_batch_whose_commit_was_lost_is_applied_later(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    with world.lost_commit():
+        world.drain_in_vain()
+    assert world.row(conversation) is None
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["a", "b"]
+
+
+def test_what_was_deleted_stays_deleted_when_a_smaller_batch_sees_it_again(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "never again")
+    world.edit("delete", conversation)
+    with world.lost_trim():
+        world.drain_in_vain()
+
+    seen = []
+
+    def look() -> None:
+        seen.append((world.row(conversation).deleted_at is not None, world.contents(conversation)))
+
+    world.log.before_commit = look
+    for _ in range(3):
+        world.new_drain(batch_max_entries=1).run()
+    look()
+
+    assert all(deleted for deleted, _ in seen)
+    assert seen[-1] == (True, [])
+    assert world.backlog() == 0
+
+
+def test_more_committed_entries_than_a_batch_holds_are_all_looked_at(world: World) -> None:
+    conversation = world.open(world.user())
+    contents = [str(n) for n in range(50)]
+    world.add(conversation, *contents)
+    with world.lost_trim():
+        world.drain_in_vain()
+    lost = world.sql("DELETE FROM message WHERE content = '40' RETURNING id")[0][0]
+
+    world.new_drain(batch_max_entries=8).run()
+
+    assert world.dead() == [(lost, "regressed", None)]
+    assert world.backlog() == 0
+
+
+def test_committed_and_new_entries_share_a_batch(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "old")
+    with world.lost_trim():
+        world.drain_in_vain()
+    world.add(conversation, "new")
+
+    summary = world.drain.run()
+
+    assert world.contents(conversation) == ["old", "new"]
+    assert (summary["messages"], summary["duplicates"]) == (1, 2)
+
+
+def test_two_drains_at_once_apply_everything_once(world: World) -> None:
+    conversations = [world.open(world.user(), partition=n) for n in range(16)]
+    for round_ in range(20):
+        for conversation in conversations:
+            world.add(conversation, *(f"{round_}.{n}" for n in range(5)))
+    drains = [world.new_drain(batch_max_entries=32) for _ in range(3)]
+
+    with ThreadPoolExecutor() as pool:
+        while world.backlog():
+            list(pool.map(lambda drain: drain.run(), drains))
+
+    expected = [f"{round_}.{n}" for round_ in range(20) for n in range(5)]
+    assert all(world.contents(conversation) == expected for conversation in conversations)
+    assert [world.books(n) for n in range(16)] == [(101, 0, 0)] * 16
+
+
+def test_the_log_is_read_only_after_its_partition_is_locked(world: World) -> None:
+    """A worker that was paused while it held entries in hand would apply them late."""
+    conversation = world.open(world.user())
+    world.add(conversation, "a")
+    held: list[bool] = []
+
+    def is_locked() -> None:
+        with sql.transaction(world.engine) as cursor:
+            held.append(not sql.lock(cursor, [0], 1))
+
+    world.log.before_commit = is_locked
+    world.drain.run()
+
+    assert held
+    assert all(held)
+
+
+def test_a_drain_that_gets_no_partition_ends_and_leaves_the_bell(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a")
+    released = threading.Event()
+
+    with sql.transaction(world.engine) as cursor:
+        sql.lock(cursor, [0], 1)
+        summary = world.drain.run()
+        released.set()
+
+    assert summary["entries"] == 0
+    assert world.log._redis.exists(world.log.key("bell"))
+    assert world.rings == []
+    world.drain.run()
+    assert world.contents(conversation) == ["a"]
+
+
+def test_a_paused_drain_is_ended_by_postgresql_and_applies_nothing(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a")
+    overtaken = []
+
+    def pause(self: None = None) -> None:
+        """Stand still while holding the lock, until the session is gone; others go on."""
+        world.log.before_commit = None
+        world.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state ="
+            " 'idle in transaction' AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        overtaken.append(world.new_drain().run()["messages"])
+        world.add(conversation, "b")
+
+    world.log.before_commit = pause
+    world.drain_in_vain()
+    world.drain.run()
+
+    assert overtaken == [1]
+    assert world.contents(conversation) == ["a", "b"]
+
+
+def test_entries_in_hand_are_read_with_their_fields(world: World) -> None:
+    conversation = world.open(world.user(), title="t")
+    (message,) = world.add(conversation, "hello")
+
+    opened, added = world.log.read([0], 10, 1_000)[0]
+
+    assert (opened.op, opened.data, opened.conversation_id) == ("open", b"t", conversation.id)
+    assert added == Entry(
+        message, 1, "add", conversation.owner, conversation.id, "user", "stored",
+        added.created_at_ms, added.total_bytes, b"hello",
+    )  # fmt: skip

@@ -1,0 +1,267 @@
+"""What is nobody's fault is waited for, and holds up as little as can be."""
+
+import time
+from itertools import count
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from api.core.errors import WrongDatabaseError
+from api.core.settings import Settings
+from tests.drain.world import FaultyLog, World
+from workers import drain as drain_module
+from workers.drain import Drain
+
+
+def test_a_row_that_an_operator_holds_delays_its_partition_only(world: World) -> None:
+    stuck, *others = (world.open(world.user(), partition=n) for n in range(4))
+    world.drain.run()
+    world.add(stuck, "held up")
+    for other in others:
+        world.add(other, "first")
+
+    with world.locked(stuck):
+        assert "55P03" in world.drain_in_vain()
+        assert all(world.contents(other) == ["first"] for other in others)
+        # From now on this process tries the stuck partition last, where it delays nobody.
+        for other in others:
+            world.add(other, "second")
+        started = time.monotonic()
+        seen: list[float] = []
+        while_stuck = world.new_drain()
+        while_stuck._suspects = world.drain._suspects
+        world.log.before_commit = lambda: seen.append(time.monotonic() - started)
+        world.drain_in_vain(while_stuck)
+        world.log.before_commit = None
+
+    assert seen[0] < 1.0
+    assert all(world.contents(other) == ["first", "second"] for other in others)
+    assert (world.contents(stuck), world.dead()) == ([], [])
+    world.drain.run()
+    assert world.contents(stuck) == ["held up"]
+
+
+def test_a_suspect_is_one_no_longer_once_it_moves(world: World) -> None:
+    conversation = world.open(world.user())
+    world.drain.run()
+    world.add(conversation, "a")
+    with world.locked(conversation):
+        world.drain_in_vain()
+    assert world.drain._suspects == {0}
+
+    world.drain.run()
+
+    assert world.drain._suspects == set()
+    assert world.contents(conversation) == ["a"]
+
+
+def test_an_accept_rings_while_a_suspect_is_tried(world: World) -> None:
+    """Else what comes meanwhile would wait for the lock's time-out."""
+    stuck = world.open(world.user())
+    world.drain.run()
+    world.add(stuck, "a")
+    with world.locked(stuck):
+        world.drain_in_vain()
+        bell = world.log.key("bell")
+        assert world.log._redis.exists(bell) == 0
+
+        world.drain_in_vain()
+
+        assert world.log._redis.exists(bell) == 0
+    world.drain.run()
+
+
+def test_batches_halve_at_each_time_out_and_grow_again(world: World) -> None:
+    free, held = world.open(world.user()), world.open(world.user(), partition=0)
+    assert free.partition == held.partition
+    world.drain.run()
+    for n in range(3):
+        world.add(free, str(n))
+    world.add(held, "held")
+    world.add(free, "3")
+    drain = world.new_drain(batch_max_entries=8)
+
+    sizes = []
+    with world.locked(held):
+        while world.contents(free) != ["0", "1", "2"]:
+            world.drain_in_vain(drain)
+            sizes.append(drain._sizes[0])
+    world.add(free, "4")
+    while world.backlog():
+        drain.run()
+
+    assert sizes[:2] == [4, 2]
+    assert sizes[-1] == 1
+    assert world.contents(free) == ["0", "1", "2", "3", "4"]
+    assert world.contents(held) == ["held"]
+    assert drain._sizes == {} or drain._sizes[0] > 1
+
+
+def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:
+    waiting, other = world.open(world.user(), partition=0), world.open(world.user(), partition=1)
+    world.add(waiting, "before")
+    (before,) = world.add(waiting, "also before")
+    world.put(0, before + 16, v=2, shape="unheard of")
+    world.log._redis.set(world.log.key("tail:0"), before + 16)
+    world.log._redis.incr(world.log.key("accepted:0"))
+    world.add(waiting, "after")
+    world.add(other, "here")
+
+    summary = world.drain.run()
+
+    assert world.contents(waiting) == ["before", "also before"]
+    assert world.contents(other) == ["here"]
+    assert summary["dead"] == 0
+    assert world.backlog() == 2
+    assert world.log._redis.exists(world.log.key("bell")) == 0
+
+
+def test_postgresql_away_loses_nothing_and_blames_nobody(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a")
+    world.drain.run()
+    world.add(conversation, "b")
+    with world.lost_commit():
+        for _ in range(2):
+            world.drain_in_vain()
+            assert world.log._redis.exists(world.log.key("bell"))
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["a", "b"]
+    assert world.dead() == []
+
+
+def test_a_helper_is_rung_for_when_much_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "HELPER_BACKLOG", 50)
+    conversations = [world.open(world.user(), partition=n) for n in range(8)]
+    for conversation in conversations:
+        world.add(conversation, *(str(n) for n in range(20)))
+    locked: list[int] = []
+    read = world.log.read
+
+    def watching(partitions: dict[int, object], entries: int, size: int) -> object:
+        locked.append(len(partitions))
+        return read(partitions, entries, size)
+
+    monkeypatch.setattr(world.log, "read", watching)
+    world.drain.run()
+
+    assert len(world.rings) == 1
+    assert locked[0] == 4
+    assert all(len(world.contents(conversation)) == 20 for conversation in conversations)
+
+
+def test_a_drain_whose_slice_is_over_rings_for_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "SLICE_SECONDS", 0.05)
+    conversation = world.open(world.user())
+    world.add(conversation, *(str(n) for n in range(1_500)))
+
+    world.new_drain(batch_max_entries=10).run()
+
+    assert len(world.rings) == 1
+    assert 0 < world.backlog() < 1_500
+    monkeypatch.undo()
+    while world.backlog():
+        world.drain.run()
+    assert world.contents(conversation) == [str(n) for n in range(1_500)]
+
+
+def test_a_drain_told_to_stop_finishes_its_batch_and_has_others_go_on(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, *(str(n) for n in range(20)))
+    asked = count()
+    stopping = Drain(
+        world.log,
+        world.engine,
+        world.settings.model_copy(update={"batch_max_entries": 5}),
+        lambda: world.rings.append(1),
+        lambda: next(asked) >= 2,
+    )
+
+    summary = stopping.run()
+
+    assert summary["entries"] == 10
+    assert world.rings == [1]
+    assert world.log._redis.exists(world.log.key("bell")) == 0
+    world.drain.run()
+    assert world.contents(conversation) == [str(n) for n in range(20)]
+
+
+def test_a_drain_that_leaves_nothing_puts_the_bell_away(world: World) -> None:
+    world.open(world.user())
+    assert world.log._redis.exists(world.log.key("bell"))
+
+    world.drain.run()
+
+    assert world.log._redis.exists(world.log.key("bell")) == 0
+    assert world.rings == []
+
+
+def test_a_drain_refuses_the_log_of_another_database(
+    redis_client: Redis, namespace: str, engine: Engine, settings: Settings
+) -> None:
+    redis_client.set(f"{namespace}:database", "another")
+    log = FaultyLog(redis_client, namespace)
+
+    with pytest.raises(WrongDatabaseError):
+        Drain(log, engine, settings, lambda: None).run()
+
+
+def test_a_drain_at_work_refuses_a_log_that_was_exchanged(world: World) -> None:
+    conversation = world.open(world.user())
+    world.drain.run()
+    identity = world.log._redis.get(world.log.key("database"))
+    world.add(conversation, "whose?")
+    world.log._redis.set(world.log.key("database"), "another")
+
+    with pytest.raises(WrongDatabaseError):
+        world.drain.run()
+
+    assert world.contents(conversation) == []
+    world.log._redis.set(world.log.key("database"), identity or b"")
+    world.drain.run()
+
+
+def test_an_emptied_redis_is_opened_again_by_a_drain_at_work(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a")
+    world.drain.run()
+    world.log._redis.flushdb()
+    world.put(
+        0, 2**51, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
+        status="stored", at=1, total=1, data="b",
+    )  # fmt: skip
+
+    world.drain.run()
+
+    partitions = world.log.status().partitions
+    assert all(partition.tail is not None for partition in partitions)
+    assert partitions[0].tail is not None
+    assert partitions[0].tail >= 2**51
+    assert world.contents(conversation) == ["a", "b"]
+
+
+def test_a_doorbell_that_cannot_ring_hurts_no_drain(world: World) -> None:
+    def broken() -> None:
+        raise ConnectionRefusedError
+
+    conversation = world.open(world.user())
+    world.add(conversation, *(str(n) for n in range(20)))
+    drain = Drain(
+        world.log,
+        world.engine,
+        world.settings.model_copy(update={"batch_max_entries": 5}),
+        broken,
+        lambda: world.backlog() < 10,
+    )
+
+    drain.run()
+
+    world.drain.run()
+    assert len(world.contents(conversation)) == 20

@@ -1,0 +1,268 @@
+"""One entry that PostgreSQL will not take costs nobody else anything."""
+
+import logging
+
+import pytest
+
+from api.core import ids
+from api.core.audit import audit
+from tests.drain.world import World
+from workers import persist
+
+
+def test_a_poisonous_message_keeps_its_place_and_delays_nobody(world: World) -> None:
+    conversation, other = world.open(world.user()), world.open(world.user(), partition=5)
+    before = world.add(conversation, *(f"before {n}" for n in range(10)))
+    (poison,) = world.add(conversation, b"nul \0 nul", role="assistant")
+    world.add(conversation, "after")
+    world.add(other, "other")
+
+    summary = world.drain.run()
+
+    assert world.contents(conversation) == [f"before {n}" for n in range(10)] + ["", "after"]
+    assert world.contents(other) == ["other"]
+    assert world.dead() == [(poison, "refused", len(before) + 1)]
+    (row,) = world.sql("SELECT * FROM message WHERE id = :id", id=poison)
+    assert (row.status, row.role, row.content) == ("unavailable", "assistant", "")
+    (letter,) = world.sql("SELECT * FROM dead_letter")
+    assert (bytes(letter.payload), letter.role, letter.status) == (
+        b"nul \0 nul", "assistant", "stored",
+    )  # fmt: skip
+    assert world.row(conversation).message_count == 12
+    assert (summary["dead"], world.books(0)) == (1, (12, 1, 0))
+
+
+@pytest.mark.parametrize(
+    "poison", [b"\xff\xfe", b"\xed\xa0\x80", b"\0"], ids=["no utf-8", "lone surrogate", "nul"]
+)
+def test_poison_of_every_kind_dies_alone(world: World, poison: bytes) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "before", poison, poison, "after")
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["before", "", "", "after"]
+    assert [(reason, position) for _, reason, position in world.dead()] == [
+        ("refused", 2), ("refused", 3),
+    ]  # fmt: skip
+
+
+def test_a_data_error_of_postgresql_itself_kills_the_entry_alone(world: World) -> None:
+    world.sql("ALTER TABLE message ADD CHECK (content <> 'refuse me')")
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "refuse me", "b")
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["a", "", "b"]
+    (letter,) = world.sql("SELECT * FROM dead_letter")
+    assert letter.sqlstate == "23514"
+
+
+def test_a_failure_that_an_empty_row_shares_is_nobodys_fault(world: World) -> None:
+    conversation = world.open(world.user())
+    world.drain.run()
+    world.sql("ALTER TABLE message ADD CONSTRAINT impossible CHECK (position < 0) NOT VALID")
+    world.add(conversation, "innocent")
+
+    for _ in range(3):
+        assert "23514" in world.drain_in_vain()
+
+    assert world.dead() == []
+    world.sql("ALTER TABLE message DROP CONSTRAINT impossible")
+    world.drain.run()
+    assert world.contents(conversation) == ["innocent"]
+
+
+def test_a_missing_column_dead_letters_nothing(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "wait for it")
+    world.sql("ALTER TABLE message RENAME COLUMN content TO contents")
+
+    assert "42703" in world.drain_in_vain()
+    assert world.dead() == []
+
+    world.sql("ALTER TABLE message RENAME COLUMN contents TO content")
+    world.drain.run()
+    assert world.contents(conversation) == ["wait for it"]
+
+
+def test_a_poisonous_title_is_left_out(world: World) -> None:
+    opened = world.open(world.user(), title="x\0y")
+    renamed = world.open(world.user(), title="was here", partition=1)
+    rename = world.edit("rename", renamed, b"\xff")
+    world.add(opened, "fine")
+    world.add(renamed, "fine")
+
+    world.drain.run()
+
+    assert world.row(opened).title is None
+    assert world.row(renamed).title is None
+    assert world.contents(opened) == world.contents(renamed) == ["fine"]
+    assert world.dead() == [(opened.id, "refused", None), (rename, "refused", None)]
+
+
+def test_a_message_for_somebody_elses_conversation_is_never_a_row(world: World) -> None:
+    conversation = world.open(world.user())
+    (mine,) = world.add(conversation, "mine")
+    world.log._redis.incrby(world.log.key("accepted:0"), 2)
+    forged: dict[str, int | str] = {
+        "v": 1, "user": world.user(), "conv": conversation.id, "role": "user",
+        "status": "stored", "at": 1, "total": 9,
+    }  # fmt: skip
+    world.put(0, mine + 16, op="add", data="forged", **forged)
+    world.put(0, mine + 32, op="delete", data="", **forged)
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["mine"]
+    assert world.row(conversation).deleted_at is None
+    assert world.dead() == [(mine + 16, "foreign", None), (mine + 32, "foreign", None)]
+
+
+def test_a_message_without_a_conversation_is_never_a_row(world: World) -> None:
+    nowhere = ids.IMPORTED_BELOW + 3
+    world.log._redis.incr(world.log.key("accepted:3"))
+    world.put(
+        3, 2**52 + 3, v=1, op="add", user=world.user(), conv=nowhere, role="user",
+        status="stored", at=1, total=1, data="x",
+    )  # fmt: skip
+
+    world.drain.run()
+
+    assert world.dead() == [(2**52 + 3, "unknown", None)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"v": 1},
+        {"v": 1, "op": "add", "user": "nobody", "conv": "nothing"},
+        {"op": "frobnicate"},
+        {"user": 2**80},
+        {"conv": 2**60},
+        {"conv": 18},
+        {"at": 10**30},
+        {"op": "a b"},
+    ],
+)
+def test_an_entry_no_script_wrote_is_one_dead_letter(
+    world: World, fields: dict[str, int | str]
+) -> None:
+    conversation = world.open(world.user(), partition=1)
+    whole = {
+        "v": 1, "op": "add", "user": conversation.owner, "conv": conversation.id, "role": "user",
+        "status": "stored", "at": 1, "total": 1, "data": "x",
+    }  # fmt: skip
+    world.log._redis.incr(world.log.key("accepted:1"))
+    garbage = fields if fields.keys() == {"v"} else whole | fields
+    world.put(1, conversation.id + 16, **garbage)
+    world.add(conversation, "after")
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["after"]
+    assert world.dead() == [(conversation.id + 16, "malformed", None)]
+
+
+def test_an_id_that_exists_with_other_content_is_a_conflict(world: World) -> None:
+    conversation = world.open(world.user())
+    (message,) = world.add(conversation, "first")
+    world.drain.run()
+    world.sql("UPDATE log_partition SET last_id = :id, applied = 1 WHERE id = 0", id=message - 1)
+    world.log._redis.delete(world.log.key("log:0"))
+    world.put(
+        0, message, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
+        status="stored", at=1, total=1, data="second",
+    )  # fmt: skip
+    world.add(conversation, "third")
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["first", "third"]
+    assert world.dead() == [(message, "conflict", None)]
+    (letter,) = world.sql("SELECT payload FROM dead_letter")
+    assert bytes(letter.payload) == b"second"
+
+
+def test_the_same_entry_again_above_the_cursor_is_not_stored_twice(world: World) -> None:
+    """PostgreSQL's books of a partition were restored from an older copy, its rows were not."""
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    with world.lost_trim():
+        world.drain_in_vain()
+    world.sql("UPDATE log_partition SET last_id = 0, applied = 0 WHERE id = 0")
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["a", "b"]
+    assert (world.dead(), world.books(0)) == ([], (3, 0, 0))
+
+
+def test_an_entry_that_the_cursor_passed_is_regressed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "kept")
+    world.drain.run()
+    world.sql("UPDATE log_partition SET last_id = last_id + 4096000000 WHERE id = 0")
+    (lost,) = world.add(conversation, "accepted below the cursor")
+    (deleted,) = (world.edit("delete", conversation),)
+
+    with caplog.at_level(logging.ERROR):
+        world.drain.run()
+
+    assert world.contents(conversation) == ["kept"]
+    assert world.dead() == [(lost, "regressed", None), (deleted, "regressed", None)]
+    assert f"dead letter {lost}: regressed" in caplog.text
+    assert "accepted below" not in caplog.text
+
+
+def test_a_tail_behind_the_cursor_is_raised(world: World) -> None:
+    conversation = world.open(world.user())
+    world.drain.run()
+    ahead = 1_000 * 4096 * 1_000
+    world.sql("UPDATE log_partition SET last_id = last_id + :n WHERE id = 0", n=ahead)
+    world.add(conversation, "below")
+    world.drain.run()
+
+    (message,) = world.add(conversation, "above")
+    world.drain.run()
+
+    assert message > conversation.id + ahead
+    assert world.contents(conversation) == ["above"]
+
+
+def test_too_many_dead_letters_in_a_minute_stop_the_drain(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "MOST_DEATHS_A_MINUTE", 5)
+    conversation = world.open(world.user())
+    world.add(conversation, "a", *[b"\0"] * 7, "z")
+
+    assert "too many dead letters" in world.drain_in_vain()
+    assert len(world.dead()) == 5
+    assert world.contents(conversation) == ["a", *[""] * 5]
+    assert "too many dead letters" in world.drain_in_vain()
+    assert len(world.dead()) == 5
+    world.sql("UPDATE dead_letter SET created_at = created_at - interval '1 minute'")
+    world.drain.run()
+
+    assert world.contents(conversation) == ["a", *[""] * 7, "z"]
+    assert all(books.balanced for books in audit(world.log, world.engine))
+
+
+def test_no_log_line_and_no_error_quotes_a_message(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    conversation = world.open(world.user())
+    world.drain.run()
+    world.sql("ALTER TABLE message ADD CONSTRAINT impossible CHECK (position < 0) NOT VALID")
+    world.add(conversation, "my deepest secret")
+
+    with caplog.at_level(logging.DEBUG):
+        failure = world.drain_in_vain()
+
+    assert "secret" not in caplog.text + failure
+    world.sql("ALTER TABLE message DROP CONSTRAINT impossible")
+    world.drain.run()
