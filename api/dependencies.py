@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
+from api import cookies
 from api.accept import Accept
 from api.chat import Chat
 from api.core.errors import BadRequest, Unauthenticated
@@ -44,11 +45,19 @@ class _SignedIn(HTTPBearer):
     """The id of the user whose token came: one dependency instead of three per request."""
 
     async def __call__(self, request: HTTPConnection) -> int:  # type: ignore[override]
-        scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("send the access token as Authorization: Bearer …")
         services: Services = request.app.state.services
-        return services.tokens.owner(token)
+        return services.tokens.owner(_token_of(request))
+
+
+def _token_of(request: HTTPConnection) -> str:
+    """Return the one token that came. A header that is there decides, whatever the cookie says."""
+    sent = request.headers.getlist("Authorization")
+    if not sent and (session := cookies.session_of(request)):
+        return session
+    scheme, token = get_authorization_scheme_param(sent[0] if len(sent) == 1 else None)
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("send the access token as Authorization: Bearer …")
+    return token
 
 
 async def _idempotency_key(

@@ -14,6 +14,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import FileResponse, HTMLResponse
 
+from api import cookies
 from api.core.errors import NotFound
 from api.problems import ProblemDocument
 
@@ -93,6 +94,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _drop_fastapis_own_422(operation["responses"])
+    _offer_the_cookie(document)
     problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     schemas |= problem.pop("$defs") | {"Problem": problem}
@@ -105,6 +107,21 @@ def _drop_fastapis_own_422(responses: dict[str, Any]) -> None:
     """Remove the 422 that FastAPI documents for every route with a parameter."""
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
+
+
+def _offer_the_cookie(document: dict[str, Any]) -> None:
+    """Say that wherever a token is taken, the browser's session is too."""
+    document["components"]["securitySchemes"]["session"] = {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookies.NAME,
+        "description": "What `POST /auth/session` sets. Changes must come from a page of this "
+        "server (`Sec-Fetch-Site` or `Origin`), else the answer is 403.",
+    }
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "security" in operation:
+                operation["security"].append({"session": []})
 
 
 def _directory() -> Path:

@@ -152,6 +152,11 @@ Limit = Annotated[int, _LIMIT]
 LimitIfAny = Annotated[int | None, _LIMIT]
 Offset = Annotated[int, _OFFSET]
 OffsetIfAny = Annotated[int | None, _OFFSET]
+Search = Annotated[
+    str,
+    Query(max_length=TITLE_MOST, description="Only titles that contain this, in any case."),
+    AfterValidator(_storable),
+]
 PositionIfAny = Annotated[
     int | None, Query(ge=0, le=MAX_ID, description="A message's `position`, itself left out.")
 ]

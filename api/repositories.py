@@ -79,13 +79,18 @@ class ConversationRepository:
         sort: Sort = "updated_at",
         order: Order = "desc",
         cursor: str | None = None,
+        search: str = "",
     ) -> ConversationPage:
         """Return one page; rows with equal times are ordered by id, so that none is lost.
 
-        A cursor costs the same at any depth, an offset does not. Raises BadRequest for a cursor
-        that is malformed or belongs to another order.
+        With `search` only titles that contain it count. A cursor costs the same at any depth, an
+        offset does not. Raises BadRequest for a cursor that is malformed or belongs to another
+        order.
         """
-        rows = select(Conversation).where(_alive(owner))
+        wanted = _alive(owner)
+        if search:
+            wanted = and_(wanted, col(Conversation.title).icontains(search, autoescape=True))
+        rows = select(Conversation).where(wanted)
         if cursor is not None:
             rows = rows.where(_beyond(cursor, sort, order))
         page = aliased(
@@ -96,7 +101,7 @@ class ConversationRepository:
             .limit(limit + 1)
             .subquery(),
         )
-        count = select(func.count().label("total")).where(_alive(owner)).subquery()
+        count = select(func.count().label("total")).where(wanted).subquery()
         statement = (
             select(count.c.total, page)
             .select_from(count)

@@ -47,6 +47,12 @@ class Unauthenticated(Problem):
     status, title = 401, "Not signed in"
 
 
+class Forbidden(Problem):
+    """The browser's session came from a page of another site."""
+
+    status, title = 403, "Forbidden"
+
+
 class NotFound(Problem):
     """It does not exist, or belongs to somebody else: the answer is the same."""
 

@@ -1,12 +1,14 @@
 """Accounts and sign-in."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Request, Response, status
 from sqlmodel import Session
 
-from api import schemas
+from api import cookies, schemas
+from api.core import models
 from api.core.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     NotAllowed,
     TooLarge,
     Unauthenticated,
@@ -50,15 +52,50 @@ async def login(app: App, body: schemas.Login) -> schemas.Token:
 
     An unknown name and a wrong password answer the same, after the same time.
     """
-    user = await app.reads.query(lambda session: UserRepository(session).by_name(body.username))
-    password_hash = user.password_hash if user else None
-    if not await app.passwords.verify(password_hash, body.password) or user is None:
-        raise Unauthenticated("the username or the password is wrong")
-    if app.passwords.is_outdated(user.password_hash):
-        await _rehash(app, user.id, body.password)
+    user = await _signed_in(app, body)
     return schemas.Token(
         access_token=app.tokens.issue(user.id), expires_in=app.tokens.lifetime_seconds
     )
+
+
+@router.post(
+    "/session",
+    summary="Sign in, in a browser",
+    operation_id="openSession",
+    response_description="Signed in; `Set-Cookie` has the session.",
+    responses=documented(
+        BadRequest,
+        Unauthenticated,
+        Forbidden,
+        TooLarge,
+        UnsupportedMediaType,
+        NotAllowed,
+        Unavailable,
+    ),
+)
+async def open_session(
+    app: App, request: Request, response: Response, body: schemas.Login
+) -> schemas.User:
+    """The session is a cookie that scripts cannot read and other sites cannot use."""
+    cookies.refuse_other_origins(request.headers)
+    user = await _signed_in(app, body)
+    token = app.tokens.issue(user.id)
+    cookies.set_session(request, response, token, app.tokens.lifetime_seconds)
+    return schemas.User.model_validate(user)
+
+
+@router.delete(
+    "/session",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Sign out, in a browser",
+    operation_id="closeSession",
+    response_description="Signed out; the cookie is gone.",
+    responses=documented(Forbidden),
+)
+async def close_session(request: Request, response: Response) -> None:
+    """Without a session there is nothing to do, and the answer is the same."""
+    cookies.session_of(request)
+    cookies.clear_session(request, response)
 
 
 @router.get(
@@ -73,6 +110,17 @@ async def me(app: App, owner: Owner) -> schemas.User:
     if user is None:
         raise Unauthenticated("this account was deleted")
     return schemas.User.model_validate(user)
+
+
+async def _signed_in(app: App, body: schemas.Login) -> models.User:
+    """Return whose name and password these are. Raises Unauthenticated."""
+    user = await app.reads.query(lambda session: UserRepository(session).by_name(body.username))
+    password_hash = user.password_hash if user else None
+    if not await app.passwords.verify(password_hash, body.password) or user is None:
+        raise Unauthenticated("the username or the password is wrong")
+    if app.passwords.is_outdated(user.password_hash):
+        await _rehash(app, user.id, body.password)
+    return user
 
 
 async def _rehash(app: App, user_id: int, password: str) -> None:

@@ -11,6 +11,7 @@ from api.core.errors import (
     BadGateway,
     BadRequest,
     Conflict,
+    Forbidden,
     GatewayTimeout,
     NotAllowed,
     NotFound,
@@ -31,7 +32,7 @@ GREETING: Final = "Hello! What can I do for you?"
 HISTORY_LIMIT: Final = 50
 
 _READ: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
-_WRITE: Final = (BadRequest, Unauthenticated, Conflict, TooMany, Unavailable)
+_WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
 
 

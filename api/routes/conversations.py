@@ -10,6 +10,7 @@ from api.core.cursors import Order, Sort
 from api.core.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     NotAllowed,
     NotFound,
     TooLarge,
@@ -18,14 +19,14 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, Key, Owner
-from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter
+from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import ConversationRepository, MessagePage, MessageRepository
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"])
 
 _READ: Final = (BadRequest, Unauthenticated, NotAllowed, Unavailable)
-_WRITE: Final = (BadRequest, Unauthenticated, Conflict, TooMany, Unavailable)
+_WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
 _ACCEPTED: Final = "Accepted: it is in the log, on disk."
 
@@ -74,6 +75,7 @@ async def list_conversations(
     cursor: Annotated[
         str | None, Query(description="`next_cursor` of the page before; instead of `offset`.")
     ] = None,
+    q: Search = "",
 ) -> schemas.Conversations:
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
@@ -81,7 +83,7 @@ async def list_conversations(
     page = await app.reads.after(
         read_after,
         lambda session: ConversationRepository(session).list(
-            owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor
+            owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor, search=q
         ),
     )
     return schemas.Conversations(

@@ -11,7 +11,15 @@ from fastapi.sse import format_sse_event
 from api import fields, schemas
 from api.answers import Answered
 from api.core import ids
-from api.core.errors import BadRequest, NotAllowed, NotFound, TooLarge, Unauthenticated, Unavailable
+from api.core.errors import (
+    BadRequest,
+    Forbidden,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from api.dependencies import App, LastEventId, Owner
 from api.fields import Id, SessionId
 from api.problems import UnsupportedMediaType, documented
@@ -79,7 +87,7 @@ async def turns(app: App, owner: Owner, session_id: SessionId) -> schemas.Runnin
     summary="Stop an answer",
     operation_id="stopTurn",
     response_description="The turns that were asked to stop.",
-    responses=documented(*_FAILURES, TooLarge, UnsupportedMediaType),
+    responses=documented(*_FAILURES, Forbidden, TooLarge, UnsupportedMediaType),
 )
 async def stop(
     app: App, owner: Owner, session_id: SessionId, body: schemas.Stop | None = None
