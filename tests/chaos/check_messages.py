@@ -164,13 +164,14 @@ def _check_memory(
     may find that the conversation went on.
     """
     places = {row.op: at for at, row in enumerate(members) if row.role == "user"}
-    for row, op in zip(members, authors, strict=True):
+    for at, (row, op) in enumerate(zip(members, authors, strict=True)):
         if op is None or op.kind != "turn" or row.role != "user" or op.attempts > 1:
             continue
         last = places.get(op.last)
         if op.remembered <= 0 or last is None:
             continue
-        due = sum(row.role == "user" for row in _within_memory(members[: last + 1]))
+        oldest = at - sum(1 for _ in _within_memory(members[:at]))
+        due = sum(earlier.role == "user" for earlier in members[oldest : last + 1])
         if op.remembered < due:
             detail = f"remembered {op.remembered} up to {op.last}, there were {due}"
             report.break_promise("forgotten", op.name, detail)

@@ -169,7 +169,11 @@ class Client:
         outcome = _outcome(write, response)
         if outcome != "ok":
             return Answered(now, write.op, outcome)
-        return self._accepted(write, response.json, Answered(now, write.op, "ok"))
+        try:
+            return self._accepted(write, response.json, Answered(now, write.op, "ok"))
+        except (KeyError, TypeError, ValueError) as error:
+            self.alarm("foreign", f"{write.op} got an answer of another kind: {error!r}")
+            return Answered(now, write.op, "unknown")
 
     def _accepted(self, write: Write, body: dict[str, Any], answered: Answered) -> Answered:
         """Read a 2xx, and see that it is the answer to this request and to no other."""
@@ -195,7 +199,7 @@ class Client:
                 self._expect(write, body["user_id"] == write.person.user, "user")
                 return replace(answered, entry=int(body["id"]))
             case "close":
-                return replace(answered, entry=int(body["entry_id"]))
+                return replace(answered, entry=int(body["entryId"]))
             case _:
                 self._expect(write, body["id"] == write.conversation, "conversation")
                 return replace(answered, entry=int(body["entry_id"]))

@@ -45,7 +45,7 @@ class Reader:
         return True
 
     async def _forwards(self, person: Person, talk: Talk) -> None:
-        known = max(self._seen.get(talk.id) or {0: None})
+        known = max(self._seen.get(talk.id) or [0])
         first = self._rng.choice([1, 1 + self._rng.randrange(known + 1), known + 1])
         limit = self._rng.choice([1, 20, 50, 100])
         for _ in range(_PAGES_MOST):
@@ -55,7 +55,7 @@ class Reader:
             first += limit
 
     async def _backwards(self, person: Person, talk: Talk) -> None:
-        before = max(self._seen.get(talk.id) or {0: None}) + 1
+        before = max(self._seen.get(talk.id) or [0]) + 1
         for _ in range(_PAGES_MOST):
             if before <= 1:
                 return

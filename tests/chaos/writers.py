@@ -22,7 +22,7 @@ _MIX: Final = {
     "poison": 0.5,
     "rename": 5,
     "open": 2,
-    "delete": 1,
+    "delete": 0.4,
     "close": 0.5,
     "repeat": 4,
     "conflict": 1.5,
