@@ -1,5 +1,6 @@
 """What operators and readers of the manual see."""
 
+import gc
 import re
 from contextlib import closing
 from typing import Any
@@ -189,6 +190,18 @@ def test_answers_are_not_cached_sniffed_or_referred(
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+def test_the_garbage_collector_is_quiet_while_it_serves(api: Api) -> None:
+    """Full collections stopped every request for 60 to 86 ms; start-up's objects are frozen."""
+    app = create_app(api.settings)
+
+    with TestClient(app):
+        threshold, frozen = gc.get_threshold(), gc.get_freeze_count()
+
+    assert threshold[0] >= 10_000
+    assert threshold[2] >= 50
+    assert frozen > 50_000
 
 
 def test_an_unexpected_error_is_a_problem_without_its_text(

@@ -98,5 +98,22 @@ def test_without_a_hash_no_password_is_right(passwords: Passwords) -> None:
     assert not asyncio.run(passwords.verify(None, "nobody has this password"))
 
 
+def test_an_unknown_name_takes_as_long_as_a_wrong_password(passwords: Passwords) -> None:
+    async def fastest(password_hash: str | None) -> float:
+        clock = asyncio.get_running_loop().time
+        taken = []
+        for _ in range(5):
+            before = clock()
+            await passwords.verify(password_hash, "wrong wrong")
+            taken.append(clock() - before)
+        return min(taken)
+
+    async def both() -> tuple[float, float]:
+        return await fastest(await passwords.hash("password")), await fastest(None)
+
+    known, unknown = asyncio.run(both())
+    assert known / 2 < unknown < known * 2
+
+
 def test_a_hash_that_is_none_matches_nothing(passwords: Passwords) -> None:
     assert not asyncio.run(passwords.verify("not a hash", "password"))
