@@ -32,7 +32,8 @@ def test_an_idle_stack_asks_postgresql_nothing_and_needs_next_to_no_cpu(
         processes += processes[0].children(recursive=True)
         os.kill(stack.pid_of("api"), signal.SIGSTOP)
         try:
-            time.sleep(2)  # statistics of the start are on their way
+            # A session that is idle hands its statistics in late (PGSTAT_IDLE_INTERVAL: 10 s).
+            time.sleep(15)
             commits, cpu = commits_in(postgres, database), cpu_seconds(processes)
             time.sleep(IDLE_SECONDS)
             later, cpu_later = commits_in(postgres, database), cpu_seconds(processes)
