@@ -91,6 +91,7 @@ export class ChatApp {
     root.replaceChildren(
       make("div", { class: "app" }, this.#frame, this.#signIn.element, this.#toasts.element, this.#announcer),
     );
+    this.#frame.hidden = this.#signIn.element.hidden = true; // until it is known who is here
     this.#listen();
     this.showTheme(host.getAttribute("theme"));
   }

@@ -1,6 +1,7 @@
 /** Where a message is written. What is not sent yet survives a reload. */
 
 import { iconButton, make } from "./dom.js";
+import * as storage from "../model/storage.js";
 import { texts } from "../texts.js";
 
 /** The API takes this many code points. */
@@ -15,6 +16,8 @@ export class Composer {
     "aria-label": texts.composer,
     placeholder: texts.placeholder,
     enterkeyhint: "send",
+    // Until there is a conversation to write to.
+    disabled: true,
     autocomplete: "off",
   });
   #count = make("div", { class: "count", role: "status" });
@@ -54,7 +57,8 @@ export class Composer {
    */
   open(name) {
     this.#draft = name;
-    this.#field.value = kept(name);
+    this.#field.disabled = false;
+    this.#field.value = storage.read(name) ?? "";
     this.#changed();
   }
 
@@ -103,34 +107,11 @@ export class Composer {
     // As high as its text, up to what the style allows.
     this.#field.style.blockSize = "auto";
     this.#field.style.blockSize = `${this.#field.scrollHeight}px`;
-    keep(this.#draft, value);
+    if (this.#draft) storage.write(this.#draft, value);
   }
 
   get #isSendable() {
     const { value } = this.#field;
     return value.trim() !== "" && (value.length <= MOST || [...value].length <= MOST);
-  }
-}
-
-/** @param {string} name */
-function kept(name) {
-  try {
-    return sessionStorage.getItem(name) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-/**
- * @param {string} name
- * @param {string} text
- */
-function keep(name, text) {
-  if (!name) return;
-  try {
-    if (text) sessionStorage.setItem(name, text);
-    else sessionStorage.removeItem(name);
-  } catch {
-    // No room: the draft lives as long as the page.
   }
 }

@@ -3,6 +3,8 @@
  * reload loses nothing and repeats nothing: each message keeps its idempotency key.
  */
 
+import * as storage from "./storage.js";
+
 /**
  * @typedef {object} Kept
  * @property {string} key the turn's idempotency key
@@ -20,7 +22,7 @@ export class Outbox {
    * @param {number} user whoever signs in next must not send what somebody else said
    */
   constructor(base, user) {
-    this.#name = `verbatim:outbox:${base}:${user}`;
+    this.#name = `outbox:${base}:${user}`;
   }
 
   /**
@@ -50,26 +52,13 @@ export class Outbox {
     this.#write(this.#read().filter((kept) => kept.key !== key));
   }
 
-  clear() {
-    this.#write([]);
-  }
-
   /** @returns {Kept[]} */
   #read() {
-    try {
-      return JSON.parse(sessionStorage.getItem(this.#name) ?? "[]");
-    } catch {
-      return [];
-    }
+    return JSON.parse(storage.read(this.#name) ?? "[]");
   }
 
   /** @param {Kept[]} all */
   #write(all) {
-    try {
-      if (all.length > 0) sessionStorage.setItem(this.#name, JSON.stringify(all));
-      else sessionStorage.removeItem(this.#name);
-    } catch {
-      // Storage is full or forbidden: the message still goes out, it only would not survive a reload.
-    }
+    storage.write(this.#name, all.length > 0 ? JSON.stringify(all) : null);
   }
 }

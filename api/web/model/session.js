@@ -4,6 +4,7 @@ import { Outbox } from "./outbox.js";
 import { delaySeconds, pause } from "./patience.js";
 import { Problem } from "./problem.js";
 import { Shelf } from "./shelf.js";
+import * as storage from "./storage.js";
 import { Thread } from "./thread.js";
 import { texts } from "../texts.js";
 
@@ -68,7 +69,12 @@ export class Session extends EventTarget {
 
   /** Where the open conversation's draft is kept. */
   get draftName() {
-    return `verbatim:draft:${this.#client.base}:${this.user?.id}:${this.#shown}`;
+    return `draft:${this.#client.base}:${this.user?.id}:${this.#shown}`;
+  }
+
+  /** Where it is kept who is signed in. */
+  get #userName() {
+    return `user:${this.#client.base}`;
   }
 
   get hasUnsent() {
@@ -85,8 +91,8 @@ export class Session extends EventTarget {
         const problem = Problem.from(error);
         if (problem.status === 401) return this.#close(false);
         // Chat goes on without the database: who was signed in a moment ago still is.
-        const known = remembered(this.#client.base);
-        if (known && problem.status === 503) return this.enter(known);
+        const known = storage.read(this.#userName);
+        if (known && problem.status === 503) return this.enter(JSON.parse(known));
         await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
       }
     }
@@ -97,7 +103,7 @@ export class Session extends EventTarget {
     if (this.#lastUser !== null && this.#lastUser !== user.id) this.#wanted = null;
     this.#lastUser = user.id;
     this.user = user;
-    remember(this.#client.base, user);
+    storage.write(this.#userName, JSON.stringify(user));
     this.#outbox = new Outbox(this.#client.base, user.id);
     this.shelf = new Shelf(this.#client);
     this.shelf.addEventListener("change", () => this.dispatchEvent(new Event("change")));
@@ -139,11 +145,15 @@ export class Session extends EventTarget {
       }
     }
     if (this.user !== user || !shelf) return;
-    const isUntouched = this.#shown === null || (this.#shown === "new" && !this.thread?.turns.length);
-    if (isUntouched || this.thread?.state === "missing") {
+    if (this.#shown === null || this.#isUntouched || this.thread?.state === "missing") {
       const latest = shelf.shown[0];
       this.open(latest ? String(latest.id) : "new");
     }
+  }
+
+  /** A new conversation is open, and nobody has written anything. */
+  get #isUntouched() {
+    return this.#shown === "new" && !this.thread?.turns.length && !storage.read(this.draftName);
   }
 
   /**
@@ -180,7 +190,6 @@ export class Session extends EventTarget {
   /** Sign out, and leave nothing behind. */
   async leave() {
     this.shelf?.leave();
-    this.#outbox?.clear();
     await this.#client.signOut().catch(() => {});
     this.#wanted = null;
     this.#broadcast(null);
@@ -260,50 +269,12 @@ export class Session extends EventTarget {
     this.thread?.close();
     this.#channel?.close();
     if (isExpired) this.#wanted = this.#shown;
-    else forget(this.#client.base);
+    else storage.clear();
     this.isExpired = isExpired;
     this.thread = null;
     this.shelf = null;
     this.user = null;
     this.#shown = null;
     this.dispatchEvent(new Event("left"));
-  }
-}
-
-/** @param {string} base */
-function nameOf(base) {
-  return `verbatim:user:${base}`;
-}
-
-/**
- * @param {string} base
- * @param {User} user
- */
-function remember(base, { id, username, email }) {
-  try {
-    sessionStorage.setItem(nameOf(base), JSON.stringify({ id, username, email }));
-  } catch {
-    // Without storage a reload while the database is away has to wait for it.
-  }
-}
-
-/**
- * @param {string} base
- * @returns {User | null}
- */
-function remembered(base) {
-  try {
-    return JSON.parse(sessionStorage.getItem(nameOf(base)) ?? "null");
-  } catch {
-    return null;
-  }
-}
-
-/** @param {string} base */
-function forget(base) {
-  try {
-    sessionStorage.removeItem(nameOf(base));
-  } catch {
-    // There is nothing to forget.
   }
 }

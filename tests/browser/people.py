@@ -1,0 +1,118 @@
+"""People with accounts, and histories made for them."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psycopg2
+from psycopg2.extras import execute_values
+
+from api.core.settings import Settings
+from api.local.discover import completed
+
+PASSWORD = "correct horse battery staple"
+#: Ids below 2**41 are imported ones: the pipeline never gives them out.
+_IMPORTED_FROM = 1_000_000
+
+
+class Person:
+    """Somebody with an account; speaks to the API without a browser."""
+
+    def __init__(self, url: str, name: str, data: Path) -> None:
+        self.url, self.name, self.data = url, name, data
+        self._settings = Settings(_env_file=None, verbatim_data_dir=data)
+        self._client = httpx.Client(base_url=url, timeout=30)
+        account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+        self.id: int = self._post("/auth/register", account)["id"]
+        token = self._post("/auth/login", {"username": name, "password": PASSWORD})
+        self._client.headers["Authorization"] = f"Bearer {token['access_token']}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def conversation(self, *messages: str, title: str | None = None) -> int:
+        """Open a conversation with these messages, alternately the person's and the assistant's."""
+        body = {} if title is None else {"title": title}
+        conversation = int(self._post("/api/conversations/", body)["id"])
+        last = conversation
+        for number, content in enumerate(messages):
+            last = self.add(conversation, "assistant" if number % 2 else "user", content)
+        self.get(f"/api/conversations/{conversation}", read_after=last)
+        return conversation
+
+    def add(self, conversation: int, role: str, content: str) -> int:
+        """Add a message and return its id."""
+        body = {"role": role, "content": content}
+        return int(self._post(f"/api/conversations/{conversation}/messages", body)["id"])
+
+    def messages(self, conversation: int) -> list[dict[str, Any]]:
+        """Return what is stored."""
+        found = self.get(f"/api/conversations/{conversation}/messages", limit=100)
+        return list(found["messages"])
+
+    def conversations(self) -> list[dict[str, Any]]:
+        """Return the latest of the list."""
+        return list(self.get("/api/conversations/", limit=100)["conversations"])
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self._client.get(path, params=query)
+        answer.raise_for_status()
+        return answer.json()
+
+    def import_conversations(self, count: int) -> None:
+        """Have had this many conversations for a long time, `Conversation <count>` the newest."""
+        first = _IMPORTED_FROM + self.id * 1_000_000
+        start = datetime(2026, 1, 1, tzinfo=UTC)
+        self._insert(
+            "conversation (id, user_id, title, message_count, created_at, updated_at)",
+            [
+                (first + n, self.id, f"Conversation {n}", 0, at := start + timedelta(minutes=n), at)
+                for n in range(1, count + 1)
+            ],
+        )
+
+    def import_history(self, count: int) -> int:
+        """Have had a conversation of this many messages, `Message 1` the first."""
+        conversation = _IMPORTED_FROM + self.id * 1_000_000
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        self._insert(
+            "conversation (id, user_id, title, message_count, created_at, updated_at)",
+            [(conversation, self.id, "A long one", count, at, at)],
+        )
+        self._insert(
+            "message (id, conversation_id, user_id, position, role, content, status, created_at)",
+            [
+                (conversation + n, conversation, self.id, n, _role(n), _words(n), "stored", at)
+                for n in range(1, count + 1)
+            ],
+        )
+        return conversation
+
+    def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        # As an import does: the conversations are older than the log.
+        url = completed(self._settings).database_url
+        with (
+            closing(psycopg2.connect(url)) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            execute_values(cursor, f"INSERT INTO {table} VALUES %s", rows, page_size=1000)
+
+    def _post(self, path: str, body: dict[str, str]) -> Any:
+        answer = self._client.post(path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def _role(number: int) -> str:
+    return "user" if number % 2 else "assistant"
+
+
+def _words(number: int) -> str:
+    """Return a message of one to eight lines."""
+    return f"Message {number}. " + "Some more words to fill the line. " * (number * 7 % 16)

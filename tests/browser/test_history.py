@@ -1,0 +1,182 @@
+"""Long histories: the latest page first, older ones on the way up, and never more than needed."""
+
+import re
+import time
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.people import Person
+from tests.browser.window import Window
+
+LONG = 10_000
+#: From the click on a conversation to its latest page on the screen.
+OPEN_MOST_SECONDS = 0.3
+
+
+def test_the_latest_page_of_ten_thousand_messages_is_there_in_300_ms(
+    window: Window, person: Person
+) -> None:
+    person.import_history(LONG)
+    person.conversation("hello", "hi", title="A short one")
+    window.open()
+    expect(window.last).to_contain_text("hi")
+    times = []
+
+    for _ in range(3):
+        times.append(seconds_to_open(window, "A long one", f"Message {LONG}."))
+        seconds_to_open(window, "A short one", "hi")
+
+    assert min(times) < OPEN_MOST_SECONDS, times
+    print(f"latest page of {LONG} messages: {[round(seconds * 1000) for seconds in times]} ms")
+
+
+def test_older_messages_come_while_scrolling_up_and_nothing_jumps(
+    window: Window, person: Person
+) -> None:
+    window.open(person.import_history(150))
+    expect(window.last).to_contain_text("Message 150.")
+    window.scroller.hover()
+
+    for _ in range(40):
+        mark = first_in_sight(window)
+        before = top_of(window, mark)
+        window.page.mouse.wheel(0, -500)
+        settle(window)
+        moved = top_of(window, mark) - before
+        # The message that was at the top moved by what was scrolled, whatever was loaded above.
+        assert 0 <= moved <= 501, (mark, moved)
+        if "Message 1." in window.messages.first.inner_text():
+            break
+
+    expect(window.messages.first).to_contain_text("Message 1.")
+
+
+def test_memory_stays_flat_while_scrolling_through_ten_thousand_messages(
+    window: Window, person: Person
+) -> None:
+    window.open(person.import_history(LONG))
+    expect(window.last).to_contain_text(f"Message {LONG}.")
+    heap = []
+
+    for _ in range(4):
+        scroll_up(window, pages=8)
+        assert window.messages.count() <= 200
+        heap.append(heap_bytes(window))
+
+    assert number_of(window.messages.first) < LONG - 1000
+    assert max(heap[1:]) < heap[0] * 1.3, heap
+    window.button("Go to the latest message").click()
+    expect(window.last).to_contain_text(f"Message {LONG}.")
+    expect(window.last).to_be_in_viewport()
+
+
+def test_what_was_left_out_below_comes_back_on_the_way_down(window: Window, person: Person) -> None:
+    window.open(person.import_history(600))
+    expect(window.last).to_contain_text("Message 600.")
+    scroll_up(window, pages=6)
+    assert number_of(window.last) < 600
+
+    for _ in range(200):
+        window.page.mouse.wheel(0, 3000)
+        if number_of(window.last) == 600:
+            break
+
+    expect(window.last).to_contain_text("Message 600.")
+    shown = [int(found) for found in re.findall(r"Message (\d+)\.", "\n".join(window.texts()))]
+    assert shown == list(range(shown[0], 601))
+
+
+def test_text_from_right_to_left_is_set_from_right_to_left(window: Window, person: Person) -> None:
+    window.open(person.conversation("שלום עולם", "مرحبا **بك** في `code`", title="שיחה"))
+
+    expect(window.last).to_contain_text("مرحبا")
+
+    def direction(element: Locator) -> str:
+        return str(element.evaluate("element => getComputedStyle(element).direction"))
+
+    assert direction(window.messages.first.locator(".words")) == "rtl"
+    assert direction(window.last.locator("p")) == "rtl"
+    assert direction(window.entries.first.locator("a")) == "rtl"
+    assert direction(window.page.locator("html")) == "ltr"
+
+
+def seconds_to_open(window: Window, title: str, text: str) -> float:
+    return float(
+        window.page.evaluate(
+            """async ([title, text]) => {
+                const root = document.querySelector("verbatim-chat").shadowRoot;
+                const link = [...root.querySelectorAll(".entries a")]
+                    .find((found) => found.textContent === title);
+                const start = performance.now();
+                link.click();
+                while (![...root.querySelectorAll("li.message")].at(-1)?.innerText.includes(text)) {
+                    await new Promise(requestAnimationFrame);
+                }
+                await new Promise(requestAnimationFrame);
+                return (performance.now() - start) / 1000;
+            }""",
+            [title, text],
+        )
+    )
+
+
+def settle(window: Window) -> None:
+    """Wait until scrolling, and what it loads, is over."""
+    window.scroller.evaluate(
+        """async (scroller) => {
+            let last, same = 0;
+            while (same < 6) {
+                await new Promise(requestAnimationFrame);
+                const now = `${scroller.scrollTop} ${scroller.scrollHeight}`;
+                same = now === last ? same + 1 : 0;
+                last = now;
+            }
+        }"""
+    )
+
+
+def first_in_sight(window: Window) -> str:
+    """Return the number of the topmost message that is in sight."""
+    return str(
+        window.scroller.evaluate(
+            """(scroller) => {
+                const top = scroller.getBoundingClientRect().top;
+                const found = [...scroller.querySelectorAll("li.message")]
+                    .find((message) => message.getBoundingClientRect().bottom > top + 1);
+                return /Message (\\d+)/.exec(found.innerText)[1];
+            }"""
+        )
+    )
+
+
+def top_of(window: Window, number: str) -> float:
+    box = window.messages.filter(has_text=re.compile(rf"Message {number}\.")).bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def number_of(message: Locator) -> int:
+    found = re.search(r"Message (\d+)\.", message.inner_text())
+    assert found is not None
+    return int(found[1])
+
+
+def scroll_up(window: Window, *, pages: int) -> None:
+    """Scroll until this many pages more have been loaded."""
+    window.scroller.hover()
+    wanted = max(number_of(window.messages.first) - pages * 50, 1)
+    deadline = time.monotonic() + 30
+    while number_of(window.messages.first) > wanted:
+        assert time.monotonic() < deadline
+        window.page.mouse.wheel(0, -4000)
+        window.page.wait_for_timeout(20)
+
+
+def heap_bytes(window: Window) -> float:
+    """Return what the page's scripts hold, after a garbage collection."""
+    session = window.page.context.new_cdp_session(window.page)
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    session.detach()
+    return float(next(found["value"] for found in metrics if found["name"] == "JSHeapUsedSize"))

@@ -1,0 +1,247 @@
+"""The list of conversations: thousands of them, and what can be done with each."""
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.people import Person
+from tests.browser.window import Window
+from tests.http.waiting import eventually
+
+MANY = 5_000
+
+
+def test_five_thousand_conversations_load_as_they_are_scrolled_to(
+    window: Window, person: Person
+) -> None:
+    person.import_conversations(MANY)
+    window.open()
+    expect(window.entries.first).to_have_text(f"Conversation {MANY}")
+    assert window.entries.count() <= 100
+
+    scroller = window.page.locator(".entries-scroller")
+    window.page.wait_for_function(
+        """([scroller, many]) => {
+            scroller.scrollTop = scroller.scrollHeight;
+            return scroller.querySelectorAll("li").length === many;
+        }""",
+        arg=[scroller.element_handle(), MANY],
+    )
+
+    expect(window.entries.last).to_have_text("Conversation 1")
+    window.entries.last.locator("a").click()
+    expect(window.entries.last.locator("a")).to_have_attribute("aria-current", "page")
+    titles = window.entries.all_text_contents()
+    assert titles == [f"Conversation {number}" for number in range(MANY, 0, -1)]
+
+
+def test_what_one_writes_in_moves_to_the_top(window: Window, person: Person) -> None:
+    person.conversation("one?", "first answer", title="First")
+    person.conversation("two?", "second answer", title="Second")
+    window.open()
+    expect(window.entries).to_have_text(["Second", "First"])
+
+    window.page.get_by_role("link", name="First").click()
+    expect(window.last).to_contain_text("first answer")
+    window.say("three?")
+
+    expect(window.entries).to_have_text(["First", "Second"])
+
+
+def test_a_title_is_changed_in_its_place(window: Window, person: Person) -> None:
+    conversation = person.conversation("hello", "hi", title="Before")
+    window.open()
+
+    window.entries.first.hover()
+    window.button("Rename: Before").click()
+    window.page.get_by_role("textbox", name="Title of Before").fill("After")
+    window.page.keyboard.press("Enter")
+
+    expect(window.entries).to_have_text(["After"])
+    expect(window.page).to_have_title("After · Verbatim")
+    path = f"/api/conversations/{conversation}"
+    eventually(lambda: person.get(path)["title"] == "After")
+    window.page.reload()
+    expect(window.entries).to_have_text(["After"])
+
+
+def test_escape_leaves_a_title_as_it_was(window: Window, person: Person) -> None:
+    person.conversation("hello", "hi", title="Before")
+    window.open()
+
+    window.page.get_by_role("link", name="Before").focus()
+    window.page.keyboard.press("F2")
+    window.page.keyboard.type("No, rather not")
+    window.page.keyboard.press("Escape")
+
+    expect(window.entries).to_have_text(["Before"])
+    expect(window.page.get_by_role("link", name="Before")).to_be_focused()
+
+
+def test_a_deletion_can_be_taken_back(window: Window, person: Person) -> None:
+    kept = person.conversation("hello", "hi", title="Keep me")
+    person.conversation("hello", "the other one", title="Other")
+    window.open(kept)
+    expect(window.last).to_contain_text("hi")
+
+    window.entries.filter(has_text="Keep me").hover()
+    window.button("Delete: Keep me").click()
+    expect(window.entries).to_have_text(["Other"])
+    expect(window.last).to_contain_text("the other one")
+    window.button("Undo").click()
+
+    expect(window.entries).to_have_text(["Other", "Keep me"])
+    expect(window.last).to_contain_text("hi")
+    assert window.conversation == kept
+    assert len(person.conversations()) == 2
+
+
+def test_a_deletion_that_nobody_takes_back_is_made(window: Window, person: Person) -> None:
+    person.conversation("hello", "hi", title="Delete me")
+    person.conversation("hello", "the other one", title="Other")
+    window.open()
+
+    window.entries.filter(has_text="Delete me").hover()
+    window.button("Delete: Delete me").click()
+    window.button("Dismiss").click()
+    expect(window.entries).to_have_text(["Other"])
+    window.page.reload()
+
+    expect(window.entries).to_have_text(["Other"])
+    assert [found["title"] for found in person.conversations()] == ["Other"]
+
+
+def test_leaving_the_page_makes_a_deletion_that_was_not_taken_back(
+    window: Window, person: Person
+) -> None:
+    person.conversation("hello", "hi", title="Delete me")
+    person.conversation("hello", "the other one", title="Other")
+    window.open()
+    window.entries.filter(has_text="Delete me").hover()
+    window.button("Delete: Delete me").click()
+
+    window.page.goto(f"{window.url}/livez")
+
+    eventually(lambda: [found["title"] for found in person.conversations()] == ["Other"])
+
+
+def test_titles_can_be_searched(window: Window, person: Person) -> None:
+    person.import_conversations(200)
+    person.conversation("hello", "hi", title="Müsli für 100% Ümit")
+    window.open()
+    search = window.page.get_by_role("searchbox", name="Search titles")
+
+    search.fill("ürsli")
+    expect(window.page.get_by_text("No title contains this.")).to_be_visible()
+    search.fill("100% ü")
+    expect(window.entries).to_have_text(["Müsli für 100% Ümit"])
+    search.fill("conversation 17")
+    expect(window.entries).to_have_count(11)
+    expect(window.page.get_by_role("status").filter(has_text="11 conversations")).to_have_count(1)
+    search.press("Escape")
+
+    expect(window.entries.first).to_have_text("Müsli für 100% Ümit")
+    expect(window.entries.nth(1)).to_have_text("Conversation 200")
+
+
+def test_everything_in_the_list_can_be_done_from_the_keyboard(
+    window: Window, person: Person
+) -> None:
+    for name in ("One", "Two", "Three"):
+        person.conversation("hello", f"the answer of {name}", title=name)
+    window.open()
+    expect(window.entries).to_have_text(["Three", "Two", "One"])
+    press = window.page.keyboard.press
+
+    window.page.get_by_role("searchbox").focus()
+    press("ArrowDown")
+    press("ArrowDown")
+    expect(link(window, "Two")).to_be_focused()
+    press("Enter")
+    expect(window.last).to_contain_text("the answer of Two")
+    press("End")
+    expect(link(window, "One")).to_be_focused()
+    press("Delete")
+    expect(window.entries).to_have_text(["Three", "Two"])
+    expect(link(window, "Two")).to_be_focused()
+    press("F2")
+    window.page.keyboard.type("Renamed")
+    press("Enter")
+
+    expect(window.entries).to_have_text(["Three", "Renamed"])
+    expect(link(window, "Renamed")).to_be_focused()
+
+
+def test_tab_goes_through_the_parts_not_through_thousands_of_conversations(
+    window: Window, person: Person
+) -> None:
+    person.import_conversations(300)
+    window.open()
+    expect(window.entries.first).to_be_visible()
+    window.page.get_by_role("searchbox").focus()
+    presses = 0
+
+    while focused(window) != "Message":
+        window.page.keyboard.press("Tab")
+        presses += 1
+        assert presses < 12
+
+    expect(window.composer).to_be_focused()
+
+
+def test_a_narrow_window_has_a_drawer_that_gives_the_focus_back(
+    window: Window, person: Person
+) -> None:
+    person.conversation("hello", "an answer", title="The other one")
+    person.conversation("hello", "hi", title="The last one")
+    window.page.set_viewport_size({"width": 390, "height": 780})
+    window.open()
+    expect(window.last).to_contain_text("hi")
+    sidebar = window.page.get_by_role("navigation", name="Conversations")
+    expect(sidebar).to_be_hidden()
+
+    window.button("Show conversations").click()
+    expect(sidebar).to_be_visible()
+    window.page.keyboard.press("Escape")
+    expect(sidebar).to_be_hidden()
+    expect(window.button("Show conversations")).to_be_focused()
+    window.page.keyboard.press("Enter")
+    link(window, "The other one").click()
+
+    expect(sidebar).to_be_hidden()
+    expect(window.last).to_contain_text("an answer")
+    assert not window.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen(window: Window, person: Person) -> None:
+    window.page.emulate_media(color_scheme="dark")
+    window.open()
+    expect(window.composer).to_be_visible()
+    assert is_dark(window)
+
+    window.button("Theme: as the system").click()
+    assert not is_dark(window)
+    window.page.reload()
+    expect(window.composer).to_be_visible()
+
+    assert not is_dark(window)
+    window.button("Theme: light").click()
+    assert is_dark(window)
+
+
+def link(window: Window, title: str) -> Locator:
+    return window.page.get_by_role("link", name=title, exact=True)
+
+
+def focused(window: Window) -> str:
+    """Return the label of what has the focus."""
+    return str(
+        window.page.evaluate(
+            "document.querySelector('verbatim-chat').shadowRoot.activeElement?.ariaLabel ?? ''"
+        )
+    )
+
+
+def is_dark(window: Window) -> bool:
+    colour = window.page.locator("verbatim-chat").evaluate(
+        "element => getComputedStyle(element).backgroundColor"
+    )
+    return bool(colour == "rgb(22, 22, 24)")
