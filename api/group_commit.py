@@ -40,7 +40,9 @@ MEMORY_NO_WRITES: Final = 0.75
 UNKNOWN_OUTCOME: Final = (
     "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"
 )
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
+#: Whatever it is, it must not end the task that all requests wait for. uvloop, for one, raises a
+#: plain RuntimeError for a connection that is reset as soon as it is made.
+_FAILURES: Final = (Exception,)
 
 
 @dataclass(slots=True)
