@@ -156,6 +156,7 @@ class Site:
         database_url = _through(self.postgres_server.url, links["postgres"])
         return {
             "DATABASE_URL": database_url,
+            "ROW_SECURITY": "unchecked",  # one role, the owner's, for all
             "DATABASE_DIRECT_URL": "",
             "WORKER_DATABASE_URL": "",
             "REDIS_URL": _through(self.redis_url, links["redis"]),
