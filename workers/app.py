@@ -3,10 +3,8 @@
 import gc
 import logging
 import mmap
-import os
 import signal
 import threading
-from types import FrameType
 from typing import Any, Final
 
 from celery.signals import (
@@ -18,7 +16,13 @@ from celery.signals import (
 from redis.exceptions import RedisError
 
 from api.core.bell import make_celery, ring
-from api.core.errors import SettingsError, Unavailable, UnsafeRedisError, WrongDatabaseError
+from api.core.errors import (
+    SettingsError,
+    Unavailable,
+    UnsafeRedisError,
+    UnsafeRoleError,
+    WrongDatabaseError,
+)
 from api.core.settings import Settings
 from workers.failures import describe
 from workers.process import Process, refuse_to_start
@@ -36,19 +40,21 @@ app.steps["worker"].add(Watch)
 
 #: One byte that the main process shares with its children: set once the worker shuts down.
 _leaving = mmap.mmap(-1, 1)
-#: This process alone: it was told to end.
+#: This process alone was told to end, while it drained.
 _told = threading.Event()
-_draining = threading.Event()
 _processes: list[Process] = []
 
 
 def drain() -> dict[str, int]:
     """Run this process's drain."""
-    _draining.set()
+    # Only now: billiard sets handlers of its own after `worker_process_init`. A signal to the whole
+    # process group must not end the batch in hand; the main process ends us after it.
+    _told.clear()
+    before = signal.signal(signal.SIGTERM, lambda *_: _told.set())
     try:
         return _process().run()
     finally:
-        _draining.clear()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _process() -> Process:
@@ -66,7 +72,7 @@ def _check_servers(**_: Any) -> None:
     """Refuse to start on a log that is not ours, or on a Redis that does not keep it."""
     try:
         refuse_to_start(settings)
-    except (UnsafeRedisError, WrongDatabaseError, SettingsError) as error:
+    except (UnsafeRedisError, UnsafeRoleError, WrongDatabaseError, SettingsError) as error:
         raise SystemExit(f"the worker does not start: {error}") from None
     except (Unavailable, RedisError) as error:
         # Each process checks again at its first drain.
@@ -75,7 +81,6 @@ def _check_servers(**_: Any) -> None:
 
 @worker_process_init.connect
 def _start_process(**_: Any) -> None:
-    signal.signal(signal.SIGTERM, _on_sigterm)
     _process()
     gc.collect()
     gc.freeze()
@@ -91,11 +96,3 @@ def _close_process(**_: Any) -> None:
 @worker_shutting_down.connect
 def _tell_children(**_: Any) -> None:
     _leaving[0] = 1
-
-
-def _on_sigterm(signum: int, _frame: FrameType | None) -> None:
-    """Leave after the batch in hand; at once when there is none (a group may be signalled)."""
-    _told.set()
-    if not _draining.is_set():
-        signal.signal(signum, signal.SIG_DFL)
-        os.kill(os.getpid(), signum)

@@ -177,7 +177,7 @@ class Drain:
                 _shuffled(head.partition for head in heads), most, self._sizes
             )
         except BatchFailedError as failure:
-            self._shrink(failure)
+            self._note(failure)
             if failure.out_of_reach:
                 raise
             self._each_alone(run, failure)
@@ -203,7 +203,7 @@ class Drain:
         try:
             batch = self._persister.persist([partition], 1, self._sizes)
         except BatchFailedError as failure:
-            self._shrink(failure)
+            self._note(failure)
             if failure.out_of_reach:
                 raise
             self._set_aside(run, failure)
@@ -214,13 +214,14 @@ class Drain:
         return bool(batch.entries)
 
     def _set_aside(self, run: _Run, failure: BatchFailedError) -> None:
-        logger.warning("partitions %s failed: %s", failure.partitions, failure)
         run.failed.update(failure.partitions)
         run.failure = run.failure or str(failure)
         run.timed_out = run.timed_out or failure.timed_out
         self._suspects.update(failure.partitions)
 
-    def _shrink(self, failure: BatchFailedError) -> None:
+    def _note(self, failure: BatchFailedError) -> None:
+        """Log a failure, and take smaller batches after a time-out."""
+        logger.warning("a batch of partitions %s failed: %s", failure.partitions, failure)
         if failure.timed_out:
             for partition in failure.partitions:
                 size = min(self._sizes.get(partition, failure.share), failure.share)

@@ -62,5 +62,8 @@ def refuse_to_start(settings: Settings) -> None:
 
 def _engine(settings: Settings) -> Engine:
     return make_engine(
-        settings.worker_database, application_name="verbatim-worker", pool_size=POOL_SIZE
+        settings.worker_database,
+        application_name="verbatim-worker",
+        pool_size=POOL_SIZE,
+        role="verbatim_worker" if settings.row_security == "enforced" else None,
     )
