@@ -78,6 +78,11 @@ def silent(seconds: float) -> Behaviour:
     return lambda _: stream(chunk("Wait"), chunk("…"), pause_seconds=seconds)
 
 
+def dripping(_: ModelServer) -> Response:
+    """Never silent for long, and never done."""
+    return stream(*[chunk("Wait… ")] * 60, pause_seconds=0.1)
+
+
 def broken_off(_: ModelServer) -> Response:
     """The connection is cut in mid-answer."""
     return stream(chunk("Half an "), then=ConnectionAbortedError())

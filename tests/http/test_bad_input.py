@@ -95,7 +95,7 @@ def _nothing_happens(
 
 
 def stored_rows(api: Api) -> list[int]:
-    engine = make_engine(api.settings.database, application_name="verbatim-test")
+    engine = make_engine(api.settings.migration_database, application_name="verbatim-test")
     with reading(engine) as session:
         counts = [session.exec(select(func.count()).select_from(t)).one() for t in TABLES]
     engine.dispose()
@@ -251,6 +251,12 @@ def test_a_conversation_id_that_is_none_is_404(place: Place, bad: str) -> None:
     assert_problem(place.person.post(f"/api/conversations/{bad}/messages", json=messages), 404)
     assert_problem(place.person.patch(f"/api/conversations/{bad}", json={"title": CANARY}), 404)
     assert_problem(place.person.delete(f"/api/conversations/{bad}"), 404)
+
+
+def test_an_id_in_other_digits_is_404(place: Place) -> None:
+    arabic = str(place.id).translate({ord("0") + n: 0x660 + n for n in range(10)})
+
+    assert_problem(place.person.get(f"/api/conversations/{arabic}"), 404)
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,7 @@ def test_a_key_belongs_to_its_user(
         (model_server.broken_off, 502),
         (model_server.empty, 502),
         (model_server.silent(5.0), 504),
+        (model_server.dripping, 504),
     ],
 )
 def test_a_failed_model_is_a_problem_and_keeps_the_one_message(
