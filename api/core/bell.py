@@ -35,7 +35,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_transport_options={
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": ANSWER_SECONDS,
-            # Bounds how long a consumer sits on a half-open connection (kombu 5.7, redis transport).
+            # Bounds how long a consumer sits on a half-open connection (kombu 5.7).
             "health_check_interval": 5,
         },
         worker_prefetch_multiplier=1,
@@ -53,7 +53,7 @@ def ring(app: Celery) -> None:
 
 
 class Bell:
-    """Rings from a thread of its own, never on the event loop; while one waits, more are dropped."""
+    """Rings from a thread of its own, off the event loop; while one waits, more are dropped."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
