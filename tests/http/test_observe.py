@@ -60,10 +60,16 @@ def test_a_socket_in_the_file_system_is_found(tmp_path: Path) -> None:
         writer.write(b"N")
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    gone = asyncio.Event()
 
     async def asked() -> bool:
         database = postgres_url(f"postgresql:///x?host={tmp_path}")
         async with await asyncio.start_unix_server(greet, tmp_path / ".s.PGSQL.5432"):
-            return await Observer(cast("WritePath", None), database).database_answers()
+            answered = await Observer(cast("WritePath", None), database).database_answers()
+            await gone.wait()
+        return answered
 
     assert asyncio.run(asked())
