@@ -22,7 +22,7 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._link.stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -43,6 +43,10 @@ class Network:
     def heal(self) -> None:
         """Let everything through again."""
         self._do(self._link.heal)
+
+    async def _stop(self) -> None:
+        await self._link.stop()
+        await asyncio.sleep(0.1)  # both sides of what was open close their sockets
 
     def _do(self, act: Callable[[], None]) -> None:
         async def run() -> None:

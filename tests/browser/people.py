@@ -95,7 +95,7 @@ class Person:
 
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         # As an import does: the conversations are older than the log.
-        url = completed(self._settings).database_url
+        url = completed(self._settings).database_direct_url
         with (
             closing(psycopg2.connect(url)) as connection,
             connection,

@@ -27,7 +27,6 @@ def test_the_latest_page_of_ten_thousand_messages_is_there_in_300_ms(
         seconds_to_open(window, "A short one", "hi")
 
     assert min(times) < OPEN_MOST_SECONDS, times
-    print(f"latest page of {LONG} messages: {[round(seconds * 1000) for seconds in times]} ms")
 
 
 def test_older_messages_come_while_scrolling_up_and_nothing_jumps(

@@ -16,7 +16,7 @@ def test_a_message_is_shown_at_once_as_pending_then_as_accepted(
 ) -> None:
     conversation = person.conversation("hello", "hi")
     held: list[Route] = []
-    window.page.route(SEND, held.append)
+    window.page.route(SEND, lambda route: held.append(route))  # noqa: PLW0108 - it is inspected
     window.open(conversation)
     expect(window.messages).to_have_count(2)
 

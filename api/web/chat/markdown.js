@@ -95,7 +95,8 @@ function rendererOf(Marked, purify) {
       // Loading an image would tell a stranger's server who reads this, and when.
       image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(texts.image(text))}</a>`,
       heading({ tokens, depth }) {
-        const level = Math.min(depth + 2, 6);
+        // Below the heading that each message has; most answers begin with the second level.
+        const level = Math.min(Math.max(depth + 1, 3), 6);
         return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;
       },
       checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
@@ -125,6 +126,8 @@ function rendererOf(Marked, purify) {
  */
 function finished(fragment) {
   for (const link of fragment.querySelectorAll("a")) {
+    // What may not be followed is no link: its words stay.
+    if (!link.href) link.replaceWith(...link.childNodes);
     link.target = "_blank";
     link.rel = "noopener noreferrer";
   }

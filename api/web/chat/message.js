@@ -37,7 +37,9 @@ export class MessageView {
     const name = item.role === "assistant" ? texts.assistant : texts.you;
     this.#article = make(
       "article",
-      { "aria-label": name },
+      {},
+      // For those who go through a page by its headings.
+      make("h2", { class: "unseen" }, name),
       this.#answer ? this.#answer.element : this.#words,
       this.#note,
     );
