@@ -1,19 +1,21 @@
 """The fault campaign: `python -m tests.chaos --duration 1200 --seed 7`."""
 
 import argparse
+import asyncio
 import logging
 import random
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 
 import uvloop
 
 from tests.chaos import report, schedule
-from tests.chaos.campaign import Campaign, Size
+from tests.chaos.campaign import Campaign, Outcome, Size
 from tests.chaos.faults.base import Fault
 from tests.chaos.faults.catalogue import CATALOGUE
 from tests.chaos.schedule import Round
@@ -30,13 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
     size = Size(writes_per_second=options.rate, reads_per_second=options.rate / 2)
     plan = Plan(options.apis, options.workers, options.durability)
     campaign = Campaign(directory, seed, plan, size)
-    outcome = uvloop.run(campaign.run(_rounds(options, seed), options.duration))
+    outcome = uvloop.run(_until_told(campaign.run(_rounds(options, seed), options.duration)))
     for line in report.as_table(outcome):
         _say(line)
     if not options.keep and not outcome.report.violations:
         shutil.rmtree(directory, ignore_errors=True)
     _say(report.as_json(outcome))
     return 1 if outcome.report.violations else 0
+
+
+async def _until_told(running: Coroutine[None, None, Outcome]) -> Outcome:
+    """Run it; on SIGTERM stop it, and with it all that it started."""
+    task = asyncio.create_task(running)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _rounds(options: argparse.Namespace, seed: int) -> Iterable[Round]:

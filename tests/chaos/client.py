@@ -106,7 +106,8 @@ class Client:
         while True:
             answered = await self.attempt(write)
             wait = next(waits, _RETRY_SECONDS[-1])
-            unsettled = answered.outcome == "unknown" and write.key
+            gone = write.talk is not None and write.talk.may_be_deleted
+            unsettled = answered.outcome == "unknown" and write.key and not gone
             if not unsettled or time.monotonic() + wait > deadline:
                 return answered
             await asyncio.sleep(self.rng.uniform(wait / 2, wait))
@@ -168,7 +169,7 @@ class Client:
         self._check_manners(response, f"{write.method} {write.path}")
         outcome = _outcome(write, response)
         if outcome != "ok":
-            return Answered(now, write.op, outcome)
+            return Answered(now, write.op, outcome, status=response.status)
         try:
             return self._accepted(write, response.json, Answered(now, write.op, "ok"))
         except (KeyError, TypeError, ValueError) as error:

@@ -46,6 +46,7 @@ class Answered:
     reply_digest: str = ""
     remembered: int = -1  #: messages that a turn's answer claims to remember
     last: str = ""  #: the operation of the message that a turn's answer quotes as the last one
+    status: int = 0  #: of what was not 2xx
 
 
 @dataclass(frozen=True, slots=True)

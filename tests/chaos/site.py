@@ -46,6 +46,7 @@ class Plan:
     apis: int = 2
     workers: int = 2
     durability: str = "always"
+    database_disk: str = "1g"
 
 
 class Site:
@@ -61,7 +62,7 @@ class Site:
             Shim(library, directory / f"{name}.shim") for name in ("redis", "api", "worker")
         )
         self.redis_disk = Disk(directory / "redis", "384m")
-        self.postgres_disk = Disk(directory / "postgres", "4g")
+        self.postgres_disk = Disk(directory / "postgres", plan.database_disk)
         self.redis_server = ChaosRedis(directory / "redis", self.redis_shim, plan.durability, rng)
         self.postgres_server = ChaosPostgres(directory / "postgres")
         self.redis = Node(self.redis_server, self.console)
@@ -176,9 +177,9 @@ class Site:
 
     def client(self, database: int = 0) -> Redis:
         """Return a client of the log's server (1: the broker's database)."""
-        return Redis.from_url(
-            self.redis_url, db=database, socket_timeout=5, socket_connect_timeout=1
-        )
+        # The path of the URL would win over `db=`.
+        url = _at_database(self.redis_url, database)
+        return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=1)
 
     def ring(self, times: int) -> None:
         """Ring doorbells. Raises OSError where the broker is away."""
