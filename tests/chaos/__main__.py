@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos import report, schedule
-from tests.chaos.campaign import Campaign, Outcome, Size
+from tests.chaos.campaign import HEAL_SECONDS, Campaign, Outcome, Size
 from tests.chaos.faults.base import Fault
 from tests.chaos.faults.catalogue import CATALOGUE
 from tests.chaos.schedule import Round
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     _say(f"seed {seed}, histories in {directory}")
     size = Size(writes_per_second=options.rate, reads_per_second=options.rate / 2)
     plan = Plan(options.apis, options.workers, options.durability)
-    campaign = Campaign(directory, seed, plan, size)
+    campaign = Campaign(directory, seed, plan, size, options.heal)
     outcome = uvloop.run(_until_told(campaign.run(_rounds(options, seed), options.duration)))
     for line in report.as_table(outcome):
         _say(line)
@@ -52,6 +52,8 @@ def _rounds(options: argparse.Namespace, seed: int) -> Iterable[Round]:
     rng = random.Random(f"{seed}/rounds")
     if options.only:
         chosen = [fault for name in options.only for fault in _named(name)]
+        if options.together:
+            return schedule.together(chosen, options.times)
         return schedule.alone(chosen * options.times, brief=options.short)
     return (schedule.short if options.short else schedule.thorough)(CATALOGUE, rng)
 
@@ -71,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true", help="every fault once, briefly")
     parser.add_argument("--only", action="append", help="only faults whose name contains this")
     parser.add_argument("--times", type=int, default=1, help="how often, with --only")
+    parser.add_argument("--together", action="store_true", help="all at once, with --only")
+    parser.add_argument("--heal", type=float, default=HEAL_SECONDS, help="most seconds to heal")
     parser.add_argument("--rate", type=float, default=120, help="writes a second")
     parser.add_argument("--apis", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)

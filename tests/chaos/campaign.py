@@ -67,11 +67,19 @@ class Outcome:
 class Campaign:
     """Runs rounds of faults against a system under load, and judges what came of it."""
 
-    def __init__(self, directory: Path, seed: int, plan: Plan, size: Size) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        seed: int,
+        plan: Plan,
+        size: Size,
+        heal_seconds: float = HEAL_SECONDS,
+    ) -> None:
         self._directory = directory
         self._seed = seed
         self._plan = plan
         self._size = size
+        self._heal_seconds = heal_seconds
         self._faults: Counter[str] = Counter()
         self._skipped: dict[str, str] = {}
         self._recoveries: list[float] = []
@@ -86,7 +94,7 @@ class Campaign:
             stack.push_async_callback(load.end)
             await load.works()
             with History(self._directory / "faults.jsonl") as written:
-                stage = Stage(site, load, rng)
+                stage = Stage(site, load, rng, written)
                 for one in rounds:
                     if time.monotonic() - began > seconds:
                         break
@@ -152,7 +160,7 @@ class Campaign:
         """Wait until all is well again; return how long it took."""
         began = time.monotonic()
         entries, _ = await site.backlog()
-        limit = HEAL_SECONDS + entries / DRAIN_PER_SECOND
+        limit = self._heal_seconds + entries / DRAIN_PER_SECOND
         while not await _is_well(site, empty=empty):
             if time.monotonic() - began > limit:
                 entries, age = await site.backlog()

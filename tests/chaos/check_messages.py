@@ -67,6 +67,7 @@ def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -
             report.verdicts["reordered"] += 1
         else:
             report.judge(*_judge(sent, rows, stored, gone=sent.op.conversation in gone))
+    _check_misfits(operations.values(), tables, report)
     for row in tables.messages:
         if row.id not in claimed:
             report.judge("ghost", str(row.id), f"nobody wrote this row ({row.op or 'no mark'})")
@@ -101,19 +102,19 @@ def _judge(
 
 
 def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict, str, str]:
-    if sent.outcome == "refused":
-        return "refused", sent.name, ""
-    if sent.outcome == "unknown":
-        return "absent", sent.name, ""
+    if sent.outcome != "ok":
+        return ("refused" if sent.outcome == "refused" else "absent"), sent.name, ""
     (entry,) = sent.entries
+    is_poison = sent.op.kind == "poison"
+    dead = stored.dead.get(entry)
     if taken := stored.by_id.get(entry):
         return "corrupt", sent.name, f"row {entry} says {taken.op} ({taken.role})"
-    if entry in stored.dead:
-        reason = stored.dead[entry].reason
-        return ("dead" if sent.op.kind == "poison" else "buried"), sent.name, reason
-    if gone:
+    if gone and (is_poison or not dead):
         return "deleted", sent.name, ""
-    return "lost", sent.name, f"{entry} in conversation {sent.op.conversation}"
+    if dead and not is_poison:
+        return "buried", sent.name, dead.reason
+    where = f"{entry} in conversation {sent.op.conversation}"
+    return "lost", sent.name, f"{where}, dead without a place" if dead else where
 
 
 def _judge_row(sent: _Sent, row: MessageRow) -> tuple[Verdict, str]:
@@ -131,11 +132,29 @@ def _judge_row(sent: _Sent, row: MessageRow) -> tuple[Verdict, str]:
     return "stored", ""
 
 
+def _check_misfits(operations: Iterable[Operation], tables: Tables, report: Report) -> None:
+    """Find words that had the id of others, and were dropped."""
+    kept = {(row.entry, row.digest) for row in tables.dead}
+    deleted = {row.id for row in tables.conversations.values() if row.deleted}
+    for op in operations:
+        if op.kind != "misfit" or op.conversation in deleted:
+            continue
+        if (op.entry, op.digest) in kept:
+            report.judge("dead", op.name)
+        else:
+            report.judge("lost", op.name, f"another message has its id, {op.entry}")
+
+
 def _misplaced(
     operations: Mapping[str, Operation], rows: Sequence[MessageRow], report: Report
 ) -> Iterator[int]:
     """Yield rows that stand before one they must follow."""
-    by_entry = {entry: op for op in operations.values() for entry in op.entries | op.replies}
+    by_entry = {
+        entry: op
+        for op in operations.values()
+        if op.kind in _WRITE_MESSAGES
+        for entry in op.entries | op.replies
+    }
     by_conversation: dict[int, list[MessageRow]] = defaultdict(list)
     for row in rows:
         by_conversation[row.conversation].append(row)

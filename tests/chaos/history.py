@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 
-Kind = Literal["open", "message", "turn", "rename", "close", "delete", "poison"]
+#: poison: PostgreSQL refuses it. misfit: its id is another message's.
+Kind = Literal["open", "message", "turn", "rename", "close", "delete", "poison", "misfit"]
 #: unknown: no answer came, or one that says so. It may have happened or not.
 Outcome = Literal["ok", "refused", "unknown"]
 

@@ -32,6 +32,12 @@ def alone(catalogue: Sequence[type[Fault]], *, brief: bool = False) -> Iterator[
         yield Round(((fault, seconds),), heals=True)
 
 
+def together(catalogue: Sequence[type[Fault]], times: int) -> Iterator[Round]:
+    """Yield all faults at once, so many times, briefly."""
+    for _ in range(times):
+        yield Round(tuple((fault, fault.brief_seconds) for fault in catalogue), heals=True)
+
+
 def thorough(catalogue: Sequence[type[Fault]], rng: random.Random) -> Iterator[Round]:
     """Yield each fault alone, then mixes of two or three without end."""
     yield from alone(catalogue)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.checker import check
-from tests.chaos.history import Alarm, Answered, Event, Listed, Polled, Row, Shut
+from tests.chaos.history import Alarm, Answered, Event, Invoked, Listed, Polled, Row, Shut
 from tests.chaos.ideal import USERS, Ideal
 from tests.chaos.verdicts import Report
 
@@ -401,6 +401,40 @@ def test_a_poisonous_message_may_get_its_text_at_its_place(good: Ideal) -> None:
     good.read(here)
 
     assert not check_of(good).violations
+
+
+def test_a_poisonous_message_without_a_place_is_lost(good: Ideal) -> None:
+    here = a_conversation(good)
+    rows = good.rows[here]
+    at = next(i for i, row in enumerate(rows) if row.status == "unavailable")
+    rows[at:] = [replace(row, position=row.position - 1) for row in rows[at + 1 :]]
+    good.conversations[here] = replace(good.conversations[here], count=len(rows))
+    good.events = [event for event in good.events if not isinstance(event, Polled)]
+
+    assert check_of(good).kinds == {"lost": 1}
+
+
+def misfit(good: Ideal) -> Invoked:
+    """Say that other words came under the id of the first message."""
+    here = a_conversation(good)
+    said = Invoked(good.tick(), "m-1", "misfit", 1, here, "user", "words")
+    entry = good.rows[here][0].id
+    good.events += [said, Answered(good.tick(), "m-1", "ok", entry=entry)]
+    good.dead.append(replace(good.dead[0], entry=entry, digest="words", reason="conflict"))
+    return said
+
+
+def test_other_words_under_a_known_id_may_be_dead(good: Ideal) -> None:
+    misfit(good)
+
+    assert not check_of(good).violations
+
+
+def test_other_words_under_a_known_id_that_were_dropped_are_lost(good: Ideal) -> None:
+    misfit(good)
+    good.dead.pop()
+
+    assert check_of(good).kinds == {"lost": 1}
 
 
 def test_a_hole_in_the_positions_is_a_gap(good: Ideal) -> None:

@@ -28,6 +28,8 @@ _MIX: Final = {
     "conflict": 1.5,
     "trespass": 1.5,
 }
+#: How often somebody goes on talking in a conversation that was deleted.
+_TOO_LATE: Final = 0.7
 
 
 class Writer:
@@ -135,6 +137,9 @@ class Writer:
         path = f"/api/conversations/{talk.id}"
         write = Write(self._client.name(), "delete", self._person, "DELETE", path, None, talk)
         await self._write(talk, write)
+        if self._rng.random() < _TOO_LATE:
+            await asyncio.sleep(self._rng.random())
+            await self._say(talk, "message", "user")
 
     async def _close(self) -> None:
         talk = self._some_talk(writable=True)

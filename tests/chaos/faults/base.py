@@ -4,9 +4,13 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from redis.exceptions import RedisError
+
+from tests.chaos.history import History
 from tests.chaos.load_process import LoadProcess
 from tests.chaos.proxy import Link, Moment, Trap
 from tests.chaos.site import Site
@@ -22,6 +26,7 @@ class Stage:
     site: Site
     load: LoadProcess
     rng: random.Random
+    history: History
 
 
 class Fault(ABC):
@@ -51,6 +56,36 @@ class Fault(ABC):
 
     async def heal(self) -> None:  # noqa: B027 - many faults are over as soon as they happened
         """End."""
+
+
+class Pest(Fault):
+    """A fault that goes on doing something until it is healed."""
+
+    pause_seconds: ClassVar[float]
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self._going_on: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    def once(self) -> None:
+        """Do it once; called in a thread."""
+
+    async def inject(self) -> None:
+        """Begin."""
+        self._going_on = asyncio.create_task(self._go_on())
+
+    async def heal(self) -> None:
+        """End."""
+        if self._going_on is not None:
+            self._going_on.cancel()
+            await asyncio.wait([self._going_on])
+
+    async def _go_on(self) -> None:
+        while True:
+            with suppress(RedisError, OSError):
+                await asyncio.to_thread(self.once)
+            await asyncio.sleep(self.pause_seconds)
 
 
 async def spring(link: Link, needle: bytes, moment: Moment, then: Callable[[], None]) -> bool:

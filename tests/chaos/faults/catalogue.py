@@ -7,6 +7,7 @@ from tests.chaos.faults import (
     clocks,
     data,
     doorbells,
+    memory,
     network,
     overload,
     pgbouncer,
@@ -25,6 +26,7 @@ CATALOGUE: Final[tuple[type[Fault], ...]] = (
     *doorbells.FAULTS,
     *clocks.FAULTS,
     *data.FAULTS,
+    *memory.FAULTS,
     *overload.FAULTS,
     *pgbouncer.FAULTS,
 )

@@ -3,6 +3,7 @@
 A whole hour would expire every idempotency key: their window is an hour of Redis time.
 """
 
+import asyncio
 from typing import ClassVar, Final
 
 from tests.chaos.faults.base import Fault
@@ -13,15 +14,17 @@ JUMP_SECONDS: Final = 1_800
 
 class _ClockFault(Fault):
     target: ClassVar[str] = "clock"
-    seconds = 5.0
-    brief_seconds = 2.0
+    seconds = 4.0
 
     @property
     def shim(self) -> Shim:
         raise NotImplementedError
 
     async def inject(self) -> None:
-        self.shim.shift_clock(self.rng.choice([-JUMP_SECONDS, JUMP_SECONDS]))
+        """Ahead first, then behind: what was due in the one time is not due in the other."""
+        self.shim.shift_clock(JUMP_SECONDS)
+        await asyncio.sleep(self.brief_seconds)
+        self.shim.shift_clock(-JUMP_SECONDS)
 
     async def heal(self) -> None:
         self.shim.shift_clock(0)

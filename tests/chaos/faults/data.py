@@ -1,13 +1,10 @@
-"""Data that PostgreSQL refuses, and data that the log forgets."""
+"""Data that PostgreSQL refuses."""
 
 import asyncio
-from typing import ClassVar, Final
-
-from redis import Redis
+from typing import Final
 
 from api.core import dead_letters
 from tests.chaos.faults.base import Fault
-from tests.chaos.site import NAMESPACE
 from tests.chaos.texts import POISON
 
 _ENTRIES: Final = 12
@@ -49,30 +46,4 @@ class PoisonRedriven(Fault):
             await asyncio.to_thread(engine.dispose)
 
 
-class _Forgotten(Fault):
-    target: ClassVar[str] = "memory"
-    pattern: ClassVar[str]
-
-    async def inject(self) -> None:
-        def forget(client: Redis) -> None:
-            for key in client.scan_iter(f"{NAMESPACE}:{self.pattern}", count=1_000):
-                client.delete(key)
-
-        await self.site.ask_redis(forget)
-
-
-class TurnsForgotten(_Forgotten):
-    """The recent turns of every conversation expire at once."""
-
-    name = "log: forgets recent turns"
-    pattern = "turns:*"
-
-
-class OwnersForgotten(_Forgotten):
-    """What the log knows of every conversation is gone, as after 7 days of silence."""
-
-    name = "log: forgets conversations"
-    pattern = "conv:*"
-
-
-FAULTS: Final = (PoisonInLog, PoisonRedriven, TurnsForgotten, OwnersForgotten)
+FAULTS: Final = (PoisonInLog, PoisonRedriven)

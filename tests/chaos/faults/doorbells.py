@@ -1,12 +1,8 @@
 """Celery: its messages are lost and tripled, its keys vanish, its broker is down."""
 
-import asyncio
-from contextlib import suppress
 from typing import ClassVar, Final
 
-from redis.exceptions import RedisError
-
-from tests.chaos.faults.base import Fault
+from tests.chaos.faults.base import Fault, Pest
 from tests.chaos.site import BROKER_DATABASE, NAMESPACE
 
 _QUEUE: Final = f"{NAMESPACE}:doorbell"
@@ -16,37 +12,11 @@ class _CeleryFault(Fault):
     target: ClassVar[str] = "celery"
 
 
-class _Pest(_CeleryFault):
-    """A fault that goes on doing something until it is healed."""
-
-    pause_seconds: ClassVar[float]
-
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
-        self._going_on: asyncio.Task[None] | None = None
-
-    def once(self) -> None:
-        raise NotImplementedError
-
-    async def inject(self) -> None:
-        self._going_on = asyncio.create_task(self._go_on())
-
-    async def heal(self) -> None:
-        if self._going_on is not None:
-            self._going_on.cancel()
-            await asyncio.wait([self._going_on])
-
-    async def _go_on(self) -> None:
-        while True:
-            with suppress(RedisError, OSError):
-                await asyncio.to_thread(self.once)
-            await asyncio.sleep(self.pause_seconds)
-
-
-class DoorbellsLost(_Pest):
+class DoorbellsLost(Pest):
     """Every doorbell is lost, for a minute."""
 
     name = "celery: every doorbell lost"
+    target = "celery"
     seconds = 60.0
     brief_seconds = 6.0
     pause_seconds = 0.002
@@ -56,10 +26,11 @@ class DoorbellsLost(_Pest):
             client.delete(_QUEUE)
 
 
-class DoorbellsTripled(_Pest):
+class DoorbellsTripled(Pest):
     """Far more doorbells than anybody rang."""
 
     name = "celery: every doorbell tripled"
+    target = "celery"
     seconds = 10.0
     pause_seconds = 0.05
 

@@ -1,0 +1,146 @@
+"""What the log remembers beside its entries: forgotten, damaged, or somebody else's."""
+
+import asyncio
+import time
+from itertools import count
+from typing import ClassVar, Final
+
+from redis import Redis
+
+from api.core.ids import partition_of
+from tests.chaos.faults.base import Fault, Pest
+from tests.chaos.history import Answered, Invoked, Shut
+from tests.chaos.site import NAMESPACE
+from tests.chaos.tables import digest
+
+#: Adds an entry with an old id to a log that is empty at this moment; 0 if it is not.
+_REUSE: Final = """
+if redis.call('XLEN', KEYS[1]) > 0 then return 0 end
+redis.call('XSETID', KEYS[1], ARGV[1] .. '-0')
+redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'v', '1', 'op', 'add', 'user', ARGV[3],
+    'conv', ARGV[4], 'role', 'user', 'status', 'stored', 'at', ARGV[5], 'total', '0',
+    'data', ARGV[6])
+redis.call('INCR', KEYS[2])
+return 1
+"""
+_OLD_MESSAGES: Final = (
+    "SELECT m.id, m.conversation_id, m.user_id FROM message AS m"
+    " JOIN conversation AS c ON c.id = m.conversation_id"
+    " WHERE c.deleted_at IS NULL ORDER BY random() LIMIT 40"
+)
+_REUSES_MOST: Final = 5
+_names: Final = count(1)
+
+
+class TurnsForgotten(Pest):
+    """The recent turns of every conversation expire, again and again."""
+
+    name = "log: forgets recent turns"
+    target = "memory"
+    pause_seconds = 0.3
+
+    def once(self) -> None:
+        _forget(self.site.client(), "turns:*")
+
+
+class OwnersForgotten(Pest):
+    """What the log knows of every conversation is gone, as after 7 days of silence."""
+
+    name = "log: forgets conversations"
+    target = "memory"
+    pause_seconds = 0.2
+
+    def once(self) -> None:
+        _forget(self.site.client(), "conv:*")
+
+
+class TurnsDamaged(Fault):
+    """Keys of the log hold something else, so that commands on them fail."""
+
+    name = "log: damaged keys"
+    target = "memory"
+
+    async def inject(self) -> None:
+        def damage(client: Redis) -> None:
+            for key in client.scan_iter(f"{NAMESPACE}:turns:*", count=1_000):
+                client.set(key, "damaged")
+
+        await self.site.ask_redis(damage)
+
+    async def heal(self) -> None:
+        await self.site.ask_redis(lambda client: _forget(client, "turns:*"))
+
+
+class IdsReused(Fault):
+    """The log holds other words under ids that PostgreSQL has: none may be dropped."""
+
+    name = "log: reuses ids"
+    target = "memory"
+
+    async def inject(self) -> None:
+        reused = 0
+        for entry, conversation, user in await self.site.ask_postgres(_OLD_MESSAGES):
+            if await self._reuse(entry, conversation, user):
+                reused += 1
+            if reused == _REUSES_MOST:
+                return
+
+    async def _reuse(self, entry: int, conversation: int, user: int) -> bool:
+        op = f"m{self.stage.rng.randrange(1_000_000)}-{next(_names)}"
+        data = f"#{op}# other words under a known id"
+        keys = [f"{NAMESPACE}:{kind}:{partition_of(conversation)}" for kind in ("log", "accepted")]
+        arguments = (entry - 1, entry, user, conversation, int(time.time() * 1000), data)
+        began = time.monotonic()
+        if not await self.site.ask_redis(
+            lambda client: client.eval(_REUSE, len(keys), *keys, *arguments)
+        ):
+            return False
+        history = self.stage.history
+        history.add(Invoked(began, op, "misfit", user, conversation, "user", digest(data)))
+        history.add(Answered(time.monotonic(), op, "ok", entry=entry))
+        return True
+
+
+class OtherDatabase(Fault):
+    """Redis has the log of another database: nobody may write to it, or drain it."""
+
+    name = "log: belongs to another database"
+    target = "redis"
+    seconds = 4.0
+    brief_seconds = 3.0
+    _key: ClassVar = f"{NAMESPACE}:database"
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._owner: bytes | None = None
+        self._began = 0.0
+
+    async def inject(self) -> None:
+        def change(client: Redis) -> bytes | None:
+            known = client.get(self._key)
+            client.set(self._key, "00000000-0000-0000-0000-000000000000")
+            return known  # type: ignore[return-value]
+
+        self._owner = await self.site.ask_redis(change)
+        for node in (*self.site.apis, *self.site.workers):
+            node.kill()
+        await asyncio.sleep(0.2)
+        self._began = time.monotonic()
+
+    async def heal(self) -> None:
+        why = "the log belongs to another database"
+        self.stage.history.add(Shut(self._began, time.monotonic(), why))
+        owner = self._owner
+        if owner is not None:
+            await self.site.ask_redis(lambda client: client.set(self._key, owner))
+        for node in (*self.site.apis, *self.site.workers):
+            node.kill()
+
+
+def _forget(client: Redis, pattern: str) -> None:
+    with client:
+        for key in client.scan_iter(f"{NAMESPACE}:{pattern}", count=1_000):
+            client.delete(key)
+
+
+FAULTS: Final = (TurnsForgotten, OwnersForgotten, TurnsDamaged, IdsReused, OtherDatabase)
