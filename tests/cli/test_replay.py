@@ -203,14 +203,15 @@ def test_a_steady_rate_is_derived_from_the_saturation_and_both_are_printed() -> 
 def test_what_the_saturation_left_is_sent_at_the_steady_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replay_module, "SATURATION_SECONDS", 0.001)
+    monkeypatch.setattr(replay_module, "SATURATION_SECONDS", 0.1)
+    monkeypatch.setattr(replay_module, "SATURATION_PART", 1.0)
 
     with serving(Faults()) as (url, _):
-        result = replay(url, "--rate", "steady", "--limit", "8", "--concurrency", "1")
+        result = replay(url, "--rate", "steady", "--concurrency", "1")
 
     assert result.exit_code == 0, result.output
-    assert "8 messages in" in line(result, "saturation")
-    assert "in 8 conversations" in line(result, "identical")
+    assert "344 messages in" not in line(result, "saturation")
+    assert "344 messages in 20 conversations" in line(result, "identical")
 
 
 def test_a_given_rate_is_kept() -> None:

@@ -46,9 +46,9 @@ def verbatim(running: RunningStack, *arguments: str) -> str:
 
 
 def test_dialogues_come_back_as_they_were_sent(running: RunningStack) -> None:
-    printed = verbatim(running, "replay", str(DATA))
+    printed = verbatim(running, "replay", str(DATA), "--limit", "12")
 
-    assert "identical    344 messages in 20 conversations" in printed
+    assert re.search(r"^identical +\d+ messages in 12 conversations", printed, re.MULTILINE)
     assert re.search(r"^saturation +\d+ messages/s", printed, re.MULTILINE)
     assert re.search(r"^lag +p50 [\d.]+ m?s, p99 [\d.]+ m?s", printed, re.MULTILINE)
 
@@ -81,4 +81,7 @@ def test_the_running_stack_is_found_by_its_data_directory(running: RunningStack)
 
 
 def test_migrating_a_running_stack_finds_nothing_to_do(running: RunningStack) -> None:
-    assert "nothing was missing" in verbatim(running, "migrate")
+    printed = verbatim(running, "migrate")
+
+    assert re.search(r"^schema +at \d+", printed, re.MULTILINE)
+    assert not re.search(r"^migrated +\d+ ", printed, re.MULTILINE)
