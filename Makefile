@@ -3,10 +3,11 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+QUIET_PIP := python -m pip --quiet --disable-pip-version-check install --require-hashes
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --quiet
 
-.PHONY: help run test check lock clean
+.PHONY: help run test check bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -25,9 +26,14 @@ check: $(VENV)/dev.stamp ## Check format, lint, types, import rules, and migrati
 	$(BIN)/lint-imports
 	$(BIN)/python -m api.local.check_migrations
 
+bench: $(VENV)/bench.stamp ## Measure, against rivals; needs wrk. QUICK=1: about three minutes
+	@$(VENV)/bench/bin/python -m tests.bench
+
 lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.toml
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) --group dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --group bench -c requirements.txt -c requirements-dev.txt -o requirements-bench.txt
+	$(COMPILE) --group bench-batches -o requirements-bench-batches.txt
 
 clean: ## Remove everything that was made here, except data (.verbatim)
 	rm -rf $(VENV) *.egg-info .coverage* .hypothesis .*_cache
@@ -55,4 +61,15 @@ $(VENV)/dev.stamp: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing development dependencies …'
 	$(PIP) install --require-hashes -r requirements-dev.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Of their own: the load, the plots and the rivals bring much that Verbatim does not need.
+$(VENV)/bench.stamp: requirements.txt requirements-bench.txt requirements-bench-batches.txt \
+		| $(BIN)/python
+	@echo 'Installing what the benchmarks need …' >&2
+	@$(BIN)/python -m venv $(VENV)/bench
+	@$(BIN)/python -m venv $(VENV)/batches
+	@$(VENV)/bench/bin/$(QUIET_PIP) -r requirements.txt
+	@$(VENV)/bench/bin/$(QUIET_PIP) -r requirements-bench.txt
+	@$(VENV)/batches/bin/$(QUIET_PIP) -r requirements-bench-batches.txt
 	@touch $@
