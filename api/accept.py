@@ -225,9 +225,10 @@ class Accept:
 
     async def _with_standing(self, request: Request) -> Request:
         found = await self._reads.query(
+            request.user_id,
             lambda session: ConversationRepository(session).standing(
                 request.user_id, request.conversation_id
-            )
+            ),
         )
         if found is None:
             raise NotFound("there is no such conversation")
@@ -262,7 +263,7 @@ class Accept:
         loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(COLD_PATIENCE_SECONDS):
-                while (loaded := await self._reads.query(load))[1] < as_of:  # noqa: ASYNC110 - polled
+                while (loaded := await self._reads.query(owner, load))[1] < as_of:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded
 

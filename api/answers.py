@@ -36,9 +36,10 @@ class Answers:
         if entry is not None:
             return Answered(turn.id, reply_id, entry.data.decode(), entry.status)
         message = await self._reads.query(
+            turn.user_id,
             lambda session: MessageRepository(session).get(
                 turn.user_id, turn.conversation_id, reply_id
-            )
+            ),
         )
         if message is None:
             raise NotFound("there is no such conversation")

@@ -38,9 +38,11 @@ _CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is 
 def migrate() -> None:
     """Bring the database's schema up to date.
 
-    Uses DATABASE_DIRECT_URL, or DATABASE_URL. Safe to repeat, and to run twice at once.
+    Uses DATABASE_DIRECT_URL, or DATABASE_URL. Then makes the roles that DATABASE_URL and
+    WORKER_DATABASE_URL name, where they are others than the owner's. Safe to repeat, and to run
+    twice at once.
     """
-    done, revision = migration.upgrade(cli_frame.settings().migration_database)
+    done, revision = migration.upgrade(cli_frame.settings())
     for line in done:
         terminal.say("migrated", line)
     terminal.say("schema", f"at {revision}" + ("" if done else ", nothing was missing"))

@@ -75,6 +75,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         engine = make_engine(
             settings.database,
             application_name="verbatim-api",
+            role="verbatim_api" if settings.row_security == "enforced" else None,
             pool_size=CONNECTIONS + WRITE_PATH_CONNECTIONS,
         )
         stack.callback(engine.dispose)

@@ -5,19 +5,23 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy.engine import URL
 
-from api.core import database
+from api.core import database, roles
 from api.core.errors import VerbatimError
+from api.core.settings import Settings
 
 
 class SchemaError(VerbatimError):
     """The database's schema is none that this version knows."""
 
 
-def upgrade(url: URL) -> tuple[list[str], str]:
+def upgrade(settings: Settings) -> tuple[list[str], str]:
     """Run the migrations that are missing; return a line for each, and where the schema is now.
+
+    Then make the roles that the URLs of API and worker name, with their passwords.
 
     Raises SchemaError for a schema that a newer version left behind.
     """
+    url = settings.migration_database
     scripts = ScriptDirectory.from_config(database.alembic_config(url))
     before = _revision(url)
     try:
@@ -27,7 +31,11 @@ def upgrade(url: URL) -> tuple[list[str], str]:
     except CommandError as error:
         raise SchemaError(f"the schema is at {before}, which this version does not know") from error
     now = _revision(url)
-    return [f"{script.revision} {script.doc}" for script in reversed(missing)], now or "nothing"
+    made = roles.give_logins(
+        url, {"verbatim_api": settings.database, "verbatim_worker": settings.worker_database}
+    )
+    lines = [f"{script.revision} {script.doc}" for script in reversed(missing)]
+    return [*lines, *(f"role {name}" for name in made)], now or "nothing"
 
 
 def _revision(url: URL) -> str | None:

@@ -1,5 +1,7 @@
 """READ: queries in threads of their own, which wait for what was accepted but not yet drained.
 
+Each names the user it is for, and PostgreSQL shows it no row of anybody else.
+
 A reader waits without a connection: it asks, and if PostgreSQL is not there yet lets go and asks
 again a little later.
 """
@@ -15,7 +17,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from api.core import ids
-from api.core.database import reading, writing
+from api.core.database import Viewer, reading, writing
 from api.core.errors import BadRequest, NotFound, Unavailable
 from api.repositories import PartitionRepository
 
@@ -51,35 +53,54 @@ class Reads:
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="reads")
         self._inside = 0
 
-    async def query(self, work: Callable[[Session], T]) -> T:
+    async def query(self, owner: int, work: Callable[[Session], T]) -> T:
         """Run a query at once. Raises Unavailable when PostgreSQL cannot be reached."""
 
         def run() -> T:
-            with reading(self._engine) as session:
+            with reading(self._engine, Viewer(owner)) as session:
                 return work(session)
 
         return await self._in_thread(run)
 
-    async def write(self, work: Callable[[Session], T]) -> T:
-        """Run one transaction: only users are written outside the drain."""
+    async def write(self, owner: int, work: Callable[[Session], T]) -> T:
+        """Run one transaction: only accounts are written outside the drain."""
 
         def run() -> T:
-            with writing(self._engine) as session:
+            with writing(self._engine, Viewer(owner)) as session:
                 return work(session)
 
         return await self._in_thread(run)
 
-    async def after(self, read_after: Sequence[int], work: Callable[[Session], T]) -> T:
+    async def sign_in(self, username: str, work: Callable[[Session], T]) -> T:
+        """Run a query about the account of that name, whose id is not known yet."""
+
+        def run() -> T:
+            with reading(self._engine, Viewer(signing_in=username)) as session:
+                return work(session)
+
+        return await self._in_thread(run)
+
+    async def register(self, username: str, work: Callable[[Session], T]) -> T:
+        """Run the transaction that makes the account of that name."""
+
+        def run() -> T:
+            with writing(self._engine, Viewer(signing_in=username)) as session:
+                return work(session)
+
+        return await self._in_thread(run)
+
+    async def after(self, owner: int, read_after: Sequence[int], work: Callable[[Session], T]) -> T:
         """Run a query once every entry up to the given ids is in PostgreSQL.
 
         Raises BadRequest for an id from the future, Unavailable when the drain takes too long.
         """
         return await self._patiently(
-            lambda session: _Found(work(session)) if _passed(session, read_after) else None
+            owner, lambda session: _Found(work(session)) if _passed(session, read_after) else None
         )
 
     async def of_conversation(
         self,
+        owner: int,
         conversation_id: int,
         read_after: Sequence[int],
         work: Callable[[Session], T | None],
@@ -102,16 +123,16 @@ class Reads:
                 raise NotFound("there is no such conversation")
             return _Found(found)
 
-        return await self._patiently(attempt)
+        return await self._patiently(owner, attempt)
 
     def close(self) -> None:
         """Let running queries finish and start no more."""
         self._threads.shutdown(cancel_futures=True)
 
-    async def _patiently(self, attempt: Callable[[Session], _Found[T] | None]) -> T:
+    async def _patiently(self, owner: int, attempt: Callable[[Session], _Found[T] | None]) -> T:
         patience_ends = time.monotonic() + PATIENCE_SECONDS
         pause = POLL_FIRST_SECONDS
-        while (found := await self.query(attempt)) is None:
+        while (found := await self.query(owner, attempt)) is None:
             if time.monotonic() + pause > patience_ends:
                 raise Unavailable("what was accepted has not reached the database yet")
             await asyncio.sleep(pause)

@@ -44,8 +44,12 @@ class Standing:
     deleted: bool
 
 
+def _owned(owner: int) -> ColumnElement[bool]:
+    return col(Conversation.user_id) == owner
+
+
 def _alive(owner: int) -> ColumnElement[bool]:
-    return and_(col(Conversation.user_id) == owner, col(Conversation.deleted_at).is_(None))
+    return and_(_owned(owner), col(Conversation.deleted_at).is_(None))
 
 
 class ConversationRepository:
@@ -62,7 +66,7 @@ class ConversationRepository:
     def standing(self, owner: int, conversation_id: int) -> Standing | None:
         """Tell whether a conversation is closed or deleted."""
         statement = select(Conversation.closed_at, Conversation.deleted_at).where(
-            Conversation.id == conversation_id, Conversation.user_id == owner
+            _owned(owner), Conversation.id == conversation_id
         )
         row = self._session.exec(statement).one_or_none()
         if row is None:

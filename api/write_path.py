@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accept import Accept
 from api.core import bell, redis_client
-from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
+from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
 from api.core.log import Log
 from api.core.opening import open_log
 from api.core.settings import Settings
@@ -49,7 +49,7 @@ class WritePath:
     async def start(self) -> None:
         """Open what is there; Redis and PostgreSQL that are not are waited for in the background.
 
-        Raises UnsafeRedisError or WrongDatabaseError: the process must not go on.
+        Raises UnsafeRedisError, UnsafeRoleError or WrongDatabaseError: the process must not go on.
         """
         try:
             await run_in_threadpool(self._check_and_open)
@@ -81,7 +81,7 @@ class WritePath:
                 await run_in_threadpool(self._check_and_open)
             except (Unavailable, RedisError):
                 await asyncio.sleep(RETRY_SECONDS)
-            except (WrongDatabaseError, UnsafeRedisError) as error:
+            except (WrongDatabaseError, UnsafeRedisError, UnsafeRoleError) as error:
                 logger.critical("writes are refused: %s", error)
                 self._commits.refuse()
                 self._refused = True

@@ -7,10 +7,11 @@ from typing import LiteralString, TypeVar
 
 import psycopg2
 from psycopg2.sql import SQL, Identifier
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
-from api.core import database
+from api.core import database, roles
 from api.core.settings import postgres_url
+from api.local import logins
 from api.local.postgres import EmbeddedPostgres
 from api.local.server import EmbeddedServer
 
@@ -37,6 +38,17 @@ def fresh_database(server: EmbeddedPostgres) -> str:
     name = f"test_{secrets.token_hex(4)}"
     _administer(server, "CREATE DATABASE {name} OWNER verbatim TEMPLATE migrated", name)
     return _url_of(server, name)
+
+
+def urls_of(server: EmbeddedPostgres, url: str) -> dict[str, str]:
+    """Return the settings for a database: its owner, and the API's and the worker's own roles."""
+    found = logins.urls(server.directory, postgres_url(url))
+    wanted: dict[roles.Role, URL] = {
+        "verbatim_api": postgres_url(found["database_url"]),
+        "verbatim_worker": postgres_url(found["worker_database_url"]),
+    }
+    roles.give_logins(postgres_url(url), wanted)
+    return found
 
 
 def drop_database(server: EmbeddedPostgres, url: str) -> None:

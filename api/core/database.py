@@ -6,17 +6,19 @@ statements (psycopg2 makes none). Only migrations want the direct connection.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
+from api.core import roles
 from api.core.errors import SettingsError, Unavailable
 
 #: Serverless PostgreSQL ends idle connections after five minutes.
@@ -37,9 +39,42 @@ _KEEPALIVE: Final = {
 _MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
 
 
-def make_engine(url: URL, *, application_name: str, pool_size: int = 10) -> Engine:
-    """Open the engine of one process: after a fork, named after it, disposed of at its end."""
-    return create_engine(
+#: What row-level security goes by. `true`: for this transaction alone, since a pooler may give
+#: the connection to somebody else afterwards. Sent with the first statement, it costs no round
+#: trip of its own.
+_TELL: Final = (
+    "SELECT set_config('app.user_id', %(verbatim_user)s, true),"
+    " set_config('app.sign_in', lower(%(verbatim_name)s), true); "
+)
+
+
+@dataclass(slots=True)
+class Viewer:
+    """For whom a transaction is: what the API's role may see. Nobody sees nobody's rows."""
+
+    user_id: int | None = None
+    #: The name of who signs in or registers, whose id is not known yet.
+    signing_in: str = ""
+    _told: bool = False
+
+    def tell(self, statement: str, parameters: Any) -> tuple[str, Any]:
+        """Put who it is before the transaction's first statement."""
+        if self._told:
+            return statement, parameters
+        self._told = True
+        who = "" if self.user_id is None else str(self.user_id)
+        told = {"verbatim_user": who, "verbatim_name": self.signing_in}
+        return _TELL + statement, {**(parameters or {}), **told}
+
+
+def make_engine(
+    url: URL, *, application_name: str, pool_size: int = 10, role: roles.Role | None = None
+) -> Engine:
+    """Open the engine of one process: after a fork, named after it, disposed of at its end.
+
+    With `role`, each new connection that is not held to that role's rows raises UnsafeRoleError.
+    """
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -55,24 +90,36 @@ def make_engine(url: URL, *, application_name: str, pool_size: int = 10) -> Engi
             **_KEEPALIVE,
         },
     )
+    event.listen(engine, "before_cursor_execute", _tell_viewer, retval=True)
+    if role is not None:
+        event.listen(engine, "connect", roles.guard(role))
+    return engine
+
+
+def _tell_viewer(
+    connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+) -> tuple[str, Any]:
+    viewer: Viewer | None = connection.get_execution_options().get("viewer")
+    return viewer.tell(statement, parameters) if viewer else (statement, parameters)
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Session]:
+def reading(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
     """Open a session in one READ ONLY transaction; what it loaded stays readable afterwards.
 
     Raises Unavailable when PostgreSQL cannot be reached, so that no caller takes that for
     an empty answer.
     """
     with _reachable(), Session(engine) as session:
-        session.connection(execution_options={"postgresql_readonly": True})
+        session.connection(execution_options={"postgresql_readonly": True, "viewer": viewer})
         yield session
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
+def writing(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
     """Open a session in one transaction and commit it at the end. Raises Unavailable likewise."""
     with _reachable(), Session(engine, expire_on_commit=False) as session, session.begin():
+        session.connection(execution_options={"viewer": viewer})
         yield session
 
 

@@ -23,6 +23,10 @@ class UnsafeRedisError(VerbatimError):
     """This Redis is not configured to keep what it accepts."""
 
 
+class UnsafeRoleError(VerbatimError):
+    """This role of PostgreSQL is not held to the rows it is for."""
+
+
 class Problem(VerbatimError):  # noqa: N818 - the RFC's own word
     """The request could not be served."""
 

@@ -1,6 +1,5 @@
 """Every setting, in one class: environment variables or `.env` (reference: docs/settings.md)."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -86,6 +85,10 @@ class Settings(BaseSettings):
     #: unchecked: a managed Redis that shows no CONFIG; what it keeps is for its operator to know.
     redis_durability: Durability = "always"
 
+    # The database
+    #: unchecked: for development, a role that row-level security does not hold may be used.
+    row_security: Literal["enforced", "unchecked"] = "enforced"
+
     # The drain
     batch_max_entries: Positive = 512
     batch_max_bytes: Positive = 4 * 1024 * 1024
@@ -100,32 +103,32 @@ class Settings(BaseSettings):
             raise ValueError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes")
         return self
 
-    @cached_property
+    @property
     def database(self) -> URL:
         """The API's database. Raises SettingsError where none is set."""
         return postgres_url(_required("DATABASE_URL", self.database_url))
 
-    @cached_property
+    @property
     def migration_database(self) -> URL:
         """The database as migrations reach it: directly."""
         return postgres_url(self.database_direct_url) if self.database_direct_url else self.database
 
-    @cached_property
+    @property
     def worker_database(self) -> URL:
         """The database under the worker's own role."""
         return postgres_url(self.worker_database_url) if self.worker_database_url else self.database
 
-    @cached_property
+    @property
     def redis(self) -> str:
         """The URL of the Redis that holds the log."""
         return _required("REDIS_URL", self.redis_url)
 
-    @cached_property
+    @property
     def broker(self) -> str:
         """The URL of Celery's broker."""
         return self.celery_broker_url or next_redis_database(self.redis)
 
-    @cached_property
+    @property
     def signing_key(self) -> str:
         """The key that signs access tokens. Raises SettingsError where none is set."""
         key = self.secret_key

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from api.core.settings import Settings
+from api.local import logins
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.local.server import EmbeddedServer
@@ -37,6 +38,9 @@ def completed(settings: Settings) -> Settings:
             # The same decision as in `stack`: URLs for other roles belong to another database.
             found |= {"database_url": postgres.url}
             found |= {"database_direct_url": None, "worker_database_url": None}
+            given = settings.model_copy(update=found)
+            if logins.are_ours_to_make(given):
+                found |= logins.urls(directory, given.migration_database)
     if not settings.redis_url:
         redis = _Redis(directory / "redis")
         if _ran(redis, redis.secret):

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import closing
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,11 @@ class EmbeddedPostgres(EmbeddedServer):
     def _url(self, role: str, database: str) -> str:
         password = keep.secret(self.directory / f"{role}.password")
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def let_owner_make_roles(self) -> None:
+        """Give the owner of a cluster that an older version made what it takes to migrate."""
+        with closing(psycopg2.connect(self.admin_url)) as connection, connection:
+            connection.cursor().execute("ALTER ROLE verbatim CREATEROLE")
 
     def answers(self) -> bool:
         """Tell whether a client can sign in."""
@@ -110,7 +116,7 @@ class EmbeddedPostgres(EmbeddedServer):
         )
         self._run(
             *(_program("postgres"), "--single", "-D", str(new), "postgres"),
-            statements=f"CREATE ROLE verbatim LOGIN PASSWORD '{owner}'\n"
+            statements=f"CREATE ROLE verbatim LOGIN CREATEROLE PASSWORD '{owner}'\n"
             "CREATE DATABASE verbatim OWNER verbatim\n",
         )
         new.rename(self._cluster)

@@ -5,12 +5,11 @@ import signal
 from collections.abc import Sequence
 
 from pydantic import SecretStr
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from api.core import database
+from api.core import database, roles
 from api.core.settings import Settings
-from api.local import keep
+from api.local import keep, logins
 from api.local.console import Console
 from api.local.errors import LocalError
 from api.local.postgres import EmbeddedPostgres
@@ -31,7 +30,7 @@ class Stack:
         self._stop = asyncio.Event()
         servers = _prepared_servers(settings)
         self._settings = _completed(settings, servers)
-        self._database = self._settings.migration_database
+        self._own_postgres = servers.get("database_url")
         programs = _prepared_programs(self._settings)
         self._servers = [Supervised(server, console) for server in servers.values()]
         self._programs = [Supervised(program, console) for program in programs]
@@ -64,7 +63,7 @@ class Stack:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await _start_and_wait(self._servers)
-                await asyncio.to_thread(_migrate, self._database)
+                await asyncio.to_thread(_migrate, self._settings, self._own_postgres)
                 await _start_and_wait(self._programs)
         except TimeoutError:
             raise LocalError(f"not everything answers after {READY_SECONDS:g} s") from None
@@ -100,7 +99,8 @@ def _completed(settings: Settings, servers: dict[str, EmbeddedServer]) -> Settin
         decided["secret_key"] = SecretStr(kept)
     decided["port"] = settings.port or keep.free_port()
     decided["flower_port"] = settings.flower_port or keep.free_port()
-    return settings.model_copy(update=decided)
+    complete = settings.model_copy(update=decided)
+    return logins.completed(settings.verbatim_data_dir, complete)
 
 
 def _prepared_programs(settings: Settings) -> list[PythonProgram]:
@@ -140,8 +140,15 @@ async def _start_and_wait(supervised: Sequence[Supervised]) -> None:
     await asyncio.gather(*(one.ready() for one in supervised))
 
 
-def _migrate(url: URL) -> None:
+def _migrate(settings: Settings, own_postgres: EmbeddedServer | None) -> None:
+    owner = settings.migration_database
     try:
-        database.migrate(url)
+        if isinstance(own_postgres, EmbeddedPostgres):
+            own_postgres.let_owner_make_roles()
+        database.migrate(owner)
+        roles.give_logins(
+            owner,
+            {"verbatim_api": settings.database, "verbatim_worker": settings.worker_database},
+        )
     except DBAPIError as error:
         raise LocalError(f"the database cannot be migrated: {error.orig}") from error

@@ -33,8 +33,9 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 async def register(app: App, body: schemas.Registration) -> schemas.User:
     """Names and addresses are unique without regard to case. Sign in with `POST /auth/login`."""
     password_hash = await app.passwords.hash(body.password)
-    user = await app.reads.write(
-        lambda session: UserRepository(session).add(body.username, body.email, password_hash)
+    user = await app.reads.register(
+        body.username,
+        lambda session: UserRepository(session).add(body.username, body.email, password_hash),
     )
     return schemas.User.model_validate(user)
 
@@ -106,7 +107,7 @@ async def close_session(request: Request, response: Response) -> None:
 )
 async def me(app: App, owner: Owner) -> schemas.User:
     """Return the account that the token belongs to."""
-    user = await app.reads.query(lambda session: UserRepository(session).by_id(owner))
+    user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
     if user is None:
         raise Unauthenticated("this account was deleted")
     return schemas.User.model_validate(user)
@@ -114,7 +115,9 @@ async def me(app: App, owner: Owner) -> schemas.User:
 
 async def _signed_in(app: App, body: schemas.Login) -> models.User:
     """Return whose name and password these are. Raises Unauthenticated."""
-    user = await app.reads.query(lambda session: UserRepository(session).by_name(body.username))
+    user = await app.reads.sign_in(
+        body.username, lambda session: UserRepository(session).by_name(body.username)
+    )
     password_hash = user.password_hash if user else None
     if not await app.passwords.verify(password_hash, body.password) or user is None:
         raise Unauthenticated("the username or the password is wrong")
@@ -132,4 +135,4 @@ async def _rehash(app: App, user_id: int, password: str) -> None:
         if user is not None:
             user.password_hash = password_hash
 
-    await app.reads.write(store)
+    await app.reads.write(user_id, store)

@@ -101,7 +101,7 @@ async def history(
 ) -> schemas.History:
     """Oldest first. Without `limit` and `offset`: the latest 50, the oldest of them first."""
     page, last_answer = await app.reads.of_conversation(
-        session_id, read_after, _history(owner, session_id, limit, offset)
+        owner, session_id, read_after, _history(owner, session_id, limit, offset)
     )
     return schemas.History(
         messages=[

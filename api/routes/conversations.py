@@ -81,6 +81,7 @@ async def list_conversations(
     if cursor is not None and offset:
         raise NotAllowed("cursor and offset exclude each other")
     page = await app.reads.after(
+        owner,
         read_after,
         lambda session: ConversationRepository(session).list(
             owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor, search=q
@@ -109,6 +110,7 @@ async def get_conversation(
 ) -> schemas.Conversation:
     """One that was accepted a moment ago is waited for, never a 404."""
     conversation = await app.reads.of_conversation(
+        owner,
         conversation_id,
         read_after,
         lambda session: ConversationRepository(session).get(owner, conversation_id),
@@ -206,7 +208,7 @@ async def list_messages(
             )
         return messages.page(owner, conversation_id, limit=limit, offset=offset, order=order)
 
-    page = await app.reads.of_conversation(conversation_id, read_after, query)
+    page = await app.reads.of_conversation(owner, conversation_id, read_after, query)
     return schemas.Messages(
         messages=[schemas.Message.model_validate(message) for message in page.messages],
         total=page.total,

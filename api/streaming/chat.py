@@ -131,9 +131,10 @@ class StreamedChat:
         state = await aside(self.turns.state, name)
         if state.owner is None:
             found = await self.reads.query(
+                name.user_id,
                 lambda session: ConversationRepository(session).get(
                     name.user_id, name.conversation_id
-                )
+                ),
             )
             if found is not None:
                 return

@@ -19,7 +19,7 @@ from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.main import create_app
 from tests.http.serving import serving
-from tests.servers import drop_database, fresh_database
+from tests.servers import drop_database, fresh_database, urls_of
 
 PASSWORD = "correct horse battery staple"
 
@@ -60,8 +60,9 @@ def start_api(postgres_server: EmbeddedPostgres, redis_server: EmbeddedRedis) ->
 
         def start(**changes: Any) -> Api:
             if "database_url" not in changes:
-                changes["database_url"] = fresh_database(postgres_server)
-                running.callback(drop_database, postgres_server, changes["database_url"])
+                url = fresh_database(postgres_server)
+                running.callback(drop_database, postgres_server, url)
+                changes |= urls_of(postgres_server, url)
             known: dict[str, Any] = {
                 "redis_url": redis_server.url,
                 "secret_key": SecretStr("k" * 32),

@@ -134,7 +134,7 @@ def test_an_unknown_name_and_a_wrong_password_answer_the_same(
 
 def test_a_password_is_kept_as_argon2id_of_owasps_strength(api: Api, ada: httpx.Client) -> None:
     name = ada.get("/auth/me").json()["username"]
-    engine = make_engine(api.settings.database, application_name="verbatim-test")
+    engine = make_engine(api.settings.migration_database, application_name="verbatim-test")
 
     with reading(engine) as session:
         user = UserRepository(session).by_name(name)
@@ -148,7 +148,7 @@ def test_a_password_is_kept_as_argon2id_of_owasps_strength(api: Api, ada: httpx.
 
 
 def test_a_weaker_hash_is_replaced_at_the_next_sign_in(api: Api, anybody: httpx.Client) -> None:
-    engine = make_engine(api.settings.database, application_name="verbatim-test")
+    engine = make_engine(api.settings.migration_database, application_name="verbatim-test")
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     with writing(engine) as session:
         UserRepository(session).add("weak", "weak@example.com", weak)

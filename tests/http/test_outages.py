@@ -11,7 +11,7 @@ from api.local.redis import EmbeddedRedis
 from tests.http.conftest import Api, StartApi
 from tests.http.draining import draining
 from tests.http.waiting import eventually
-from tests.servers import fresh_database
+from tests.servers import fresh_database, urls_of
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
 
 @pytest.fixture(scope="module")
 def api(start_api: StartApi, postgres: EmbeddedPostgres, redis: EmbeddedRedis) -> Api:
-    return start_api(database_url=fresh_database(postgres), redis_url=redis.url)
+    return start_api(**urls_of(postgres, fresh_database(postgres)), redis_url=redis.url)
 
 
 @pytest.fixture
@@ -135,12 +135,12 @@ def test_writes_are_refused_and_reads_go_on_while_redis_is_down(
 def test_an_api_starts_and_heals_without_postgres_and_redis(
     start_api: StartApi, postgres: EmbeddedPostgres, redis: EmbeddedRedis
 ) -> None:
-    url = fresh_database(postgres)
+    urls = urls_of(postgres, fresh_database(postgres))
     postgres.stop()
     redis.stop()
 
     try:
-        late = start_api(database_url=url, redis_url=redis.url)
+        late = start_api(**urls, redis_url=redis.url)
         with late.client() as client:
             alive, ready = client.get("/livez"), client.get("/readyz")
     finally:

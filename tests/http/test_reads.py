@@ -55,7 +55,7 @@ def test_a_conversation_that_comes_between_two_looks_is_found(reads: Reads, engi
             return None
         return "found"
 
-    assert run(lambda: reads.of_conversation(ACCEPTED, [], look)) == "found"
+    assert run(lambda: reads.of_conversation(1, ACCEPTED, [], look)) == "found"
 
 
 def test_what_the_drain_has_passed_and_is_not_there_does_not_exist(
@@ -64,16 +64,16 @@ def test_what_the_drain_has_passed_and_is_not_there_does_not_exist(
     drain_up_to(engine, ACCEPTED)
 
     with pytest.raises(NotFound):
-        run(lambda: reads.of_conversation(ACCEPTED, [], lambda _: None))
+        run(lambda: reads.of_conversation(1, ACCEPTED, [], lambda _: None))
 
 
 def test_several_ids_of_one_partition_mean_the_greatest(reads: Reads, engine: Engine) -> None:
     drain_up_to(engine, ACCEPTED + 16)
 
-    run(lambda: reads.after([ACCEPTED, ACCEPTED + 16], lambda _: None))
+    run(lambda: reads.after(1, [ACCEPTED, ACCEPTED + 16], lambda _: None))
     for late in ([ACCEPTED, ACCEPTED + 32], [ACCEPTED + 32, ACCEPTED]):
         with pytest.raises(Unavailable):
-            run(lambda late=late: reads.after(late, lambda _: None))  # type: ignore[misc]
+            run(lambda late=late: reads.after(1, late, lambda _: None))  # type: ignore[misc]
 
 
 def test_more_reads_than_there_is_room_for_are_refused(
@@ -83,7 +83,7 @@ def test_more_reads_than_there_is_room_for_are_refused(
 
     async def burst() -> list[int | BaseException]:
         return await asyncio.gather(
-            *(reads.query(lambda s: PartitionRepository(s).last_id(0)) for _ in range(5)),
+            *(reads.query(1, lambda s: PartitionRepository(s).last_id(0)) for _ in range(5)),
             return_exceptions=True,
         )
 
@@ -99,4 +99,4 @@ def test_a_database_that_hangs_is_unavailable_in_time(
     monkeypatch.setattr(reading, "QUERY_SECONDS", 0.2)
 
     with pytest.raises(Unavailable):
-        run(lambda: reads.query(lambda s: s.connection().execute(text("SELECT pg_sleep(1)"))))
+        run(lambda: reads.query(1, lambda s: s.connection().execute(text("SELECT pg_sleep(1)"))))

@@ -1,0 +1,56 @@
+"""The roles of a stack's own API and worker, beside the owner of the database it was given.
+
+Their names carry a mark of the data directory: two stacks may share a cluster, whose roles are
+everybody's, and must not change each other's passwords.
+"""
+
+import secrets
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from api.core.settings import Settings
+from api.local import keep
+
+_DIRECTORY = "roles"
+#: The setting that names each role's URL.
+_ROLES = {"api": "database_url", "worker": "worker_database_url"}
+
+
+def are_ours_to_make(settings: Settings) -> bool:
+    """Tell whether nobody said who API and worker are: one role is given, that of the owner."""
+    if settings.row_security == "unchecked" or settings.worker_database_url:
+        return False
+    return settings.migration_database.username == settings.database.username
+
+
+def urls(directory: Path, owner: URL, reached_at: URL | None = None) -> dict[str, str]:
+    """Return the settings that name owner, API and worker; make their passwords the first time.
+
+    API and worker reach the database where the owner does, or at another place (a pooler).
+    """
+    kept = directory / _DIRECTORY
+    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark = kept / "mark"
+    if not mark.exists():
+        keep.write_privately(mark, secrets.token_hex(4))
+    found = {"database_direct_url": _text(owner)}
+    for role, setting in _ROLES.items():
+        password = keep.secret(kept / f"{role}.password")
+        name = f"verbatim_{role}_{mark.read_text()}"
+        found[setting] = _text((reached_at or owner).set(username=name, password=password))
+    return found
+
+
+def completed(directory: Path, settings: Settings) -> Settings:
+    """Return the settings with roles of our own for API and worker, where they are ours to make."""
+    if not are_ours_to_make(settings):
+        return settings
+    return settings.model_copy(
+        update=urls(directory, settings.migration_database, settings.database)
+    )
+
+
+def _text(url: URL) -> str:
+    """Write a URL as everybody reads it, SQLAlchemy or not."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,0 +1,81 @@
+"""Row-level security through a pooler that gives each transaction whatever connection is free."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from api import repositories
+from api.core.database import Viewer, make_engine, reading
+from api.core.settings import postgres_url
+from api.local.postgres import EmbeddedPostgres
+from api.repositories import ConversationRepository
+from tests.postgres.rows import add_conversation, add_user
+from tests.security.pgbouncer import pooled
+from tests.servers import urls_of
+
+TRANSACTIONS = 10_000 if os.environ.get("FULL") else 1_000
+CLIENTS = 4
+#: Fewer than clients, so that every connection serves both users all the time.
+SHARED_CONNECTIONS = 2
+
+
+def test_alternating_users_on_shared_connections_see_their_own_rows_only(
+    postgres_server: EmbeddedPostgres,
+    database_url: str,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ada, eve = add_user(engine, "ada"), add_user(engine, "eve")
+    for owner, conversation in ((ada, 32), (eve, 48)):
+        add_conversation(engine, owner, conversation)
+    direct = postgres_url(urls_of(postgres_server, database_url)["database_url"])
+    # Layer (a) off: the query asks for everybody's rows.
+    monkeypatch.setattr(repositories, "_owned", lambda _: text("true"))
+
+    with pooled(tmp_path, [direct], SHARED_CONNECTIONS) as (url,):
+        through = make_engine(url, application_name="test", pool_size=CLIENTS, role="verbatim_api")
+
+        def alternate(client: int) -> tuple[int, int, set[int]]:
+            own = foreign = 0
+            backends = set()
+            for number in range(TRANSACTIONS // CLIENTS):
+                viewer = (ada, eve, None)[(client + number) % 3]
+                with reading(through, Viewer(viewer)) as session:
+                    found = ConversationRepository(session).list(viewer or ada, limit=9)
+                    backends.add(session.connection().scalar(text("SELECT pg_backend_pid()")))
+                owners = [conversation.user_id for conversation in found.conversations]
+                own += owners.count(viewer or 0)
+                foreign += len(owners) - owners.count(viewer or 0)
+            return own, foreign, backends
+
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            seen = list(threads.map(alternate, range(CLIENTS)))
+        through.dispose()
+
+    assert sum(foreign for _, foreign, _ in seen) == 0
+    assert sum(own for own, _, _ in seen) >= TRANSACTIONS // 2
+    assert len(set.union(*(backends for _, _, backends in seen))) <= SHARED_CONNECTIONS + 1
+
+
+def test_a_setting_that_outlives_its_transaction_turns_this_red(
+    postgres_server: EmbeddedPostgres, database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    ada = add_user(engine, "ada")
+    add_conversation(engine, ada, 32)
+    direct = postgres_url(urls_of(postgres_server, database_url)["database_url"])
+
+    with pooled(tmp_path, [direct], 1) as (url,):
+        through = make_engine(url, application_name="test", role="verbatim_api")
+        with through.begin() as connection:
+            # What the lint forbids: `false` sets it for the connection, not the transaction.
+            told = text("SELECT set_config('app.user_id', :user, false)")
+            connection.execute(told, {"user": str(ada)})
+        with through.begin() as somebody_else:
+            leaked = somebody_else.execute(text("SELECT user_id FROM conversation")).all()
+        through.dispose()
+
+    assert leaked == [(ada,)]

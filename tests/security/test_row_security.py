@@ -1,0 +1,286 @@
+"""Layer (c): PostgreSQL shows a role the rows it is for, whatever it is asked."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.errors import InsufficientPrivilege
+from psycopg2.extensions import connection as DbapiConnection  # noqa: N812 - a class, badly named
+from sqlalchemy import Engine, text
+
+from api import repositories
+from api.core.database import Viewer, make_engine, reading
+from api.core.errors import UnsafeRoleError
+from api.core.models import Conversation
+from api.core.roles import Role
+from api.core.settings import postgres_url
+from api.local.postgres import EmbeddedPostgres
+from api.repositories import ConversationRepository, MessageRepository, UserRepository
+from tests.postgres.rows import add_conversation, add_messages, add_user, statements
+from tests.servers import urls_of
+
+ADA_OWNS, EVE_OWNS = 32, 48
+CHAT = ("conversation", "message", "dead_letter")
+
+
+@pytest.fixture
+def urls(postgres_server: EmbeddedPostgres, database_url: str) -> dict[str, str]:
+    return urls_of(postgres_server, database_url)
+
+
+@pytest.fixture
+def people(engine: Engine) -> tuple[int, int]:
+    """Two users with a conversation, a message and a dead letter each."""
+    ada, eve = add_user(engine, "ada"), add_user(engine, "eve")
+    for owner, conversation in ((ada, ADA_OWNS), (eve, EVE_OWNS)):
+        add_conversation(engine, owner, conversation, title="private")
+        add_messages(engine, owner, conversation, ["private"])
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id,"
+                    " reason, payload, entry_created_at) VALUES (:c, 0, 'add', :u, :c, 'refused',"
+                    " 'private', now())"
+                ),
+                {"c": conversation, "u": owner},
+            )
+    return ada, eve
+
+
+@pytest.fixture
+def api_engine(urls: dict[str, str]) -> Iterator[Engine]:
+    made = make_engine(
+        postgres_url(urls["database_url"]), application_name="test", role="verbatim_api"
+    )
+    yield made
+    made.dispose()
+
+
+def connect(url: str) -> DbapiConnection:
+    return psycopg2.connect(url)
+
+
+def ask(connection: DbapiConnection, statement: str, *facts: object) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, facts)
+        return cursor.fetchall() if cursor.description else [cursor.rowcount]
+
+
+@pytest.mark.parametrize("table", CHAT)
+def test_the_api_sees_the_rows_of_one_user_and_of_nobody_without_one(
+    urls: dict[str, str], people: tuple[int, int], table: str
+) -> None:
+    with closing(connect(urls["database_url"])) as connection:
+        unset = ask(connection, f"SELECT user_id FROM {table}")
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(people[0]))
+        seen = ask(connection, f"SELECT user_id FROM {table}")
+        connection.commit()
+        # The setting is '' now, not NULL.
+        afterwards = ask(connection, f"SELECT user_id FROM {table}")
+
+    assert unset == afterwards == []
+    assert seen == [(people[0],)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO conversation SELECT 64, 1, 'mine now', 0, now(), now()",
+        "UPDATE conversation SET title = 'mine now'",
+        "UPDATE message SET content = 'mine now'",
+        "UPDATE dead_letter SET payload = ''",
+        "INSERT INTO message SELECT 7, 48, 2, 9, 'user', 'x', 'stored', now()",
+        "UPDATE log_partition SET last_id = 7",
+        "UPDATE \"user\" SET username = 'root'",
+        "TRUNCATE message",
+        "ALTER TABLE message DISABLE ROW LEVEL SECURITY",
+        "SET ROLE verbatim",
+        "SET ROLE verbatim_worker",
+    ],
+)
+def test_the_api_writes_no_chat_at_all(
+    urls: dict[str, str], people: tuple[int, int], statement: str
+) -> None:
+    with closing(connect(urls["database_url"])) as connection:
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(people[0]))
+        with pytest.raises(InsufficientPrivilege):
+            ask(connection, statement)
+
+
+@pytest.mark.parametrize("table", [*CHAT, '"user"'])
+def test_the_api_deletes_nothing_of_anybody_else(
+    urls: dict[str, str], engine: Engine, people: tuple[int, int], table: str
+) -> None:
+    with closing(connect(urls["database_url"])) as connection:
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(people[0]))
+        for one in ("message", "conversation", "dead_letter"):
+            ask(connection, f"DELETE FROM {one}")
+        ask(connection, f"DELETE FROM {table}")
+        connection.commit()
+
+    column = "id" if table == '"user"' else "user_id"
+    with engine.begin() as owner:
+        left = owner.execute(text(f"SELECT {column} FROM {table}")).scalars().all()
+    assert people[1] in left
+
+
+def test_an_account_is_seen_by_who_signs_in_under_its_name_only(
+    api_engine: Engine, people: tuple[int, int]
+) -> None:
+    ada, eve = people
+    with reading(api_engine, Viewer(signing_in="ADA")) as session:
+        known = UserRepository(session).by_name("Ada")
+        others = [UserRepository(session).by_name("eve"), UserRepository(session).by_id(eve)]
+    with reading(api_engine, Viewer(eve)) as session:
+        mine, not_mine = (UserRepository(session).by_id(one) for one in (eve, ada))
+    with reading(api_engine) as session:
+        nobody = UserRepository(session).by_id(ada)
+
+    assert known is not None
+    assert known.id == ada
+    assert others == [None, None]
+    assert mine is not None
+    assert not_mine is None
+    assert nobody is None
+
+
+def test_the_worker_sees_all_chat_and_of_accounts_only_that_they_exist(
+    urls: dict[str, str], people: tuple[int, int]
+) -> None:
+    with closing(connect(urls["worker_database_url"])) as connection:
+        for table in CHAT:
+            owners = ask(connection, f"SELECT user_id FROM {table} ORDER BY user_id")
+            assert owners == [(one,) for one in people]
+        assert len(ask(connection, 'SELECT id FROM "user"')) == 2
+        for statement in (
+            'SELECT username FROM "user"',
+            'SELECT password_hash FROM "user"',
+            'UPDATE "user" SET password_hash = DEFAULT',
+            'DELETE FROM "user"',
+            "DELETE FROM conversation",
+        ):
+            connection.rollback()
+            with pytest.raises(InsufficientPrivilege):
+                ask(connection, statement)
+
+
+def test_queries_that_forget_the_owner_still_find_nothing_of_others(
+    api_engine: Engine, people: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "_owned", lambda _: text("true"))
+
+    def leaks(engine: Engine) -> int:
+        ada, _ = people
+        with reading(engine, Viewer(ada)) as session:
+            conversations, messages = ConversationRepository(session), MessageRepository(session)
+            found = [
+                conversations.get(ada, EVE_OWNS),
+                conversations.standing(ada, EVE_OWNS),
+                messages.get(ada, EVE_OWNS, EVE_OWNS + 16),
+                messages.page(ada, EVE_OWNS, limit=9),
+                messages.latest(ada, EVE_OWNS, limit=9),
+                messages.after(ada, EVE_OWNS, position=0, limit=9),
+                messages.before(ada, EVE_OWNS, position=9, limit=9),
+                *messages.recent_turns(ada, EVE_OWNS)[0],
+                *(c for c in conversations.list(ada, limit=9).conversations if c.user_id != ada),
+            ]
+        return sum(one is not None for one in found)
+
+    assert leaks(api_engine) == 0
+
+
+def test_with_both_layers_of_reads_off_the_same_test_is_red(
+    engine: Engine, people: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "_owned", lambda _: text("true"))
+
+    with reading(engine, Viewer(people[0])) as session:  # the owner of the tables: (c) is off
+        found = ConversationRepository(session).get(people[0], EVE_OWNS)
+
+    assert isinstance(found, Conversation)
+    assert found.user_id == people[1]
+
+
+def refusal(url: str, role: Role) -> str:
+    engine = make_engine(postgres_url(url), application_name="test", role=role)
+    with pytest.raises(UnsafeRoleError) as refused:
+        engine.connect()
+    engine.dispose()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("role", ["verbatim_api", "verbatim_worker"])
+def test_a_role_that_bypasses_row_security_is_refused(
+    postgres_server: EmbeddedPostgres, urls: dict[str, str], database_url: str, role: Role
+) -> None:
+    name = postgres_url(database_url).database
+    superuser = postgres_url(postgres_server.admin_url).set(database=name)
+
+    assert "bypasses row-level security" in refusal(
+        superuser.render_as_string(hide_password=False), role
+    )
+    assert "owns the tables" in refusal(database_url, role)
+
+
+def test_a_role_with_the_rights_of_another_is_refused(urls: dict[str, str]) -> None:
+    assert "has the worker's rights" in refusal(urls["worker_database_url"], "verbatim_api")
+    assert "is no member of" in refusal(urls["database_url"], "verbatim_worker")
+
+
+def test_a_table_whose_row_security_was_switched_off_is_noticed(
+    urls: dict[str, str], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE message NO FORCE ROW LEVEL SECURITY"))
+
+    assert "was switched off" in refusal(urls["database_url"], "verbatim_api")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["uvicorn", "api.main:create_app", "--factory", "--port", "0"],
+        ["celery", "--quiet", "--app=workers.app", "worker", "--pool=solo"],
+    ],
+    ids=["api", "worker"],
+)
+def test_a_process_does_not_start_under_a_role_that_sees_everything(
+    command: list[str], database_url: str, redis_url: str, namespace: str
+) -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", *command],
+        env={
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "LOG_NAMESPACE": namespace,
+            "SECRET_KEY": "k" * 32,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert started.returncode != 0
+    assert "owns the tables" in started.stderr
+    assert "ROW_SECURITY=unchecked" in started.stderr
+
+
+def test_telling_who_it_is_costs_no_round_trip_of_its_own(
+    api_engine: Engine, people: tuple[int, int]
+) -> None:
+    ada, _ = people
+
+    with reading(api_engine, Viewer(ada)) as session, statements(api_engine) as sent:
+        found = ConversationRepository(session).get(ada, ADA_OWNS)
+        told = session.connection().scalar(text("SELECT current_setting('app.user_id')"))
+
+    assert found is not None
+    assert told == str(ada)
+    assert len(sent) == 2
