@@ -10,7 +10,7 @@ CORPUS = (
     "<svg><script>xss()</script></svg>",
     "<svg><animate onbegin=xss() attributeName=x dur=1s>",
     "<svg><a xlink:href='javascript:xss()'><text y=20>click</text></a></svg>",
-    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=xss()'>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img onerror=xss()'>",
     "<form><math><mtext></form><form><mglyph><style></math><img src onerror=xss()>",
     "<noscript><p title='</noscript><img src=x onerror=xss()>'>",
     "<iframe src='javascript:xss()'></iframe>",

@@ -95,9 +95,9 @@ class Person:
 
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         # As an import does: the conversations are older than the log.
-        url = completed(self._settings).database_direct_url
+        owner = completed(self._settings).migration_database.set(drivername="postgresql")
         with (
-            closing(psycopg2.connect(url)) as connection,
+            closing(psycopg2.connect(owner.render_as_string(hide_password=False))) as connection,
             connection,
             connection.cursor() as cursor,
         ):
