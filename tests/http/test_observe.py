@@ -40,7 +40,7 @@ def test_a_frozen_server_does_not_answer_and_is_not_waited_for(listening: socket
     before = time.monotonic()
 
     assert not answers(url_of(listening))
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 5
 
 
 def test_nobody_at_the_address_does_not_answer(listening: socket.socket) -> None:
