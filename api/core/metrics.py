@@ -28,7 +28,7 @@ from api.core.log import LogStatus
 #: Upper bounds of the lag and drain buckets in milliseconds: fine where the targets are.
 MS_BOUNDS: Final = (
     *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750),
-    *(1_000, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 300_000),
+    *(1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000, 300_000),
 )
 #: Upper bounds of the buckets that count entries.
 ENTRY_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)

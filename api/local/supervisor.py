@@ -39,7 +39,7 @@ class Backoff:
     """How long to wait before the next start of a program that ended."""
 
     first_seconds: float = 0.5
-    longest_seconds: float = 30.0
+    longest_seconds: float = 8.0
     #: A program that ran this long was healthy: its end is a first one again.
     healthy_seconds: float = 30.0
 
