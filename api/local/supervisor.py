@@ -108,19 +108,19 @@ class Supervised:
         """Run the program once, to its end or until `stop`; return how it ended."""
         try:
             await asyncio.to_thread(self.program.prepare)
-        except LocalError as error:
+            command = self.program.command()
+            # The pipe is ours, not asyncio's: a grandchild that keeps it open must not make us
+            # believe that the program still runs (CPython issue 119710).
+            process = await asyncio.create_subprocess_exec(
+                *command.tethered,
+                env=command.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except (LocalError, OSError) as error:  # a full disk, for one, may have room again
             return f"cannot be started: {error}"
-        command = self.program.command()
-        # The pipe is ours, not asyncio's: a grandchild that keeps it open must not make us
-        # believe that the program still runs (CPython issue 119710).
-        process = await asyncio.create_subprocess_exec(
-            *command.tethered,
-            env=command.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
         self.pid = process.pid
         self.starts += 1
         ended = asyncio.create_task(process.wait())
