@@ -1,8 +1,11 @@
 """Every defect that the campaign found, as small as it can be shown (docs/reliability.md)."""
 
 import asyncio
+import errno
+import io
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -14,6 +17,9 @@ from api.core.entries import Request
 from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.group_commit import GroupCommit
+from api.local.command import Command
+from api.local.console import Console
+from api.local.supervisor import Backoff, Supervised
 from tests.chaos.proxy import HOST
 
 
@@ -36,6 +42,42 @@ def resetting_port() -> Iterator[int]:
         yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+class FullDisk:
+    """A program whose first starts fail because its disk is full."""
+
+    name = "program"
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def prepare(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def command(self) -> Command:
+        return Command([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    def answers(self) -> bool:
+        return True
+
+
+def test_a_program_is_started_once_its_full_disk_has_room_again() -> None:
+    async def test() -> None:
+        log = io.StringIO()
+        backoff = Backoff(first_seconds=0.01, longest_seconds=0.01)
+        supervised = Supervised(FullDisk(failures=3), Console(log), backoff)
+        supervised.start()
+
+        async with asyncio.timeout(20):
+            await supervised.ready()
+
+        assert log.getvalue().count("cannot be started: [Errno 28] No space left") == 3
+        await supervised.stop()
+
+    asyncio.run(test())
 
 
 def test_the_group_commit_outlives_connections_that_are_reset_as_soon_as_they_are_made(
