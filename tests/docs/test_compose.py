@@ -223,7 +223,8 @@ def spellings(parameter: click.Parameter) -> list[str]:
     return [*parameter.opts, *parameter.secondary_opts]
 
 
-def test_every_command_exists(services: dict[str, Any]) -> None:
+def test_every_command_exists(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert services["migrate"]["command"] == ["verbatim", "migrate"]
     cli = importlib.import_module("api.cli")
     assert "migrate" in {
