@@ -190,7 +190,10 @@ def _check_memory(
         if op.remembered <= 0 or last is None:
             continue
         oldest = at - sum(1 for _ in _within_memory(members[:at]))
-        due = sum(earlier.role == "user" for earlier in members[oldest : last + 1])
+        due = sum(
+            earlier.role == "user" and earlier.status != "unavailable"
+            for earlier in members[oldest : last + 1]
+        )
         if op.remembered < due:
             detail = f"remembered {op.remembered} up to {op.last}, there were {due}"
             report.break_promise("forgotten", op.name, detail)
