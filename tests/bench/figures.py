@@ -1,0 +1,156 @@
+"""The figures: what is printed of each, and what each must show."""
+
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+#: Name → target. "<=" or ">=", and whether it is about the ratio or about the value itself.
+TARGETS: dict[str, tuple[str, float, str]] = {
+    "accept_16_verbatim_vs_no_io": (">=", 0.85, "ratio"),
+    "accept_16_verbatim_vs_sqlmodel": (">=", 6.0, "ratio"),
+    "accept_16_verbatim_vs_asyncpg": (">=", 1.3, "ratio"),
+    "accept_16_verbatim_vs_asyncpg_5ms_away": (">=", 2.0, "ratio"),
+    "accept_p50_300_verbatim_vs_asyncpg_5ms_away": ("<=", 0.4, "ratio"),
+    "postgres_cpu_per_message_verbatim_vs_asyncpg": ("<=", 0.4, "ratio"),
+    "transactions_per_message_verbatim_vs_asyncpg": ("<=", 0.1, "ratio"),
+    "accept_16_verbatim_vs_celery": (">=", 2.5, "ratio"),
+    "accept_p99_300_verbatim_vs_no_io": ("<=", 2.0, "ratio"),
+    "accept_p99_300_asleep_vs_awake": ("<=", 1.2, "ratio"),
+    "drain_verbatim_vs_celery": (">=", 50.0, "ratio"),
+    "drain_verbatim_vs_execute_values": (">=", 0.9, "ratio"),
+    "drain_verbatim_vs_copy": (">=", 0.4, "ratio"),
+    "lag_p50_1000": ("<=", 15.0, "value"),
+    "lag_p99_1000": ("<=", 60.0, "value"),
+    "worker_cpu_per_message_1000": ("<=", 0.25, "value"),
+    "page_deep_vs_first": ("<=", 1.2, "ratio"),
+    "page_latest_large_vs_small": ("<=", 1.3, "ratio"),
+    "history_verbatim_vs_no_io": (">=", 0.5, "ratio"),
+    "log_bytes_per_message": ("<=", 650.0, "value"),
+    "stream_first_byte_vs_no_log": ("<=", 1.5, "ratio"),
+    "stream_cpu_per_event": ("<", 50.0, "value"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the result. `baseline` is the other contestant's, in the same unit."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+    ratio: float | None = None
+    target: float | None = None
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What one contestant showed, round by round."""
+
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.values)
+
+    def __str__(self) -> str:
+        return f"{_short(self.median)} ({_short(min(self.values))} to {_short(max(self.values))})"
+
+
+class Report:
+    """Prints each figure as soon as it is known, and a table for people at the end.
+
+    Figures go to stdout, one JSON object a line; everything else to stderr.
+    """
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = directory / "results.json"
+        self._environment = environment
+        self._figures: list[Figure] = []
+        self._spreads: dict[str, tuple[list[float], list[float]]] = {}
+
+    def add(
+        self,
+        name: str,
+        unit: str,
+        values: Sequence[float],
+        baseline: Sequence[float] = (),
+    ) -> None:
+        """Report a figure by the medians of its rounds, and of its baseline's."""
+        value = statistics.median(values)
+        other = statistics.median(baseline) if baseline else None
+        ratio = value / other if other else None
+        relation, target, of = TARGETS.get(name, ("", None, ""))
+        judged = ratio if of == "ratio" else value
+        met = None if target is None or judged is None else _holds(judged, relation, target)
+        figure = Figure(
+            name,
+            _rounded(value),
+            unit,
+            None if other is None else _rounded(other),
+            None if ratio is None else _rounded(ratio),
+            target,
+            met,
+        )
+        self._figures.append(figure)
+        self._spreads[name] = (list(values), list(baseline))
+        print(json.dumps(asdict(figure)), flush=True)
+        self._save()
+
+    def table(self, to: TextIO = sys.stderr) -> None:
+        """Write the table."""
+        names = max((len(figure.name) for figure in self._figures), default=0)
+        for key, value in self._environment.items():
+            print(f"{key:<12} {value}", file=to)
+        print(f"\n{'figure':<{names}}  {'median (min to max)':>32}  {'baseline':>32}"
+              f"  {'ratio':>7}  target", file=to)  # fmt: skip
+        for figure in self._figures:
+            values, baseline = self._spreads[figure.name]
+            relation, target, _ = TARGETS.get(figure.name, ("", None, ""))
+            verdict = "" if figure.met is None else "  met" if figure.met else "  NOT MET"
+            wanted = "" if target is None else f"{relation} {target:g}{verdict}"
+            shown = f"{Samples(values)} {figure.unit}"
+            other = str(Samples(baseline)) if baseline else ""
+            ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+            print(
+                f"{figure.name:<{names}}  {shown:>32}  {other:>32}  {ratio:>7}  {wanted}", file=to
+            )
+
+    def _save(self) -> None:
+        rounds = {name: {"values": v, "baseline": b} for name, (v, b) in self._spreads.items()}
+        self._file.write_text(
+            json.dumps(
+                {
+                    "environment": self._environment,
+                    "figures": [asdict(figure) for figure in self._figures],
+                    "rounds": rounds,
+                },
+                indent=1,
+            )
+        )
+
+
+def say(text: str) -> None:
+    """Tell whoever watches what is being done."""
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def _holds(value: float, relation: str, target: float) -> bool:
+    if relation == ">=":
+        return value >= target
+    return value < target if relation == "<" else value <= target
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}") if abs(value) < 10_000 else round(value)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,100 @@
+"""The load: wrk, which waits for each answer, and k6, which does not."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.site import TEXT, Seat
+
+_HERE: Final = Path(__file__).parent
+_K6: Final = Path(sys.prefix) / "bin" / "k6"
+BODY: Final = json.dumps({"role": "user", "content": TEXT})
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What wrk saw."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What k6 saw."""
+
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+class LoadError(Exception):
+    """The load was not what it was to be, so what was measured means nothing."""
+
+
+def message_path(seat: Seat) -> str:
+    """Where a seat's messages are."""
+    return f"/api/conversations/{seat.conversation_id}/messages"
+
+
+def closed_loop(
+    url: str, paths: Sequence[tuple[str, str]], connections: int, seconds: int, body: str = BODY
+) -> Closed:
+    """Ask with so many connections, each as soon as it was answered. A path goes with a token."""
+    if shutil.which("wrk") is None:
+        raise LoadError("wrk is missing (Debian: apt-get install wrk)")
+    targets = _write("\n".join(f"{path}\t{token}" for path, token in paths))
+    seen = _run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s",
+         f"--script={_HERE / 'post.lua'}", url, "--", str(targets), body]
+    )  # fmt: skip
+    targets.unlink()
+    if seen["failed"] or not seen["requests"]:
+        raise LoadError(f"{seen['failed']} of {seen['requests']} requests failed at {url}")
+    return Closed(seen["requests"] / seen["seconds"], seen["p50_ms"], seen["p99_ms"])
+
+
+def open_loop(url: str, seats: Sequence[Seat], rate: int, seconds: int) -> Open:
+    """Ask so many times a second, whatever the answers take."""
+    places = [{"path": message_path(seat), "token": seat.token} for seat in seats]
+    targets = _write(json.dumps({"url": url, "body": BODY, "seats": places}))
+    settings = {"TARGETS": str(targets), "RATE": str(rate), "SECONDS": str(seconds)}
+    seen = _run(
+        [str(_K6), "run", "--quiet", "--no-usage-report", "--address=", str(_HERE / "load.js")],
+        settings,
+    )
+    targets.unlink()
+    if seen["failed"]:
+        raise LoadError(f"{seen['failed']} of {seen['requests']} requests failed at {url}")
+    # Those that found no free client would have waited longest of all.
+    lost = seen["dropped"] / (seen["requests"] + seen["dropped"])
+    shown = {0.5: seen["p50_ms"], 0.99: seen["p99_ms"], 0.999: seen["p999_ms"]}
+    p50, p99, p999 = (
+        seconds * 1000.0 if lost > 1 - share else float(ms) for share, ms in shown.items()
+    )
+    return Open(p50, p99, p999)
+
+
+def _write(text: str) -> Path:
+    path = Path(os.environ["BENCH_DIRECTORY"]) / "targets"
+    path.write_text(text)
+    return path
+
+
+def _run(argv: Sequence[str], env: dict[str, str] | None = None) -> dict[str, Any]:
+    clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    done = subprocess.run(
+        argv, env=clean | (env or {}), capture_output=True, text=True, check=False
+    )
+    found = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not found:
+        raise LoadError(f"{argv[0]} failed: {done.stdout[-500:]} {done.stderr[-1000:]}")
+    seen: dict[str, Any] = json.loads(found[-1])
+    return seen

@@ -1,0 +1,28 @@
+-- wrk: one prepared request after the other; at the end, one line of JSON.
+-- Arguments: a file with one "path<TAB>token" a line, and the body of a POST ("" for a GET).
+
+local requests, at = {}, 0
+
+function init(args)
+  local body = args[2] ~= "" and args[2] or nil
+  for line in io.lines(args[1]) do
+    local path, token = line:match("([^\t]+)\t([^\t]+)")
+    local headers = { ["Authorization"] = "Bearer " .. token }
+    if body then headers["Content-Type"] = "application/json" end
+    requests[#requests + 1] = wrk.format(body and "POST" or "GET", path, headers, body)
+  end
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "failed": %d}\n',
+    summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end

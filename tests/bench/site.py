@@ -1,0 +1,177 @@
+"""One PostgreSQL, one Redis and one crowd of users for all contestants."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, badly named
+from psycopg2.extras import execute_values
+from redis import Redis
+from sqlalchemy.engine import make_url
+
+from api.core import database
+from api.core.entries import Request
+from api.core.log import Limits, Log
+from api.core.opening import open_log
+from api.core.settings import Settings, postgres_url
+from api.local import keep
+from api.local.postgres import EmbeddedPostgres
+from api.local.redis import EmbeddedRedis
+from api.security import Tokens
+from tests.servers import running, urls_of
+from workers.process import Process
+
+USERS: Final = 64
+CONVERSATIONS_EACH: Final = 4
+#: 500 bytes of text.
+TEXT: Final = ("Could you move the dentist to Thursday, please? " * 11)[:500]
+LIMITS: Final = Limits(max_entries=10**7, max_bytes=10**10, idempotency_seconds=3600)
+#: Later than any Redis clock of this century.
+NEVER_LATE: Final = 10**13
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One conversation and who may write to it."""
+
+    user_id: int
+    conversation_id: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The servers, with fsync on, and what is needed to reach them."""
+
+    directory: Path
+    postgres: EmbeddedPostgres
+    redis: EmbeddedRedis
+    client: Redis
+    log: Log
+    settings: Settings
+    seats: list[Seat]
+
+    @property
+    def rival_url(self) -> str:
+        """The database past row-level security, whose price no rival has to pay."""
+        name = make_url(self.postgres.url).database
+        return make_url(self.postgres.admin_url).set(database=name).render_as_string(False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process is started with."""
+        settings = self.settings
+        return {
+            "DATABASE_URL": settings.database_url or "",
+            "DATABASE_DIRECT_URL": self.postgres.url,
+            "WORKER_DATABASE_URL": settings.worker_database_url or "",
+            "REDIS_URL": self.redis.url,
+            "SECRET_KEY": settings.signing_key,
+            "LOG_LEVEL": "WARNING",
+            "LOG_MAX_ENTRIES": str(LIMITS.max_entries),
+            "LOG_MAX_BYTES": str(LIMITS.max_bytes),
+            "BENCH_DATABASE_URL": self.rival_url,
+            "BENCH_BROKER_URL": self.redis.url.removesuffix("/0") + "/2",
+            "OTEL_SDK_DISABLED": "true",
+        }
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection of the superuser, who is held back by nothing."""
+        with closing(psycopg2.connect(self.rival_url)) as connection:
+            yield connection
+
+    def accept(self, *requests: Request) -> bool:
+        """Put entries into the log, as a group commit does; tell whether a ring is due."""
+        answers = self.log.accept(LIMITS, NEVER_LATE, requests)
+        statuses = {answer.status for answer in answers.entries}
+        if statuses - {"ok"}:
+            raise RuntimeError(f"the log answered {statuses}")
+        return answers.ring
+
+    def add_request(self, number: int, text: str = TEXT) -> Request:
+        """One message to one seat after the other."""
+        seat = self.seats[number % len(self.seats)]
+        return Request(
+            "add", seat.user_id, "message", seat.conversation_id, "user",
+            data=text.encode(), standing="live",
+        )  # fmt: skip
+
+    def backlog(self) -> int:
+        """Entries not yet in PostgreSQL."""
+        return self.log.status().entries
+
+    def drain(self) -> None:
+        """Move everything to PostgreSQL, here and now."""
+        process = Process(self.settings, lambda: None, lambda: False)
+        while self.backlog():
+            process.run()
+        process.close()
+
+    def postgres_cpu_seconds(self) -> float:
+        """CPU time of the server and all its processes, ended ones too."""
+        return cpu_seconds(self.postgres.pid or 0)
+
+
+@contextmanager
+def site(directory: Path) -> Iterator[Site]:
+    """Start the servers and seat the users."""
+    with ExitStack() as stack:
+        postgres = stack.enter_context(running(EmbeddedPostgres(directory / "postgres")))
+        redis = stack.enter_context(running(EmbeddedRedis(directory / "redis")))
+        client = stack.enter_context(Redis.from_url(redis.url))
+        client.config_set("maxmemory", 0)
+        database.migrate(postgres_url(postgres.url))
+        settings = Settings(
+            _env_file=None,
+            redis_url=redis.url,
+            secret_key=keep.secret(directory / "secret"),
+            access_token_minutes=24 * 60,
+        ).model_copy(update=urls_of(postgres, postgres.url))
+        log = Log(client, settings.log_namespace)
+        engine = database.make_engine(settings.worker_database, application_name="bench")
+        stack.callback(engine.dispose)
+        open_log(log, engine)
+        made = Site(directory, postgres, redis, client, log, settings, [])
+        _seat(made)
+        yield made
+
+
+def _seat(at: Site) -> None:
+    """Make the users in PostgreSQL, and their conversations through the log."""
+    with at.connection() as connection, connection, connection.cursor() as cursor:
+        names = [(f"user-{n}-{secrets.token_hex(4)}",) * 2 for n in range(USERS)]
+        rows = execute_values(
+            cursor,
+            'INSERT INTO "user" (username, email, password_hash) VALUES %s RETURNING id',
+            names,
+            template="(%s, %s, '')",
+            fetch=True,
+        )
+    tokens = Tokens(at.settings.signing_key, minutes=24 * 60)
+    owners = [user_id for (user_id,) in rows for _ in range(CONVERSATIONS_EACH)]
+    opens = [Request("open", owner, "open", hint=n % 16) for n, owner in enumerate(owners)]
+    answers = at.log.accept(LIMITS, NEVER_LATE, opens).entries
+    at.seats.extend(
+        Seat(owner, answer.id, tokens.issue(owner))
+        for owner, answer in zip(owners, answers, strict=True)
+    )
+    at.drain()
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and all its descendants, ended ones too."""
+    process = psutil.Process(pid)
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            times = one.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
