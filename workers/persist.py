@@ -67,9 +67,11 @@ class Batch:
 
     @property
     def deleted(self) -> list[int]:
-        """Conversations whose messages are to go."""
-        changes = chain.from_iterable(plan.changes.items() for plan in self.plans)
-        return [conversation for conversation, change in changes if change.deleted_at_ms]
+        """Conversations whose messages are to go, if they are tombstones.
+
+        Also of deletes that were committed before: whoever committed them may have died.
+        """
+        return [entry.conversation_id for entry in self.entries if entry.op == "delete"]
 
     @property
     def discarded(self) -> int:

@@ -108,17 +108,20 @@ _UNPURGED: Final = (
 )
 _PURGE: Final = """
     DELETE FROM message WHERE conversation_id = %(conversation)s AND position IN (
-        SELECT position FROM message WHERE conversation_id = %(conversation)s
+        SELECT position FROM message WHERE conversation_id = (
+            SELECT id FROM conversation WHERE id = %(conversation)s AND deleted_at IS NOT NULL)
         ORDER BY position LIMIT %(chunk)s)
 """
 #: Also what the owner's dead letters of it held: nobody may bring it back.
 _PURGED: Final = """
-    UPDATE conversation SET message_count = 0 WHERE id = %(conversation)s;
+    UPDATE conversation SET message_count = 0
+    WHERE id = %(conversation)s AND deleted_at IS NOT NULL AND message_count > 0;
     WITH settled AS (
         UPDATE dead_letter AS d SET payload = '', discarded_at = now(),
             discard_note = 'its conversation was deleted'
         FROM conversation AS c
-        WHERE c.id = %(conversation)s AND d.conversation_id = c.id AND d.user_id = c.user_id
+        WHERE c.id = %(conversation)s AND c.deleted_at IS NOT NULL
+            AND d.conversation_id = c.id AND d.user_id = c.user_id
             AND d.redriven_at IS NULL AND d.discarded_at IS NULL
         RETURNING d.entry_id)
     UPDATE log_partition SET dead = dead - (SELECT count(*) FROM settled),

@@ -99,6 +99,35 @@ def test_a_purge_that_was_cut_short_is_finished_by_the_next_process(world: World
     assert world.contents(conversation) == []
 
 
+def test_a_purge_whose_delete_was_committed_by_a_run_that_failed_is_made_up_for(
+    world: World,
+) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    world.edit("delete", conversation)
+    with world.lost_trim():
+        world.drain_in_vain()
+
+    world.drain.run()
+
+    assert world.contents(conversation) == []
+
+
+def test_a_delete_by_somebody_else_removes_nothing(world: World) -> None:
+    conversation = world.open(world.user())
+    (message,) = world.add(conversation, "mine")
+    world.log._redis.incr(world.log.key("accepted:0"))
+    world.put(
+        0, message + 16, v=1, op="delete", user=world.user(), conv=conversation.id, role="",
+        status="stored", at=1, total=1, data="",
+    )  # fmt: skip
+
+    world.drain.run()
+
+    assert world.contents(conversation) == ["mine"]
+    assert world.row(conversation).message_count == 1
+
+
 def test_dead_letters_of_a_deleted_conversation_lose_their_payload(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, b"se\0cret")
