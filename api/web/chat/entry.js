@@ -17,6 +17,9 @@ export class ConversationEntry {
   #id;
   #actions;
   #title = "";
+  #isCurrent = false;
+  /** @type {boolean | null} */
+  #isReachable = null;
   #link;
   #rename;
   #remove;
@@ -49,13 +52,18 @@ export class ConversationEntry {
       this.#rename.setAttribute("aria-label", `${texts.rename}: ${title}`);
       this.#remove.setAttribute("aria-label", `${texts.delete}: ${title}`);
     }
-    if (isCurrent) this.#link.setAttribute("aria-current", "page");
-    else this.#link.removeAttribute("aria-current");
+    if (isCurrent !== this.#isCurrent) {
+      this.#isCurrent = isCurrent;
+      if (isCurrent) this.#link.setAttribute("aria-current", "page");
+      else this.#link.removeAttribute("aria-current");
+    }
     this.setReachable(isReachable);
   }
 
   /** @param {boolean} isReachable Tab stops at one entry; the arrow keys reach the others */
   setReachable(isReachable) {
+    if (isReachable === this.#isReachable) return;
+    this.#isReachable = isReachable;
     for (const element of [this.#link, this.#rename, this.#remove]) {
       element.tabIndex = isReachable ? 0 : -1;
     }

@@ -8,7 +8,8 @@ import { Problem } from "./problem.js";
  * @import { ConversationRow } from "./wire.js"
  */
 
-const PAGE = 50;
+const FIRST_PAGE = 50;
+const PAGE = 100;
 /** How long a deletion can be taken back. */
 export const UNDO_SECONDS = 8;
 
@@ -71,7 +72,7 @@ export class Shelf extends EventTarget {
    */
   async refresh(readAfter = null) {
     const query = this.query;
-    const page = await this.#client.conversations({ q: query || null, limit: PAGE, readAfter });
+    const page = await this.#client.conversations({ q: query || null, limit: FIRST_PAGE, readAfter });
     if (query !== this.query) return;
     const last = page.conversations.at(-1);
     const inPage = new Set(page.conversations.map((row) => row.id));
