@@ -7,7 +7,7 @@ QUIET_PIP := python -m pip --quiet --disable-pip-version-check install --require
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --quiet
 
-.PHONY: help run test check bench lock clean
+.PHONY: help run test chaos check bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -18,6 +18,9 @@ run: $(VENV)/run.stamp ## Start API, worker, Flower and, unless given URLs, Post
 
 test: $(VENV)/dev.stamp ## Run all tests, on real servers they start themselves
 	$(BIN)/python -m pytest --cov
+
+chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
+	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/dev.stamp ## Check format, lint, types, import rules, and migrations against models
 	$(BIN)/ruff format --check .
