@@ -54,6 +54,7 @@ export class ConversationEntry {
     }
     if (isCurrent !== this.#isCurrent) {
       this.#isCurrent = isCurrent;
+      this.element.classList.toggle("current", isCurrent);
       if (isCurrent) this.#link.setAttribute("aria-current", "page");
       else this.#link.removeAttribute("aria-current");
     }
