@@ -15,7 +15,7 @@ import psycopg2
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from api import lag
+from api.cli import lag
 from api.core.audit import audit
 from api.core.log import Log
 from tests.chaos import history, tables

@@ -1,0 +1,38 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.planted import Planted, all_planted, apply, copied_tree, run_campaign
+
+PLANTED = all_planted()
+
+
+@pytest.fixture(scope="module")
+def tree() -> Iterator[Path]:
+    with copied_tree() as copied:
+        yield copied
+
+
+def test_enough_bugs_are_planted() -> None:
+    assert len(PLANTED) >= 18
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_a_planted_bug_still_applies(planted: Planted, tree: Path) -> None:
+    assert apply(planted, tree, dry=True), f"make {planted.patch} anew"
+
+
+@pytest.mark.skipif("VERBATIM_PLANTED" not in os.environ, reason="takes half an hour")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_a_planted_bug_is_caught_and_nothing_without_it(planted: Planted) -> None:
+    with copied_tree() as broken:
+        assert apply(planted, broken)
+        caught = run_campaign(broken, planted.campaign)
+    with copied_tree() as good:
+        clean = run_campaign(good, planted.campaign)
+
+    assert planted.verdict in caught["violation_kinds"]
+    assert not clean["violation_kinds"]
