@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.bench import accept
+from tests.bench import accept, costs, drain
 from tests.bench.environment import environment
 from tests.bench.figures import Report, say
 from tests.bench.scale import FULL, QUICK, Scale
@@ -18,6 +18,8 @@ RESULTS: Final = Path(__file__).parents[2] / ".venv" / "bench" / "results"
 
 SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "accept": accept.measure,
+    "drain": drain.measure,
+    "costs": costs.measure,
 }
 
 
