@@ -1,7 +1,7 @@
 """What an operator sees of one process: is it ready, and its metrics."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.metrics_core import Metric
 from redis.exceptions import RedisError
@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
+from api.core.errors import Unavailable
 from api.write_path import WritePath
 
 PROBE_SECONDS: Final = 1.0
@@ -55,6 +56,30 @@ class Observer:
         log = self._write_path.log
         ratio = self._write_path.memory_ratio
         return [*metrics.log_families(log.status(), ratio), *metrics.drain_families(log.counts())]
+
+    async def figures(self) -> dict[str, Any]:
+        """Return what the queue page shows. Raises Unavailable while Redis does not answer."""
+        try:
+            return await run_in_threadpool(self._figures)
+        except RedisError as error:
+            raise Unavailable("the log does not answer") from error
+
+    def _figures(self) -> dict[str, Any]:
+        log, counts = self._write_path.log.status(), self._write_path.log.counts()
+        return {
+            "at_ms": log.now_ms,
+            "is_open": self.log_is_open,
+            "accepted": sum(partition.accepted or 0 for partition in log.partitions),
+            "backlog": {
+                "entries": log.entries,
+                "bytes": sum(partition.bytes for partition in log.partitions),
+                "oldest_ms": log.oldest_age_ms,
+                "partitions": [partition.entries for partition in log.partitions],
+            },
+            "redis_memory_ratio": self._write_path.memory_ratio,
+            "drained": {name: counts.get(name, 0) for name in metrics.DRAINED},
+            "lag": metrics.lag_buckets(counts),
+        }
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         query = self._database.query.get("host")

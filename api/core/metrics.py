@@ -32,6 +32,14 @@ MS_BOUNDS: Final = (
 )
 #: Upper bounds of the buckets that count entries.
 ENTRY_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+#: What the drain counts, and what it means.
+DRAINED: Final = {
+    "committed": "Entries committed to PostgreSQL",
+    "duplicates": "Entries seen again after their commit, and only trimmed",
+    "discarded": "Entries of conversations or users that were deleted",
+    "dead_letters": "Entries that PostgreSQL refuses",
+    "batches": "Transactions of the drain",
+}
 _ACCEPT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 REGISTRY: Final = CollectorRegistry()
@@ -95,17 +103,18 @@ class DrainCounts:
 
 def drain_families(drained: Mapping[str, int]) -> Iterator[Metric]:
     """Turn the drain's hash into families."""
-    for field, text in (
-        ("committed", "Entries committed to PostgreSQL"),
-        ("duplicates", "Entries seen again after their commit, and only trimmed"),
-        ("discarded", "Entries of conversations or users that were deleted"),
-        ("dead_letters", "Entries that PostgreSQL refuses"),
-        ("batches", "Transactions of the drain"),
-    ):
+    for field, text in DRAINED.items():
         yield CounterMetricFamily(f"verbatim_{field}", text, value=drained.get(field, 0))
     yield _histogram("verbatim_lag_seconds", "From accepted to committed", drained, "lag_ms")
     yield _histogram("verbatim_drain_seconds", "One batch of the drain", drained, "drain_ms")
     yield _histogram("verbatim_batch_entries", "Entries in a batch", drained, "batch_entries")
+
+
+def lag_buckets(drained: Mapping[str, int]) -> list[tuple[int | None, int]]:
+    """Return how many entries took up to each bound in milliseconds; None is beyond the last."""
+    within = [(bound, drained.get(f"lag_ms_le_{bound}", 0)) for bound in MS_BOUNDS]
+    beyond = drained.get("lag_ms_count", 0) - sum(count for _, count in within)
+    return [*within, (None, beyond)]
 
 
 def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:

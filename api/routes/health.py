@@ -1,14 +1,12 @@
 """For operators: is the process alive, is it ready, what has it counted."""
 
-import ipaddress
-import secrets
-
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.core.errors import Unauthenticated, Unavailable
 from api.dependencies import App
 from api.problems import documented
+from api.routes import operators
 from api.schemas import Alive, Ready
 
 router = APIRouter(tags=["operations"])
@@ -50,23 +48,5 @@ async def readyz(app: App) -> Ready:
 )
 async def show_metrics(request: Request, app: App) -> Response:
     """For clients on this machine; for others with `Authorization: Bearer <METRICS_TOKEN>`."""
-    if not (_is_loopback(request) or _has_token(request, app)):
-        raise Unauthenticated("metrics are for this machine, or for who sends METRICS_TOKEN")
+    operators.refuse_others(request, app.settings)
     return Response(await app.observer.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _is_loopback(request: Request) -> bool:
-    try:
-        address = ipaddress.ip_address(request.client.host if request.client else "")
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
-def _has_token(request: Request, app: App) -> bool:
-    wanted = app.settings.metrics_token
-    sent = request.headers.get("Authorization", "")
-    return wanted is not None and secrets.compare_digest(
-        sent.encode(), f"Bearer {wanted.get_secret_value()}".encode()
-    )

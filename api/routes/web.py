@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
+from api.routes import status
+
 DIRECTORY: Final = Path(__file__).parent.parent / "web"
 
 #: What is served, and as what: the system's own table of types says `text/plain` for modules on
@@ -61,11 +63,12 @@ class WebFiles(StaticFiles):
 
 
 def install(app: FastAPI) -> None:
-    """Add the page and its files."""
+    """Add the page, the queue page and their files."""
     files = WebFiles(directory=DIRECTORY)
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
 
+    status.install(app, files)
     app.mount("/web", files, name="web")

@@ -1,0 +1,33 @@
+"""Who may see the figures: clients on this machine, and who sends METRICS_TOKEN."""
+
+import ipaddress
+import secrets
+
+from fastapi import Request
+
+from api.core.errors import Unauthenticated
+from api.core.settings import Settings
+
+
+def refuse_others(request: Request, settings: Settings) -> None:
+    """Raise Unauthenticated for everybody else."""
+    if not (is_loopback(request) or _has_token(request, settings)):
+        raise Unauthenticated("figures are for this machine, or for who sends METRICS_TOKEN")
+
+
+def is_loopback(request: Request) -> bool:
+    """Tell whether the client is on this machine."""
+    try:
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _has_token(request: Request, settings: Settings) -> bool:
+    wanted = settings.metrics_token
+    sent = request.headers.get("Authorization", "")
+    return wanted is not None and secrets.compare_digest(
+        sent.encode(), f"Bearer {wanted.get_secret_value()}".encode()
+    )

@@ -1,0 +1,28 @@
+"""The queue page for operators: what `/metrics` has, drawn."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.staticfiles import StaticFiles
+
+from api.dependencies import App
+from api.routes import operators
+
+
+def install(app: FastAPI, files: StaticFiles) -> None:
+    """Add the page and its figures."""
+
+    @app.get("/status", include_in_schema=False)
+    async def page(request: Request, services: App) -> Response:
+        # The page holds no figures. Where there is a token, it asks for it.
+        if services.settings.metrics_token is None:
+            operators.refuse_others(request, services.settings)
+        return await files.get_response("status.html", request.scope)
+
+    @app.get("/status.json", include_in_schema=False)
+    async def figures(request: Request, services: App) -> dict[str, Any]:
+        operators.refuse_others(request, services.settings)
+        shown = await services.observer.figures()
+        # Flower has no password and listens on this machine alone.
+        port = services.settings.flower_port if operators.is_loopback(request) else 0
+        return {**shown, "flower": f"http://127.0.0.1:{port}/" if port else None}
