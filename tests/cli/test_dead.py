@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
-from api.cli import app
+from api.cli.app import app
 from api.core.entries import Request
 from api.core.log import Limits, Log
 from api.core.settings import Settings

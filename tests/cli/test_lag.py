@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import lag
+from api.cli import lag
+from api.cli.lag import Lag, NoHistogramError
 from api.core import metrics
 from api.core.metrics import DrainCounts
-from api.lag import Lag, NoHistogramError
 
 INF = math.inf
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from api import dialogues
-from api import replay as replay_module
-from api.cli import app
-from api.replay import Replay
-from api.replay_client import ReplayClient
+from api.cli import dialogues
+from api.cli import replay as replay_module
+from api.cli.app import app
+from api.cli.replay import Replay
+from api.cli.replay_client import ReplayClient
 from tests.cli.careless_server import Faults, Messages, serving
 
 DATA = Path(__file__).parents[1] / "data" / "dialogues.jsonl"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api import terminal
+from api.cli import terminal
 from tests.cli.careless_server import Faults, serving
 
 ROOT = Path(__file__).parents[2]

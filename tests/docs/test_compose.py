@@ -244,7 +244,7 @@ def options_of_celery(application: str, command: str) -> str:
 def test_every_command_exists(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert services["migrate"]["command"] == ["verbatim", "migrate"]
-    cli = importlib.import_module("api.cli")
+    cli = importlib.import_module("api.cli.app")
     assert "migrate" in {
         command.name or (command.callback and command.callback.__name__)
         for command in cli.app.registered_commands

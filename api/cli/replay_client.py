@@ -14,10 +14,10 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from api.cli.dialogues import Said, Stored
+from api.cli.http_clients import HttpClients
+from api.cli.patience import PASSING, Patience
 from api.core.errors import VerbatimError
-from api.dialogues import Said, Stored
-from api.http_clients import HttpClients
-from api.patience import PASSING, Patience
 
 #: How long one request is repeated before the replay gives up on it.
 PATIENCE_SECONDS: Final = 120.0

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from api import lag, terminal
+from api.cli import lag, terminal
 from api.core import dead_letters
 from api.core.database import reading
 from api.core.errors import Unavailable

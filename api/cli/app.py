@@ -9,26 +9,26 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api import cli_dead, cli_frame, dialogues, log_memory, migration, terminal
+from api.cli import dead, dialogues, frame, log_memory, migration, terminal
+from api.cli.replay import Rate, Replay
+from api.cli.replay_client import ReplayClient
+from api.cli.status import report
 from api.core.audit import audit as weigh
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local.programs import base_url
-from api.replay import Rate, Replay
-from api.replay_client import ReplayClient
-from api.status import report
 
 app = typer.Typer(
     name="verbatim",
-    cls=cli_frame.Group,
+    cls=frame.Group,
     help="Operate Verbatim: the schema, the log, dead letters, and a proof by replay.\n\n"
-    + cli_frame.EXIT_CODES,
+    + frame.EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(cli_dead.app)
+app.add_typer(dead.app)
 
 #: An address to listen on is none to connect to.
 _CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
@@ -42,7 +42,7 @@ def migrate() -> None:
     WORKER_DATABASE_URL name, where they are others than the owner's. Safe to repeat, and to run
     twice at once.
     """
-    done, revision = migration.upgrade(cli_frame.settings())
+    done, revision = migration.upgrade(frame.settings())
     for line in done:
         terminal.say("migrated", line)
     terminal.say("schema", f"at {revision}" + ("" if done else ", nothing was missing"))
@@ -110,7 +110,7 @@ def replay(
             return await Replay(client, found, per_second, concurrency).run()
 
     if not asyncio.run(run()):
-        raise typer.Exit(cli_frame.BAD)
+        raise typer.Exit(frame.BAD)
 
 
 @app.command()
@@ -126,12 +126,12 @@ def status(
 
     Exit code 1: one of them does not answer.
     """
-    with cli_frame.stack("verbatim-status") as (redis, log, engine):
+    with frame.stack("verbatim-status") as (redis, log, engine):
         answered = report(log, engine)
         if memory:
             _report_memory(redis, log)
     if not answered:
-        raise typer.Exit(cli_frame.BAD)
+        raise typer.Exit(frame.BAD)
 
 
 def _report_memory(redis: Redis, log: Log) -> None:
@@ -154,7 +154,7 @@ def audit() -> None:
 
     Exit code 1: a partition does not balance.
     """
-    with cli_frame.stack("verbatim-audit") as (_, log, engine):
+    with frame.stack("verbatim-audit") as (_, log, engine):
         balances = weigh(log, engine)
     table = terminal.table(
         "partition", "accepted", "applied", "dead", "discarded", "pending", "unaccounted", left=0
@@ -170,7 +170,7 @@ def audit() -> None:
     wrong = [str(balance.partition) for balance in balances if not balance.balanced]
     if wrong:
         terminal.say("audit", f"DOES NOT BALANCE in partition {', '.join(wrong)}")
-        raise typer.Exit(cli_frame.BAD)
+        raise typer.Exit(frame.BAD)
     total = sum(balance.accepted or 0 for balance in balances)
     terminal.say("audit", f"balances: {total} entries accepted, all accounted for")
 

@@ -9,10 +9,10 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import Engine
 
-from api import cli_frame, terminal
+from api.cli import frame, terminal
+from api.cli.status import age
 from api.core import dead_letters
 from api.core.dead_letters import DeadLetter, Outcome, State
-from api.status import age
 
 app = typer.Typer(
     name="dead",
@@ -64,7 +64,7 @@ def list_letters(
     now = datetime.now(UTC)
     after = now - _span(newer) if newer else None
     before = now - _span(older) if older else None
-    with cli_frame.stack("verbatim-dead") as (_, _, engine):
+    with frame.stack("verbatim-dead") as (_, _, engine):
         found = dead_letters.find(engine, settled=settled, limit=_ALL)
     shown = [
         letter
@@ -110,7 +110,7 @@ def show(
     ] = False,
 ) -> None:
     """Show one dead letter; its payload only if asked for."""
-    with cli_frame.stack("verbatim-dead") as (_, _, engine):
+    with frame.stack("verbatim-dead") as (_, _, engine):
         letter, payload = dead_letters.show(engine, entry)
     for name in letter.__slots__:
         value = getattr(letter, name)
@@ -141,7 +141,7 @@ def redrive(
     """  # noqa: D301 - the backspace keeps the lines of an example apart
     if every == (entry is not None):
         raise typer.BadParameter("give one entry's id, or --all")
-    with cli_frame.stack("verbatim-dead") as (_, _, engine):
+    with frame.stack("verbatim-dead") as (_, _, engine):
         if dry_run:
             letters = dead_letters.find(engine, limit=_ALL)
             _show_dry_run([letter for letter in letters if entry in {None, letter.entry_id}])
@@ -157,7 +157,7 @@ def redrive(
     for outcome in stubborn[:_SHOWN]:
         terminal.say("still dead", f"{outcome.entry_id}: {outcome.why}")
     if stubborn:
-        raise typer.Exit(cli_frame.BAD)
+        raise typer.Exit(frame.BAD)
 
 
 def _show_dry_run(letters: list[DeadLetter]) -> None:
@@ -184,6 +184,6 @@ def discard(
     """Give a dead letter up. Its payload stays, and its place in the conversation stays empty."""
     if not note.strip():
         raise typer.BadParameter("a note that says why is needed")
-    with cli_frame.stack("verbatim-dead") as (_, _, engine):
+    with frame.stack("verbatim-dead") as (_, _, engine):
         dead_letters.discard(engine, entry, note)
     terminal.say("discarded", str(entry))

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from typer.core import TyperGroup
 
-from api import terminal
+from api.cli import terminal
 from api.core import database, redis_client
 from api.core.errors import VerbatimError
 from api.core.log import Log
