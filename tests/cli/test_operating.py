@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
-from api.cli import app
+from api.cli.app import app
 from api.core import metrics
 from api.core.entries import Request
 from api.core.log import Limits, Log
