@@ -7,30 +7,38 @@ QUIET_PIP := python -m pip --quiet --disable-pip-version-check install --require
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --quiet
 
-.PHONY: help run test chaos check bench lock clean
+#: Third parties' modules for the page, and what only tests and checks take from npm.
+VENDOR := api/web/vendor
+NODE_DEV := node_modules/.dev.stamp
+
+.PHONY: help run test chaos check bench lock clean system-deps screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## Start API, worker, Flower and, unless given URLs, PostgreSQL and Redis
+run: $(VENV)/run.stamp $(VENDOR)/stamp ## Start API, worker, Flower and, unless given URLs, PostgreSQL and Redis
 	@exec $(BIN)/python -m api.local
 
-test: $(VENV)/dev.stamp ## Run all tests, on real servers they start themselves
+test: system-deps $(VENV)/dev.stamp $(NODE_DEV) ## Run all tests, on real servers they start themselves
 	$(BIN)/python -m pytest --cov
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/dev.stamp ## Check format, lint, types, import rules, and migrations against models
+check: $(VENV)/dev.stamp $(NODE_DEV) ## Check format, lint, types, import rules, and migrations against models
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m api.local.check_migrations
+	@if [ -e $(NODE_DEV) ]; then set -x; npx --no-install tsc -p jsconfig.json; fi
 
 bench: $(VENV)/bench.stamp ## Measure, against rivals; needs wrk. QUICK=1: about three minutes
 	@$(VENV)/bench/bin/python -m tests.bench
+
+screenshots: $(VENV)/dev.stamp $(VENDOR)/stamp ## Take the pictures of docs/images anew
+	$(BIN)/python -m tests.browser.screenshots
 
 lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.toml
 	$(COMPILE) pyproject.toml -o requirements.txt
@@ -39,8 +47,36 @@ lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.to
 	$(COMPILE) --group bench-batches -o requirements-bench-batches.txt
 
 clean: ## Remove everything that was made here, except data (.verbatim)
-	rm -rf $(VENV) *.egg-info .coverage* .hypothesis .*_cache
+	rm -rf $(VENV) $(VENDOR) node_modules *.egg-info .coverage* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system-deps: ## Install what the tests need of the system: Chromium and npm (Debian, as root)
+	@missing=''; \
+	for program in chromium npm; do \
+	  command -v $$program > /dev/null || missing="$$missing $$program"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	install="apt-get install -y --no-install-recommends fonts-dejavu-core$$missing"; \
+	if [ "$$(id -u)" != 0 ]; then \
+	  echo "The tests need$$missing. Please run: sudo $$install" >&2; exit 1; \
+	fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$install
+
+# Markdown for answers. Without Node there is none, and everything else works.
+$(VENDOR)/stamp: package.json package-lock.json
+	@if ! command -v npm > /dev/null || ! npm ci --omit=dev --silent; then \
+	  echo 'Without npm the page shows answers as plain text, not as Markdown.'; exit 0; \
+	fi; \
+	set -e; mkdir -p $(VENDOR); cd node_modules; \
+	cp marked/lib/marked.esm.js dompurify/dist/purify.es.mjs ../$(VENDOR)/; \
+	cp marked/lib/marked.d.ts ../$(VENDOR)/marked.esm.d.ts; \
+	cp dompurify/dist/purify.es.d.mts ../$(VENDOR)/; \
+	cp marked/LICENSE ../$(VENDOR)/marked.LICENSE; \
+	cp dompurify/LICENSE ../$(VENDOR)/dompurify.LICENSE; \
+	touch ../$@
+
+$(NODE_DEV): $(VENDOR)/stamp
+	@if command -v npm > /dev/null; then npm ci --silent && touch $@; fi
 
 # A name on PATH proves nothing (version managers leave shims), so each candidate is run.
 $(BIN)/python:
