@@ -18,7 +18,7 @@ from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
-from api.core.entries import Answer, Entry, Op, Request, turn_line
+from api.core.entries import Answer, Caller, Entry, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
 from api.core.log import Log
@@ -39,6 +39,7 @@ _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
     "foreign": lambda: NotFound("there is no such conversation"),
     "deleted": lambda: NotFound("there is no such conversation"),
     "gone": lambda: Unauthenticated("this account was deleted"),
+    "revoked": lambda: Unauthenticated("this session was ended"),
     "conflict": lambda: Conflict("this Idempotency-Key came before with another body"),
     "ended": lambda: Conflict("this session has ended and takes no more messages"),
     "full": lambda: Unavailable("the log is full", retry_after_seconds=5),
@@ -209,6 +210,8 @@ class Accept:
 
     async def _submit(self, request: Request) -> tuple[Answer, Request]:
         """Submit a request, again with what PostgreSQL says where the script asks for it."""
+        if isinstance(request.user_id, Caller):
+            request = replace(request, session=request.user_id.session)
         answer = await self._commits.submit(request)
         if answer.status == "unknown":
             request = await self._with_standing(request)

@@ -12,11 +12,15 @@ from starlette.requests import HTTPConnection
 from api import cookies
 from api.accept import Accept
 from api.chat import Chat
+from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
+from api.issuers import Issuer
 from api.observe import Observer
+from api.passwords import Passwords
 from api.reads import Reads
-from api.security import Passwords, Tokens
+from api.security import Tokens
+from api.sessions import Sessions
 from api.streaming.chat import StreamedChat
 from api.text import CONTENT_MOST
 
@@ -34,6 +38,8 @@ class Services:
     streamed_chat: StreamedChat
     passwords: Passwords
     tokens: Tokens
+    sessions: Sessions
+    issuer: Issuer | None
     observer: Observer
 
 
@@ -42,18 +48,25 @@ async def _services(request: Request) -> Services:
 
 
 class _SignedIn(HTTPBearer):
-    """The id of the user whose token came: one dependency instead of three per request."""
+    """The user whose token or session came: one dependency instead of three per request."""
 
-    async def __call__(self, request: HTTPConnection) -> int:  # type: ignore[override]
+    async def __call__(self, request: HTTPConnection) -> Caller:  # type: ignore[override]
         services: Services = request.app.state.services
-        return services.tokens.owner(_token_of(request))
+        # A header that is there decides, whatever the cookie says.
+        sent = request.headers.getlist("Authorization")
+        if not sent and (session := cookies.session_of(request)):
+            caller, renewed = await services.sessions.of_cookie(session)
+            if renewed:
+                cookies.renew_session(request, renewed, services.sessions.seconds)
+            return caller
+        token = _token_of(sent)
+        if services.issuer and services.issuer.may_have_signed(token):
+            return await services.issuer.caller(token)
+        return services.sessions.of_token(token)
 
 
-def _token_of(request: HTTPConnection) -> str:
-    """Return the one token that came. A header that is there decides, whatever the cookie says."""
-    sent = request.headers.getlist("Authorization")
-    if not sent and (session := cookies.session_of(request)):
-        return session
+def _token_of(sent: list[str]) -> str:
+    """Return the token of the one header that came."""
     scheme, token = get_authorization_scheme_param(sent[0] if len(sent) == 1 else None)
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send the access token as Authorization: Bearer …")
@@ -101,9 +114,9 @@ async def _last_event_id(
 
 
 App = Annotated[Services, Depends(_services)]
-#: The signed-in user's id.
+#: The signed-in user's id, and the session.
 Owner = Annotated[
-    int,
+    Caller,
     Depends(
         _SignedIn(
             scheme_name="token",

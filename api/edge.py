@@ -43,6 +43,9 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                renewed = scope.get("state", {}).get("set_cookie")
+                if renewed and "set-cookie" not in headers:
+                    headers["set-cookie"] = renewed
             await send(message)
 
         if _declares_too_much(scope):

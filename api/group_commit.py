@@ -79,6 +79,9 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         #: Used memory as a part of Redis' maxmemory, 0 without a limit; as of the last heartbeat.
         self.memory_ratio = 0.0
+        #: Sessions that ended, as `<user>:<session>`; as of the last heartbeat. What is not written
+        #: is checked against these; the log itself checks what is.
+        self.revoked: frozenset[str] = frozenset()
         #: The log answered last time it was asked, and was open.
         self.ready = False
 
@@ -221,6 +224,8 @@ class GroupCommit:
                 most = int(memory["maxmemory"])
                 self.memory_ratio = int(memory["used_memory"]) / most if most else 0.0
                 await self._accept(client, [])
+                revoked = log.revoked_call(self._settings.log_namespace)
+                self.revoked = log.revoked(await evaluate(client, revoked))
         except _FAILURES as error:
             logger.warning("the log does not answer: %s", type(error).__name__)
             await self._drop()

@@ -17,10 +17,13 @@ from api.core.database import make_engine
 from api.core.settings import Settings
 from api.dependencies import Services
 from api.edge import BODY_MOST_BYTES, Edge
+from api.issuers import Issuer
 from api.observe import Observer
+from api.passwords import Passwords
 from api.reads import CONNECTIONS, Reads
 from api.routes import auth, chat, conversations, health, streams, web
-from api.security import Passwords, Tokens
+from api.security import Tokens
+from api.sessions import Sessions
 from api.streaming.opened import streaming
 from api.titles import Titles
 from api.write_path import WritePath
@@ -35,7 +38,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the app; it opens nothing before it is started. Raises SettingsError."""
     known = settings or Settings()
     _log_at(known.log_level)
-    tokens = Tokens(known.signing_key, minutes=known.access_token_minutes)
+    other = known.secret_key_other
+    tokens = Tokens(
+        known.signing_key,
+        minutes=known.access_token_minutes,
+        also=[other.get_secret_value()] if other else [],
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -111,6 +119,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             streamed_chat=streamed,
             passwords=passwords,
             tokens=tokens,
+            sessions=Sessions(settings, tokens, reads, write_path),
+            issuer=Issuer(settings, reads) if settings.oidc_issuer else None,
             observer=Observer(write_path, settings.database),
         )
 

@@ -1,13 +1,15 @@
 """Reads of chat data, always by owner: with another owner's id every method finds nothing.
 
 One call is one statement, so one snapshot: a page and its total always agree. Nothing here
-commits, and only `UserRepository.add` writes.
+commits, and only accounts and their sessions are written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy import ColumnElement, and_, delete, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select, tuple_
@@ -15,7 +17,7 @@ from sqlmodel import Session, col, func, select, tuple_
 from api.core import ids
 from api.core.cursors import Cursor, Order, Sort
 from api.core.errors import BadRequest, Conflict
-from api.core.models import Conversation, LogPartition, Message, User
+from api.core.models import Conversation, LogPartition, Message, SignInSession, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,3 +291,68 @@ class UserRepository:
         if user is None:
             raise Conflict("the username or the email address is taken")
         return user
+
+    def set_password(self, user_id: int, password_hash: str) -> None:
+        """Replace a user's password."""
+        self._session.exec(
+            update(User).where(col(User.id) == user_id).values(password_hash=password_hash)
+        )
+
+
+class SessionRepository:
+    """Who is signed in. A session's secret is known here by its hash only."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, user_id: int, session_id: str, secret_hash: bytes, *, rotates: bool) -> None:
+        """Open a session."""
+        self._session.exec(
+            insert(SignInSession).values(
+                id=session_id, user_id=user_id, secret_hash=secret_hash, rotates=rotates
+            )
+        )
+
+    def renew(
+        self,
+        user_id: int,
+        session_id: str,
+        secret_hash: bytes,
+        new_hash: bytes,
+        idle: timedelta,
+        *,
+        rotates: bool,
+    ) -> bool:
+        """Renew a session that was not idle for so long; tell whether this is its secret."""
+        renewed = self._session.exec(
+            update(SignInSession)
+            .where(
+                col(SignInSession.user_id) == user_id,
+                col(SignInSession.id) == session_id,
+                col(SignInSession.secret_hash) == secret_hash,
+                col(SignInSession.rotates) == rotates,
+                col(SignInSession.renewed_at) > func.now() - idle,
+            )
+            .values(secret_hash=new_hash, renewed_at=func.now())
+        )
+        return renewed.rowcount == 1
+
+    def end(self, user_id: int, session_ids: Sequence[str] | None = None) -> list[str]:
+        """End these sessions of a user, or all; return those that there were."""
+        ended = delete(SignInSession).where(col(SignInSession.user_id) == user_id)
+        if session_ids is not None:
+            ended = ended.where(col(SignInSession.id).in_(session_ids))
+        return list(self._session.scalars(ended.returning(col(SignInSession.id))))
+
+    def surplus(self, user_id: int, most: int, idle: timedelta) -> list[str]:
+        """Return a user's sessions beyond the newest so many, and those idle for too long."""
+        rows = select(SignInSession.id, SignInSession.renewed_at).where(
+            SignInSession.user_id == user_id
+        )
+        newest = self._session.exec(rows.order_by(col(SignInSession.renewed_at).desc())).all()
+        ended = datetime.now(UTC) - idle
+        return [
+            session_id
+            for place, (session_id, renewed_at) in enumerate(newest)
+            if place >= most or renewed_at < ended
+        ]

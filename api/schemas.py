@@ -63,7 +63,25 @@ class Token(Out):
 
     access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIs…"])
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the RFC's word, no secret
-    expires_in: int = Field(examples=[3600], description="Seconds.")
+    expires_in: int = Field(examples=[900], description="Seconds.")
+    refresh_token: str = Field(
+        examples=["1.kP0…"],
+        description="Gets the next pair from `POST /auth/refresh`, once: used twice, it ends the "
+        "session.",
+    )
+
+
+class Renewal(In):
+    """A session to be renewed."""
+
+    refresh_token: SignInText
+
+
+class NewPassword(In):
+    """A password to be replaced."""
+
+    current_password: SignInText
+    new_password: Password
 
 
 class User(Out):

@@ -42,6 +42,11 @@ class WritePath:
         return self._commits.ready and not self._refused
 
     @property
+    def revoked(self) -> frozenset[str]:
+        """Sessions that ended, as of a second ago."""
+        return self._commits.revoked
+
+    @property
     def memory_ratio(self) -> float:
         """Used memory as a part of Redis' maxmemory, 0 without a limit."""
         return self._commits.memory_ratio

@@ -6,7 +6,7 @@ The shapes here are those of `log.lua`; nothing in this module speaks to Redis.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal, Self, cast
 
 #: The entry format this code writes and understands. A worker leaves an unknown one alone.
 VERSION: Final = 1
@@ -21,7 +21,7 @@ Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: to new messages. closed: the log has no tails yet. The rest say what they are.
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "ended", "full",
-    "closed", "gone", "late", "error",
+    "closed", "gone", "revoked", "late", "error",
 ]  # fmt: skip
 
 
@@ -42,6 +42,18 @@ class Entry:
     data: bytes
 
 
+class Caller(int):
+    """A user's id, and the session in which it came: what a request acts for."""
+
+    session: str
+
+    def __new__(cls, user_id: int, session: str = "") -> Self:
+        """Make one; without a session nobody can revoke it (the server's own doing)."""
+        made = super().__new__(cls, user_id)
+        made.session = session
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One entry to be accepted."""
@@ -55,6 +67,8 @@ class Request:
     data: bytes = b""
     #: The idempotency key, or none.
     key: str = ""
+    #: The session in which it came, for the log to see whether that was revoked.
+    session: str = ""
     #: What PostgreSQL said of the conversation, once the script has answered `unknown`.
     standing: Literal["", "live", "closed", "deleted"] = ""
     #: Where an open starts to look for room.
@@ -73,7 +87,8 @@ class Request:
         return [
             self.op, self.user_id, self.conversation_id, self.role, self.status, self.data,
             self.scope, self.key, self.body_hash() if self.key else "", self.standing, self.hint,
-            self.lease, int(self.streamed), self.as_of, len(self.loaded), *self.loaded,
+            self.lease, int(self.streamed), self.as_of, self.session,
+            len(self.loaded), *self.loaded,
         ]  # fmt: skip
 
     def body_hash(self) -> str:

@@ -20,6 +20,8 @@
 -- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
 --                                                      ms at which their lease ends
 -- gone:<user>                                  string  the account was deleted
+-- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
+--                                                      token of theirs may live, by the ms at which it no longer can
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s
 -- drain:started                                integer drains that ever started
@@ -234,6 +236,9 @@ end
 function accept.one(call, entry)
   local is_turn = entry.scope == 'turn'
   if redis.call('EXISTS', key('gone:' .. entry.user)) == 1 then return { 'gone' } end
+  if entry.session ~= '' and redis.call('ZSCORE', key('revoked'), entry.user .. ':' .. entry.session) then
+    return { 'revoked' }
+  end
   local known, known_id, known_at = accept.replay(entry)
   if known == 'conflict' then return { 'conflict' } end
   if known then
@@ -300,11 +305,12 @@ local function run_accept()
       op = ARGV[at], user = ARGV[at + 1], conversation = ARGV[at + 2], role = ARGV[at + 3],
       status = ARGV[at + 4], data = ARGV[at + 5], scope = ARGV[at + 6], key = ARGV[at + 7],
       hash = ARGV[at + 8], standing = ARGV[at + 9], hint = number_argument(at + 10),
-      lease = ARGV[at + 11], streamed = ARGV[at + 12], as_of = ARGV[at + 13], loaded = {},
+      lease = ARGV[at + 11], streamed = ARGV[at + 12], as_of = ARGV[at + 13],
+      session = ARGV[at + 14], loaded = {},
     }
-    local loaded = number_argument(at + 14)
-    for i = 1, loaded do entry.loaded[i] = ARGV[at + 14 + i] end
-    at = at + 15 + loaded
+    local loaded = number_argument(at + 15)
+    for i = 1, loaded do entry.loaded[i] = ARGV[at + 15 + i] end
+    at = at + 16 + loaded
     if late then
       answer[#answer + 1] = { 'late' }
     else
@@ -589,10 +595,27 @@ local function run_claim()
   return taken
 end
 
+------------------------------------------------------------------------------------------- sessions
+
+-- Ends sessions for whatever access tokens of theirs still live. ARGV: seconds, user, session…
+local function run_revoke()
+  local now = now_ms()
+  redis.call('ZREMRANGEBYSCORE', key('revoked'), '-inf', exact(now))
+  for at = 5, #ARGV do
+    redis.call('ZADD', key('revoked'), exact(now + number_argument(3) * 1000), ARGV[4] .. ':' .. ARGV[at])
+  end
+  return 1
+end
+
+-- → "<user>:<session>" of every session whose access tokens must not be taken.
+local function run_revoked()
+  return redis.call('ZRANGEBYSCORE', key('revoked'), '(' .. exact(now_ms()), '+inf')
+end
+
 local operations = {
   accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
   status = run_status, balance = run_balance, adopt = run_adopt, helper = run_helper,
   lease = run_lease, say = run_say, heard = run_heard, running = run_running, stop = run_stop, turn = run_turn,
-  claim = run_claim,
+  claim = run_claim, revoke = run_revoke, revoked = run_revoked,
 }
 return operations[operation]()

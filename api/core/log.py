@@ -66,6 +66,16 @@ class LogStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What the log remembers of partitions, apart from their entries."""
+
+    #: None: nobody's yet.
+    database_id: str | None
+    tails: dict[int, int | None]
+    accepted: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The oldest entry of a partition that has any."""
 
@@ -163,19 +173,28 @@ class Log:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
         return bool(self.run("helper"))
 
+    def revoke(self, user_id: int, sessions: Sequence[str], seconds: int) -> None:
+        """Have no access token of these sessions taken any more; the youngest lives so long."""
+        self.run("revoke", seconds, user_id, *sessions)
+
     def status(self) -> LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
         now_ms, *partitions = self.run("status")
         return LogStatus(int(now_ms), [_partition_status(fields) for fields in partitions])
 
-    def marks(self, partitions: Sequence[int]) -> tuple[str | None, dict[int, int | None]]:
-        """Return whose database this log is (None: nobody's yet) and the partitions' tails."""
-        names = ["database", *(f"tail:{partition}" for partition in partitions)]
-        owner, *tails = cast(
-            "list[bytes | None]", self._redis.mget([self.key(name) for name in names])
+    def marks(self, partitions: Sequence[int]) -> Marks:
+        """Return whose database this log is, and what it remembers of partitions."""
+        names = [f"{name}:{p}" for name in ("tail", "accepted") for p in partitions]
+        owner, *numbers = cast(
+            "list[bytes | None]", self._redis.mget([self.key(n) for n in ("database", *names)])
         )
-        known = [None if tail is None else int(tail) for tail in tails]
-        return owner.decode() if owner else None, dict(zip(partitions, known, strict=True))
+        known = [None if number is None else int(number) for number in numbers]
+        tails, accepted = known[: len(partitions)], known[len(partitions) :]
+        return Marks(
+            owner.decode() if owner else None,
+            dict(zip(partitions, tails, strict=True)),
+            {p: count or 0 for p, count in zip(partitions, accepted, strict=True)},
+        )
 
     def balance(self, partition: int, last_id: int) -> tuple[int | None, int]:
         """Return a partition's entries ever accepted, and those in the log above an id."""
@@ -232,6 +251,16 @@ def adopt_call(
 ) -> list[str | int]:
     """Return the script's arguments for `adopt` (see `Log.adopt`)."""
     return ["adopt", namespace, database_id, *(n for partition in partitions for n in partition)]
+
+
+def revoked_call(namespace: str) -> list[str]:
+    """Return the script's arguments for `revoked`."""
+    return ["revoked", namespace]
+
+
+def revoked(reply: Sequence[bytes]) -> frozenset[str]:
+    """Read the script's reply to `revoked`: the sessions, as `<user>:<session>`."""
+    return frozenset(member.decode() for member in reply)
 
 
 def find_arguments(namespace: str, conversation_id: int, entry_id: int) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -96,6 +97,29 @@ class User(Base, table=True):
     email: str = Field(sa_type=Text)
     password_hash: str = Field(sa_type=Text)
     created_at: datetime = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
+    )
+
+
+class SignInSession(Base, table=True):
+    """Somebody signed in, until they sign out or stay away too long."""
+
+    __tablename__ = "session"
+
+    #: Random; also in access tokens, so that they end with it.
+    id: str = Field(sa_column=Column(Text, primary_key=True))
+    user_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("user.id"), nullable=False, index=True)
+    )
+    #: SHA-256 of what renews it: 256 random bits need no slow hash.
+    secret_hash: bytes = Field(sa_type=LargeBinary)
+    #: Its secret changes at each renewal, and a second use of one ends it. A browser's does not:
+    #: no script can read it, and pages of one browser renew it at the same time.
+    rotates: bool
+    created_at: datetime = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
+    )
+    renewed_at: datetime = Field(
         default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
     )
 

@@ -64,7 +64,15 @@ class Settings(BaseSettings):
 
     # Who may
     secret_key: SecretStr | None = None
-    access_token_minutes: Positive = 60
+    #: Another key whose tokens are taken, while keys change.
+    secret_key_other: SecretStr | None = None
+    access_token_minutes: Positive = 15
+    #: A session that nobody renewed for so long is over.
+    session_days: Positive = 30
+    #: An identity provider whose tokens are taken: its `iss`, our `aud`, where its keys are.
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
     #: Lets `/metrics` be read from beyond loopback, as `Authorization: Bearer …`.
     metrics_token: SecretStr | None = None
 
@@ -97,10 +105,18 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")
-    def _secret_key_is_long_enough(self) -> "Settings":
-        key = self.secret_key
-        if key is not None and len(key.get_secret_value().encode()) < SECRET_KEY_MIN_BYTES:
-            raise ValueError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes")
+    def _secret_keys_are_long_enough(self) -> "Settings":
+        for name in ("secret_key", "secret_key_other"):
+            key: SecretStr | None = getattr(self, name)
+            if key is not None and len(key.get_secret_value().encode()) < SECRET_KEY_MIN_BYTES:
+                raise ValueError(f"{name.upper()} must have at least {SECRET_KEY_MIN_BYTES} bytes")
+        return self
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> "Settings":
+        parts = (self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url)
+        if any(parts) and not all(parts):
+            raise ValueError("OIDC_ISSUER, OIDC_AUDIENCE and OIDC_JWKS_URL go together")
         return self
 
     @property

@@ -1,7 +1,6 @@
 """Accounts and sign-in."""
 
 from fastapi import APIRouter, Request, Response, status
-from sqlmodel import Session
 
 from api import cookies, schemas
 from api.core import models
@@ -17,6 +16,7 @@ from api.core.errors import (
 from api.dependencies import App, Owner
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import UserRepository
+from api.sessions import Granted, cookie_of
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
@@ -54,9 +54,61 @@ async def login(app: App, body: schemas.Login) -> schemas.Token:
     An unknown name and a wrong password answer the same, after the same time.
     """
     user = await _signed_in(app, body)
-    return schemas.Token(
-        access_token=app.tokens.issue(user.id), expires_in=app.tokens.lifetime_seconds
-    )
+    return _token(app, await app.sessions.open(user.id))
+
+
+@router.post(
+    "/refresh",
+    summary="Get the next access token",
+    operation_id="refresh",
+    responses=documented(
+        BadRequest, Unauthenticated, TooLarge, UnsupportedMediaType, NotAllowed, Unavailable
+    ),
+)
+async def refresh(app: App, body: schemas.Renewal) -> schemas.Token:
+    """The refresh token is over with this; the answer has the next one.
+
+    One that comes a second time ends the session: somebody else has it, too.
+    """
+    return _token(app, await app.sessions.refresh(body.refresh_token))
+
+
+@router.post(
+    "/logout",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Sign out",
+    operation_id="logout",
+    response_description="The session is over, with its access and refresh tokens.",
+    responses=documented(Unauthenticated, Forbidden, Unavailable),
+)
+async def logout(app: App, owner: Owner) -> None:
+    """Only this session: others of the same user go on."""
+    await app.sessions.end(owner)
+
+
+@router.post(
+    "/password",
+    summary="Change the password",
+    operation_id="changePassword",
+    response_description="A new session; all others are over.",
+    responses=documented(
+        BadRequest,
+        Unauthenticated,
+        Forbidden,
+        TooLarge,
+        UnsupportedMediaType,
+        NotAllowed,
+        Unavailable,
+    ),
+)
+async def change_password(app: App, owner: Owner, body: schemas.NewPassword) -> schemas.Token:
+    """Whoever else is signed in to this account is signed out."""
+    user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
+    password_hash = user.password_hash if user else None
+    if not await app.passwords.verify(password_hash, body.current_password):
+        raise Unauthenticated("the current password is wrong")
+    await app.sessions.change_password(owner, await app.passwords.hash(body.new_password))
+    return _token(app, await app.sessions.open(owner))
 
 
 @router.post(
@@ -77,11 +129,14 @@ async def login(app: App, body: schemas.Login) -> schemas.Token:
 async def open_session(
     app: App, request: Request, response: Response, body: schemas.Login
 ) -> schemas.User:
-    """The session is a cookie that scripts cannot read and other sites cannot use."""
+    """The session is a cookie that scripts cannot read and other sites cannot use.
+
+    It is renewed as requests come, and over when none came for `SESSION_DAYS`.
+    """
     cookies.refuse_other_origins(request.headers)
     user = await _signed_in(app, body)
-    token = app.tokens.issue(user.id)
-    cookies.set_session(request, response, token, app.tokens.lifetime_seconds)
+    granted = await app.sessions.open(user.id, rotates=False)
+    cookies.set_session(request, response, cookie_of(granted), app.sessions.seconds)
     return schemas.User.model_validate(user)
 
 
@@ -91,11 +146,12 @@ async def open_session(
     summary="Sign out, in a browser",
     operation_id="closeSession",
     response_description="Signed out; the cookie is gone.",
-    responses=documented(Forbidden),
+    responses=documented(Forbidden, Unavailable),
 )
-async def close_session(request: Request, response: Response) -> None:
+async def close_session(app: App, request: Request, response: Response) -> None:
     """Without a session there is nothing to do, and the answer is the same."""
-    cookies.session_of(request)
+    if session := cookies.session_of(request):
+        await app.sessions.end_renewal(session)
     cookies.clear_session(request, response)
 
 
@@ -113,6 +169,14 @@ async def me(app: App, owner: Owner) -> schemas.User:
     return schemas.User.model_validate(user)
 
 
+def _token(app: App, granted: Granted) -> schemas.Token:
+    return schemas.Token(
+        access_token=granted.access_token,
+        expires_in=app.tokens.lifetime_seconds,
+        refresh_token=granted.renewal,
+    )
+
+
 async def _signed_in(app: App, body: schemas.Login) -> models.User:
     """Return whose name and password these are. Raises Unauthenticated."""
     user = await app.reads.sign_in(
@@ -122,17 +186,8 @@ async def _signed_in(app: App, body: schemas.Login) -> models.User:
     if not await app.passwords.verify(password_hash, body.password) or user is None:
         raise Unauthenticated("the username or the password is wrong")
     if app.passwords.is_outdated(user.password_hash):
-        await _rehash(app, user.id, body.password)
+        fresh = await app.passwords.hash(body.password)
+        await app.reads.write(
+            user.id, lambda session: UserRepository(session).set_password(user.id, fresh)
+        )
     return user
-
-
-async def _rehash(app: App, user_id: int, password: str) -> None:
-    """Hash a right password again with today's parameters."""
-    password_hash = await app.passwords.hash(password)
-
-    def store(session: Session) -> None:
-        user = UserRepository(session).by_id(user_id)
-        if user is not None:
-            user.password_hash = password_hash
-
-    await app.reads.write(user_id, store)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -14,19 +15,30 @@ from argon2.low_level import Type
 
 from api.core.database import make_engine, reading, writing
 from api.repositories import UserRepository
-from api.security import ALGORITHM, AUDIENCE, ISSUER
+from api.security import ALGORITHM, AUDIENCE, ISSUER, TYPE, key_name
 from tests.http.conftest import PASSWORD, Api
 
 GRACE = {"username": "Grace", "email": "Grace@Example.com", "password": PASSWORD}
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    good = {"sub": "1", "iat": 1, "exp": 4_000_000_000, "iss": ISSUER, "aud": AUDIENCE}
+    now = int(time.time())
+    good = {
+        "sub": "1",
+        "sid": "",
+        "iat": now,
+        "nbf": now,
+        "exp": now + 900,
+        "jti": "1",
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+    }
     return {name: value for name, value in (good | changes).items() if value is not None}
 
 
 def signed(key: str = "k" * 32, algorithm: str = ALGORITHM, **changes: Any) -> str:
-    return jwt.encode(claims(**changes), key, algorithm=algorithm)
+    headers = {"typ": TYPE, "kid": key_name("k" * 32)}
+    return jwt.encode(claims(**changes), key, algorithm=algorithm, headers=headers)
 
 
 def unsigned() -> str:
@@ -53,7 +65,8 @@ def test_an_account_is_made_once_and_signs_in(anybody: httpx.Client) -> None:
     assert signed_in.json() == {
         "access_token": token,
         "token_type": "bearer",
-        "expires_in": 3600,
+        "expires_in": 900,
+        "refresh_token": signed_in.json()["refresh_token"],
     }
     assert me.json() == made.json()
 

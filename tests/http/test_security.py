@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import jwt
 import pytest
 
+from api import passwords as passwords_module
 from api import security
 from api.core.errors import Unauthenticated, Unavailable
-from api.security import Passwords, Tokens
+from api.passwords import Passwords
+from api.security import Tokens
 
 KEY = "k" * 32
 
@@ -23,10 +25,10 @@ def passwords() -> Iterator[Passwords]:
 def test_a_verified_token_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = Tokens(KEY, minutes=1)
     token = tokens.issue(7)
-    first = tokens.owner(token)
+    first = tokens.caller(token)
     monkeypatch.setattr(jwt, "decode", None)
 
-    assert first == tokens.owner(token) == 7
+    assert first == tokens.caller(token) == 7
 
 
 def test_a_remembered_token_ends_when_it_expires() -> None:
@@ -34,13 +36,13 @@ def test_a_remembered_token_ends_when_it_expires() -> None:
     tokens = Tokens(KEY, minutes=1, now=lambda: now)
     token = tokens.issue(7)
 
-    assert tokens.owner(token) == 7
+    assert tokens.caller(token) == 7
     now += 59
-    assert tokens.owner(token) == 7
+    assert tokens.caller(token) == 7
     now += 1
     for _ in range(2):
         with pytest.raises(Unauthenticated, match="expired"):
-            tokens.owner(token)
+            tokens.caller(token)
 
 
 def test_a_bounded_number_of_tokens_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +51,10 @@ def test_a_bounded_number_of_tokens_is_remembered(monkeypatch: pytest.MonkeyPatc
     issued = [tokens.issue(user_id) for user_id in range(1, 31)]
 
     for user_id, token in enumerate(issued, start=1):
-        assert tokens.owner(token) == user_id
+        assert tokens.caller(token) == user_id
 
     assert len(tokens._verified) == 10
-    assert tokens.owner(issued[0]) == 1
+    assert tokens.caller(issued[0]) == 1
 
 
 def test_refused_tokens_are_not_remembered() -> None:
@@ -60,7 +62,7 @@ def test_refused_tokens_are_not_remembered() -> None:
 
     for number in range(20):
         with pytest.raises(Unauthenticated):
-            tokens.owner(f"junk{number}")
+            tokens.caller(f"junk{number}")
 
     assert not tokens._verified
 
@@ -68,14 +70,14 @@ def test_refused_tokens_are_not_remembered() -> None:
 def test_more_sign_ins_than_there_is_room_for_are_refused_at_once(passwords: Passwords) -> None:
     async def burst() -> list[object]:
         return await asyncio.gather(
-            *(passwords.hash("password") for _ in range(security.HASHING_ROOM + 5)),
+            *(passwords.hash("password") for _ in range(passwords_module.HASHING_ROOM + 5)),
             return_exceptions=True,
         )
 
     answers = asyncio.run(burst())
 
     assert sum(isinstance(answer, Unavailable) for answer in answers) == 5
-    assert sum(isinstance(answer, str) for answer in answers) == security.HASHING_ROOM
+    assert sum(isinstance(answer, str) for answer in answers) == passwords_module.HASHING_ROOM
 
 
 def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
