@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.bench import accept, costs, drain
+from tests.bench import accept, costs, distance, drain, reads
 from tests.bench.environment import environment
 from tests.bench.figures import Report, say
 from tests.bench.scale import FULL, QUICK, Scale
@@ -20,6 +20,8 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "accept": accept.measure,
     "drain": drain.measure,
     "costs": costs.measure,
+    "reads": reads.measure,
+    "distance": distance.measure,
 }
 
 

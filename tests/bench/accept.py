@@ -53,9 +53,13 @@ class Field:
 
     def latency(self, name: str, rate: int, seconds: int) -> Open:
         """Times to the answer at a constant rate."""
-        seen = open_loop(self.servers[name].url, self.at.seats, rate, seconds)
+        seen = self.latency_unsettled(name, rate, seconds)
         self.settle(name)
         return seen
+
+    def latency_unsettled(self, name: str, rate: int, seconds: int) -> Open:
+        """Return the same, and leave a backlog where PostgreSQL is to blame for it."""
+        return open_loop(self.servers[name].url, self.at.seats, rate, seconds)
 
 
 @contextmanager

@@ -57,7 +57,9 @@ def closed_loop(
     )  # fmt: skip
     targets.unlink()
     if seen["failed"] or not seen["requests"]:
-        raise LoadError(f"{seen['failed']} of {seen['requests']} requests failed at {url}")
+        raise LoadError(
+            f"{seen['failed']} of {seen['requests']} requests failed at {url}{paths[0][0]}"
+        )
     return Closed(seen["requests"] / seen["seconds"], seen["p50_ms"], seen["p99_ms"])
 
 

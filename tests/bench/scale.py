@@ -31,7 +31,7 @@ QUICK = Scale(
     contestants=("no_io", "sqlmodel", "asyncpg", "celery", "verbatim"),
     distances_ms=(5,),
     drained_messages=8_000,
-    histories=(10_000, 100_000),
+    histories=(10_000, 200_000),
     streams=50,
 )
 FULL = Scale(

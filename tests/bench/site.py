@@ -18,12 +18,12 @@ from api.core import database
 from api.core.entries import Request
 from api.core.log import Limits, Log
 from api.core.opening import open_log
-from api.core.settings import Settings, postgres_url
+from api.core.settings import Settings
 from api.local import keep
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.security import Tokens
-from tests.servers import running, urls_of
+from tests.servers import drop_database, fresh_database, running, urls_of
 from workers.process import Process
 
 USERS: Final = 64
@@ -59,8 +59,9 @@ class Site:
     @property
     def rival_url(self) -> str:
         """The database past row-level security, whose price no rival has to pay."""
-        name = make_url(self.postgres.url).database
-        return make_url(self.postgres.admin_url).set(database=name).render_as_string(False)
+        name = self.settings.database.database
+        admin = make_url(self.postgres.admin_url).set(database=name)
+        return admin.render_as_string(hide_password=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,9 +69,10 @@ class Site:
         settings = self.settings
         return {
             "DATABASE_URL": settings.database_url or "",
-            "DATABASE_DIRECT_URL": self.postgres.url,
+            "DATABASE_DIRECT_URL": settings.database_direct_url or "",
             "WORKER_DATABASE_URL": settings.worker_database_url or "",
             "REDIS_URL": self.redis.url,
+            "LOG_NAMESPACE": settings.log_namespace,
             "SECRET_KEY": settings.signing_key,
             "LOG_LEVEL": "WARNING",
             "LOG_MAX_ENTRIES": str(LIMITS.max_entries),
@@ -126,20 +128,40 @@ def site(directory: Path) -> Iterator[Site]:
         redis = stack.enter_context(running(EmbeddedRedis(directory / "redis")))
         client = stack.enter_context(Redis.from_url(redis.url))
         client.config_set("maxmemory", 0)
-        database.migrate(postgres_url(postgres.url))
-        settings = Settings(
-            _env_file=None,
-            redis_url=redis.url,
-            secret_key=keep.secret(directory / "secret"),
-            access_token_minutes=24 * 60,
-        ).model_copy(update=urls_of(postgres, postgres.url))
-        log = Log(client, settings.log_namespace)
-        engine = database.make_engine(settings.worker_database, application_name="bench")
-        stack.callback(engine.dispose)
-        open_log(log, engine)
-        made = Site(directory, postgres, redis, client, log, settings, [])
-        _seat(made)
+        yield stack.enter_context(seated(directory, postgres, redis, client, "verbatim"))
+
+
+@contextmanager
+def another(at: Site, namespace: str) -> Iterator[Site]:
+    """Lend another database and another log on the same servers."""
+    with seated(at.directory, at.postgres, at.redis, at.client, namespace) as made:
         yield made
+        drop_database(at.postgres, made.settings.database_direct_url or "")
+
+
+@contextmanager
+def seated(
+    directory: Path,
+    postgres: EmbeddedPostgres,
+    redis: EmbeddedRedis,
+    client: Redis,
+    namespace: str,
+) -> Iterator[Site]:
+    """Make a database, open a log for it, and seat the users."""
+    settings = Settings(
+        _env_file=None,
+        redis_url=redis.url,
+        log_namespace=namespace,
+        secret_key=keep.secret(directory / "secret"),
+        access_token_minutes=24 * 60,
+    ).model_copy(update=urls_of(postgres, fresh_database(postgres)))
+    log = Log(client, namespace)
+    engine = database.make_engine(settings.worker_database, application_name="bench")
+    open_log(log, engine)
+    engine.dispose()
+    made = Site(directory, postgres, redis, client, log, settings, [])
+    _seat(made)
+    yield made
 
 
 def _seat(at: Site) -> None:

@@ -1,0 +1,70 @@
+"""PostgreSQL elsewhere, as serverless databases always are: some way off, or asleep."""
+
+from typing import Final
+
+from tests.bench.accept import RATE, Field, field
+from tests.bench.far import Far, far
+from tests.bench.figures import Report, say
+from tests.bench.load import Open
+from tests.bench.rounds import interleaved
+from tests.bench.scale import Scale
+from tests.bench.site import Site
+
+_RIVAL: Final = "asyncpg"
+_CONTESTANTS: Final = (_RIVAL, "verbatim")
+#: Slower than one that wakes up.
+_ASLEEP_MS: Final = 2_000.0
+
+
+def measure(at: Site, scale: Scale, report: Report) -> None:
+    """Measure Verbatim against (b2) at each distance, then alone with PostgreSQL asleep."""
+    with far(at) as way, field(at, _CONTESTANTS, way.environment(at)) as contest:
+        for name in _CONTESTANTS:
+            contest.throughput(name, 16, scale.warm_up_seconds)
+        for distance in scale.distances_ms:
+            _at_distance(contest, way, distance, scale, report)
+        _asleep(contest, way, scale, report)
+
+
+def _at_distance(contest: Field, way: Far, distance: int, scale: Scale, report: Report) -> None:
+    say(f"PostgreSQL {distance} ms away")
+    way.away(distance)
+    for connections in (16, 64) if 64 in scale.connections else (16,):
+        seen = interleaved(
+            _CONTESTANTS,
+            scale.rounds,
+            lambda name: contest.throughput(name, connections, scale.seconds),  # noqa: B023 - used at once
+        )
+        name = f"accept_{connections}_verbatim_vs_{_RIVAL}_{distance}ms_away"
+        report.add(name, "msg/s", seen["verbatim"], seen[_RIVAL])
+    paced = interleaved(
+        _CONTESTANTS,
+        scale.rounds,
+        lambda name: contest.latency(name, RATE, scale.rate_seconds),
+    )
+    for quantile in ("p50", "p99"):
+        ours, theirs = (
+            [getattr(one, f"{quantile}_ms") for one in paced[name]] for name in ("verbatim", _RIVAL)
+        )
+        name = f"accept_{quantile}_{RATE}_verbatim_vs_{_RIVAL}_{distance}ms_away"
+        report.add(name, "ms", ours, theirs)
+    way.away(0)
+
+
+def _asleep(contest: Field, way: Far, scale: Scale, report: Report) -> None:
+    """Ask Verbatim alone: nobody else answers while PostgreSQL does not."""
+    say("PostgreSQL asleep")
+
+    def latency(state: str) -> Open:
+        way.away(_ASLEEP_MS if state == "asleep" else 0)
+        seen = contest.latency_unsettled("verbatim", RATE, scale.rate_seconds)
+        way.away(0)
+        contest.settle("verbatim")
+        return seen
+
+    seen = interleaved(("awake", "asleep"), scale.rounds, latency)
+    for quantile in ("p50", "p99"):
+        asleep, awake = (
+            [getattr(one, f"{quantile}_ms") for one in seen[state]] for state in ("asleep", "awake")
+        )
+        report.add(f"accept_{quantile}_{RATE}_asleep_vs_awake", "ms", asleep, awake)

@@ -1,0 +1,131 @@
+"""How fast history is read, and whether it stays so as there is more of it."""
+
+import time
+from contextlib import ExitStack
+from functools import partial
+from typing import Final
+
+from api import fields
+from api.core.database import make_engine
+from api.core.entries import VERSION, Entry
+from api.core.ids import PARTITIONS, partition_of
+from tests.bench.figures import Report, say
+from tests.bench.load import closed_loop, message_path
+from tests.bench.processes import Server, servers
+from tests.bench.rounds import interleaved
+from tests.bench.scale import Scale
+from tests.bench.site import TEXT, Site, another
+from workers import sql
+from workers.plan import make_plan
+
+#: Messages of the one long conversation, and where its last page begins.
+LONG: Final = 100_000
+DEEP: Final = LONG - 50
+_CHUNK: Final = 5_000
+
+
+def measure(at: Site, scale: Scale, report: Report) -> None:
+    """Measure each size in a database of its own, all in turn."""
+    with ExitStack() as stack:
+        sites = {
+            size: stack.enter_context(another(at, f"reads-{size}")) for size in scale.histories
+        }
+        asked: dict[str, Server] = {}
+        for size, one in sites.items():
+            load(one, size)
+            running = stack.enter_context(
+                servers(["verbatim", "no_io"], one.environment, at.directory)
+            )
+            asked |= {f"{name}-{size}": server for name, server in running.items()}
+        _sizes(sites, asked, scale, report)
+        large = max(sites)
+        _depth(sites[large], asked[f"verbatim-{large}"], scale, report)
+        _throughput(sites[large], asked, scale, report)
+
+
+def load(at: Site, messages: int) -> None:
+    """Store messages by the drain's own code, the first ones in one long conversation."""
+    say(f"reads: loading {messages:,} messages")
+    engine = make_engine(at.settings.worker_database, application_name="bench")
+    long = LONG if messages > LONG else 0
+    for first in range(0, messages, _CHUNK):
+        numbers = range(first, min(first + _CHUNK, messages))
+        seats = [at.seats[0 if n < long else n % len(at.seats)] for n in numbers]
+        with sql.transaction(engine) as cursor:
+            locked = sql.lock(cursor, range(PARTITIONS), PARTITIONS)
+            cursors = {partition: one.last_id for partition, one in locked.items()}
+            ends = dict(cursors)
+            batch: dict[int, list[Entry]] = {partition: [] for partition in locked}
+            for seat in seats:
+                partition = partition_of(seat.conversation_id)
+                ends[partition] += PARTITIONS
+                batch[partition].append(
+                    Entry(
+                        *(ends[partition], VERSION, "add", seat.user_id, seat.conversation_id),
+                        *("user", "stored", int(time.time() * 1000), 0, TEXT.encode()),
+                    )
+                )
+            entries = [entry for several in batch.values() for entry in several]
+            plan = make_plan(batch, cursors, sql.look_up(cursor, entries, []), {})
+            sql.write(cursor, plan)
+            sql.advance(cursor, plan.tallies.items())
+    engine.dispose()
+    with at.connection() as connection:
+        connection.autocommit = True
+        connection.cursor().execute("VACUUM ANALYZE")
+
+
+def _sizes(sites: dict[int, Site], asked: dict[str, Server], scale: Scale, report: Report) -> None:
+    """Read the latest page, and the list, from one connection."""
+    for what, paths in (("latest", _histories), ("list", _lists)):
+        say(f"reads: {what}, by size")
+        ways = {
+            str(size): partial(
+                closed_loop, asked[f"verbatim-{size}"].url, paths(one), 1, scale.seconds, ""
+            )
+            for size, one in sites.items()
+        }
+        seen = interleaved(list(ways), scale.rounds, lambda size: ways[size]().p50_ms)  # noqa: B023 - used at once
+        small, *larger = seen
+        for size in larger:
+            report.add(f"page_{what}_{size}_vs_{small}", "ms", seen[size], seen[small])
+
+
+def _depth(at: Site, server: Server, scale: Scale, report: Report) -> None:
+    """Read the first and the last page of a long conversation."""
+    say("reads: by depth")
+    seat = at.seats[0]
+
+    def page(offset: str) -> float:
+        path = f"{message_path(seat)}?limit=50&offset={offset}"
+        return closed_loop(server.url, [(path, seat.token)], 1, scale.seconds, "").p50_ms
+
+    seen = interleaved(["0", str(DEEP)], scale.rounds, page)
+    report.add("page_deep_vs_first", "ms", seen[str(DEEP)], seen["0"])
+
+
+def _throughput(at: Site, asked: dict[str, Server], scale: Scale, report: Report) -> None:
+    """Read histories of all users from 16 connections, against the same out of memory."""
+    say("reads: throughput")
+    size = max(scale.histories)
+    seen = interleaved(
+        ["no_io", "verbatim"],
+        scale.rounds,
+        lambda name: (
+            closed_loop(
+                asked[f"{name}-{size}"].url, _histories(at), 16, scale.seconds, ""
+            ).per_second
+        ),
+    )
+    report.add("history_verbatim_vs_no_io", "req/s", seen["verbatim"], seen["no_io"])
+
+
+def _histories(at: Site) -> list[tuple[str, str]]:
+    return [
+        (f"/api/chat/{fields.session_id(seat.conversation_id)}/history", seat.token)
+        for seat in at.seats
+    ]
+
+
+def _lists(at: Site) -> list[tuple[str, str]]:
+    return [("/api/conversations/?limit=20", seat.token) for seat in at.seats]
