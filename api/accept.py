@@ -286,7 +286,8 @@ def _time(unix_ms: int) -> datetime:
 def _before(turn_id: int, lines: tuple[bytes, ...]) -> list[TurnMessage]:
     recent = []
     for line in lines:
-        message_id, role, content = line.decode().split(":", 2)
+        # What is no UTF-8 came past the API; it must not end every later turn of its conversation.
+        message_id, role, content = line.decode(errors="replace").split(":", 2)
         if int(message_id) < turn_id:
             recent.append(TurnMessage(cast('Literal["user", "assistant"]', role), content))
     return recent
