@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 import pytest
 import uvloop
 
+from api import accept
 from api.core.entries import Request
 from api.core.errors import Unavailable
 from api.core.settings import Settings
@@ -42,6 +43,12 @@ def resetting_port() -> Iterator[int]:
         yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+def test_an_earlier_turn_that_is_no_text_does_not_keep_later_ones_from_being_answered() -> None:
+    recent = accept._before(9, (b"1:user:\xff good", b"2:assistant:fine"))
+
+    assert [turn.content for turn in recent] == ["\ufffd good", "fine"]
 
 
 class FullDisk:
