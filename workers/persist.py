@@ -166,19 +166,24 @@ class Persister:
         return advanced.now_ms
 
     def _check_marks(self, locked: Mapping[int, sql.Locked]) -> None:
-        """Refuse another database's log; raise tails that fell behind, before anything is read.
+        """Refuse another database's log, and have one that forgot something catch up first.
 
-        From then on no id can be given out that PostgreSQL has passed.
+        A tail behind the cursor is raised: no id that PostgreSQL has passed is given out any more.
+        A count of accepted entries below what PostgreSQL has counted is an older Redis' own.
         """
-        owner, tails = self._log.marks(list(locked))
-        database_id = next(iter(locked.values())).database_id
-        if owner is None or None in tails.values():
+        marks = self._log.marks(list(locked))
+        if marks.database_id is None or None in marks.tails.values():
             open_log(self._log, self._engine)
             return
-        low = [p for p, tail in tails.items() if tail is None or tail < locked[p].last_id]
-        if low or owner != database_id:
-            books = [(p, locked[p].last_id, locked[p].counted) for p in low]
-            self._log.adopt(database_id, books)
+        database_id = next(iter(locked.values())).database_id
+        behind = [
+            (partition, books.last_id, books.counted)
+            for partition, books in locked.items()
+            if (marks.tails[partition] or 0) < books.last_id
+            or marks.accepted[partition] < books.counted
+        ]
+        if behind or marks.database_id != database_id:
+            self._log.adopt(database_id, behind)
 
     def _count_regressed(self, batch: Batch, advanced: sql.Advanced) -> None:
         """Have the log's count of accepted entries include those it had forgotten."""

@@ -87,6 +87,27 @@ def test_a_missing_column_dead_letters_nothing(world: World) -> None:
     assert world.contents(conversation) == ["wait for it"]
 
 
+def test_an_error_that_is_not_of_the_data_is_never_an_entrys_fault(world: World) -> None:
+    """Though an empty row in its place would succeed: a trigger may refuse for its own reasons."""
+    conversation = world.open(world.user())
+    world.add(conversation, "wait for it")
+    world.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$"
+    )
+    world.sql(
+        "CREATE TRIGGER full_disk BEFORE INSERT ON message FOR EACH ROW"
+        " WHEN (NEW.content <> '') EXECUTE FUNCTION refuse()"
+    )
+
+    assert "53100" in world.drain_in_vain()
+    assert (world.dead(), world.contents(conversation)) == ([], [])
+
+    world.sql("DROP TRIGGER full_disk ON message")
+    world.drain.run()
+    assert world.contents(conversation) == ["wait for it"]
+
+
 def test_a_poisonous_title_is_left_out(world: World) -> None:
     opened = world.open(world.user(), title="x\0y")
     renamed = world.open(world.user(), title="was here", partition=1)
@@ -199,6 +220,19 @@ def test_the_same_entry_again_above_the_cursor_is_not_stored_twice(world: World)
     assert (world.dead(), world.books(0)) == ([], (3, 0, 0))
 
 
+def test_a_dead_entry_again_above_the_cursor_is_buried_once(world: World) -> None:
+    conversation = world.open(world.user())
+    (poison,) = world.add(conversation, b"\0")
+    with world.lost_trim():
+        world.drain_in_vain()
+    world.sql("UPDATE log_partition SET last_id = 0, applied = 0, dead = 0 WHERE id = 0")
+
+    world.drain.run()
+
+    assert world.contents(conversation) == [""]
+    assert (world.dead(), world.books(0)) == ([(poison, "refused", 1)], (1, 1, 0))
+
+
 def test_an_entry_that_the_cursor_passed_is_regressed(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -233,6 +267,20 @@ def test_a_tail_behind_the_cursor_is_raised(world: World) -> None:
     assert world.contents(conversation) == ["above"]
 
 
+def test_an_older_redis_is_counted_anew_by_a_drain_at_work(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    world.drain.run()
+    world.log._redis.set(world.log.key("tail:0"), 16)
+    world.log._redis.set(world.log.key("accepted:0"), 1)
+
+    world.add(conversation, "c")
+    world.drain.run()
+
+    assert world.contents(conversation) == ["a", "b", "c"]
+    assert world.log.balance(0, 0)[0] == 4
+
+
 def test_too_many_dead_letters_in_a_minute_stop_the_drain(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,12 +305,17 @@ def test_no_log_line_and_no_error_quotes_a_message(
 ) -> None:
     conversation = world.open(world.user())
     world.drain.run()
-    world.sql("ALTER TABLE message ADD CONSTRAINT impossible CHECK (position < 0) NOT VALID")
+    world.sql(
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no room for %', NEW.content USING DETAIL = NEW; END $$"
+    )
+    world.sql("CREATE TRIGGER tell BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION tell()")
     world.add(conversation, "my deepest secret")
 
     with caplog.at_level(logging.DEBUG):
         failure = world.drain_in_vain()
 
+    assert "P0001" in failure
     assert "secret" not in caplog.text + failure
-    world.sql("ALTER TABLE message DROP CONSTRAINT impossible")
+    world.sql("DROP TRIGGER tell ON message")
     world.drain.run()

@@ -201,16 +201,20 @@ def test_a_failed_drain_says_no_word_of_what_it_failed_with(
 ) -> None:
     conversation = world.open(world.user())
     world.drain.run()
-    world.sql("ALTER TABLE message ADD CONSTRAINT impossible CHECK (position < 0) NOT VALID")
+    world.sql(
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no room for %', NEW.content USING DETAIL = NEW; END $$"
+    )
+    world.sql("CREATE TRIGGER tell BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION tell()")
     worker = start()
     world.add(conversation, "my deepest secret")
 
     ring_bell()
 
     eventually(lambda: "DrainFailedError" in worker.said())
-    assert "23514" in worker.said()
+    assert "P0001" in worker.said()
     assert "secret" not in worker.said()
-    world.sql("ALTER TABLE message DROP CONSTRAINT impossible")
+    world.sql("DROP TRIGGER tell ON message")
     eventually(lambda: world.contents(conversation) == ["my deepest secret"])
 
 
