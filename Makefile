@@ -21,7 +21,7 @@ run: $(VENV)/run.stamp $(VENDOR)/stamp ## Start API, worker, Flower and, unless 
 	@exec $(BIN)/python -m api.local
 
 test: system-deps $(VENV)/dev.stamp $(NODE_DEV) ## Run all tests, on real servers they start themselves
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))
