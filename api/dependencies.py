@@ -23,6 +23,7 @@ from api.security import Tokens
 from api.sessions import Sessions
 from api.streaming.chat import StreamedChat
 from api.text import CONTENT_MOST
+from api.throttle import Throttle
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -37,6 +38,7 @@ class Services:
     chat: Chat
     streamed_chat: StreamedChat
     passwords: Passwords
+    throttle: Throttle
     tokens: Tokens
     sessions: Sessions
     issuer: Issuer | None
@@ -92,6 +94,11 @@ async def _idempotency_key(
     return key
 
 
+async def _address(request: Request) -> str:
+    """Return who is at the other end. No header says it: anybody may send one."""
+    return request.client.host if request.client else ""
+
+
 async def _wants_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "")
 
@@ -126,6 +133,8 @@ Owner = Annotated[
     ),
 ]
 Key = Annotated[str | None, Depends(_idempotency_key)]
+#: The address of the client.
+Address = Annotated[str, Depends(_address)]
 #: The client asked for server-sent events.
 WantsStream = Annotated[bool, Depends(_wants_stream)]
 #: Code points of an answer that a reconnecting client knows already.

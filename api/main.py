@@ -25,6 +25,7 @@ from api.routes import auth, chat, conversations, health, streams, web
 from api.security import Tokens
 from api.sessions import Sessions
 from api.streaming.opened import streaming
+from api.throttle import Throttle
 from api.titles import Titles
 from api.write_path import WritePath
 
@@ -91,6 +92,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(assistant.close)
         passwords = Passwords()
         stack.callback(passwords.close)
+        throttle = Throttle(settings)
+        stack.callback(throttle.close)
         reads = Reads(engine)
         stack.callback(reads.close)
         write_path = WritePath(settings, engine, reads)
@@ -118,6 +121,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
             streamed_chat=streamed,
             passwords=passwords,
+            throttle=throttle,
             tokens=tokens,
             sessions=Sessions(settings, tokens, reads, write_path),
             issuer=Issuer(settings, reads) if settings.oidc_issuer else None,

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     access_token_minutes: Positive = 15
     #: A session that nobody renewed for so long is over.
     session_days: Positive = 30
+    #: Accounts that may be made from one address.
+    registrations_per_hour: Positive = 300
     #: An identity provider whose tokens are taken: its `iss`, our `aud`, where its keys are.
     oidc_issuer: str | None = None
     oidc_audience: str | None = None

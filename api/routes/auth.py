@@ -10,10 +10,11 @@ from api.core.errors import (
     Forbidden,
     NotAllowed,
     TooLarge,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import App, Owner
+from api.dependencies import Address, App, Owner
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import UserRepository
 from api.sessions import Granted, cookie_of
@@ -27,11 +28,12 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
     summary="Make an account",
     operation_id="register",
     responses=documented(
-        BadRequest, Conflict, TooLarge, UnsupportedMediaType, NotAllowed, Unavailable
+        BadRequest, Conflict, TooLarge, TooMany, UnsupportedMediaType, NotAllowed, Unavailable
     ),
 )
-async def register(app: App, body: schemas.Registration) -> schemas.User:
+async def register(app: App, address: Address, body: schemas.Registration) -> schemas.User:
     """Names and addresses are unique without regard to case. Sign in with `POST /auth/login`."""
+    await app.throttle.admit_registration(address)
     password_hash = await app.passwords.hash(body.password)
     user = await app.reads.register(
         body.username,
@@ -45,15 +47,21 @@ async def register(app: App, body: schemas.Registration) -> schemas.User:
     summary="Sign in",
     operation_id="login",
     responses=documented(
-        BadRequest, Unauthenticated, TooLarge, UnsupportedMediaType, NotAllowed, Unavailable
+        BadRequest,
+        Unauthenticated,
+        TooLarge,
+        TooMany,
+        UnsupportedMediaType,
+        NotAllowed,
+        Unavailable,
     ),
 )
-async def login(app: App, body: schemas.Login) -> schemas.Token:
+async def login(app: App, address: Address, body: schemas.Login) -> schemas.Token:
     """Send the token with every other call: `Authorization: Bearer <access_token>`.
 
     An unknown name and a wrong password answer the same, after the same time.
     """
-    user = await _signed_in(app, body)
+    user = await _signed_in(app, address, body)
     return _token(app, await app.sessions.open(user.id))
 
 
@@ -96,17 +104,23 @@ async def logout(app: App, owner: Owner) -> None:
         Unauthenticated,
         Forbidden,
         TooLarge,
+        TooMany,
         UnsupportedMediaType,
         NotAllowed,
         Unavailable,
     ),
 )
-async def change_password(app: App, owner: Owner, body: schemas.NewPassword) -> schemas.Token:
+async def change_password(
+    app: App, address: Address, owner: Owner, body: schemas.NewPassword
+) -> schemas.Token:
     """Whoever else is signed in to this account is signed out."""
     user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
-    password_hash = user.password_hash if user else None
-    if not await app.passwords.verify(password_hash, body.current_password):
+    if user is None:
+        raise Unauthenticated("this account was deleted")
+    await app.throttle.admit(user.username, address)
+    if not await app.passwords.verify(user.password_hash, body.current_password):
         raise Unauthenticated("the current password is wrong")
+    await app.throttle.succeeded(user.username, address)
     await app.sessions.change_password(owner, await app.passwords.hash(body.new_password))
     return _token(app, await app.sessions.open(owner))
 
@@ -121,20 +135,21 @@ async def change_password(app: App, owner: Owner, body: schemas.NewPassword) -> 
         Unauthenticated,
         Forbidden,
         TooLarge,
+        TooMany,
         UnsupportedMediaType,
         NotAllowed,
         Unavailable,
     ),
 )
 async def open_session(
-    app: App, request: Request, response: Response, body: schemas.Login
+    app: App, address: Address, request: Request, response: Response, body: schemas.Login
 ) -> schemas.User:
     """The session is a cookie that scripts cannot read and other sites cannot use.
 
     It is renewed as requests come, and over when none came for `SESSION_DAYS`.
     """
     cookies.refuse_other_origins(request.headers)
-    user = await _signed_in(app, body)
+    user = await _signed_in(app, address, body)
     granted = await app.sessions.open(user.id, rotates=False)
     cookies.set_session(request, response, cookie_of(granted), app.sessions.seconds)
     return schemas.User.model_validate(user)
@@ -177,14 +192,16 @@ def _token(app: App, granted: Granted) -> schemas.Token:
     )
 
 
-async def _signed_in(app: App, body: schemas.Login) -> models.User:
-    """Return whose name and password these are. Raises Unauthenticated."""
+async def _signed_in(app: App, address: str, body: schemas.Login) -> models.User:
+    """Return whose name and password these are. Raises Unauthenticated or TooMany."""
+    await app.throttle.admit(body.username, address)
     user = await app.reads.sign_in(
         body.username, lambda session: UserRepository(session).by_name(body.username)
     )
     password_hash = user.password_hash if user else None
     if not await app.passwords.verify(password_hash, body.password) or user is None:
         raise Unauthenticated("the username or the password is wrong")
+    await app.throttle.succeeded(body.username, address)
     if app.passwords.is_outdated(user.password_hash):
         fresh = await app.passwords.hash(body.password)
         await app.reads.write(

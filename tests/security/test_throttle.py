@@ -1,0 +1,124 @@
+"""Guessing passwords: slower and slower, for known and unknown names alike."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import httpx
+import pytest
+from limits.storage import MemoryStorage
+
+from api.core.errors import TooMany
+from api.core.settings import Settings
+from api.local.redis import EmbeddedRedis
+from api.throttle import Throttle
+from tests.http.conftest import PASSWORD, Api
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def throttle(redis_url: str, namespace: str) -> Iterator[Throttle]:
+    made = Throttle(Settings(_env_file=None, redis_url=redis_url, log_namespace=namespace))
+    yield made
+    made.close()
+
+
+def attempts(throttle: Throttle, account: str, address: str, number: int) -> list[int]:
+    """Try so often; return the waits, 0 where it was admitted."""
+
+    async def one() -> int:
+        try:
+            await throttle.admit(account, address)
+        except TooMany as refused:
+            return refused.retry_after_seconds or 0
+        return 0
+
+    async def all_of_them() -> list[int]:
+        return [await one() for _ in range(number)]
+
+    return asyncio.run(all_of_them())
+
+
+def test_after_five_failures_one_waits_and_then_longer(throttle: Throttle) -> None:
+    waits = attempts(throttle, "ada", HERE, 21)
+
+    assert waits[:5] == [0] * 5
+    assert all(1 <= wait <= 60 for wait in waits[5:10])
+    assert all(300 < wait <= 600 for wait in waits[10:20])
+    assert 3000 < waits[20] <= 3600
+
+
+def test_a_stranger_elsewhere_does_not_keep_the_owner_out(throttle: Throttle) -> None:
+    attempts(throttle, "ada", THERE, 100)
+
+    assert attempts(throttle, "ADA", HERE, 1) == [0]
+
+
+def test_guesses_from_everywhere_slow_the_account_down(throttle: Throttle) -> None:
+    waits = [attempts(throttle, "ada", f"192.0.2.{host}", 1)[0] for host in range(1, 40)]
+
+    assert waits[:30] == [0] * 30
+    assert all(waits[30:])
+
+
+def test_one_network_that_tries_many_names_waits(throttle: Throttle) -> None:
+    waits = [
+        attempts(throttle, f"name-{number}", f"2001:db8::{number:x}", 1)[0]
+        for number in range(1, 80)
+    ]
+
+    assert waits[:60] == [0] * 60
+    assert all(waits[60:])
+    assert attempts(throttle, "name-1", "2001:db8:0:1::1", 1) == [0]
+
+
+def test_a_success_takes_its_attempt_back(throttle: Throttle) -> None:
+    for _ in range(100):
+        assert attempts(throttle, "ada", HERE, 1) == [0]
+        asyncio.run(throttle.succeeded("ada", HERE))
+
+
+def test_all_processes_count_together(throttle: Throttle, redis_url: str, namespace: str) -> None:
+    other = Throttle(Settings(_env_file=None, redis_url=redis_url, log_namespace=namespace))
+
+    waits = attempts(throttle, "ada", HERE, 5) + attempts(other, "ada", HERE, 1)
+    other.close()
+
+    assert waits[:5] == [0] * 5
+    assert waits[5]
+
+
+def test_without_redis_each_process_counts_for_itself(
+    start_redis: Callable[[], EmbeddedRedis], namespace: str
+) -> None:
+    redis = start_redis()
+    throttle = Throttle(Settings(_env_file=None, redis_url=redis.url, log_namespace=namespace))
+    redis.stop()
+
+    waits = attempts(throttle, "ada", HERE, 6)
+
+    redis.start()
+    throttle.close()
+    assert waits[:5] == [0] * 5
+    assert waits[5]
+    assert isinstance(throttle._memory, MemoryStorage)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/session"])
+def test_over_http_known_and_unknown_names_wait_alike(
+    api: Api, ada: httpx.Client, known: bool, path: str
+) -> None:
+    name = ada.get("/auth/me").json()["username"] if known else f"nobody{path[-5:]}"
+    with closing(api.client()) as client:
+        guesses = [
+            client.post(path, json={"username": name, "password": f"guess {number}"})
+            for number in range(6)
+        ]
+        right = client.post(path, json={"username": name, "password": PASSWORD})
+
+    assert [answer.status_code for answer in guesses] == [401] * 5 + [429]
+    assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 60
+    assert right.status_code == 429
+    assert guesses[-1].json()["detail"] == "too many attempts; wait before the next one"
