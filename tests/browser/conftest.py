@@ -32,6 +32,13 @@ OpenWindow = Callable[..., Window]
 _numbers = itertools.count(1)
 
 
+def program() -> str:
+    """Return the path of the system's Chromium."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "there is no Chromium: `make system-deps` installs Debian's"
+    return found
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole product. Whoever stops a part of it starts it again."""
@@ -42,10 +49,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert program, "there is no Chromium: `make system-deps` installs Debian's"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=program(), args=list(QUIET))
         yield browser
         browser.close()
 

@@ -11,6 +11,7 @@ from psycopg2.extras import execute_values
 
 from api.core.settings import Settings
 from api.local.discover import completed
+from tests.http.waiting import eventually
 
 PASSWORD = "correct horse battery staple"
 #: Ids below 2**41 are imported ones: the pipeline never gives them out.
@@ -60,7 +61,14 @@ class Person:
         return list(self.get("/api/conversations/", limit=100)["conversations"])
 
     def get(self, path: str, **query: Any) -> Any:
-        answer = self._client.get(path, params=query)
+        """Read something, however long the drain takes on a busy machine."""
+
+        def answered() -> httpx.Response | None:
+            answer = self._client.get(path, params=query)
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = eventually(answered, within_seconds=60)
+        assert answer is not None
         answer.raise_for_status()
         return answer.json()
 

@@ -7,8 +7,8 @@ import { duration, lagPercentile, number, rate, size } from "./figures.js";
 /** @import { Figures } from "./figures.js" */
 
 const LOOK_SECONDS = 1;
-/** Points of a chart: three minutes. */
-const KEPT = 180;
+/** Points of a chart: two minutes. */
+const KEPT = 120;
 /** Percentiles are of the entries of this many seconds. */
 const WINDOW = 30;
 
