@@ -50,10 +50,10 @@ clean: ## Remove everything that was made here, except data (.verbatim)
 	rm -rf $(VENV) $(VENDOR) node_modules *.egg-info .coverage* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-system-deps: ## Install what the tests need of the system: Chromium and npm (Debian, as root)
+system-deps: ## Install what the tests need of the system (Debian, as root)
 	@missing=''; \
-	for program in chromium npm; do \
-	  command -v $$program > /dev/null || missing="$$missing $$program"; \
+	for program in chromium npm pgbouncer gcc; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing="$$missing $$program"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	install="apt-get install -y --no-install-recommends fonts-dejavu-core$$missing"; \
