@@ -189,8 +189,7 @@ class Persister:
         """Have the log's count of accepted entries include those it had forgotten."""
         partitions = {death.partition for death in batch.deaths if death.reason == "regressed"}
         if partitions:
-            books = [(partition, *advanced.books[partition]) for partition in partitions]
-            self._log.adopt(next(iter(batch.locked.values())).database_id, books)
+            self._log.recount((partition, *advanced.books[partition]) for partition in partitions)
 
     def _read(self, batch: Batch, sizes: Mapping[int, int]) -> dict[int, list[Entry]]:
         share = self._share(batch.locked)

@@ -452,8 +452,9 @@ local function run_balance()
 end
 
 -- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
--- last id that PostgreSQL has, and now. What was counted or is in the log was accepted: a count that
--- says less is raised. ARGV: database id, (partition, last id, counted)…
+-- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
+-- is: it must stay independent of PostgreSQL's books for the audit to mean something.
+-- ARGV: database id, (partition, last id, counted)…
 -- → 1, or 0 if the log belongs to another database.
 local function run_adopt()
   local owner = redis.call('GET', key('database'))
@@ -462,15 +463,25 @@ local function run_adopt()
   for index = 4, #ARGV, 3 do
     local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
     local tail = redis.call('GET', key('tail:' .. partition))
-    local accepted = counted + count_above(partition, last)
     if not tail or tonumber(tail) < last then
-      redis.call('SET', key('accepted:' .. partition), exact(accepted))
+      redis.call('SET', key('accepted:' .. partition), exact(counted + count_above(partition, last)))
       local newest = end_of(key('log:' .. partition), 'XREVRANGE', '+', '-')
       local floor = math.max(last, first_at(now_ms(), tonumber(partition)),
         newest and number_of(newest[1]) or 0)
       redis.call('SET', key('tail:' .. partition), exact(floor))
-    elseif accepted > tonumber(redis.call('GET', key('accepted:' .. partition)) or '0') then
-      redis.call('SET', key('accepted:' .. partition), exact(accepted))
+    end
+  end
+  return 1
+end
+
+-- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
+-- ARGV: (partition, last id, counted)…
+local function run_recount()
+  for index = 3, #ARGV, 3 do
+    local accepted = key('accepted:' .. ARGV[index])
+    local known = number_argument(index + 2) + count_above(ARGV[index], number_argument(index + 1))
+    if known > tonumber(redis.call('GET', accepted) or '0') then
+      redis.call('SET', accepted, exact(known))
     end
   end
   return 1
@@ -614,7 +625,7 @@ end
 
 local operations = {
   accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
-  status = run_status, balance = run_balance, adopt = run_adopt, helper = run_helper,
+  status = run_status, balance = run_balance, adopt = run_adopt, recount = run_recount, helper = run_helper,
   lease = run_lease, say = run_say, heard = run_heard, running = run_running, stop = run_stop, turn = run_turn,
   claim = run_claim, revoke = run_revoke, revoked = run_revoked,
 }

@@ -214,6 +214,10 @@ class Log:
         """
         adopted(self._call(*adopt_call(self.namespace, database_id, partitions)))
 
+    def recount(self, partitions: Iterable[tuple[int, int, int]]) -> None:
+        """Count as accepted what the books know of (see `adopt`): for regressed ids only."""
+        self.run("recount", *(number for partition in partitions for number in partition))
+
     def run(self, operation: str, *arguments: str | int) -> Any:
         """Run one of the script's operations."""
         return self._call(operation, self.namespace, *arguments)

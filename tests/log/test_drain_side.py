@@ -140,6 +140,22 @@ def test_opening_an_open_log_changes_nothing(log: Log) -> None:
     assert log.status().partitions == before
 
 
+def test_books_that_say_too_much_are_not_believed(log: Log) -> None:
+    open_conversation(log)
+
+    log.adopt(DATABASE, [(0, 0, 100)])
+
+    assert log.status().partitions[0].accepted == 1
+
+
+def test_regressed_entries_are_counted_when_the_books_know_of_them(log: Log) -> None:
+    conversation = open_conversation(log)
+
+    log.recount([(0, conversation, 3), (1, 0, 0)])
+
+    assert [p.accepted for p in log.status().partitions[:2]] == [3, 0]
+
+
 def test_another_databases_log_is_refused(log: Log) -> None:
     with pytest.raises(WrongDatabaseError, match="another database"):
         log.adopt("another", [])
