@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
 from api.core.entries import Answer, Caller, Entry, Op, Request, turn_line
-from api.core.errors import Conflict, NotFound, Problem, Unauthenticated, Unavailable
+from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
 from api.core.log import Log
 from api.core.turns import TurnName, Turns
@@ -219,6 +219,11 @@ class Accept:
         if answer.status == "cold":
             request = await self._with_recent(request, as_of=answer.id)
             answer = await self._commits.submit(request)
+        if answer.status == "quota":
+            metrics.refused_total.labels("quota").inc()
+            raise TooMany(
+                "this account writes more than it may", retry_after_seconds=max(answer.id, 1)
+            )
         if refusal := _REFUSALS.get(answer.status):
             metrics.refused_total.labels(answer.status).inc()
             raise refusal()

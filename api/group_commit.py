@@ -64,7 +64,13 @@ class GroupCommit:
     ) -> None:
         self._settings = settings
         self._limits = log.Limits(
-            settings.log_max_entries, settings.log_max_bytes, settings.idempotency_seconds
+            settings.log_max_entries,
+            settings.log_max_bytes,
+            settings.idempotency_seconds,
+            settings.user_writes_per_minute,
+            settings.user_bytes_per_minute,
+            settings.user_backlog_entries,
+            settings.user_conversations_per_day,
         )
         self._ring = ring
         self._on_connected = on_connected

@@ -7,6 +7,7 @@ a COMMIT whose outcome is unknown needs no handling of its own.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
@@ -224,7 +225,8 @@ class Persister:
             entries=len(entries), drain_ms=round((time.monotonic() - started) * 1000)
         )
         conversations = {entry.conversation_id for entry in entries}
-        self._log.trim(committed, conversations, counts.mapping())
+        users = Counter(entry.user_id for entry in entries)
+        self._log.trim(committed, conversations, counts.mapping(), users)
 
     def unpurged(self) -> list[int]:
         """Return deleted conversations that still have messages."""

@@ -21,7 +21,7 @@ Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: to new messages. closed: the log has no tails yet. The rest say what they are.
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "ended", "full",
-    "closed", "gone", "revoked", "late", "error",
+    "closed", "gone", "revoked", "quota", "late", "error",
 ]  # fmt: skip
 
 
@@ -102,7 +102,8 @@ class Answer:
     """What the script said of one entry."""
 
     status: Status
-    #: The entry's id. For `cold`: the last id of the conversation that the log knows.
+    #: The entry's id. For `cold`: the last id of the conversation that the log knows. For `quota`:
+    #: seconds to wait.
     id: int = 0
     created_at_ms: int = 0
     #: For a turn: its answer's id, if it has one.

@@ -20,6 +20,9 @@
 -- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
 --                                                      ms at which their lease ends
 -- gone:<user>                                  string  the account was deleted
+-- quota:<user>                                 hash    minute, entries, bytes; day, opens: what a user was
+--                                                      accepted in the running minute and day. TTL 1 day
+-- held                                         hash    entries of each user in the log; gone whenever it is empty
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
@@ -111,6 +114,60 @@ function accept.place(call, entry)
     end
   end
   return nil, refusal
+end
+
+-- What a user was accepted of late, read once per call: {minute, entries, bytes, day, opens, held}.
+function accept.used(call, user)
+  local known = call.users[user]
+  if known then return known end
+  local was = redis.call('HMGET', key('quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens')
+  local minute, day = exact(math.floor(call.now / 60000)), exact(math.floor(call.now / 86400000))
+  local same_minute, same_day = was[1] == minute, was[4] == day
+  known = {
+    minute = minute, entries = same_minute and tonumber(was[2]) or 0,
+    bytes = same_minute and tonumber(was[3]) or 0,
+    day = day, opens = same_day and tonumber(was[5]) or 0,
+    held = call.user_held > 0 and tonumber(redis.call('HGET', key('held'), user) or '0') or 0,
+    added = 0,
+  }
+  call.users[user] = known
+  return known
+end
+
+-- Seconds to wait for a quota of the user's own, or nil. 0 stands for no quota. An answer belongs to
+-- a message that was accepted, and deleting must always be possible: neither is refused.
+function accept.over_quota(call, entry)
+  if not call.has_quotas or entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
+  local used = accept.used(call, entry.user)
+  local function over(most, value) return most > 0 and value > most end
+  if entry.op == 'open' and over(call.user_opens, used.opens + 1) then
+    return exact(86400 - math.floor(call.now / 1000) % 86400)
+  end
+  if over(call.user_entries, used.entries + 1) or over(call.user_bytes, used.bytes + #entry.data) then
+    return exact(60 - math.floor(call.now / 1000) % 60)
+  end
+  if over(call.user_held, used.held + used.added + 1) then return '5' end
+end
+
+function accept.spend(call, entry)
+  if not call.has_quotas then return end
+  local used = accept.used(call, entry.user)
+  used.entries, used.bytes = used.entries + 1, used.bytes + #entry.data
+  used.added = used.added + 1
+  if entry.op == 'open' then used.opens = used.opens + 1 end
+end
+
+-- Writes down, once per call, what each user has used.
+function accept.keep_quotas(call)
+  for user, used in pairs(call.users) do
+    if used.added > 0 then
+      local quota = key('quota:' .. user)
+      redis.pcall('HSET', quota, 'minute', used.minute, 'entries', exact(used.entries),
+        'bytes', exact(used.bytes), 'day', used.day, 'opens', exact(used.opens))
+      redis.pcall('EXPIRE', quota, 86400)
+      if call.user_held > 0 then redis.pcall('HINCRBY', key('held'), user, used.added) end
+    end
+  end
 end
 
 -- The first write. The id never goes back: a clock that does just borrows the milliseconds ahead.
@@ -263,6 +320,8 @@ function accept.one(call, entry)
     end
   end
   if refusal then return { refusal } end
+  local wait = accept.over_quota(call, entry)
+  if wait then return { 'quota', wait } end
 
   -- The key belongs to the request, so its name is built before an open has its conversation's id.
   local idempotency = entry.key ~= '' and accept.idempotency_key(entry, entry.scope, entry.key)
@@ -274,6 +333,7 @@ function accept.one(call, entry)
     redis.pcall('SET', idempotency, id .. ':' .. at .. ':' .. entry.hash, 'EX', call.idempotency_seconds)
   end
   -- From here on the entry is accepted, whatever fails.
+  pcall(accept.spend, call, entry)
   redis.pcall('SET', key('tail:' .. partition.number), id)
   redis.pcall('INCR', key('accepted:' .. partition.number))
   pcall(accept.remember_conversation, entry, id)
@@ -292,14 +352,17 @@ local function number_argument(index) return assert(tonumber(ARGV[index])) end
 -- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/log.py.
 local function run_accept()
   local call = {
-    now = now_ms(), partitions = {}, accepted = 0,
+    now = now_ms(), partitions = {}, users = {}, accepted = 0,
     max_entries = number_argument(4), max_bytes = number_argument(5),
     idempotency_seconds = ARGV[6], lease_ms = number_argument(7),
+    user_entries = number_argument(8), user_bytes = number_argument(9),
+    user_held = number_argument(10), user_opens = number_argument(11),
   }
+  call.has_quotas = call.user_entries + call.user_bytes + call.user_held + call.user_opens > 0
   local is_open = redis.call('EXISTS', key('tail:0'))
   local answer = { exact(call.now), 0, is_open }
   local late = call.now > number_argument(3)
-  local at = 8
+  local at = 12
   while at <= #ARGV do
     local entry = {
       op = ARGV[at], user = ARGV[at + 1], conversation = ARGV[at + 2], role = ARGV[at + 3],
@@ -320,6 +383,7 @@ local function run_accept()
     end
   end
   if call.accepted > 0 then
+    pcall(accept.keep_quotas, call)
     local rung = redis.pcall('SET', key('bell'), '1', 'NX', 'PX', BELL_MS)
     answer[2] = (rung and not failed(rung)) and 1 or 0
   end
@@ -371,7 +435,7 @@ end
 
 -- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
 -- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
--- conversation…, (field, increment)…
+-- conversation…, number of users, (user, entries)…, (field, increment)…
 local function run_trim()
   local committed, at = {}, 4
   for _ = 1, number_argument(3) do
@@ -390,7 +454,13 @@ local function run_trim()
       redis.call('EXPIRE', key('turns:' .. id), TURNS_SECONDS)
     end
   end
-  for index = at + conversations + 1, #ARGV, 2 do
+  at = at + conversations + 1
+  local users = number_argument(at)
+  for index = at + 1, at + 2 * users, 2 do
+    local left = redis.pcall('HINCRBY', key('held'), ARGV[index], '-' .. ARGV[index + 1])
+    if type(left) == 'number' and left <= 0 then redis.call('HDEL', key('held'), ARGV[index]) end
+  end
+  for index = at + 2 * users + 1, #ARGV, 2 do
     redis.pcall('HINCRBY', key('drain:counts'), ARGV[index], ARGV[index + 1])
   end
   redis.pcall('SET', key('bell'), '1', 'PX', BELL_MS)
@@ -402,7 +472,8 @@ local function run_finish()
   for partition = 0, PARTITIONS - 1 do
     if redis.call('XLEN', key('log:' .. partition)) > 0 then return 0 end
   end
-  redis.call('DEL', key('bell'))
+  -- Nothing is held by anybody: whatever was miscounted is right again.
+  redis.call('DEL', key('bell'), key('held'))
   return 1
 end
 

@@ -32,6 +32,11 @@ class Limits:
     max_entries: int
     max_bytes: int
     idempotency_seconds: int
+    #: One user's, 0 for none: entries and bytes a minute, entries in the log, conversations a day.
+    user_entries: int = 0
+    user_bytes: int = 0
+    user_held: int = 0
+    user_opens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ def accept_call(
     call: list[bytes | str | int] = [
         "accept", namespace, deadline_ms, limits.max_entries, limits.max_bytes,
         limits.idempotency_seconds, LEASE_MS,
+        limits.user_entries, limits.user_bytes, limits.user_held, limits.user_opens,
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()
@@ -141,13 +147,24 @@ class Log:
         return found(self._redis.xrange(*find_arguments(self.namespace, conversation_id, entry_id)))
 
     def trim(
-        self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
+        self,
+        committed: Mapping[int, int],
+        conversations: Iterable[int],
+        counts: Mapping[str, int],
+        users: Mapping[int, int] | None = None,
     ) -> None:
-        """Remove what was committed (partition → last id), give TTLs, add up the counts."""
+        """Remove what was committed (partition → last id), give TTLs, add up the counts.
+
+        `users` says how many of the removed entries were whose.
+        """
         pairs = [number for pair in committed.items() for number in pair]
         touched = list(conversations)
+        held = [number for pair in (users or {}).items() for number in pair]
         increments = [item for pair in counts.items() for item in pair]
-        self.run("trim", len(committed), *pairs, len(touched), *touched, *increments)
+        self.run(
+            "trim", len(committed), *pairs, len(touched), *touched, len(held) // 2, *held,
+            *increments,
+        )  # fmt: skip
 
     def finish(self) -> bool:
         """Put the bell away if every stream is empty, and tell whether it was."""

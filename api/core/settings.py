@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     log_max_entries: Positive = 100_000
     log_max_bytes: Positive = 64 * 1024 * 1024
     idempotency_seconds: Positive = 3600
+    # Of one user; 0 for none. Generous, since one user may be a program: set what a person may.
+    user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000
+    user_bytes_per_minute: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
+    user_backlog_entries: Annotated[int, Field(ge=0)] = 400_000
+    user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
     #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.
     #: unchecked: a managed Redis that shows no CONFIG; what it keeps is for its operator to know.
     redis_durability: Durability = "always"

@@ -38,11 +38,15 @@ class FaultyLog(Log):
         return entries
 
     def trim(
-        self, committed: Mapping[int, int], conversations: Iterable[int], counts: Mapping[str, int]
+        self,
+        committed: Mapping[int, int],
+        conversations: Iterable[int],
+        counts: Mapping[str, int],
+        users: Mapping[int, int] | None = None,
     ) -> None:
         if self.loses_trim:
             raise RedisConnectionError
-        super().trim(committed, conversations, counts)
+        super().trim(committed, conversations, counts, users)
 
 
 @dataclass(frozen=True)
