@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.bench import accept, costs, distance, drain, reads
+from tests.bench import accept, costs, distance, drain, reads, streams
 from tests.bench.environment import environment
 from tests.bench.figures import Report, say
 from tests.bench.scale import FULL, QUICK, Scale
@@ -22,6 +22,7 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "costs": costs.measure,
     "reads": reads.measure,
     "distance": distance.measure,
+    "streams": streams.measure,
 }
 
 

@@ -11,9 +11,10 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from fastapi import APIRouter, BackgroundTasks, FastAPI, status
@@ -28,7 +29,9 @@ from api.dependencies import Key, Owner
 from api.fields import ConversationId
 from api.reads import Reads
 from api.routes import conversations
+from api.streaming.chat import StreamedChat
 from tests.bench.inserts import ONE_STATEMENT, Row, insert
+from tests.bench.talking import UnloggedChat, make_talker
 
 T = TypeVar("T")
 
@@ -47,6 +50,8 @@ def create_app() -> FastAPI:
         _replace(_ENDPOINTS[name])
     if name == "no_io":
         vars(main)["Reads"] = RememberedReads
+    if "BENCH_WORDS" in os.environ:
+        vars(main)["make_assistant"] = make_talker
     app = main.create_app()
     opening, inner = _OPENINGS.get(name), app.router.lifespan_context
 
@@ -55,6 +60,11 @@ def create_app() -> FastAPI:
         if opening is not None:
             await opening()
         async with inner(started):
+            if name == "no_log":
+                unlogged = UnloggedChat(make_talker(started.state.services.settings))
+                started.state.services = replace(
+                    started.state.services, streamed_chat=cast("StreamedChat", unlogged)
+                )
             yield
 
     app.router.lifespan_context = lifespan

@@ -1,0 +1,110 @@
+"""Streamed answers: how soon they begin, and what each word costs."""
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from api import fields
+from tests.bench.figures import Report, say
+from tests.bench.load import LoadError
+from tests.bench.processes import Server, servers, worker
+from tests.bench.rounds import interleaved
+from tests.bench.scale import Scale
+from tests.bench.site import Seat, Site
+
+_CONTESTANTS: Final = ("no_log", "verbatim")
+_BODY: Final = json.dumps({"message": "What is next?"}).encode()
+#: One stream after the other in a sample of their beginnings.
+_ANSWERS: Final = 50
+#: Words in a long answer, at 50 a second.
+_WORDS: Final = 200
+_WORD_MS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What a client saw of one answer."""
+
+    first_byte_ms: float
+    first_word_ms: float
+
+
+def measure(at: Site, scale: Scale, report: Report) -> None:
+    """Measure beginnings one by one, and words from many streams at once."""
+    with worker("workers.app", at.environment, at.directory, options=["--task-events"]):
+        say("streams: the first byte")
+        with servers(_CONTESTANTS, _talking(at, 5, 0), at.directory) as running:
+            for server in running.values():
+                _beginnings(server, at.seats)
+            begun = interleaved(
+                _CONTESTANTS, scale.rounds, lambda name: _beginnings(running[name], at.seats)
+            )
+        for figure in ("first_byte", "first_word"):
+            ours, theirs = (
+                [getattr(one, f"{figure}_ms") for one in begun[name]]
+                for name in ("verbatim", "no_log")
+            )
+            report.add(f"stream_{figure}_vs_no_log", "ms", ours, theirs)
+        say(f"streams: {scale.streams} at once")
+        with servers(_CONTESTANTS, _talking(at, _WORDS, _WORD_MS), at.directory) as running:
+            spent = interleaved(
+                _CONTESTANTS,
+                scale.rounds,
+                lambda name: _microseconds_a_word(running[name], at.seats[: scale.streams]),
+            )
+        report.add("stream_cpu_per_event", "µs", spent["verbatim"], spent["no_log"])
+
+
+def _talking(at: Site, words: int, word_ms: int) -> Mapping[str, str]:
+    return at.environment | {"BENCH_WORDS": str(words), "BENCH_WORD_MS": str(word_ms)}
+
+
+def _beginnings(server: Server, seats: Sequence[Seat]) -> Streamed:
+    async def one_by_one() -> list[Streamed]:
+        return [await _stream(server, seats[n % len(seats)]) for n in range(_ANSWERS)]
+
+    seen = asyncio.run(one_by_one())
+    return Streamed(
+        statistics.median(one.first_byte_ms for one in seen),
+        statistics.median(one.first_word_ms for one in seen),
+    )
+
+
+def _microseconds_a_word(server: Server, seats: Sequence[Seat]) -> float:
+    async def at_once() -> None:
+        await asyncio.gather(*(_stream(server, seat) for seat in seats))
+
+    before = server.cpu_seconds()
+    asyncio.run(at_once())
+    return (server.cpu_seconds() - before) * 1e6 / (_WORDS * len(seats))
+
+
+async def _stream(server: Server, seat: Seat) -> Streamed:
+    """Ask for one answer and read it to its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    path = f"/api/chat/{fields.session_id(seat.conversation_id)}/message"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+        f"Authorization: Bearer {seat.token}\r\nAccept: text/event-stream\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(_BODY)}\r\n\r\n"
+    )
+    started = time.monotonic()
+    writer.write(head.encode() + _BODY)
+    headers = await reader.readuntil(b"\r\n\r\n")
+    if not headers.startswith(b"HTTP/1.1 200 "):
+        raise LoadError(f"a stream answered {headers[:40]!r}")
+    said = await reader.read(1)
+    first_byte = time.monotonic()
+    first_word = 0.0
+    while chunk := await reader.read(65_536):
+        said += chunk
+        if not first_word and b"event: delta" in said:
+            first_word = time.monotonic()
+    writer.close()
+    if b"event: end" not in said:
+        raise LoadError("a stream broke off")
+    return Streamed((first_byte - started) * 1000, (first_word - started) * 1000)
