@@ -170,21 +170,22 @@ class Persister:
         """Refuse another database's log, and have one that forgot something catch up first.
 
         A tail behind the cursor is raised: no id that PostgreSQL has passed is given out any more.
-        A count of accepted entries below what PostgreSQL has counted is an older Redis' own.
+        A count of accepted entries below what PostgreSQL has counted is an older Redis' own, or a
+        mistake of ours: it is made up for, and an alarm.
         """
         marks = self._log.marks(list(locked))
         if marks.database_id is None or None in marks.tails.values():
             open_log(self._log, self._engine)
             return
         database_id = next(iter(locked.values())).database_id
-        behind = [
-            (partition, books.last_id, books.counted)
-            for partition, books in locked.items()
-            if (marks.tails[partition] or 0) < books.last_id
-            or marks.accepted[partition] < books.counted
-        ]
+        books = {p: (p, known.last_id, known.counted) for p, known in locked.items()}
+        behind = [p for p in locked if (marks.tails[p] or 0) < locked[p].last_id]
         if behind or marks.database_id != database_id:
-            self._log.adopt(database_id, behind)
+            self._log.adopt(database_id, [books[p] for p in behind])
+        forgotten = [p for p in locked if marks.accepted[p] < locked[p].counted and p not in behind]
+        if forgotten:
+            logger.error("partitions %s: the log counted less than is stored", forgotten)
+            self._log.recount(books[p] for p in forgotten)
 
     def _count_regressed(self, batch: Batch, advanced: sql.Advanced) -> None:
         """Have the log's count of accepted entries include those it had forgotten."""
