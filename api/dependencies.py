@@ -15,6 +15,7 @@ from api.chat import Chat
 from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
+from api.erasure import Erasure
 from api.issuers import Issuer
 from api.observe import Observer
 from api.passwords import Passwords
@@ -42,6 +43,7 @@ class Services:
     tokens: Tokens
     sessions: Sessions
     issuer: Issuer | None
+    erasure: Erasure
     observer: Observer
 
 

@@ -17,11 +17,12 @@ from api.core.database import make_engine
 from api.core.settings import Settings
 from api.dependencies import Services
 from api.edge import BODY_MOST_BYTES, Edge
+from api.erasure import Erasure
 from api.issuers import Issuer
 from api.observe import Observer
 from api.passwords import Passwords
 from api.reads import CONNECTIONS, Reads
-from api.routes import auth, chat, conversations, health, streams, web
+from api.routes import account, auth, chat, conversations, health, streams, web
 from api.security import Tokens
 from api.sessions import Sessions
 from api.streaming.opened import streaming
@@ -69,7 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     # The limit stands on a router: on the app it would answer before Edge, as text/plain.
     router = APIRouter(max_body_size=BODY_MOST_BYTES)
-    for routes in (auth, conversations, chat, streams, health):
+    for routes in (auth, account, conversations, chat, streams, health):
         router.include_router(routes.router)
     app.include_router(router)
     problems.install(app)
@@ -125,6 +126,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             tokens=tokens,
             sessions=Sessions(settings, tokens, reads, write_path),
             issuer=Issuer(settings, reads) if settings.oidc_issuer else None,
+            erasure=Erasure(reads, write_path, tokens.lifetime_seconds),
             observer=Observer(write_path, settings.database),
         )
 

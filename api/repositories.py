@@ -65,6 +65,11 @@ class ConversationRepository:
         statement = select(Conversation).where(_alive(owner), Conversation.id == conversation_id)
         return self._session.exec(statement).one_or_none()
 
+    def following(self, owner: int, last: int, *, limit: int) -> Sequence[Conversation]:
+        """Return conversations by id from the one after `last` on."""
+        statement = select(Conversation).where(_alive(owner), col(Conversation.id) > last)
+        return self._session.exec(statement.order_by(col(Conversation.id)).limit(limit)).all()
+
     def standing(self, owner: int, conversation_id: int) -> Standing | None:
         """Tell whether a conversation is closed or deleted."""
         statement = select(Conversation.closed_at, Conversation.deleted_at).where(

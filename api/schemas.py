@@ -77,6 +77,14 @@ class Renewal(In):
     refresh_token: SignInText
 
 
+class Farewell(In):
+    """An account to be deleted."""
+
+    password: SignInText = Field(
+        default="", description="Needed where the account has one: all but identity providers'."
+    )
+
+
 class NewPassword(In):
     """A password to be replaced."""
 

@@ -19,7 +19,7 @@
 --                                                      {delta, text}; then {stop}, {end, …} or {error, …}; TTL 10 min
 -- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
 --                                                      ms at which their lease ends
--- gone:<user>                                  string  the account was deleted
+-- gone:<user>                                  string  the account was deleted, or is being so; TTL
 -- quota:<user>                                 hash    minute, entries, bytes; day, opens: what a user was
 --                                                      accepted in the running minute and day. TTL 1 day
 -- held                                         hash    entries of each user in the log; gone whenever it is empty
@@ -448,8 +448,11 @@ local function run_trim()
   local conversations = number_argument(at)
   for index = at + 1, at + conversations do
     local id = ARGV[index]
-    local last = redis.call('HGET', key('conv:' .. id), 'last')
-    if last and tonumber(last) <= (committed[tonumber(id) % PARTITIONS] or 0) then
+    local known = redis.call('HMGET', key('conv:' .. id), 'last', 'owner')
+    local last = known[1]
+    if known[2] and redis.call('EXISTS', key('gone:' .. known[2])) == 1 then
+      redis.call('DEL', key('conv:' .. id), key('turns:' .. id))
+    elseif last and tonumber(last) <= (committed[tonumber(id) % PARTITIONS] or 0) then
       redis.call('EXPIRE', key('conv:' .. id), CONVERSATION_SECONDS)
       redis.call('EXPIRE', key('turns:' .. id), TURNS_SECONDS)
     end
@@ -679,6 +682,13 @@ end
 
 ------------------------------------------------------------------------------------------- sessions
 
+-- Has accept refuse a user for so many seconds, 0: no longer. ARGV: user, seconds
+local function run_gone()
+  if ARGV[4] == '0' then return redis.call('DEL', key('gone:' .. ARGV[3])) end
+  redis.call('SET', key('gone:' .. ARGV[3]), '1', 'EX', ARGV[4])
+  return 1
+end
+
 -- Ends sessions for whatever access tokens of theirs still live. ARGV: seconds, user, session…
 local function run_revoke()
   local now = now_ms()
@@ -698,6 +708,6 @@ local operations = {
   accept = run_accept, read = run_read, trim = run_trim, finish = run_finish, heads = run_heads,
   status = run_status, balance = run_balance, adopt = run_adopt, recount = run_recount, helper = run_helper,
   lease = run_lease, say = run_say, heard = run_heard, running = run_running, stop = run_stop, turn = run_turn,
-  claim = run_claim, revoke = run_revoke, revoked = run_revoked,
+  claim = run_claim, gone = run_gone, revoke = run_revoke, revoked = run_revoked,
 }
 return operations[operation]()

@@ -21,6 +21,8 @@ SCRIPT: Final = resources.files("api.core").joinpath("log.lua").read_text(encodi
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 #: How long a turn's lease lasts without a renewal.
 LEASE_MS: Final = 10_000
+#: Keys that one command removes.
+FORGET_CHUNK: Final = 1000
 #: How long the bell lasts, here as in the script.
 BELL_MS: Final = 3_000
 
@@ -189,6 +191,17 @@ class Log:
     def wants_helper(self) -> bool:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
         return bool(self.run("helper"))
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove keys that belonged to a user who is gone."""
+        keys = [self.key(name) for name in names]
+        for start in range(0, len(keys), FORGET_CHUNK):
+            self._redis.unlink(*keys[start : start + FORGET_CHUNK])
+
+    def forget_matching(self, pattern: str) -> None:
+        """Remove keys likewise that only a scan finds."""
+        for key in self._redis.scan_iter(match=self.key(pattern), count=FORGET_CHUNK):
+            self._redis.unlink(key)
 
     def revoke(self, user_id: int, sessions: Sequence[str], seconds: int) -> None:
         """Have no access token of these sessions taken any more; the youngest lives so long."""

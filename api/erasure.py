@@ -1,0 +1,109 @@
+"""Deleting an account: one transaction of PostgreSQL decides, everything else follows from it.
+
+Before it the account takes no more writes, for a minute; after it the drain discards whatever of it
+was still queued, because its user does not exist. A process that dies in between leaves the account
+as it was, or gone: what it then leaves on Redis brings nothing back, and expires by itself.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from api.accept import aside
+from api.core import failpoints, ids
+from api.core.errors import Unavailable
+from api.reads import Reads
+from api.write_path import WritePath
+
+#: How long writes are refused before the deletion is certain, and after it.
+CLOSED_SECONDS: Final = 60
+GONE_SECONDS: Final = 24 * 3600
+#: What a streamed turn said is kept for ten minutes.
+STREAM_MS: Final = 11 * 60 * 1000
+
+_PATIENCE: Final = text("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'")
+#: No drain may be between having read an entry of this user and writing it.
+_LOCK: Final = text("SELECT id FROM log_partition ORDER BY id FOR UPDATE")
+#: The audit still balances: what was dead is discarded now.
+_SETTLE: Final = text(
+    "WITH gone AS (DELETE FROM dead_letter WHERE user_id = :user"
+    " RETURNING partition, redriven_at IS NULL AND discarded_at IS NULL AS unsettled),"
+    " sums AS (SELECT partition, count(*) AS number FROM gone WHERE unsettled GROUP BY partition)"
+    " UPDATE log_partition AS p SET dead = p.dead - s.number, discarded = p.discarded + s.number"
+    " FROM sums AS s WHERE p.id = s.partition"
+)
+_MESSAGES: Final = text("DELETE FROM message WHERE user_id = :user RETURNING id")
+_CONVERSATIONS: Final = text("DELETE FROM conversation WHERE user_id = :user RETURNING id")
+_SESSIONS: Final = text("DELETE FROM session WHERE user_id = :user RETURNING id")
+_USER: Final = text('DELETE FROM "user" WHERE id = :user')
+
+
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    """What PostgreSQL had, and Redis may still have something of."""
+
+    conversations: list[int]
+    recent_turns: list[int]
+    sessions: list[str]
+
+
+class Erasure:
+    """Deletes accounts, for good."""
+
+    def __init__(self, reads: Reads, write_path: WritePath, token_seconds: int) -> None:
+        self._reads = reads
+        self._log = write_path.log
+        self._token_seconds = token_seconds
+
+    async def erase(self, owner: int) -> None:
+        """Delete an account and all that belongs to it. Raises Unavailable; then repeat it."""
+        tails = await aside(self._close, owner)
+        with suppress(Unavailable):
+            # What is queued reaches PostgreSQL first, if it does so soon, and goes with the rest.
+            await self._reads.after(owner, tails, lambda _: None)
+        try:
+            erased = await self._reads.write(owner, _erase(owner))
+        except Unavailable:
+            await aside(self._log.run, "gone", owner, 0)
+            raise
+        failpoints.reach("erasure.after_commit")
+        # Not before: a rolled back transaction must leave an account that works.
+        await aside(self._forget, owner, erased)
+
+    def _close(self, owner: int) -> list[int]:
+        self._log.run("gone", owner, CLOSED_SECONDS)
+        return [p.tail for p in self._log.status().partitions if p.tail and p.entries]
+
+    def _forget(self, owner: int, erased: _Erased) -> None:
+        self._log.run("gone", owner, GONE_SECONDS)
+        self._log.revoke(owner, erased.sessions, self._token_seconds)
+        for kind, found in (("conv", erased.conversations), ("turns", erased.conversations)):
+            self._log.forget(f"{kind}:{one}" for one in found)
+        self._log.forget(f"stream:{turn}" for turn in erased.recent_turns)
+        self._log.forget([f"quota:{owner}"])
+        self._log.forget_matching(f"idem:{owner}:*")
+
+
+def _erase(owner: int) -> Callable[[Session], _Erased]:
+    def erase(session: Session) -> _Erased:
+        facts = {"user": int(owner)}
+        connection = session.connection()
+
+        def deleted(statement: Any) -> list[Any]:
+            return list(connection.execute(statement, facts).scalars())
+
+        connection.execute(_PATIENCE)
+        connection.execute(_LOCK)
+        connection.execute(_SETTLE, facts)
+        recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
+        messages = [message for message in deleted(_MESSAGES) if message >= recent]
+        erased = _Erased(deleted(_CONVERSATIONS), messages, deleted(_SESSIONS))
+        connection.execute(_USER, facts)
+        return erased
+
+    return erase

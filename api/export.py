@@ -1,0 +1,75 @@
+"""Everything that belongs to an account, as JSON lines, page by page: constant memory."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlmodel import Session
+
+from api.core import models
+from api.reads import Reads
+from api.repositories import ConversationRepository, MessageRepository, UserRepository
+
+PAGE: Final = 200
+
+_ACCOUNT: Final = ("id", "username", "email", "created_at")
+_CONVERSATION: Final = (*("id", "title", "message_count", "created_at", "updated_at", "closed_at"),)
+_MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
+
+
+async def lines(reads: Reads, owner: int, read_after: Sequence[int]) -> AsyncIterator[bytes]:
+    """Yield the account, each conversation with its messages, and a last line with their numbers.
+
+    Without the last line the export is not whole.
+    """
+    user = await reads.after(
+        owner, read_after, lambda session: UserRepository(session).by_id(owner)
+    )
+    if user is not None:
+        yield _line("account", user, _ACCOUNT)
+    conversations = messages = last = 0
+    while page := await reads.query(owner, lambda session: _conversations(session, owner, last)):  # noqa: B023 - called at once
+        for conversation in page:
+            yield _line("conversation", conversation, _CONVERSATION)
+            async for message in _messages(reads, owner, conversation.id):
+                messages += 1
+                yield message
+        conversations += len(page)
+        last = page[-1].id
+    yield _json({"type": "end", "conversations": conversations, "messages": messages})
+
+
+async def _messages(reads: Reads, owner: int, conversation_id: int) -> AsyncIterator[bytes]:
+    position = 0
+    while True:
+        page = await reads.query(
+            owner,
+            lambda session: MessageRepository(session).after(
+                owner,
+                conversation_id,
+                position=position,  # noqa: B023 - called at once
+                limit=PAGE,
+            ),
+        )
+        if page is None or not page.messages:  # None: deleted meanwhile
+            return
+        for message in page.messages:
+            yield _line("message", message, _MESSAGE)
+        position = page.messages[-1].position
+
+
+def _conversations(session: Session, owner: int, last: int) -> Sequence[models.Conversation]:
+    return ConversationRepository(session).following(owner, last, limit=PAGE)
+
+
+def _line(kind: str, row: object, names: Sequence[str]) -> bytes:
+    return _json({"type": kind} | {name: getattr(row, name) for name in names})
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, default=_time).encode() + b"\n"
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

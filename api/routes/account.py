@@ -1,0 +1,87 @@
+"""What belongs to a user as a whole: take it along, delete it."""
+
+from fastapi import APIRouter, status
+from fastapi.responses import StreamingResponse
+
+from api import export, schemas
+from api.core.errors import (
+    BadRequest,
+    Forbidden,
+    NotAllowed,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from api.dependencies import Address, App, Owner
+from api.fields import ReadAfter
+from api.problems import UnsupportedMediaType, documented
+from api.repositories import UserRepository
+
+router = APIRouter(tags=["accounts"])
+
+_EXAMPLE = (
+    '{"type": "account", "id": 1, "username": "ada", …}\n'
+    '{"type": "conversation", "id": 244102400131075, "title": "Groceries", …}\n'
+    '{"type": "message", "conversation_id": 244102400131075, "position": 1, "role": "user", …}\n'
+    '{"type": "end", "conversations": 1, "messages": 1}\n'
+)
+
+
+@router.get(
+    "/api/export",
+    summary="Export everything",
+    operation_id="export",
+    response_class=StreamingResponse,
+    response_description="JSON lines. Without the last one, `end`, the export is not whole.",
+    responses={
+        200: {"content": {"application/x-ndjson": {"example": _EXAMPLE}}},
+        **documented(BadRequest, Unauthenticated, NotAllowed, Unavailable),
+    },
+)
+async def export_everything(
+    app: App,
+    owner: Owner,
+    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
+) -> StreamingResponse:
+    """The account, each conversation, its messages in order. Streamed, however long it is."""
+    # Waited for here, where it can still be a 503.
+    await app.reads.after(owner, read_after, lambda _: None)
+    return StreamingResponse(
+        export.lines(app.reads, owner, read_after),
+        media_type="application/x-ndjson",
+        headers={"Content-Disposition": 'attachment; filename="verbatim.jsonl"'},
+    )
+
+
+@router.post(
+    "/auth/me/delete",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Delete the account",
+    operation_id="deleteAccount",
+    response_description="It is gone, with all that belonged to it.",
+    responses=documented(
+        BadRequest,
+        Unauthenticated,
+        Forbidden,
+        TooLarge,
+        TooMany,
+        UnsupportedMediaType,
+        NotAllowed,
+        Unavailable,
+    ),
+)
+async def delete_account(app: App, address: Address, owner: Owner, body: schemas.Farewell) -> None:
+    """Conversations, messages, dead letters, sessions and the account itself, at once and for good.
+
+    What is still queued brings nothing back. After a 503 it was not deleted: repeat it.
+    """
+    user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
+    if user is None:
+        raise Unauthenticated("this account was deleted")
+    if user.password_hash:
+        await app.throttle.admit(user.username, address)
+        if not await app.passwords.verify(user.password_hash, body.password):
+            raise Unauthenticated("the password is wrong")
+        await app.throttle.succeeded(user.username, address)
+    await app.erasure.erase(owner)

@@ -1,0 +1,221 @@
+"""Taking everything along, and leaving for good."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+
+from api.core import ids
+from api.core.audit import audit
+from api.core.database import make_engine
+from tests.http.conftest import PASSWORD, Api
+from tests.http.draining import draining
+from tests.http.waiting import eventually
+
+TABLES = ("message", "conversation", "dead_letter", "session")
+WORDS = "for-nobody-else-6d1c"
+
+
+@pytest.fixture
+def engine(api: Api) -> Iterator[Engine]:
+    made = make_engine(api.settings.migration_database, application_name="test")
+    yield made
+    made.dispose()
+
+
+def rows_of(engine: Engine, user_id: int) -> dict[str, int]:
+    with engine.begin() as connection:
+        counts = {
+            table: connection.scalar(
+                text(f"SELECT count(*) FROM {table} WHERE user_id = :user"), {"user": user_id}
+            )
+            for table in TABLES
+        }
+        accounts = text('SELECT count(*) FROM "user" WHERE id = :user')
+        counts["user"] = connection.scalar(accounts, {"user": user_id})
+    return {table: count for table, count in counts.items() if count}
+
+
+def chat(client: httpx.Client, number: int = 3) -> int:
+    """Say something in a conversation of one's own; return its id."""
+    started = client.post("/api/chat/start").json()
+    for turn in range(number):
+        client.post(
+            f"/api/chat/{started['sessionId']}/message",
+            json={"message": f"{WORDS} {turn}"},
+            headers={"Idempotency-Key": f"{WORDS}-{turn}"},
+        ).raise_for_status()
+    return int(started["conversationId"])
+
+
+def leave(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
+    return client.post("/auth/me/delete", json={"password": password})
+
+
+def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
+    wanted = (f"idem:{user_id}:", f"conv:{conversation}", f"turns:{conversation}", "stream:")
+    names = [key.decode() for key in api.log._redis.scan_iter(match=api.log.key("*"))]
+    return [name for name in names if name.removeprefix(api.log.key("")).startswith(wanted)]
+
+
+def test_an_account_that_leaves_leaves_nothing(
+    api: Api, ada: httpx.Client, eve: httpx.Client, engine: Engine
+) -> None:
+    me, other = (client.get("/auth/me").json()["id"] for client in (ada, eve))
+    with draining(api.settings):
+        mine, others = chat(ada), chat(eve)
+        for client, owner in ((ada, mine), (eve, others)):
+            client.get(f"/api/conversations/{owner}").raise_for_status()
+        eventually(lambda: api.log.status().entries == 0)
+        assert rows_of(engine, me).keys() == {"message", "conversation", "session", "user"}
+
+        wrong = leave(ada, "not the password")
+        answer = leave(ada)
+
+    assert wrong.status_code == 401
+    assert answer.status_code == 204
+    assert rows_of(engine, me) == {}
+    assert rows_of(engine, other)["message"] == 6
+    assert not [key for key in keys_of(api, me, mine) if "stream:" not in key]
+    assert ada.post("/api/conversations/", json={}).status_code == 401
+    eventually(lambda: ada.get("/api/conversations/").status_code == 401)
+    assert ada.get("/auth/me").status_code == 401
+    assert all(one.balanced for one in audit(api.log, engine))
+
+
+def test_what_is_still_queued_brings_nothing_back(
+    api: Api, ada: httpx.Client, engine: Engine
+) -> None:
+    me = ada.get("/auth/me").json()["id"]
+    mine = chat(ada)
+
+    assert leave(ada).status_code == 204
+    assert api.log.status().entries > 0
+    with draining(api.settings):
+        eventually(lambda: api.log.status().entries == 0)
+
+    assert rows_of(engine, me) == {}
+    assert all(one.balanced for one in audit(api.log, engine))
+    assert not api.log._redis.exists(api.log.key(f"turns:{mine}"))
+
+
+def test_writes_and_drains_meanwhile_leave_nothing_either(api: Api, engine: Engine) -> None:
+    with closing(api.person()) as person, draining(api.settings):
+        me = person.get("/auth/me").json()["id"]
+        conversation = chat(person, 1)
+        left = threading.Event()
+
+        def keep_writing() -> None:
+            with closing(api.client()) as writer:
+                writer.headers = person.headers
+                while not left.is_set():
+                    body = {"role": "user", "content": WORDS}
+                    writer.post(f"/api/conversations/{conversation}/messages", json=body)
+                    writer.post("/api/conversations/", json={"title": WORDS})
+
+        threads = [threading.Thread(target=keep_writing) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        answer = leave(person)
+        left.set()
+        for thread in threads:
+            thread.join()
+        eventually(lambda: api.log.status().entries == 0)
+
+    assert answer.status_code == 204
+    assert rows_of(engine, me) == {}
+    assert all(one.balanced for one in audit(api.log, engine))
+
+
+def test_dead_letters_go_too_and_the_books_still_balance(
+    api: Api, ada: httpx.Client, engine: Engine
+) -> None:
+    me = ada.get("/auth/me").json()["id"]
+    conversation = ada.post("/api/conversations/", json={}).json()["id"]
+    with draining(api.settings):
+        eventually(lambda: api.log.status().entries == 0)
+    partition = ids.partition_of(conversation)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id,"
+                " reason, payload, entry_created_at) VALUES (7, :p, 'add', :u, :c, 'refused',"
+                " 'text', now());"
+                " UPDATE log_partition SET applied = applied - 1, dead = dead + 1 WHERE id = :p"
+            ),
+            {"p": partition, "u": me, "c": conversation},
+        )
+
+    assert leave(ada).status_code == 204
+
+    assert rows_of(engine, me) == {}
+    assert all(one.balanced for one in audit(api.log, engine))
+
+
+def test_a_deletion_that_fails_half_way_changes_nothing_and_can_be_repeated(
+    api: Api, ada: httpx.Client, engine: Engine
+) -> None:
+    chat(ada, 1)
+    with engine.connect() as operator:
+        operator.execute(text("SELECT FROM log_partition WHERE id = 15 FOR UPDATE"))
+        failed = leave(ada)
+        operator.rollback()
+
+    assert failed.status_code == 503
+    assert ada.post("/api/conversations/", json={}).status_code == 202
+    assert leave(ada).status_code == 204
+
+
+def test_the_name_is_free_again(api: Api, ada: httpx.Client, anybody: httpx.Client) -> None:
+    account = ada.get("/auth/me").json()
+    leave(ada)
+
+    again = anybody.post(
+        "/auth/register",
+        json={"username": account["username"], "email": account["email"], "password": PASSWORD},
+    )
+
+    assert again.status_code == 201
+    assert again.json()["id"] != account["id"]
+
+
+def exported(client: httpx.Client, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get("/api/export", params=query)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.split("\n")[:-1]]
+
+
+def test_an_export_has_everything_in_order_and_nothing_of_others(
+    api: Api, ada: httpx.Client, eve: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.export.PAGE", 2)
+    texts = [f"line\u2028break\n{number} 👩‍👩‍👧" for number in range(5)]
+    with draining(api.settings):
+        chat(eve)
+        opened = [ada.post("/api/conversations/", json={"title": f"t{n}"}).json() for n in range(5)]
+        path = f"/api/conversations/{opened[0]['id']}/messages"
+        added = [
+            ada.post(path, json={"role": "user", "content": content}).json() for content in texts
+        ]
+        after = [one["id"] for one in (*added, *opened)]
+        found = exported(ada, read_after=after)
+
+    kinds = [one["type"] for one in found]
+    assert kinds[0] == "account"
+    assert found[0]["username"] == ada.get("/auth/me").json()["username"]
+    assert "password_hash" not in found[0]
+    assert {one["title"] for one in found if one["type"] == "conversation"} == {
+        f"t{n}" for n in range(5)
+    }
+    assert [one["content"] for one in found if one["type"] == "message"] == texts
+    assert found[-1] == {"type": "end", "conversations": 5, "messages": 5}
+
+
+def test_an_export_of_nothing_is_whole(ada: httpx.Client) -> None:
+    assert [one["type"] for one in exported(ada)] == ["account", "end"]
