@@ -168,7 +168,7 @@ def celery(
     return _answer(row)
 
 
-async def batches(
+def batches(
     owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
     row = _row(owner, conversation_id, body)

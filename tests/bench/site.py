@@ -26,6 +26,7 @@ from api.security import Tokens
 from tests.servers import drop_database, fresh_database, running, urls_of
 from workers.process import Process
 
+CONNECTIONS: Final = 400
 USERS: Final = 64
 CONVERSATIONS_EACH: Final = 4
 #: 500 bytes of text.
@@ -128,7 +129,17 @@ def site(directory: Path) -> Iterator[Site]:
         redis = stack.enter_context(running(EmbeddedRedis(directory / "redis")))
         client = stack.enter_context(Redis.from_url(redis.url))
         client.config_set("maxmemory", 0)
+        _make_room(postgres)
         yield stack.enter_context(seated(directory, postgres, redis, client, "verbatim"))
+
+
+def _make_room(postgres: EmbeddedPostgres) -> None:
+    """Let all contestants keep their connections open at once."""
+    with closing(psycopg2.connect(postgres.admin_url)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"ALTER SYSTEM SET max_connections = {CONNECTIONS}")
+    postgres.stop()
+    postgres.start()
 
 
 @contextmanager
