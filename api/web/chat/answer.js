@@ -20,12 +20,13 @@ export class AnswerBody {
    * @param {{isGrowing: boolean}} how
    */
   show(text, { isGrowing }) {
-    if (text === this.#text) return;
+    const isNew = text !== this.#text;
     this.#text = text;
-    if (!isGrowing) this.#update();
-    else if (!this.#isDue) {
+    if (isGrowing && isNew && !this.#isDue) {
       this.#isDue = true;
-      requestAnimationFrame(() => this.#update());
+      requestAnimationFrame(() => this.#isDue && this.#update());
+    } else if (!isGrowing && (isNew || this.#isDue)) {
+      this.#update(); // a page in the background has no frames
     }
   }
 
