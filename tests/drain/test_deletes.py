@@ -1,9 +1,10 @@
 """Deletes leave a tombstone, and everything that meets it is counted, not kept."""
 
 import pytest
+from sqlalchemy import text
 
 from tests.drain.world import Conversation, World
-from workers import persist
+from workers import persist, sql
 
 
 def test_a_deleted_conversation_leaves_a_tombstone_without_text(world: World) -> None:
@@ -109,6 +110,43 @@ def test_a_purge_whose_delete_was_committed_by_a_run_that_failed_is_made_up_for(
 
     world.drain.run()
 
+    assert world.contents(conversation) == []
+
+
+def test_a_purge_waits_for_a_row_that_somebody_holds(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    world.edit("delete", conversation)
+    with world.engine.connect() as operator:
+        world.drain.run()
+        world.sql("UPDATE conversation SET message_count = 1")
+        world.sql(
+            "INSERT INTO message VALUES (1, :id, :owner, 1, 'user', 'a', 'stored', now())",
+            id=conversation.id,
+            owner=conversation.owner,
+        )
+        operator.execute(text("SELECT FROM message FOR UPDATE"))
+        drain = world.new_drain()
+
+        assert "55P03" in world.drain_in_vain(drain)
+
+    drain.run()
+    assert world.contents(conversation) == []
+
+
+def test_a_purge_waits_for_a_partition_that_another_drain_holds(world: World) -> None:
+    conversation = world.open(world.user())
+    world.add(conversation, "a", "b")
+    world.drain.run()
+    world.sql("UPDATE conversation SET deleted_at = now(), title = NULL")
+    drain = world.new_drain()
+
+    with sql.transaction(world.engine) as other:
+        sql.lock(other, [0], 1)
+        drain.run()
+        assert world.contents(conversation) == ["a", "b"]
+
+    drain.run()
     assert world.contents(conversation) == []
 
 
