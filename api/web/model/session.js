@@ -184,7 +184,7 @@ export class Session extends EventTarget {
   /** See what others did meanwhile. */
   async lookAround() {
     if (!this.user) return;
-    await Promise.allSettled([this.thread?.catchUp(), this.shelf?.refresh()]);
+    await Promise.allSettled([this.thread?.lookAround(), this.shelf?.refresh()]);
   }
 
   /** Sign out, and leave nothing behind. */
@@ -248,6 +248,9 @@ export class Session extends EventTarget {
     this.#channel?.close();
     this.#channel = new BroadcastChannel(`verbatim:${this.#client.base}:${user.id}`);
     this.#channel.addEventListener("message", ({ data }) => {
+      // Who is not looked at looks later. Each answer that is followed holds a connection, and a
+      // browser has six for all its tabs.
+      if (document.hidden) return;
       void this.shelf?.refresh().catch(() => {});
       if (data.conversation !== null && data.conversation === this.thread?.id) {
         void this.thread?.lookAround();
