@@ -1,5 +1,10 @@
 # One image for every process: the API by default, worker, Flower and migrations by command.
 
+FROM node:22-slim AS web
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev && npm run vendor
+
 FROM python:3.13-slim AS build
 WORKDIR /app
 RUN python -m venv /opt/venv
@@ -9,6 +14,7 @@ RUN pip install --require-hashes -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY alembic alembic
 COPY api api
+COPY --from=web /app/api/web/vendor api/web/vendor
 COPY workers workers
 # The build backend, alone out of the development packages, comes with its hash too, and leaves again.
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > build.txt \

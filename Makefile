@@ -67,13 +67,7 @@ $(VENDOR)/stamp: package.json package-lock.json
 	@if ! command -v npm > /dev/null || ! npm ci --omit=dev --silent; then \
 	  echo 'Without npm the page shows answers as plain text, not as Markdown.'; exit 0; \
 	fi; \
-	set -e; mkdir -p $(VENDOR); cd node_modules; \
-	cp marked/lib/marked.esm.js dompurify/dist/purify.es.mjs ../$(VENDOR)/; \
-	cp marked/lib/marked.d.ts ../$(VENDOR)/marked.esm.d.ts; \
-	cp dompurify/dist/purify.es.d.mts ../$(VENDOR)/; \
-	cp marked/LICENSE ../$(VENDOR)/marked.LICENSE; \
-	cp dompurify/LICENSE ../$(VENDOR)/dompurify.LICENSE; \
-	touch ../$@
+	npm run --silent vendor && touch $@
 
 $(NODE_DEV): $(VENDOR)/stamp
 	@if command -v npm > /dev/null; then npm ci --silent && touch $@; fi

@@ -207,7 +207,11 @@ def test_the_image_is_built_from_pinned_packages_only() -> None:
 
     assert len(fetching) == 2
     assert all("--require-hashes" in part for part in fetching)
-    assert len(dockerfile("FROM")) == 2
+    assert [found for run in dockerfile("RUN") if "npm" in run for found in run.split("&&")] == [
+        "npm ci --omit=dev ",
+        " npm run vendor",
+    ]
+    assert len(dockerfile("FROM")) == 3
 
 
 def test_every_file_the_image_copies_exists_and_is_sent_to_the_builder() -> None:
