@@ -154,7 +154,7 @@ class TestRedis:
 class TestPostgres:
     def test_the_application_is_no_superuser(self, postgres_server: EmbeddedPostgres) -> None:
         query = """
-            SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles
+            SELECT rolsuper OR rolbypassrls OR rolcreatedb FROM pg_roles
             WHERE rolname = current_user
         """
 

@@ -1,0 +1,416 @@
+"""Every route, every caller, every id: made from the OpenAPI document, 0 leaks over all cells.
+
+A route without a row fails the first test. Each layer is switched off in turn; with all of one
+direction off, the same matrix is red.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlmodel import true
+
+from api import repositories
+from api.core import log
+from api.core.database import make_engine
+from api.fields import session_id
+from api.local.postgres import EmbeddedPostgres
+from tests.http.conftest import PASSWORD, Api, StartApi
+from tests.http.draining import draining
+from tests.http.test_accounts import signed
+from tests.http.waiting import eventually
+from tests.servers import fresh_database
+from workers import plan
+
+CANARY = "canary-of-ada-93b1"
+#: This far from an id is one that was not given out, a millisecond earlier in its partition.
+NOT_GIVEN_OUT = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """What somebody owns, by the names that rows use; nobody owns the same, and it is not there."""
+
+    conversation: int
+    message: int
+    turn: int
+    cursor: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "conversation": self.conversation,
+            "session": session_id(self.conversation),
+            "message": self.message,
+            "turn": self.turn,
+            "cursor": self.cursor,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one route is called with somebody's things."""
+
+    path: str = ""
+    query: dict[str, str] | None = None
+    body: dict[str, Any] | None = None
+    #: What its owner is answered; a foreigner gets what nobody's ids get.
+    own: int = 200
+    #: It names things; without, everybody calls it for themselves.
+    names: bool = True
+
+
+#: operation id → its calls. `{…}` are names of Things.
+ROWS: dict[str, list[Row]] = {
+    "me": [Row("/auth/me", names=False)],
+    "export": [
+        Row("/api/export", names=False),
+        Row("/api/export", {"read_after": "{message}"}, names=False),
+    ],
+    "openConversation": [Row("/api/conversations/", body={}, own=202, names=False)],
+    "listConversations": [
+        Row("/api/conversations/", names=False),
+        Row("/api/conversations/", {"q": "canary"}, names=False),
+        Row("/api/conversations/", {"cursor": "{cursor}", "limit": "1"}, names=False),
+        Row("/api/conversations/", {"read_after": "{message}"}, names=False),
+    ],
+    "getConversation": [Row("/api/conversations/{conversation}")],
+    "renameConversation": [Row("/api/conversations/{conversation}", body={"title": "x"}, own=202)],
+    "addMessage": [
+        Row(
+            "/api/conversations/{conversation}/messages",
+            body={"role": "user", "content": "x"},
+            own=202,
+        )
+    ],
+    "listMessages": [
+        Row("/api/conversations/{conversation}/messages"),
+        Row("/api/conversations/{conversation}/messages", {"after": "0"}),
+        Row("/api/conversations/{conversation}/messages", {"before": "9", "order": "desc"}),
+        Row("/api/conversations/{conversation}/messages", {"read_after": "{message}"}),
+    ],
+    "startChat": [Row("/api/chat/start", names=False)],
+    "sendChatMessage": [Row("/api/chat/{session}/message", body={"message": "x"})],
+    "chatHistory": [
+        Row("/api/chat/{session}/history"),
+        Row("/api/chat/{session}/history", {"limit": "9", "offset": "0"}),
+    ],
+    "watchTurn": [Row("/api/chat/{session}/stream", {"turn": "{turn}"})],
+    "runningTurns": [Row("/api/chat/{session}/turns")],
+    "stopTurn": [
+        Row("/api/chat/{session}/stop", body={"turn": "{turn}"}),
+        Row("/api/chat/{session}/stop", body={}),
+    ],
+    "endChat": [Row("/api/chat/{session}")],
+    "deleteConversation": [Row("/api/conversations/{conversation}", own=202)],
+    # They end what the other rows need, so they come last.
+    "changePassword": [
+        Row(
+            "/auth/password",
+            body={"current_password": PASSWORD, "new_password": PASSWORD},
+            names=False,
+        )
+    ],
+    "logout": [Row("/auth/logout", own=204, names=False)],
+    "deleteAccount": [Row("/auth/me/delete", body={"password": PASSWORD}, own=204, names=False)],
+}
+#: Routes that ask for no token: nobody's data is behind them.
+OPEN = {
+    *("register", "login", "refresh", "openSession", "closeSession"),
+    *("livez", "readyz", "metrics"),
+}
+ENDING = {"changePassword", "logout", "deleteAccount"}
+
+
+def operations(api: Api) -> dict[str, tuple[str, bool]]:
+    """Operation id → (method, whether it asks for a token)."""
+    paths = httpx.get(f"{api.url}/openapi.json").json()["paths"]
+    return {
+        operation["operationId"]: (method.upper(), "security" in operation)
+        for path in paths.values()
+        for method, operation in path.items()
+    }
+
+
+def call(
+    api: Api, operation: str, row: Row, things: Things, authorization: str | None
+) -> httpx.Response:
+    facts = things.facts()
+
+    def filled(value: Any) -> Any:
+        if value in ("{turn}", "{message}"):
+            return facts[value[1:-1]]
+        return value.format_map(facts) if isinstance(value, str) else value
+
+    method, _ = operations_of[api.url][operation]
+    return anonymous[api.url].request(
+        method,
+        row.path.format_map(facts),
+        params={name: filled(value) for name, value in (row.query or {}).items()},
+        json=None if row.body is None else {n: filled(v) for n, v in row.body.items()},
+        headers={} if authorization is None else {"Authorization": authorization},
+    )
+
+
+#: Per API: somebody who is not signed in, and the routes.
+anonymous: dict[str, httpx.Client] = {}
+operations_of: dict[str, dict[str, tuple[str, bool]]] = {}
+
+
+def belongings(person: httpx.Client) -> Things:
+    """Make what a row may name, all with the canary in it."""
+    opened = [
+        person.post("/api/conversations/", json={"title": f"{CANARY} {n}"}).json()["id"]
+        for n in range(2)
+    ]
+    conversation = opened[0]
+    added = person.post(
+        f"/api/conversations/{conversation}/messages", json={"role": "user", "content": CANARY}
+    ).json()["id"]
+    said = person.post(
+        f"/api/chat/{session_id(conversation)}/message",
+        json={"message": CANARY},
+        headers={"Accept": "text/event-stream"},
+    )
+    turn = int(re.findall(r'"messageId": (\d+)', said.text)[0])
+    after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
+    cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
+    return Things(conversation, added, turn, cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    api: Api
+    ada: httpx.Client
+    eve: httpx.Client
+    adas: Things
+    nobodys: Things
+
+
+@pytest.fixture(scope="module")
+def set_scene(start_api: StartApi) -> Iterator[Any]:
+    with ExitStack() as stack:
+
+        def setting(**changes: Any) -> Scene:
+            api = start_api(**changes)
+            operations_of[api.url] = operations(api)
+            anonymous[api.url] = stack.enter_context(closing(api.client()))
+            stack.enter_context(draining(api.settings))
+            ada, eve = (stack.enter_context(closing(api.person())) for _ in range(2))
+            adas, eves = belongings(ada), belongings(eve)
+            nobodys = Things(
+                adas.conversation - NOT_GIVEN_OUT,
+                adas.message - NOT_GIVEN_OUT,
+                adas.turn - NOT_GIVEN_OUT,
+                eves.cursor,
+            )
+            return Scene(api, ada, eve, adas, nobodys)
+
+        yield setting
+
+
+@pytest.fixture(scope="module")
+def scene(set_scene: Any) -> Scene:
+    """Everything as it should be."""
+    made: Scene = set_scene()
+    return made
+
+
+@pytest.fixture(scope="module")
+def without_row_security(set_scene: Any, postgres_server: EmbeddedPostgres) -> Scene:
+    """Layer (c) off: everything runs as the owner of the tables."""
+    url = fresh_database(postgres_server)
+    made: Scene = set_scene(database_url=url, row_security="unchecked")
+    return made
+
+
+def calls() -> list[tuple[str, Row]]:
+    return [(operation, row) for operation, rows in ROWS.items() for row in rows]
+
+
+def leaks_to(scene: Scene) -> list[str]:
+    """Call everything as eve with ada's things; return where that tells more than nobody's."""
+    found = []
+    token = scene.eve.headers["Authorization"]
+    for operation, row in calls():
+        if operation in ENDING:
+            continue
+        with_adas = call(scene.api, operation, row, scene.adas, token)
+        body = with_adas.text.replace(f"{CANARY} 0", "").replace(f"{CANARY} 1", "")
+        if row.names:
+            with_nobodys = call(scene.api, operation, row, scene.nobodys, token)
+            same = with_adas.status_code == with_nobodys.status_code
+            same &= with_adas.content == with_nobodys.content
+            if not same or CANARY in with_adas.text:
+                found.append(f"{operation} {row}")
+        elif str(scene.adas.conversation) in body or with_adas.status_code >= 500:
+            found.append(f"{operation} {row}")
+    return found
+
+
+def test_every_route_has_a_row(scene: Scene) -> None:
+    known = operations_of[scene.api.url]
+
+    secured = {operation for operation, (_, is_secured) in known.items() if is_secured}
+    assert secured == ROWS.keys()
+    assert known.keys() - secured == OPEN
+
+
+def test_without_a_good_token_every_route_and_id_answers_the_same_401(scene: Scene) -> None:
+    gone = scene.api.person()
+    authorization = gone.headers["Authorization"]
+    gone.post("/auth/me/delete", json={"password": PASSWORD}).raise_for_status()
+    url = f"{scene.api.url}/auth/me"
+    eventually(lambda: "was ended" in httpx.get(url, headers={"Authorization": authorization}).text)
+    gone.close()
+    callers = {
+        "nobody": None,
+        "malformed": "Bearer a.b.c",
+        "expired": f"Bearer {signed(exp=1)}",
+        "another scheme": "Basic YTpi",
+        "deleted": authorization,
+    }
+
+    for caller, sent in callers.items():
+        answers = {
+            (answer.status_code, answer.content)
+            for operation, row in calls()
+            for things in (scene.adas, scene.nobodys)
+            for answer in [call(scene.api, operation, row, things, sent)]
+        }
+        assert len(answers) == 1, caller
+        assert answers.pop()[0] == 401
+
+
+def test_with_anothers_token_nothing_tells_that_anything_exists(scene: Scene) -> None:
+    assert leaks_to(scene) == []
+
+
+def test_with_ones_own_token_every_row_works(scene: Scene) -> None:
+    person = scene.api.person()
+    things = belongings(person)
+    authorization = person.headers["Authorization"]
+    for operation, row in calls():
+        if operation in {"logout", "deleteAccount"}:
+            account = person.get("/auth/me", headers={"Authorization": authorization}).json()
+            login = {"username": account["username"], "password": PASSWORD}
+            token = person.post("/auth/login", json=login).json()["access_token"]
+            authorization = f"Bearer {token}"
+        answer = call(scene.api, operation, row, things, authorization)
+        assert answer.status_code == row.own, (operation, row, answer.text)
+        if operation == "changePassword":
+            authorization = f"Bearer {answer.json()['access_token']}"
+    person.close()
+
+
+def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layer (a) of reads off: no query asks whose it is."""
+    monkeypatch.setattr(repositories, "_owned", lambda _: true())
+
+
+def test_row_security_alone_holds_all_reads(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_the_owner(monkeypatch)
+
+    assert leaks_to(scene) == []
+
+
+def test_the_queries_alone_hold_all_reads(without_row_security: Scene) -> None:
+    assert leaks_to(without_row_security) == []
+
+
+def test_with_both_layers_of_reads_off_the_matrix_is_red(
+    without_row_security: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_the_owner(monkeypatch)
+
+    leaking = {leak.split()[0] for leak in leaks_to(without_row_security)}
+
+    assert leaking >= {"getConversation", "listMessages", "chatHistory", "listConversations"}
+
+
+def accept_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layer (a) of writes off: the accept script takes entries for conversations of others."""
+    check = "if conversation[1] ~= entry.user then return 'foreign' end"
+    assert check in log.SCRIPT
+    careless = log.SCRIPT.replace(check, "")
+    monkeypatch.setattr(log, "SCRIPT", careless)
+    # Redis finds a script by its SHA-1; this one is unknown, and is sent whole each time.
+    monkeypatch.setattr(log, "SCRIPT_SHA", "0" * 40)
+
+
+def intrude(scene: Scene) -> set[str]:
+    """Write into ada's conversation as eve; return what of it ada then finds there."""
+    token = {"Authorization": scene.eve.headers["Authorization"]}
+    path = f"{scene.api.url}/api/conversations/{scene.adas.conversation}"
+    body = {"role": "user", "content": "eve was here"}
+    written = httpx.post(f"{path}/messages", json=body, headers=token)
+    httpx.patch(path, json={"title": "eve was here"}, headers=token)
+    assert written.status_code == 202
+    engine = make_engine(scene.api.settings.migration_database, application_name="test")
+
+    def settled() -> bool:
+        return scene.api.log.status().entries == 0
+
+    with suppress(AssertionError):  # the foreign key refuses for ever
+        eventually(settled, within_seconds=6)
+    with engine.connect() as connection:
+        contents = connection.execute(text("SELECT content FROM message")).scalars()
+        titles = connection.execute(text("SELECT title FROM conversation")).scalars()
+        found = {one for one in (*contents, *titles) if one == "eve was here"}
+    engine.dispose()
+    return found
+
+
+def trust_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layer (b) off: the worker takes the log's word for whose a conversation is."""
+    known = plan.KnownConversation
+
+    class Anybodys(int):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __ne__(self, other: object) -> bool:
+            return False
+
+        __hash__ = int.__hash__
+
+    def careless(owner: int, *rest: Any) -> plan.KnownConversation:
+        return known(Anybodys(owner), *rest)
+
+    monkeypatch.setattr("workers.sql.KnownConversation", careless)
+
+
+def test_the_worker_alone_holds_all_writes(set_scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = set_scene()
+    accept_anything(monkeypatch)
+
+    assert intrude(scene) == set()
+
+
+def test_the_foreign_key_refuses_a_message_under_the_wrong_owner(
+    set_scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = set_scene()
+    accept_anything(monkeypatch)
+    trust_the_log(monkeypatch)
+
+    assert intrude(scene) == set()
+
+
+def test_with_all_layers_of_writes_off_an_intruder_is_seen(
+    set_scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = set_scene()
+    engine = make_engine(scene.api.settings.migration_database, application_name="test")
+    with engine.begin() as connection:
+        name = "fk_message_conversation_id_user_id_conversation"
+        connection.execute(text(f"ALTER TABLE message DROP CONSTRAINT {name}"))
+    engine.dispose()
+    accept_anything(monkeypatch)
+    trust_the_log(monkeypatch)
+
+    assert intrude(scene) == {"eve was here"}
