@@ -97,7 +97,7 @@ def test_metrics_count_what_was_accepted_and_drained(
         (METRICS_TOKEN, "10.0.0.7", f"Bearer {METRICS_TOKEN}\xe9", 401),
     ],
 )
-def test_metrics_are_for_loopback_or_the_token(
+def test_figures_are_for_loopback_or_the_token(
     api: Api, token: str | None, client: str, sent: str | None, status: int
 ) -> None:
     changes = {"metrics_token": SecretStr(token) if token else None}
@@ -105,10 +105,13 @@ def test_metrics_are_for_loopback_or_the_token(
     headers = {b"Authorization": sent.encode("latin-1")} if sent else {}
 
     with TestClient(app, client=(client, 1)) as caller:
-        answer = caller.get("/metrics", headers=headers)
+        answers = [caller.get(path, headers=headers) for path in ("/metrics", "/status.json")]
+        # The page has no figures of its own; where there is a token, it asks for it.
+        page = caller.get("/status")
 
-    assert answer.status_code == status
-    assert status == 200 or "verbatim_" not in answer.text
+    assert [answer.status_code for answer in answers] == [status, status]
+    assert status == 200 or not any("backlog" in answer.text for answer in answers)
+    assert page.status_code == (200 if token else status)
 
 
 def test_swagger_ui_comes_from_this_machine(anybody: httpx.Client) -> None:
