@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.core import errors
 from api.core.errors import Problem
@@ -109,7 +110,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _answer)
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+async def _answer(request: Request, error: Exception) -> Response:
     match error:
         case Problem():
             return response_of(error)
@@ -117,11 +118,24 @@ async def _answer(_: Request, error: Exception) -> Response:
             return _invalid(error)
         case HTTPException() if error.status_code in _THEIRS:
             return response_of(_THEIRS[error.status_code])
+        case HTTPException(status_code=405):
+            allow = {"Allow": ", ".join(sorted(_methods(request)))}
+            return problem_response(405, "Method not allowed", "Method not allowed", headers=allow)
         case HTTPException():
             title = HTTPStatus(error.status_code).phrase.capitalize()
             return problem_response(error.status_code, title, title, headers=error.headers)
         case _:
             raise error
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes at this path; Starlette tells of the first one's only."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 def _invalid(invalid: RequestValidationError) -> Response:
