@@ -9,12 +9,9 @@ from typing import Final
 
 from tests.bench import accept, costs, distance, drain, reads, streams
 from tests.bench.environment import environment
-from tests.bench.figures import Report, say
+from tests.bench.figures import RESULTS, Report, say
 from tests.bench.scale import FULL, QUICK, Scale
 from tests.bench.site import Site, site
-
-#: Where the results are left, for the plots.
-RESULTS: Final = Path(__file__).parents[2] / ".venv" / "bench" / "results"
 
 SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "accept": accept.measure,

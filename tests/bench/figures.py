@@ -6,10 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
+
+#: Where the results are left, for the plots.
+RESULTS: Final = Path(__file__).parents[2] / ".venv" / "bench" / "results"
 
 #: Name → target. "<=" or ">=", and whether it is about the ratio or about the value itself.
-TARGETS: dict[str, tuple[str, float, str]] = {
+TARGETS: Final[dict[str, tuple[str, float, str]]] = {
     "accept_16_verbatim_vs_no_io": (">=", 0.85, "ratio"),
     "accept_16_verbatim_vs_sqlmodel": (">=", 6.0, "ratio"),
     "accept_16_verbatim_vs_asyncpg": (">=", 1.3, "ratio"),
