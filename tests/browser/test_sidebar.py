@@ -43,7 +43,8 @@ def test_what_one_writes_in_moves_to_the_top(window: Window, person: Person) -> 
     expect(window.last).to_contain_text("first answer")
     window.say("three?")
 
-    expect(window.entries).to_have_text(["First", "Second"])
+    # Not only when the page looks around by itself, every 10 s.
+    expect(window.entries).to_have_text(["First", "Second"], timeout=6_000)
 
 
 def test_a_title_is_changed_in_its_place(window: Window, person: Person) -> None:
