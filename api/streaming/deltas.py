@@ -13,8 +13,9 @@ from api.script import Script
 
 logger = logging.getLogger(__name__)
 
-#: How long pieces are gathered; the first one after a pause goes at once.
-LINGER_SECONDS: Final = 0.04
+#: How long pieces are gathered. A tenth of a second looks continuous, and halves the CPU per piece
+#: against 40 ms.
+LINGER_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 0.5
 
 
@@ -47,12 +48,18 @@ class _Voice:
 
 
 class Deltas:
-    """Writes what all of a process's turns say, in one call after the other."""
+    """Writes what all of a process's turns say, in one call after the other.
 
-    def __init__(self, script: Script) -> None:
+    `on_written` is called after each call: there is something to hear.
+    """
+
+    def __init__(self, script: Script, on_written: Callable[[], None]) -> None:
         self._script = script
+        self._on_written = on_written
         self._voices: dict[int, _Voice] = {}
         self._spoken = asyncio.Event()
+        #: A turn's first piece and its end do not wait for company.
+        self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -75,6 +82,8 @@ class Deltas:
     def say(self, turn_id: int, text: str) -> None:
         """Have a piece of the answer written soon. Never waits."""
         if voice := self._voices.get(turn_id):
+            if not voice.length and not voice.gathered:
+                self._urgent.set()
             voice.gathered.append(text)
             self._spoken.set()
 
@@ -82,15 +91,18 @@ class Deltas:
         """Have the turn's end written, after all its pieces; that gives the lease up."""
         if voice := self._voices.get(turn_id):
             voice.close(kind, text)
+            self._urgent.set()
             self._spoken.set()
 
     async def _run(self) -> None:
         while True:
             await self._spoken.wait()
             self._spoken.clear()
+            self._urgent.clear()
             try:
                 await self._flush()
-                await asyncio.sleep(LINGER_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._urgent.wait(), LINGER_SECONDS)
             except (RedisError, OSError) as error:
                 logger.warning("what turns say was not written: %s", type(error).__name__)
                 self._spoken.set()
@@ -104,6 +116,7 @@ class Deltas:
             return
         arguments = [argument for _, entry in sent for argument in entry]
         taken = await self._script.run("say", *arguments)
+        self._on_written()
         for (voice, entry), mine in zip(sent, taken, strict=True):
             voice.entries.remove(entry)
             ended = entry[3] != "delta"

@@ -13,7 +13,8 @@ from api.script import Script
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS: Final = 0.02
+#: How soon other processes' turns are heard; this one's own are heard when they are written.
+POLL_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 0.5
 
 
@@ -76,13 +77,17 @@ class LiveTurns:
             if not turn.listeners:
                 self._turns.pop(turn_id, None)
 
+    def look(self) -> None:
+        """Have the next poll happen at once."""
+        self._wanted.set()
+
     async def _run(self) -> None:
+        pause_seconds: float | None = None
         while True:
-            await self._wanted.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), pause_seconds)
             self._wanted.clear()
-            while self._turns:
-                pause_seconds = await self._poll()
-                await asyncio.sleep(pause_seconds)
+            pause_seconds = await self._poll() if self._turns else None
 
     async def _poll(self) -> float:
         asked = [item for pair in self._turns.items() for item in (pair[0], pair[1].last_id)]

@@ -29,7 +29,8 @@ async def streaming(
 ) -> AsyncIterator[StreamedChat]:
     """Lend out streamed chat; at the end, running turns are stored as interrupted."""
     script = Script(settings, "verbatim-turns")
-    deltas, live = Deltas(script), LiveTurns(script)
+    live = LiveTurns(script)
+    deltas = Deltas(script, on_written=live.look)
     turns = Turns(write_path.log)
     runner = Runner(
         accept=write_path.accept,

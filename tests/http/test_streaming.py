@@ -129,7 +129,8 @@ def test_a_refreshed_client_goes_on_where_it_was_on_any_process(
     ada: httpx.Client, other_api: Api, session: str
 ) -> None:
     path = f"/api/chat/{session}/message"
-    with ada.stream("POST", path, json={"message": "Hello"}, headers=STREAM) as response:
+    long = {"message": "a " * 60}
+    with ada.stream("POST", path, json=long, headers=STREAM) as response:
         live = events(response)
         start = next(live)
         first = next(live)
