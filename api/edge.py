@@ -18,6 +18,9 @@ BODY_MOST_BYTES: Final = 1024 * 1024
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # An answer is data: whoever gets a browser to show it as a page gets nothing to run.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     # Everything here belongs to one person, or is about this very moment.
     "Cache-Control": "private, no-store",
 }
@@ -43,6 +46,8 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
                 renewed = scope.get("state", {}).get("set_cookie")
                 if renewed and "set-cookie" not in headers:
                     headers["set-cookie"] = renewed
