@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 VENDOR := api/web/vendor
 NODE_DEV := node_modules/.dev.stamp
 
-.PHONY: help run test chaos check bench lock clean system-deps screenshots
+.PHONY: help run test chaos check bench sbom lock clean system-deps screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -39,6 +39,9 @@ bench: $(VENV)/bench.stamp ## Measure, against rivals; needs wrk. QUICK=1: about
 
 screenshots: $(VENV)/dev.stamp $(VENDOR)/stamp ## Take the pictures of docs/images anew
 	$(BIN)/python -m tests.browser.screenshots
+
+sbom: $(VENV)/dev.stamp ## Print a software bill of materials of what is installed to run (CycloneDX)
+	@$(BIN)/python -m cyclonedx_py requirements requirements.txt
 
 lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.toml
 	$(COMPILE) pyproject.toml -o requirements.txt

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 SECRETS = {
     "POSTGRES_PASSWORD": "postgres-secret",
+    "API_DATABASE_PASSWORD": "api-database-secret",
+    "WORKER_DATABASE_PASSWORD": "worker-database-secret",
     "REDIS_PASSWORD": "redis-secret",
     "SECRET_KEY": "signing-secret-of-more-than-32-bytes",
     "FLOWER_BASIC_AUTH": "operator:flower-secret",
@@ -163,7 +165,9 @@ def test_a_secret_is_given_only_to_those_who_need_it(services: dict[str, Any]) -
     }
 
     assert holders == {
-        "POSTGRES_PASSWORD": {"postgres", "migrate", "api", "worker"},
+        "POSTGRES_PASSWORD": {"postgres", "migrate"},
+        "API_DATABASE_PASSWORD": {"migrate", "api"},
+        "WORKER_DATABASE_PASSWORD": {"migrate", "worker"},
         "REDIS_PASSWORD": {"redis", "api", "worker", "flower"},
         "SECRET_KEY": {"api"},
         "FLOWER_BASIC_AUTH": {"flower"},
