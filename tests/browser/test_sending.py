@@ -217,7 +217,7 @@ def test_being_offline_is_said_and_ends_by_itself(window: Window, person: Person
     window.open(conversation)
     expect(window.messages).to_have_count(2)
     window.page.context.set_offline(offline=True)
-    expect(window.page.get_by_text("You are offline.")).to_be_visible()
+    expect(window.page.get_by_text("You are offline.")).to_be_visible(timeout=5_000)
     window.say("written on a train")
     expect(window.state("waiting")).to_contain_text("It will be sent by itself.")
 
@@ -277,6 +277,23 @@ def test_a_broken_stream_goes_on_after_the_last_event(
     assert ids == sorted(ids)
     assert window.texts() == said(person, conversation)
     assert len(said(person, conversation)) == 4
+
+
+def test_an_answer_that_the_server_has_forgotten_about_comes_with_the_history(
+    shaky_window: Window, network: Network, person: Person
+) -> None:
+    window = shaky_window
+    conversation = person.conversation("hello", "hi")
+    window.page.route("**/stream?turn=*", lambda route: route.fulfill(status=204))
+    window.open(conversation)
+    expect(window.messages).to_have_count(2)
+    window.say(LONG)
+    expect(window.state("answering")).to_contain_text(" d ")
+
+    network.break_connections()
+    expect(window.state("stored")).to_have_count(4)
+
+    assert window.texts() == said(person, conversation)
 
 
 def test_an_answer_that_fails_says_so_and_can_be_asked_for_again(
