@@ -18,8 +18,10 @@ from tests.bench.site import Seat, Site
 
 _CONTESTANTS: Final = ("no_log", "verbatim")
 _BODY: Final = json.dumps({"message": "What is next?"}).encode()
-#: One stream after the other in a sample of their beginnings.
-_ANSWERS: Final = 50
+#: One stream after the other in a sample of their beginnings, and a pause before each: nobody asks
+#: again in the millisecond in which the last answer is being stored.
+_ANSWERS: Final = 20
+_PAUSE_SECONDS: Final = 0.1
 #: Words in a long answer, at 50 a second.
 _WORDS: Final = 200
 _WORD_MS: Final = 20
@@ -84,7 +86,8 @@ def _microseconds_a_word(server: Server, seats: Sequence[Seat]) -> float:
 
 
 async def _stream(server: Server, seat: Seat) -> Streamed:
-    """Ask for one answer and read it to its end."""
+    """Wait a little, then ask for one answer and read it to its end."""
+    await asyncio.sleep(_PAUSE_SECONDS)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     path = f"/api/chat/{fields.session_id(seat.conversation_id)}/message"
     head = (
