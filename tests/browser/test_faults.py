@@ -69,7 +69,7 @@ def test_a_first_message_without_the_worker_opens_its_conversation_all_the_same(
 
     with stopped_worker(stack):
         window.say("a new beginning")
-        expect(window.last).to_contain_text("You said: “a new beginning”")
+        expect(window.state("answered")).to_contain_text("You said: “a new beginning”")
         expect(window.entries).to_have_text(["a new beginning"])
         window.page.reload()
         expect(window.last).to_contain_text("You said: “a new beginning”")
