@@ -119,7 +119,9 @@ async def _answer(request: Request, error: Exception) -> Response:
         case HTTPException() if error.status_code in _THEIRS:
             return response_of(_THEIRS[error.status_code])
         case HTTPException(status_code=405):
-            allow = {"Allow": ", ".join(sorted(_methods(request)))}
+            told = (error.headers or {}).get("Allow", "")
+            methods = _methods(request) | set(filter(None, told.split(", ")))
+            allow = {"Allow": ", ".join(sorted(methods))}
             return problem_response(405, "Method not allowed", "Method not allowed", headers=allow)
         case HTTPException():
             title = HTTPStatus(error.status_code).phrase.capitalize()
