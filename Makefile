@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 QUIET_PIP := python -m pip --quiet --disable-pip-version-check install --require-hashes
+# Extras stay in the pins: for coverage[toml] pip takes no pin of coverage, but the newest release.
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --quiet
+	--no-strip-extras --no-header --no-annotate --quiet
 
 #: Third parties' modules for the page, and what only tests and checks take from npm.
 VENDOR := api/web/vendor
