@@ -14,11 +14,12 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import Address, App, Owner
+from api.edge import BODY_MOST_BYTES
 from api.fields import ReadAfter
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import UserRepository
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 
 _EXAMPLE = (
     '{"type": "account", "id": 1, "username": "ada", …}\n'

@@ -15,11 +15,12 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import Address, App, Owner
+from api.edge import BODY_MOST_BYTES
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import UserRepository
 from api.sessions import Granted, cookie_of
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 
 
 @router.post(

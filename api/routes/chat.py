@@ -21,12 +21,13 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, Key, Owner, WantsStream
+from api.edge import BODY_MOST_BYTES
 from api.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import MessagePage, MessageRepository
 from api.routes import streams
 
-router = APIRouter(prefix="/api/chat", tags=["chat"])
+router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
 GREETING: Final = "Hello! What can I do for you?"
 HISTORY_LIMIT: Final = 50

@@ -19,11 +19,14 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, Key, Owner
+from api.edge import BODY_MOST_BYTES
 from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import ConversationRepository, MessagePage, MessageRepository
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"])
+router = APIRouter(
+    prefix="/api/conversations", tags=["conversations"], max_body_size=BODY_MOST_BYTES
+)
 
 _READ: Final = (BadRequest, Unauthenticated, NotAllowed, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)

@@ -5,11 +5,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.core.errors import Unauthenticated, Unavailable
 from api.dependencies import App
+from api.edge import BODY_MOST_BYTES
 from api.problems import documented
 from api.routes import operators
 from api.schemas import Alive, Ready
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], max_body_size=BODY_MOST_BYTES)
 
 
 @router.get("/livez", summary="Is the process alive", operation_id="livez")

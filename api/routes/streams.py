@@ -21,11 +21,12 @@ from api.core.errors import (
     Unavailable,
 )
 from api.dependencies import App, LastEventId, Owner
+from api.edge import BODY_MOST_BYTES
 from api.fields import Id, SessionId
 from api.problems import UnsupportedMediaType, documented
 from api.streaming.chat import Delta, Event, Failed, Ping, Started
 
-router = APIRouter(prefix="/api/chat", tags=["chat"])
+router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
 _FAILURES: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
 _EXAMPLE: Final = (
