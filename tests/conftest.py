@@ -1,6 +1,7 @@
 """The fixtures every test may ask for. Servers are real, and shared until a test says otherwise."""
 
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,11 @@ from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.servers import drop_database, fresh_database, running
+
+
+# A shell ignores SIGINT in what it runs in the background, and whatever the tests start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,9 @@ _Item = TypeVar("_Item")
 
 #: Ticks without an entry after which a drain ends.
 QUIET_TICKS: Final = 3
+#: Between batches it rests as long as the last one took, a tick at least: where the machine has
+#: much to do, batches get larger, and each message cheaper.
+REST_MOST_SECONDS: Final = 0.05
 #: A drain gives its process back after so long, and rings for the next.
 SLICE_SECONDS: Final = 5.0
 #: No partition is tried alone later than this in a run; Celery's hard limit is 60 s.
@@ -150,6 +153,7 @@ class Drain:
     def _until_quiet(self, run: _Run) -> None:
         quiet = 0
         while quiet < QUIET_TICKS and run.lasts(SLICE_SECONDS) and not self._should_stop():
+            began = time.monotonic()
             heads = self._workable(run)
             run.more = False
             moved = bool(heads) and self._step(run, heads)
@@ -157,7 +161,8 @@ class Drain:
                 return
             if not run.more:
                 moved = self._purge_some(run) or moved
-                time.sleep(self._tick_seconds)
+                took = time.monotonic() - began
+                time.sleep(max(self._tick_seconds, min(took, REST_MOST_SECONDS)))
             quiet = 0 if moved else quiet + 1
 
     def _workable(self, run: _Run) -> list[Head]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, badly named
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - likewise
 from sqlalchemy import Engine
 
 from api.core.entries import Entry
@@ -19,7 +20,7 @@ from workers.plan import Change, Death, Known, KnownConversation, KnownMessage, 
 #: Nothing of a session outlives the transaction: a pooler may give the next one to somebody else.
 #: PostgreSQL itself ends a worker that stands still with the lock in hand.
 _BEGIN: Final = """
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL synchronous_commit = on;
     SET LOCAL idle_in_transaction_session_timeout = '5s';
     SET LOCAL statement_timeout = '10s';
@@ -40,6 +41,8 @@ _LOOK_UP: Final = """
     SELECT 'conversation', id, user_id, (extract(epoch FROM created_at) * 1000)::bigint, NULL,
         title IS NOT NULL, closed_at IS NOT NULL, deleted_at IS NOT NULL, NULL, NULL
     FROM conversation WHERE id = ANY(%(conversations)s::bigint[])
+"""
+_LOOK_UP_SUSPECTS: Final = """
     UNION ALL
     SELECT 'message', id, user_id, (extract(epoch FROM created_at) * 1000)::bigint,
         conversation_id, NULL, NULL, NULL, role, convert_to(content, 'UTF8')
@@ -152,11 +155,15 @@ class Advanced:
 def transaction(engine: Engine) -> Iterator[Cursor]:
     """Open a transaction and commit it. A connection that saw an exception is never pooled."""
     connection = engine.raw_connection()
+    driver = cast("Connection", connection.driver_connection)
     try:
-        cursor = cast("Cursor", connection.cursor())
+        # Or psycopg2 sends a BEGIN of its own, which is a round trip of its own.
+        driver.autocommit = True
+        cursor = driver.cursor()
         cursor.execute(_BEGIN)
         yield cursor
-        connection.commit()
+        cursor.execute("COMMIT")
+        driver.autocommit = False
     except BaseException:
         connection.invalidate()
         raise
@@ -190,14 +197,12 @@ def look_up(cursor: Cursor, entries: Collection[Entry], suspects: Iterable[Entry
 
     Whether the entry itself is there is asked for suspects only: for others the primary key tells.
     """
-    cursor.execute(
-        _LOOK_UP,
-        {
-            "users": list({entry.user_id for entry in entries}),
-            "conversations": list({entry.conversation_id for entry in entries}),
-            "entries": [entry.id for entry in suspects],
-        },
-    )
+    facts = {
+        "users": list({entry.user_id for entry in entries}),
+        "conversations": list({entry.conversation_id for entry in entries}),
+        "entries": [entry.id for entry in suspects],
+    }
+    cursor.execute(_LOOK_UP + _LOOK_UP_SUSPECTS if facts["entries"] else _LOOK_UP, facts)
     known = Known()
     for kind, row_id, user_id, at_ms, conversation_id, *standing, role, data in cursor:
         match kind:

@@ -1,6 +1,5 @@
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,9 +82,7 @@ def test_stopping_ends_every_process_in_order_and_the_data_is_found_again(
     assert "Traceback" not in log
     assert log.index("Finished server process") < log.index("database system is shut down")
 
-    started = time.monotonic()
     with running_stack(data) as second:
-        assert time.monotonic() - started < 10
         assert second.get("/auth/me", token=token)["username"] == "alice"
 
 
