@@ -15,8 +15,7 @@ from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.servers import drop_database, fresh_database, running
 
-
-# A shell ignores SIGINT in what it runs in the background, and whatever the tests start inherits that.
+# A shell ignores SIGINT in what it runs in the background; what the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
