@@ -39,7 +39,8 @@ class _Stored:
 
     def __init__(self, tables: Tables) -> None:
         self.by_id = {row.id: row for row in tables.messages}
-        self.dead: Mapping[int, DeadRow] = {row.entry: row for row in tables.dead}
+        # By payload too: words that were given a known id are dead under another message's id.
+        self._dead = {(row.entry, row.digest): row for row in tables.dead}
         self.conversations = tables.conversations
         self._by_mark: dict[tuple[str, str], list[MessageRow]] = defaultdict(list)
         for row in tables.messages:
@@ -51,6 +52,10 @@ class _Stored:
         rows = list(self._by_mark.get((sent.op.name, sent.role), ()))
         silent = (self.by_id.get(entry) for entry in sent.entries)
         return rows + [row for row in silent if row is not None and not row.op]
+
+    def dead_letter_of(self, sent: _Sent, entry: int) -> DeadRow | None:
+        """Return the dead letter that this message became."""
+        return self._dead.get((entry, sent.digest))
 
 
 def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -> None:
@@ -106,7 +111,7 @@ def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict
         return ("refused" if sent.outcome == "refused" else "absent"), sent.name, ""
     (entry,) = sent.entries
     is_poison = sent.op.kind == "poison"
-    dead = stored.dead.get(entry)
+    dead = stored.dead_letter_of(sent, entry)
     if taken := stored.by_id.get(entry):
         return "corrupt", sent.name, f"row {entry} says {taken.op} ({taken.role})"
     if gone and (is_poison or not dead):

@@ -379,7 +379,13 @@ def test_a_good_message_without_its_text_was_buried(good: Ideal) -> None:
 def test_a_good_message_among_the_dead_letters_was_buried(good: Ideal) -> None:
     row = good.rows[a_conversation(good)].pop()
     good.dead.append(
-        replace(good.dead[0], entry=row.id, conversation=row.conversation, position=None)
+        replace(
+            good.dead[0],
+            entry=row.id,
+            conversation=row.conversation,
+            position=None,
+            digest=row.digest,
+        )
     )
 
     assert "buried" in check_of(good).kinds
@@ -426,6 +432,15 @@ def misfit(good: Ideal) -> Invoked:
 
 def test_other_words_under_a_known_id_may_be_dead(good: Ideal) -> None:
     misfit(good)
+
+    assert not check_of(good).violations
+
+
+def test_a_message_that_was_deleted_was_not_buried_with_other_words_under_its_id(
+    good: Ideal,
+) -> None:
+    misfit(good)
+    good.delete(a_conversation(good))
 
     assert not check_of(good).violations
 
