@@ -102,6 +102,11 @@ class Accept:
         self._reads = reads
         self._hints = itertools.count(secrets.randbelow(PARTITIONS))
 
+    @property
+    def is_overloaded(self) -> bool:
+        """More writes would only make everybody wait."""
+        return self._commits.is_overloaded
+
     async def open(self, owner: int, title: str | None, key: str | None) -> Accepted:
         """Open a conversation; the entry's id is the conversation's."""
         data = (title or "").encode()

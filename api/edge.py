@@ -1,13 +1,15 @@
-"""The outermost layer of the app: headers, declared lengths, and errors that nobody expected."""
+"""The outermost layer of the app: headers, what is refused unseen, errors that nobody expected."""
 
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.core.errors import Problem, TooLarge
+from api.core import metrics
+from api.core.errors import Problem, TooLarge, Unavailable
 from api.problems import problem_response, response_of
 
 logger = logging.getLogger(__name__)
@@ -15,6 +17,7 @@ logger = logging.getLogger(__name__)
 #: Most bytes of a request's body, as sent.
 BODY_MOST_BYTES: Final = 1024 * 1024
 
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -29,8 +32,9 @@ _HEADERS: Final = {
 class Edge:
     """Stands around the whole app."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_overloaded: Callable[[], bool]) -> None:
         self._app = app
+        self._is_overloaded = is_overloaded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -53,10 +57,8 @@ class Edge:
                     headers["set-cookie"] = renewed
             await send(message)
 
-        if _declares_too_much(scope):
-            # FastAPI's own limit answers a declared length as text/plain.
-            refusal = response_of(TooLarge("the body is larger than 1 MiB"))
-            await refusal(scope, receive, send_with_headers)
+        if refusal := self._refusal(scope):
+            await response_of(refusal)(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, receive, send_with_headers)
@@ -67,6 +69,20 @@ class Edge:
                 raise ConnectionAbortedError from None
             failure = problem_response(500, Problem.title, "something went wrong on the server")
             await failure(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        """Return what this request is refused with before any work is done on it."""
+        if _declares_too_much(scope):
+            # FastAPI's own limit answers a declared length as text/plain.
+            return TooLarge("the body is larger than 1 MiB")
+        if _is_write(scope) and self._is_overloaded():
+            metrics.refused_total.labels("overload").inc()
+            return Unavailable("the server has more to do than it can; nothing was written")
+        return None
+
+
+def _is_write(scope: Scope) -> bool:
+    return scope["method"] not in _SAFE and scope["path"].startswith("/api/")
 
 
 def _declares_too_much(scope: Scope) -> bool:

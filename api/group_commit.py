@@ -15,6 +15,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from api.admission import Admission
 from api.core import log, metrics
 from api.core.entries import Answer, Answers, Request
 from api.core.errors import Unavailable
@@ -71,11 +72,14 @@ class GroupCommit:
             settings.user_bytes_per_minute,
             settings.user_backlog_entries,
             settings.user_conversations_per_day,
+            settings.log_max_age_seconds * 1000,
         )
         self._ring = ring
         self._on_connected = on_connected
         self._room: deque[_Waiting] = deque()
         self._room_bytes = 0
+        self._sent = 0
+        self._admission = Admission(ROOM_ENTRIES)
         self._arrived = asyncio.Event()
         self._stopping = False
         self._refusing = ""
@@ -94,11 +98,13 @@ class GroupCommit:
     async def start(self) -> None:
         """Connect if Redis is there (it is tried again for ever) and begin to send."""
         await self._heartbeat()
+        self._admission.start()
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self) -> None:
         """Send what waits, then close the connection."""
         self._stopping, self._refusing = True, "the server is stopping"
+        self._admission.stop()
         self._arrived.set()
         if self._task is not None:
             with suppress(TimeoutError):
@@ -109,6 +115,11 @@ class GroupCommit:
     def refuse(self) -> None:
         """Take nothing more: the log is not one to write to."""
         self._refusing = "the log is not this server's"
+
+    @property
+    def is_overloaded(self) -> bool:
+        """More would only make everybody wait: writes are to be refused at the door."""
+        return len(self._room) + self._sent >= self._admission.most
 
     async def submit(self, request: Request) -> Answer:
         """Return what the log says of a request. Raises Unavailable, saying what is known."""
@@ -138,7 +149,10 @@ class GroupCommit:
                     await asyncio.wait_for(self._arrived.wait(), self._heartbeat_due - clock())
             self._arrived.clear()
             if group := self._next_group(clock()):
+                self._sent = len(group)
                 await self._commit(group)
+                self._admission.answered(self._sent)
+                self._sent = 0
             if clock() >= self._heartbeat_due:
                 await self._heartbeat()
 

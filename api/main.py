@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             with _quiet_garbage_collector():
                 yield
 
-    app = FastAPI(
+    app: FastAPI = FastAPI(  # annotated for mypy: a part of it refers to it
         title="Verbatim",
         version=docs.VERSION,
         description=docs.DESCRIPTION,
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         # It would record error messages and request values, which may be somebody's words.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        middleware=[Middleware(Edge)],
+        middleware=[Middleware(Edge, lambda: app.state.services.accept.is_overloaded)],
     )
     # One flat list, what is asked most first: FastAPI matches each route of an included router
     # several times, which was 35 % of the CPU of accepting a message.

@@ -5,6 +5,7 @@ Nothing here quotes what a client sent: not a value, not the name of an unknown 
 
 import json
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -97,8 +98,10 @@ def problem_response(
 def response_of(problem: Problem) -> Response:
     """Return a problem of ours as a document."""
     headers = {}
-    if problem.retry_after_seconds is not None:
-        headers["Retry-After"] = str(problem.retry_after_seconds)
+    if (seconds := problem.retry_after_seconds) is not None:
+        # Spread out: whoever is told the same comes back at the same moment.
+        spread = seconds if isinstance(problem, errors.Unavailable) else 0
+        headers["Retry-After"] = str(seconds + random.randint(0, spread))  # noqa: S311 - no secret
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(problem.status, problem.title, problem.detail, headers=headers)

@@ -70,7 +70,8 @@ local function end_of(stream, command, from, to)
   return redis.call(command, stream, from, to, 'COUNT', 1)[1]
 end
 
--- Entries and bytes of text in one partition's log, and the running total its last entry carries.
+-- Entries and bytes of text in one partition's log, the running total its last entry carries, and
+-- when the oldest was accepted (ms), nil without one.
 local function backlog_of(partition)
   local stream = key('log:' .. partition)
   local entries = redis.call('XLEN', stream)
@@ -80,7 +81,7 @@ local function backlog_of(partition)
   -- An entry that no script wrote may lack fields; it must not close the partition.
   local total = tonumber(field(last, 'total') or '') or 0
   local before = (tonumber(field(first, 'total') or '') or 0) - #(field(first, 'data') or '')
-  return entries, math.max(total - before, 0), total
+  return entries, math.max(total - before, 0), total, tonumber(field(first, 'at') or '')
 end
 
 ------------------------------------------------------------------------------------------ accept
@@ -93,14 +94,18 @@ function accept.partition(call, number)
   if known then return known end
   local tail = redis.call('GET', key('tail:' .. number))
   if not tail then return nil end
-  local entries, bytes, total = backlog_of(number)
-  known = { number = number, tail = tonumber(tail), entries = entries, bytes = bytes, total = total }
+  local entries, bytes, total, oldest_at = backlog_of(number)
+  known = {
+    number = number, tail = tonumber(tail), entries = entries, bytes = bytes, total = total,
+    age = call.now - (oldest_at or call.now),
+  }
   call.partitions[number] = known
   return known
 end
 
 function accept.has_room(call, partition, data)
   return partition.entries < call.max_entries and partition.bytes + #data <= call.max_bytes
+    and partition.age <= call.max_age
 end
 
 -- A new conversation goes to the next partition that has room.
@@ -357,12 +362,13 @@ local function run_accept()
     idempotency_seconds = ARGV[6], lease_ms = number_argument(7),
     user_entries = number_argument(8), user_bytes = number_argument(9),
     user_held = number_argument(10), user_opens = number_argument(11),
+    max_age = number_argument(12),
   }
   call.has_quotas = call.user_entries + call.user_bytes + call.user_held + call.user_opens > 0
   local is_open = redis.call('EXISTS', key('tail:0'))
   local answer = { exact(call.now), 0, is_open }
   local late = call.now > number_argument(3)
-  local at = 12
+  local at = 13
   while at <= #ARGV do
     local entry = {
       op = ARGV[at], user = ARGV[at + 1], conversation = ARGV[at + 2], role = ARGV[at + 3],
@@ -498,12 +504,11 @@ end
 local function run_status()
   local answer = { exact(now_ms()) }
   for partition = 0, PARTITIONS - 1 do
-    local entries, bytes = backlog_of(partition)
-    local first = entries > 0 and end_of(key('log:' .. partition), 'XRANGE', '-', '+')
+    local entries, bytes, _, oldest_at = backlog_of(partition)
     answer[#answer + 1] = {
       partition, redis.call('GET', key('tail:' .. partition)) or '',
       redis.call('GET', key('accepted:' .. partition)) or '', entries, exact(bytes),
-      first and field(first, 'at') or '',
+      oldest_at and exact(oldest_at) or '',
     }
   end
   return answer

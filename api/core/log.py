@@ -39,6 +39,8 @@ class Limits:
     user_bytes: int = 0
     user_held: int = 0
     user_opens: int = 0
+    #: The oldest entry's age, for a partition to take more.
+    max_age_ms: int = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def accept_call(
         "accept", namespace, deadline_ms, limits.max_entries, limits.max_bytes,
         limits.idempotency_seconds, LEASE_MS,
         limits.user_entries, limits.user_bytes, limits.user_held, limits.user_opens,
+        limits.max_age_ms,
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()

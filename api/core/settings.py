@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     #: Refused with 503 above this many entries, or bytes, in one of the 16 partitions.
     log_max_entries: Positive = 100_000
     log_max_bytes: Positive = 64 * 1024 * 1024
+    #: Refused with 503 while a partition's oldest entry has waited for PostgreSQL longer than this.
+    log_max_age_seconds: Positive = 24 * 3600
     idempotency_seconds: Positive = 3600
     # Of one user; 0 for none. Generous, since one user may be a program: set what a person may.
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg2
 from redis.exceptions import RedisError
@@ -61,6 +61,7 @@ class Outcome:
     recoveries: list[float]
     lag_ms: dict[str, float]
     bytes_lost: int
+    floods: list[dict[str, Any]]
     tally: dict[str, int] = field(default_factory=dict)
 
 
@@ -83,21 +84,23 @@ class Campaign:
         self._faults: Counter[str] = Counter()
         self._skipped: dict[str, str] = {}
         self._recoveries: list[float] = []
+        self._floods: list[dict[str, Any]] = []
 
     async def run(self, rounds: Iterable[Round], seconds: float) -> Outcome:
         """Run rounds until they or the time are over, then let everything heal."""
-        began = time.monotonic()
         async with AsyncExitStack() as stack:
             rng = random.Random(f"{self._seed}/site")
             site = await stack.enter_async_context(Site(self._directory, self._plan, rng))
             load = await self._start_load(site)
             stack.push_async_callback(load.end)
             await load.works()
+            began = time.monotonic()
             with History(self._directory / "faults.jsonl") as written:
-                stage = Stage(site, load, rng, written)
                 for one in rounds:
                     if time.monotonic() - began > seconds:
                         break
+                    alone = len(one.faults) == 1
+                    stage = Stage(site, load, rng, written, alone, self._floods)
                     await self._inflict(one, stage, written)
                 await self._heal(site, written, "after the last fault")
                 await load.finish()
@@ -192,6 +195,7 @@ class Campaign:
             self._recoveries,
             {f"p{q}": round(lags.quantile_seconds(q / 100) * 1000, 1) for q in (50, 99)},
             site.redis_server.bytes_lost,
+            self._floods,
             load.tally,
         )
 

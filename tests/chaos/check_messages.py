@@ -11,7 +11,7 @@ from tests.chaos.operations import Operation
 from tests.chaos.tables import DeadRow, MessageRow, Tables
 from tests.chaos.verdicts import Report, Verdict
 
-_WRITE_MESSAGES: Final = frozenset({"message", "turn", "poison"})
+WRITE_MESSAGES: Final = frozenset({"message", "turn", "poison"})
 #: What the log remembers of a conversation for the assistant (api/core/log.lua).
 _TURNS_MOST: Final = 20
 _TURNS_MOST_BYTES: Final = 16_384
@@ -80,7 +80,7 @@ def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -
 
 def _all_sent(operations: Iterable[Operation]) -> Iterator[_Sent]:
     for op in operations:
-        if op.kind not in _WRITE_MESSAGES:
+        if op.kind not in WRITE_MESSAGES:
             continue
         role = "user" if op.kind == "turn" else op.role
         yield _Sent(op, role, op.outcome, frozenset(op.entries), op.digest)
@@ -157,7 +157,7 @@ def _misplaced(
     by_entry = {
         entry: op
         for op in operations.values()
-        if op.kind in _WRITE_MESSAGES
+        if op.kind in WRITE_MESSAGES
         for entry in op.entries | op.replies
     }
     by_conversation: dict[int, list[MessageRow]] = defaultdict(list)

@@ -23,7 +23,11 @@ def check(events: Iterable[Event], tables: Tables, *, losses_allowed: bool = Fal
     known = list(events)
     operations = fold(known)
     report = Report()
-    report.acknowledged = sum(len(op.entries) + len(op.replies) for op in operations.values())
+    report.acknowledged = sum(
+        len(op.entries) + len(op.replies)
+        for op in operations.values()
+        if op.kind in check_messages.WRITE_MESSAGES
+    )
     check_messages.check(operations, tables, report)
     check_conversations.check(operations, tables, report)
     check_reads.check(

@@ -74,7 +74,6 @@ class Tally:
     unknown: int = 0
     abandoned: int = 0
     reads: int = 0
-    latencies: list[float] = field(default_factory=list)
 
 
 class Client:
@@ -129,7 +128,7 @@ class Client:
         response = await self._send(write)
         answered = self._answered(write, response)
         self.history.add(answered)
-        self._count(answered, began)
+        self._count(answered)
         return answered
 
     async def read(self, person: Person, path: str) -> Response | None:
@@ -216,11 +215,10 @@ class Client:
         if busy and "retry-after" not in response.headers:
             self.alarm("uncivil", f"{response.status} without Retry-After for {where}")
 
-    def _count(self, answered: Answered, began: float) -> None:
+    def _count(self, answered: Answered) -> None:
         match answered.outcome:
             case "ok":
                 self.tally.ok += 2 if answered.reply else 1
-                self.tally.latencies.append(answered.at - began)
             case "refused":
                 self.tally.refused += 1
             case "unknown":

@@ -19,6 +19,7 @@ import uvloop
 from redis.exceptions import RedisError
 
 from tests.chaos.client import Client, Person
+from tests.chaos.flood import Flood
 from tests.chaos.history import History
 from tests.chaos.log_poison import LogPoison
 from tests.chaos.readers import Reader
@@ -63,6 +64,7 @@ class Load:
         self._client.patience_seconds = order.patience_seconds
         self._people: list[Person] = []
         self._writers: list[Writer] = []
+        self._flood: Flood | None = None
         self._poison = LogPoison(order.redis_url, order.namespace, self._client)
 
     async def run(self) -> None:
@@ -124,6 +126,11 @@ class Load:
                 count = len(self._writers)
                 for writer in self._writers:
                     writer.due_seconds = count / self._order.writes_per_second / factor
+            case {"do": "flood", "per_second": per_second}:
+                self._flood = Flood(self._client, self._people, per_second)
+            case {"do": "ebb"}:
+                if self._flood is not None:
+                    self._flood.ebb()
             case {"do": "poison", "entries": entries}:
                 try:
                     self._poison.put(self._people, entries)
@@ -138,10 +145,9 @@ class Load:
             self._say()
 
     def _say(self) -> None:
-        tally = self._client.tally
-        latencies, tally.latencies = sorted(tally.latencies), []
-        told: dict[str, Any] = asdict(tally) | {"at": time.monotonic()}
-        told["latencies"] = [round(latency, 4) for latency in latencies]
+        told: dict[str, Any] = asdict(self._client.tally) | {"at": time.monotonic()}
+        if self._flood is not None:
+            told["flood"] = self._flood.told()
         sys.stdout.write(f"{json.dumps(told)}\n")
         sys.stdout.flush()
 

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import sys
-import time
-from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +19,6 @@ class LoadProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.tally: dict[str, Any] = {}
-        #: When a second ended, and the latencies of the writes that were answered 2xx in it.
-        self.seconds: deque[tuple[float, list[float]]] = deque(maxlen=600)
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
@@ -70,6 +66,4 @@ class LoadProcess:
     async def _listen(self) -> None:
         output = self._process.stdout
         while output is not None and (line := await output.readline()):
-            told = json.loads(line)
-            self.seconds.append((time.monotonic(), told.pop("latencies")))
-            self.tally = told
+            self.tally = json.loads(line)

@@ -34,6 +34,7 @@ def as_json(outcome: Outcome) -> str:
             "recovery_seconds": _spread(outcome.recoveries),
             "lag_ms": outcome.lag_ms,
             "bytes_lost_with_power": outcome.bytes_lost,
+            "overload": outcome.floods,
             "requests": outcome.tally,
         }
     )
@@ -52,6 +53,8 @@ def as_table(outcome: Outcome) -> Iterator[str]:
         yield f"  {count:8} {verdict}"
     recovery = _spread(outcome.recoveries)
     yield f"recovery s {recovery}, lag ms {outcome.lag_ms}"
+    for flood in outcome.floods:
+        yield f"overload {flood}"
     yield f"violations {len(report.violations)} {dict(report.kinds) or ''}"
     for line in summary(report):
         yield f"  {line}"

@@ -13,7 +13,8 @@ Verdict = Literal[
 #: not show what it was asked to wait for. resurrected: a deleted conversation is there. forgotten:
 #: an answer was given without the turns before it. title: not the last rename's. opened: a write
 #: was answered 2xx while the log had to be shut. unbalanced: the audit. stuck: no healing.
-#: uncivil: an answer with the wrong form (503 without Retry-After, a 500). slow: overload.
+#: uncivil: an answer with the wrong form (503 without Retry-After, a 500). slow: overload made what
+#: was admitted wait. full: overload filled the log's memory beyond its mark.
 BAD: Final = frozenset({"lost", "doubled", "reordered", "foreign", "corrupt", "ghost", "buried"})
 
 
@@ -32,7 +33,7 @@ class Report:
 
     verdicts: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
-    acknowledged: int = 0  #: entries of any kind that were answered 2xx
+    acknowledged: int = 0  #: messages that were answered 2xx; a chat turn is two
     reads: int = 0
     rows_read: int = 0
 

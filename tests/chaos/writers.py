@@ -17,8 +17,8 @@ from tests.chaos.history import Answered
 TALKS_MOST: Final = 5
 #: Weights of what a writer does next.
 _MIX: Final = {
-    "message": 52,
-    "turn": 32,
+    "message": 40,
+    "turn": 44,
     "poison": 0.5,
     "rename": 5,
     "open": 2,

@@ -249,6 +249,23 @@ def test_all_partitions_full_refuses_new_conversations(log: Log) -> None:
     assert answer.status == "full"
 
 
+def test_a_partition_refuses_while_its_oldest_entry_is_too_old(log: Log) -> None:
+    conversation = open_conversation(log, hint=0)
+    limits = replace(LIMITS, max_age_ms=20)
+    deadline = time.monotonic() + 10
+
+    statuses = set()
+    while "full" not in statuses and time.monotonic() < deadline:
+        statuses.add(submit(log, message(conversation, "x"), limits=limits)[0].status)
+    (opened,) = submit(log, Request("open", 1, "open", hint=0), limits=limits)
+    log.trim({0: log.status().partitions[0].tail or 0}, [], {}, {})
+    (answer,) = submit(log, message(conversation, "x"), limits=limits)
+
+    assert statuses == {"ok", "full"}
+    assert ids.partition_of(opened.id) == 1
+    assert answer.status == "ok"
+
+
 def test_a_call_past_its_deadline_writes_nothing(log: Log) -> None:
     conversation = open_conversation(log)
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from redis.exceptions import RedisError
 
@@ -27,6 +27,10 @@ class Stage:
     load: LoadProcess
     rng: random.Random
     history: History
+    #: No other fault is at work.
+    alone: bool
+    #: What came of overload.
+    floods: list[dict[str, Any]]
 
 
 class Fault(ABC):

@@ -1,0 +1,75 @@
+"""Admission: how many writes may be inside at once while this process has more to do than it can.
+
+What is admitted waits, by Little's law, for the writes inside divided by the writes answered a
+second. So while the processor is the bottleneck no more are let in than are answered in
+`WAIT_SECONDS`; the rest is refused before any work is done on it. Whether it is the bottleneck is
+told by the processor time of one turn of the event loop: a log that is far away or slow costs
+none, and there more writes at once only fill its groups.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+#: For what is admitted, between its arrival at the log's waiting room and the log's answer.
+WAIT_SECONDS: Final = 0.04
+#: Never fewer.
+INSIDE_LEAST: Final = 8
+#: A turn of the loop that costs more processor time is full of work.
+FULL_TURN_SECONDS: Final = 0.005
+LOOK_SECONDS: Final = 0.1
+#: How much one look counts in the average of a turn's cost.
+_WEIGHT: Final = 0.4
+#: Once there is room again, the limit grows by this at each look, and is lifted in the end.
+_GROWTH: Final = 1.5
+
+
+class Admission:
+    """Looks at the event loop, ten times a second, and at how many writes were answered."""
+
+    def __init__(self, unlimited: int) -> None:
+        self._unlimited = unlimited
+        self._turn_seconds = 0.0
+        self._answered = 0
+        self._looked_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        #: Most writes inside.
+        self.most = unlimited
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._looked_at = asyncio.get_running_loop().time()
+        self._look_later()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def answered(self, writes: int) -> None:
+        """Note that so many writes have left."""
+        self._answered += writes
+
+    def note(self, turn_seconds: float, elapsed_seconds: float) -> None:
+        """Take the processor time of one turn, and how long ago the last look was."""
+        self._turn_seconds += _WEIGHT * (turn_seconds - self._turn_seconds)
+        answered, self._answered = self._answered, 0
+        if self._turn_seconds > FULL_TURN_SECONDS:
+            self.most = max(INSIDE_LEAST, round(answered / elapsed_seconds * WAIT_SECONDS))
+        else:
+            self.most = min(self._unlimited, round(self.most * _GROWTH))
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(LOOK_SECONDS, self._begin_turn, loop.call_soon)
+
+    def _begin_turn(self, call_soon: Callable[..., object]) -> None:
+        call_soon(self._end_turn, time.thread_time())
+
+    def _end_turn(self, began: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self.note(time.thread_time() - began, now - self._looked_at)
+        self._looked_at = now
+        self._look_later()

@@ -1,0 +1,99 @@
+import asyncio
+import time
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from api.admission import FULL_TURN_SECONDS, INSIDE_LEAST, LOOK_SECONDS, WAIT_SECONDS, Admission
+from api.edge import Edge
+
+UNLIMITED = 2_000
+FULL_TURN = 3 * FULL_TURN_SECONDS
+
+
+def looked(admission: Admission, turn_seconds: float, answered: int) -> int:
+    """Return the limit after ten looks at the same."""
+    for _ in range(10):
+        admission.answered(answered)
+        admission.note(turn_seconds, LOOK_SECONDS)
+    return admission.most
+
+
+def test_while_turns_are_short_nothing_is_limited_however_slow_the_log_is() -> None:
+    assert looked(Admission(UNLIMITED), 0.0001, answered=1) == UNLIMITED
+
+
+def test_while_turns_are_full_no_more_are_let_in_than_are_answered_in_time() -> None:
+    answered = 200
+
+    most = looked(Admission(UNLIMITED), FULL_TURN, answered)
+
+    assert most == round(answered / LOOK_SECONDS * WAIT_SECONDS)
+
+
+def test_a_few_are_always_let_in() -> None:
+    assert looked(Admission(UNLIMITED), FULL_TURN, answered=0) == INSIDE_LEAST
+
+
+def test_one_full_turn_among_short_ones_limits_nothing() -> None:
+    admission = Admission(UNLIMITED)
+
+    admission.note(2 * FULL_TURN_SECONDS, LOOK_SECONDS)
+
+    assert admission.most == UNLIMITED
+
+
+def test_the_limit_is_lifted_once_there_is_room_again() -> None:
+    admission = Admission(UNLIMITED)
+    looked(admission, FULL_TURN, answered=0)
+
+    looked(admission, 0.0, answered=100)
+    looked(admission, 0.0, answered=100)
+
+    assert admission.most == UNLIMITED
+
+
+def test_a_loop_that_is_full_of_work_is_noticed() -> None:
+    async def work() -> int:
+        admission = Admission(UNLIMITED)
+        admission.start()
+        deadline = time.monotonic() + 10
+        while admission.most == UNLIMITED and time.monotonic() < deadline:
+            began = time.thread_time()
+            while time.thread_time() - began < FULL_TURN:
+                pass
+            await asyncio.sleep(0)
+        admission.stop()
+        return admission.most
+
+    assert asyncio.run(work()) == INSIDE_LEAST
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/conversations/", 503),
+        ("DELETE", "/api/conversations/1", 503),
+        ("GET", "/api/conversations/", 200),
+        ("POST", "/auth/login", 200),
+    ],
+)
+def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, status: int) -> None:
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.request(method, path)
+
+    async def answer(_request: object) -> PlainTextResponse:
+        return PlainTextResponse("seen")
+
+    inner = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
+    transport = httpx.ASGITransport(Edge(inner, lambda: True))
+
+    answered = asyncio.run(ask())
+
+    assert answered.status_code == status
+    assert (answered.text == "seen") is (status == 200)
+    assert ("retry-after" in answered.headers) is (status == 503)
