@@ -14,6 +14,8 @@ Direction = Literal["up", "down"]
 Moment = Literal["before", "after", "answer"]
 
 HOST = "127.0.0.1"
+#: With the default of 100 a burst of connections would wait a second for the kernel's next try.
+_BACKLOG = 4096
 
 
 @dataclass(slots=True)
@@ -42,7 +44,9 @@ class Link:
     async def start(self, port: int = 0) -> None:
         """Listen, on any free port unless one is given."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Client(self), HOST, port)
+        self._server = await loop.create_server(
+            lambda: _Client(self), HOST, port, backlog=_BACKLOG
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -46,7 +46,7 @@ class Plan:
     apis: int = 2
     workers: int = 2
     durability: str = "always"
-    database_disk: str = "1g"
+    database_disk: str = "2g"
 
 
 class Site:
@@ -61,7 +61,7 @@ class Site:
         self.redis_shim, self.api_shim, self.worker_shim = (
             Shim(library, directory / f"{name}.shim") for name in ("redis", "api", "worker")
         )
-        self.redis_disk = Disk(directory / "redis", "384m")
+        self.redis_disk = Disk(directory / "redis", "768m")
         self.postgres_disk = Disk(directory / "postgres", plan.database_disk)
         self.redis_server = ChaosRedis(directory / "redis", self.redis_shim, plan.durability, rng)
         self.postgres_server = ChaosPostgres(directory / "postgres")
