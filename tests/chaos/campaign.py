@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -59,7 +60,9 @@ class Outcome:
     faults: Counter[str]
     skipped: dict[str, str]
     recoveries: list[float]
-    lag_ms: dict[str, float]
+    last_recovery: float
+    #: None: beyond the largest bucket of the histogram.
+    lag_ms: dict[str, float | None]
     bytes_lost: int
     floods: list[dict[str, Any]]
     tally: dict[str, int] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Campaign:
         self._faults: Counter[str] = Counter()
         self._skipped: dict[str, str] = {}
         self._recoveries: list[float] = []
+        self._last_recovery = 0.0
         self._floods: list[dict[str, Any]] = []
 
     async def run(self, rounds: Iterable[Round], seconds: float) -> Outcome:
@@ -102,7 +106,7 @@ class Campaign:
                     alone = len(one.faults) == 1
                     stage = Stage(site, load, rng, written, alone, self._floods)
                     await self._inflict(one, stage, written)
-                await self._heal(site, written, "after the last fault")
+                self._last_recovery = await self._heal(site, written, "after the last fault")
                 await load.finish()
                 await self._heal(site, written, "after the last request", empty=True)
                 await asyncio.to_thread(self._audit, site, written)
@@ -193,11 +197,16 @@ class Campaign:
             self._faults,
             self._skipped,
             self._recoveries,
-            {f"p{q}": round(lags.quantile_seconds(q / 100) * 1000, 1) for q in (50, 99)},
+            self._last_recovery,
+            {f"p{q}": _in_ms(lags.quantile_seconds(q / 100)) for q in (50, 99)},
             site.redis_server.bytes_lost,
             self._floods,
             load.tally,
         )
+
+
+def _in_ms(seconds: float) -> float | None:
+    return round(seconds * 1000, 1) if math.isfinite(seconds) else None
 
 
 async def _is_well(site: Site, *, empty: bool) -> bool:

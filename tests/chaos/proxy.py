@@ -44,9 +44,7 @@ class Link:
     async def start(self, port: int = 0) -> None:
         """Listen, on any free port unless one is given."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Client(self), HOST, port, backlog=_BACKLOG
-        )
+        self._server = await loop.create_server(lambda: _Client(self), HOST, port, backlog=_BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

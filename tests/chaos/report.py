@@ -31,7 +31,10 @@ def as_json(outcome: Outcome) -> str:
             "invariants": INVARIANTS,
             "violations": len(report.violations),
             "violation_kinds": dict(report.kinds),
-            "recovery_seconds": _spread(outcome.recoveries),
+            "recovery_seconds": {
+                **_spread(outcome.recoveries),
+                "last": round(outcome.last_recovery, 2),
+            },
             "lag_ms": outcome.lag_ms,
             "bytes_lost_with_power": outcome.bytes_lost,
             "overload": outcome.floods,
@@ -52,7 +55,8 @@ def as_table(outcome: Outcome) -> Iterator[str]:
     for verdict, count in report.verdicts.most_common():
         yield f"  {count:8} {verdict}"
     recovery = _spread(outcome.recoveries)
-    yield f"recovery s {recovery}, lag ms {outcome.lag_ms}"
+    last = round(outcome.last_recovery, 2)
+    yield f"recovery s {recovery}, after the last fault {last}; lag ms {outcome.lag_ms}"
     for flood in outcome.floods:
         yield f"overload {flood}"
     yield f"violations {len(report.violations)} {dict(report.kinds) or ''}"

@@ -11,7 +11,7 @@ from tests.chaos.faults.base import Fault
 #: In a mix, no fault lasts longer.
 _MIXED_SECONDS_MOST: Final = 12.0
 #: A short campaign has so many rounds, of three faults each.
-_SHORT_ROUNDS: Final = 12
+_SHORT_ROUNDS: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def thorough(catalogue: Sequence[type[Fault]], rng: random.Random) -> Iterator[R
 
 
 def short(catalogue: Sequence[type[Fault]], rng: random.Random) -> Iterator[Round]:
-    """Yield a dozen hands of three faults, briefly; which, is different for each seed."""
+    """Yield some hands of three faults, briefly; which, is different for each seed."""
     for faults in islice(_mixes(catalogue, rng, (3,)), _SHORT_ROUNDS):
         yield Round(tuple((fault, fault.brief_seconds) for fault in faults), heals=False)
 
