@@ -9,7 +9,6 @@ none, and there more writes at once only fill its groups.
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final
 
 #: For what is admitted, between its arrival at the log's waiting room and the log's answer.
@@ -32,20 +31,18 @@ class Admission:
         self._unlimited = unlimited
         self._turn_seconds = 0.0
         self._answered = 0
-        self._looked_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         #: Most writes inside.
         self.most = unlimited
 
     def start(self) -> None:
         """Look from now on."""
-        self._looked_at = asyncio.get_running_loop().time()
-        self._look_later()
+        self._task = asyncio.create_task(self._look(), name="admission")
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def answered(self, writes: int) -> None:
         """Note that so many writes have left."""
@@ -60,16 +57,12 @@ class Admission:
         else:
             self.most = min(self._unlimited, round(self.most * _GROWTH))
 
-    def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(LOOK_SECONDS, self._begin_turn, loop.call_soon)
-
-    def _begin_turn(self, call_soon: Callable[..., object]) -> None:
-        call_soon(self._end_turn, time.thread_time())
-
-    def _end_turn(self, began: float) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        self.note(time.thread_time() - began, now - self._looked_at)
-        self._looked_at = now
-        self._look_later()
+    async def _look(self) -> None:
+        looked_at = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            turn_seconds, now = time.thread_time() - began, time.monotonic()
+            self.note(turn_seconds, now - looked_at)
+            looked_at = now
