@@ -25,6 +25,21 @@ def test_nothing_is_lost_in_a_short_campaign() -> None:
     assert campaign.returncode == 0
 
 
+@pytest.mark.timeout(300)
+def test_what_everysec_loses_is_counted_and_nothing_takes_its_place() -> None:
+    campaign = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", "--short", "--rate=60", "--reads=10",
+         "--durability=everysec", "--only=redis: power loss", "--times=3"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+    told = json.loads(campaign.stdout.splitlines()[-1])
+    assert told["bytes_lost_with_power"] > 0
+    assert told["violations"] == 0, campaign.stdout
+
+
 def test_the_same_seed_gives_the_same_faults() -> None:
     first, second, other = (
         [one.names for one in schedule.short(CATALOGUE, random.Random(seed))]
