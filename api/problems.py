@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -122,9 +123,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         case HTTPException() if error.status_code in _THEIRS:
             return response_of(_THEIRS[error.status_code])
         case HTTPException(status_code=405):
-            told = (error.headers or {}).get("Allow", "")
-            methods = _methods(request) | set(filter(None, told.split(", ")))
-            allow = {"Allow": ", ".join(sorted(methods))}
+            allow = {"Allow": ", ".join(sorted(_methods(request, error)))}
             return problem_response(405, "Method not allowed", "Method not allowed", headers=allow)
         case HTTPException():
             title = HTTPStatus(error.status_code).phrase.capitalize()
@@ -133,13 +132,15 @@ async def _answer(request: Request, error: Exception) -> Response:
             raise error
 
 
-def _methods(request: Request) -> set[str]:
+def _methods(request: Request, error: HTTPException) -> set[str]:
     """Return the methods of all routes at this path; Starlette tells of the first one's only."""
-    return {
+    # Files are served by a mount, which knows no methods; what it raised does.
+    told = (error.headers or {}).get("Allow", "")
+    return set(filter(None, told.split(", "))) | {
         method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or ()
+        for route in iter_route_contexts(request.app.routes)
+        if route.matches(request.scope)[0] is Match.PARTIAL
+        for method in route.methods or ()
     }
 
 

@@ -389,4 +389,25 @@ def test_another_method_is_405(place: Place, method: str, path: str) -> None:
     answer = place.person.request(method, path, json={"x": CANARY})
 
     assert_problem(answer, 405)
-    assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/conversations/", "GET, POST"),
+        ("/api/conversations/7", "DELETE, GET, PATCH"),
+        ("/api/conversations/7/messages", "GET, POST"),
+        ("/auth/session", "DELETE, POST"),
+        ("/api/chat/sess_7", "DELETE"),
+        ("/docs/swagger-ui.css", "GET"),
+        ("/web/page.js", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+def test_allow_names_all_methods_of_a_path_and_no_others(
+    place: Place, path: str, methods: str
+) -> None:
+    answer = place.person.request("OPTIONS", path)
+
+    assert_problem(answer, 405)
+    assert answer.headers["Allow"] == methods
