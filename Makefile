@@ -58,15 +58,25 @@ clean: ## Remove everything that was made here, except data (.verbatim)
 
 system-deps: ## Install what the tests need of the system (Debian, as root)
 	@missing=''; \
-	for program in chromium npm pgbouncer gcc; do \
-	  PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing="$$missing $$program"; \
+	PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
+	for need in chromium npm pgbouncer gcc redis-server postgres=postgresql; do \
+	  command -v "$${need%=*}" > /dev/null || missing="$$missing $${need#*=}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	install="apt-get install -y --no-install-recommends fonts-dejavu-core$$missing"; \
 	if [ "$$(id -u)" != 0 ]; then \
 	  echo "The tests need$$missing. Please run: sudo $$install" >&2; exit 1; \
 	fi; \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$install
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+	  echo 'Servers are installed, and not started: the tests start their own.' >&2; \
+	  trap 'rm -f $$policy' EXIT; \
+	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy; \
+	fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$install || exit; \
+	for service in redis-server postgresql pgbouncer; do \
+	  case "$$missing " in *" $$service "*) systemctl --quiet disable $$service 2> /dev/null;; esac; \
+	done; true
 
 # Markdown for answers. Without Node there is none, and everything else works.
 $(VENDOR)/stamp: package.json package-lock.json

