@@ -592,30 +592,36 @@ local function run_lease()
   return 1
 end
 
--- The id after the stream's last one; what is said at the same length of text counts up.
-local function next_said(stream)
+-- The length of a stream's text, the id after its last one (what is said at the same length counts
+-- up), and whether that last one is a `stop`.
+local function said_last(stream)
   local last = end_of(stream, 'XREVRANGE', '+', '-')
   local length, count = string.match(last and last[1] or '0-0', '^(%d+)-(%d+)$')
-  return length .. '-' .. exact(tonumber(count) + 1)
+  return tonumber(length), length .. '-' .. exact(tonumber(count) + 1), last and last[2][1] == 'stop'
 end
 
 -- Appends to turns' streams, each only while the lease is the caller's: whoever lost it must not
 -- show what the stored answer lacks. A delta that was sent before has a known id and is not doubled.
--- ARGV: (turn id, token, member, kind, code points so far, payload)… → 1 or 0 each.
+-- ARGV: (turn id, token, member, kind, code points so far, payload)… → 0 each, or 1, or 2 where
+-- somebody had asked the turn to stop.
 local function run_say()
   local answer = {}
   for at = 3, #ARGV, 6 do
     local turn_id, member, kind = ARGV[at], ARGV[at + 2], ARGV[at + 3]
     local stream = key('stream:' .. turn_id)
     if is_mine(turn_id, ARGV[at + 1]) then
-      local id = kind == 'delta' and ARGV[at + 4] .. '-0' or next_said(stream)
-      redis.pcall('XADD', stream, id, kind, ARGV[at + 5])
+      local length, next_id, is_stopped = said_last(stream)
+      if kind ~= 'delta' then
+        redis.call('XADD', stream, next_id, kind, ARGV[at + 5])
+      elseif number_argument(at + 4) > length then
+        redis.call('XADD', stream, ARGV[at + 4] .. '-0', kind, ARGV[at + 5])
+      end
       redis.call('EXPIRE', stream, STREAM_SECONDS)
       if kind ~= 'delta' then
         redis.call('DEL', key('turn:' .. turn_id))
         redis.call('ZREM', key('running'), member)
       end
-      answer[#answer + 1] = 1
+      answer[#answer + 1] = is_stopped and 2 or 1
     else
       answer[#answer + 1] = 0
     end
@@ -651,7 +657,8 @@ local function run_stop()
   for _, turn_id in ipairs(running_in(ARGV[3], ARGV[4])) do
     if ARGV[5] == '' or ARGV[5] == turn_id then
       local stream = key('stream:' .. turn_id)
-      redis.call('XADD', stream, next_said(stream), 'stop', '')
+      local _, next_id = said_last(stream)
+      redis.call('XADD', stream, next_id, 'stop', '')
       redis.call('EXPIRE', stream, STREAM_SECONDS)
       asked[#asked + 1] = turn_id
     end

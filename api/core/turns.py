@@ -40,14 +40,10 @@ class TurnName:
 class Said:
     """One entry of a turn's stream."""
 
-    stream_id: str
+    #: Code points said so far, this entry's included.
+    length: int
     kind: Kind
     text: str
-
-    @property
-    def length(self) -> int:
-        """Code points said so far, this entry's included."""
-        return int(self.stream_id.partition("-")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +55,15 @@ class TurnState:
     reply_id: int | None
 
 
-def said_arguments(
-    name: TurnName, token: str, kind: Kind, length: int, text: str
-) -> list[str | int]:
+def said_arguments(name: TurnName, token: str, said: Said) -> tuple[str | int, ...]:
     """Return what `say` takes for one entry."""
-    return [name.id, token, name.member, kind, length, text]
+    return name.id, token, name.member, said.kind, said.length, said.text
 
 
 def read_said(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[Said]:
     """Read entries of a turn's stream, as the script returns them."""
     return [
-        Said(stream_id.decode(), cast("Kind", kind.decode()), text.decode())
+        Said(int(stream_id.partition(b"-")[0]), cast("Kind", kind.decode()), text.decode())
         for stream_id, (kind, text) in entries
     ]
 

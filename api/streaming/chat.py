@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 #: stored (10 s of lease, 10 s of grace, this).
 RESCUE_SECONDS: Final = 4.0
 RESCUE_MOST: Final = 100
-#: After this long without a word a watcher is shown a sign of life.
-PING_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +144,8 @@ class StreamedChat:
         known, whole = 0, [""]
         with self.live.listening(name.id) as turn:
             while True:
-                try:
-                    async with asyncio.timeout(PING_SECONDS):
-                        fresh = await turn.more(known)
-                except TimeoutError:
+                fresh = await turn.more(known)
+                if not fresh:
                     if ended := await self._ended_unheard(name):
                         yield ended
                         return
@@ -167,7 +163,10 @@ class StreamedChat:
 
     async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
         """Tell how a turn ended whose stream says nothing more, if it did."""
-        state = await aside(self.turns.state, name)
+        try:
+            state = await aside(self.turns.state, name)
+        except Unavailable:
+            return None  # nobody knows at the moment
         if state.reply_id is not None:
             return await self.answers.stored(name, state.reply_id)
         if state.is_running:

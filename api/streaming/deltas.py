@@ -1,4 +1,7 @@
-"""What running turns say, on its way to Redis: pieces are gathered, never one fsync each."""
+"""What running turns say, on its way to Redis: pieces are gathered, never one fsync each.
+
+Whoever listens in this process hears it as soon as it is written.
+"""
 
 import asyncio
 import logging
@@ -8,10 +11,15 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from api.core.turns import Kind, TurnName, said_arguments
+from api.core.turns import Kind, Said, TurnName, said_arguments
 from api.script import Script
+from api.streaming.live import LiveTurns
 
 logger = logging.getLogger(__name__)
+
+#: What the script answers to an entry, besides 1: the lease is another's; somebody asked to stop.
+NOT_MINE: Final = 0
+SAID_AND_STOPPED: Final = 2
 
 #: How long pieces are gathered. A tenth of a second looks continuous, and halves the CPU per piece
 #: against 40 ms.
@@ -26,7 +34,7 @@ class _Voice:
         self.name = name
         self.token = token
         self.on_lost = on_lost
-        self.entries: list[list[str | int]] = []
+        self.entries: list[Said] = []
         self.gathered: list[str] = []
         self.length = 0
 
@@ -36,26 +44,20 @@ class _Voice:
             text = "".join(self.gathered)
             self.gathered.clear()
             self.length += len(text)
-            self._entry("delta", text)
+            self.entries.append(Said(self.length, "delta", text))
 
     def close(self, kind: Kind, text: str) -> None:
         """Say the last thing, after everything else."""
         self.form()
-        self._entry(kind, text)
-
-    def _entry(self, kind: Kind, text: str) -> None:
-        self.entries.append(said_arguments(self.name, self.token, kind, self.length, text))
+        self.entries.append(Said(self.length, kind, text))
 
 
 class Deltas:
-    """Writes what all of a process's turns say, in one call after the other.
+    """Writes what all of a process's turns say, in one call after the other."""
 
-    `on_written` is called after each call: there is something to hear.
-    """
-
-    def __init__(self, script: Script, on_written: Callable[[], None]) -> None:
+    def __init__(self, script: Script, live: LiveTurns) -> None:
         self._script = script
-        self._on_written = on_written
+        self._live = live
         self._voices: dict[int, _Voice] = {}
         self._spoken = asyncio.Event()
         #: A turn's first piece and its end do not wait for company.
@@ -111,16 +113,22 @@ class Deltas:
     async def _flush(self) -> None:
         for voice in self._voices.values():
             voice.form()
-        sent = [(voice, entry) for voice in self._voices.values() for entry in voice.entries]
+        sent = [(voice, said) for voice in self._voices.values() for said in voice.entries]
         if not sent:
             return
-        arguments = [argument for _, entry in sent for argument in entry]
-        taken = await self._script.run("say", *arguments)
-        self._on_written()
-        for (voice, entry), mine in zip(sent, taken, strict=True):
-            voice.entries.remove(entry)
-            ended = entry[3] != "delta"
-            if not mine and not ended:
-                voice.on_lost()
-            if ended or not mine:
-                self._voices.pop(voice.name.id, None)
+        arguments: list[str | int] = []
+        for voice, said in sent:
+            arguments += said_arguments(voice.name, voice.token, said)
+        answers = await self._script.run("say", *arguments)
+        for (voice, said), answer in zip(sent, answers, strict=True):
+            voice.entries.remove(said)
+            self._written(voice, said, answer)
+
+    def _written(self, voice: _Voice, said: Said, answer: int) -> None:
+        is_last = said.kind != "delta"
+        if answer != NOT_MINE:
+            self._live.written(voice.name.id, said, stop_asked=answer == SAID_AND_STOPPED)
+        elif not is_last:
+            voice.on_lost()
+        if is_last or answer == NOT_MINE:
+            self._voices.pop(voice.name.id, None)

@@ -30,7 +30,7 @@ async def streaming(
     """Lend out streamed chat; at the end, running turns are stored as interrupted."""
     script = Script(settings, "verbatim-turns")
     live = LiveTurns(script)
-    deltas = Deltas(script, on_written=live.look)
+    deltas = Deltas(script, live)
     turns = Turns(write_path.log)
     runner = Runner(
         accept=write_path.accept,

@@ -63,12 +63,9 @@ class Runner:
             speaking = asyncio.create_task(self._speak(turn, message, spoken), name="speak")
             self.deltas.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
             self._speaking.add(speaking)
-            listening = asyncio.create_task(self._stop_when_asked(turn.name, speaking))
-            try:
+            speaking.add_done_callback(self._speaking.discard)
+            with self.live.listening(turn.id, on_stop=lambda: _cancel(speaking)):
                 await asyncio.wait([speaking])
-            finally:
-                listening.cancel()
-                self._speaking.discard(speaking)
             if spoken.problem is not None and not spoken.pieces:
                 self._fail(turn.name, spoken.problem)
                 return
@@ -99,16 +96,6 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - an assistant's mistake must not lose the turn
             logger.error("the assistant failed: %s", type(error).__name__)  # noqa: TRY400 - no text
             spoken.problem = BadGateway("the model answered with an error")
-
-    async def _stop_when_asked(self, name: TurnName, speaking: asyncio.Task[None]) -> None:
-        with self.live.listening(name.id) as live:
-            known = 0
-            while True:
-                fresh = await live.more(known)
-                known += len(fresh)
-                if any(said.kind == "stop" for said in fresh):
-                    speaking.cancel()
-                    return
 
     async def _finish(self, name: TurnName) -> None:
         await self._store(name, text_of(await aside(self.turns.said, name.id)), "interrupted")

@@ -12,7 +12,7 @@ import pytest
 
 from api.core.entries import Request
 from api.core.log import Limits
-from api.core.turns import TurnName, said_arguments
+from api.core.turns import Said, TurnName, said_arguments
 from tests.http.conftest import Api, StartApi
 from tests.http.waiting import eventually
 
@@ -304,5 +304,5 @@ def left_behind(api: Api, owner: int, conversation: int, words: list[str]) -> in
     name, length = TurnName(owner, conversation, answer.id), 0
     for word in words:
         length += len(word)
-        api.log.run("say", *said_arguments(name, "dead", "delta", length, word))
+        api.log.run("say", *said_arguments(name, "dead", Said(length, "delta", word)))
     return answer.id

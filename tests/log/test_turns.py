@@ -3,7 +3,7 @@
 from redis import Redis
 
 from api.core.log import Log
-from api.core.turns import GRACE_MS, Kind, TurnName, Turns, said_arguments, text_of
+from api.core.turns import GRACE_MS, Kind, Said, TurnName, Turns, said_arguments, text_of
 from tests.log.requests import open_conversation, reply, streamed_turn, submit
 
 
@@ -13,9 +13,9 @@ def begin(log: Log, lease: str = "me", owner: int = 1) -> TurnName:
     return TurnName(owner, conversation, answer.id)
 
 
-def say(log: Log, turn: TurnName, token: str, kind: Kind, length: int, text: str) -> bool:
-    (taken,) = log.run("say", *said_arguments(turn, token, kind, length, text))
-    return bool(taken)
+def say(log: Log, turn: TurnName, token: str, kind: Kind, length: int, text: str) -> int:
+    (answer,) = log.run("say", *said_arguments(turn, token, Said(length, kind, text)))
+    return int(answer)
 
 
 def long_ago(redis: Redis, log: Log, turn: TurnName) -> None:
@@ -44,6 +44,8 @@ def test_a_delta_that_is_sent_again_is_not_doubled(log: Log) -> None:
     for _ in range(3):
         say(log, turn, "me", "delta", 3, "One")
     say(log, turn, "me", "delta", 7, " two")
+    Turns(log).stop(1, turn.conversation_id, None)
+    say(log, turn, "me", "delta", 7, " two")
 
     assert text_of(Turns(log).said(turn.id)) == "One two"
 
@@ -60,7 +62,7 @@ def test_whoever_lost_the_lease_says_nothing_more(log: Log, redis: Redis) -> Non
         say(log, turn, "rescuer", "end", 3, "{}"),
     ]
 
-    assert taken == [False, False, True]
+    assert taken == [0, 0, 1]
     assert text_of(Turns(log).said(turn.id)) == "One"
 
 
@@ -146,10 +148,16 @@ def test_stopping_tells_the_running_turn_that_was_meant(log: Log) -> None:
     foreign = turns.stop(2, turn.conversation_id, None)
     named = turns.stop(1, turn.conversation_id, turn.id)
     everything = turns.stop(1, turn.conversation_id, None)
-    say(log, turn, "me", "delta", 7, " two")
+    answers = [
+        say(log, turn, "me", "delta", 7, " two"),
+        say(log, turn, "me", "delta", 13, " three"),
+    ]
 
+    assert answers == [2, 1]
     assert (other, foreign, named, everything) == ([], [], [turn.id], [turn.id])
-    assert [said.kind for said in turns.said(turn.id)] == ["delta", "stop", "stop", "delta"]
+    assert [said.kind for said in turns.said(turn.id)] == [
+        *("delta", "stop", "stop", "delta", "delta"),
+    ]
 
 
 def test_the_state_of_a_turn_names_owner_and_answer(log: Log) -> None:

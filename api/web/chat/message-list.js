@@ -6,7 +6,8 @@ import { texts } from "../texts.js";
 
 /**
  * @import { Actions } from "./message.js"
- * @import { Item, Thread } from "../model/thread.js"
+ * @import { Item } from "../model/items.js"
+ * @import { Thread } from "../model/thread.js"
  */
 
 /** Closer to an edge than this (in pixels), the next page is loaded. */

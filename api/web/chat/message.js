@@ -6,7 +6,7 @@ import { icon, make } from "./dom.js";
 import { texts } from "../texts.js";
 
 /**
- * @import { Item } from "../model/thread.js"
+ * @import { Item } from "../model/items.js"
  * @import { Turn } from "../model/turn.js"
  *
  * @typedef {object} Actions

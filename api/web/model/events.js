@@ -11,12 +11,28 @@ const SILENCE_SECONDS = 25;
 const LINE_END = /\r\n|\n|\r/;
 
 /**
+ * The events of a response: of a stream, or of the JSON that a server without streams answers, or
+ * none.
+ * @param {Response} response
+ * @returns {AsyncGenerator<StreamEvent>}
+ */
+export async function* eventsIn(response) {
+  if (response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    if (response.body) yield* eventsOf(response.body);
+  } else if (response.status !== 204) {
+    const answer = await response.text();
+    yield { type: "start", data: answer, id: "" };
+    yield { type: "end", data: answer, id: "" };
+  }
+}
+
+/**
  * Yield a stream's events, as https://html.spec.whatwg.org/multipage/server-sent-events.html
  * has them. Throws when the connection breaks; ends when the server ends it.
  * @param {ReadableStream<Uint8Array>} body
  * @returns {AsyncGenerator<StreamEvent>}
  */
-export async function* eventsOf(body) {
+async function* eventsOf(body) {
   let type = "";
   let id = "";
   /** @type {string[]} */

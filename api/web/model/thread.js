@@ -1,5 +1,6 @@
 /** One open conversation: the part of its history in memory, and what is being said now. */
 
+import { Items } from "./items.js";
 import { delaySeconds, pause } from "./patience.js";
 import { Problem } from "./problem.js";
 import { Turn } from "./turn.js";
@@ -8,14 +9,7 @@ import { HistoryWindow } from "./window.js";
 /**
  * @import { Client } from "./client.js"
  * @import { Outbox } from "./outbox.js"
- * @import { MessageRow } from "./wire.js"
- *
- * @typedef {object} Item One message as it is shown.
- * @property {string} key the same for a message as long as it is shown, stored or not yet
- * @property {"user" | "assistant"} role
- * @property {string} text
- * @property {MessageRow | null} row set once it is in the history
- * @property {Turn | null} turn set while it is not
+ * @import { Item } from "./items.js"
  */
 
 /**
@@ -35,8 +29,7 @@ export class Thread extends EventTarget {
   #abort = new AbortController();
   /** @type {HistoryWindow | null} */
   #window = null;
-  /** @type {Map<number, string>} keys of items that were shown before they were stored */
-  #keys = new Map();
+  #items = new Items();
   #isSettling = false;
 
   /**
@@ -53,17 +46,7 @@ export class Thread extends EventTarget {
 
   /** @returns {Item[]} */
   get items() {
-    const rows = this.#window?.messages ?? [];
-    /** @type {Item[]} */
-    const items = rows.map((row) => ({
-      key: this.#keys.get(row.id) ?? `m${row.id}`,
-      role: row.role,
-      text: row.content,
-      row,
-      turn: null,
-    }));
-    if (this.isAtEnd) items.push(...this.#unstored(rows));
-    return items;
+    return this.#items.of(this.#rows, this.isAtEnd ? this.turns : []);
   }
 
   get isAtEnd() {
@@ -124,7 +107,7 @@ export class Thread extends EventTarget {
     return this.#attempt(async () => {
       await this.#window?.refresh(readAfter);
       this.#taken();
-      const last = this.#window?.messages.at(-1);
+      const last = this.#rows.at(-1);
       if (last?.role === "user" && !this.turns.some((turn) => turn.message === last.id)) {
         await this.#follow();
       }
@@ -171,23 +154,8 @@ export class Thread extends EventTarget {
     return !this.#abort.signal.aborted;
   }
 
-  /**
-   * @param {MessageRow[]} rows
-   * @returns {Item[]}
-   */
-  #unstored(rows) {
-    const stored = new Set(rows.map((row) => row.id));
-    return this.turns.flatMap((turn) => {
-      /** @type {Item[]} */
-      const items = [];
-      if (turn.text !== null && !stored.has(turn.message ?? 0)) {
-        items.push({ key: `${turn.key}?`, role: "user", text: turn.text, row: null, turn });
-      }
-      if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
-        items.push({ key: `${turn.key}!`, role: "assistant", text: turn.answer, row: null, turn });
-      }
-      return items;
-    });
+  get #rows() {
+    return this.#window?.messages ?? [];
   }
 
   /** Go on with what this tab said earlier and does not know to be stored. */
@@ -220,7 +188,7 @@ export class Thread extends EventTarget {
       this.#news();
       this.#pump();
     });
-    turn.addEventListener("orphaned", () => void this.catchUp());
+    turn.addEventListener("lost", () => void this.#lost(turn));
     turn.addEventListener("settled", () => {
       if (turn.state === "answered") this.#news();
       this.#pump();
@@ -229,6 +197,15 @@ export class Thread extends EventTarget {
     this.turns.push(turn);
     this.#pump();
     this.#changed();
+  }
+
+  /**
+   * The server makes no answer to it, and knows of none: it is in the history, or there is none.
+   * @param {Turn} turn
+   */
+  async #lost(turn) {
+    const problem = await this.catchUp();
+    if (!problem && this.state === "ready" && this.turns.includes(turn)) turn.giveUp();
   }
 
   /** Send in order: a message waits until the one before it is accepted, or given up. */
@@ -267,19 +244,11 @@ export class Thread extends EventTarget {
     this.#isSettling = false;
   }
 
-  /** Let go of the turns that the history now has, and remember under which key they were shown. */
+  /** Let go of the turns that the history now has. */
   #taken() {
-    const rows = this.#window?.messages ?? [];
-    for (const turn of [...this.turns]) {
-      if (rows.some((row) => row.id === turn.message)) {
-        this.#keys.set(turn.message ?? 0, `${turn.key}?`);
-      }
-      const answer = rows.find((row) => isAnswer(row, turn, rows));
-      if (answer) {
-        this.#keys.set(answer.id, `${turn.key}!`);
-        turn.leave();
-        this.#drop(turn);
-      }
+    for (const turn of this.#items.stored(this.#rows, this.turns)) {
+      turn.leave();
+      this.#drop(turn);
     }
     this.#changed();
   }
@@ -328,22 +297,4 @@ export class Thread extends EventTarget {
   #news() {
     this.dispatchEvent(new Event("news"));
   }
-}
-
-/**
- * Whether a stored message is a turn's answer. Normally their ids say so; the answer of a turn
- * whose process died is stored by somebody else, who does not tell us its id.
- * @param {MessageRow} row
- * @param {Turn} turn
- * @param {MessageRow[]} rows
- */
-function isAnswer(row, turn, rows) {
-  if (turn.reply !== null) return row.id === turn.reply;
-  const question = rows.find((other) => other.id === turn.message);
-  return (
-    turn.isLost &&
-    question !== undefined &&
-    row.role === "assistant" &&
-    row.position > question.position
-  );
 }

@@ -1,6 +1,6 @@
 /** One thing said and its answer: sent, streamed, resumed, stopped, tried again. */
 
-import { eventsOf } from "./events.js";
+import { eventsIn } from "./events.js";
 import { delaySeconds, newKey, pause } from "./patience.js";
 import { Problem } from "./problem.js";
 
@@ -21,13 +21,11 @@ import { Problem } from "./problem.js";
 
 /** The server remembers idempotency keys for an hour; later a repetition could double. */
 const KEY_LIVES_MS = 50 * 60 * 1000;
-/** Somebody stores what a dead process had streamed within 30 s; then the stream ends for us too. */
-const ORPHAN_SECONDS = 45;
-const ORPHAN_POLL_SECONDS = 1.5;
 
 /**
  * Events: `change` whenever anything shown changes; `opened` when a new conversation got its id;
- * `accepted` when the message is the server's; `settled` when no more will happen by itself.
+ * `accepted` when the message is the server's; `lost` when the server makes no answer to it and
+ * knows of none; `settled` when no more will happen by itself.
  */
 export class Turn extends EventTarget {
   /** @type {State} */
@@ -41,14 +39,14 @@ export class Turn extends EventTarget {
   isStopping = false;
   /** The connection broke in mid-answer and is being made again. */
   isReconnecting = false;
+  /** The server makes no answer and knows of none: the history has it, or there is none. */
+  isLost = false;
 
   #client;
   #abort = new AbortController();
   #lastEventId = "";
   #startsAnew = true;
   #mustAsk;
-  /** @type {number | null} since when the server has known nothing of this turn */
-  #orphanSince = null;
   #isRunning = false;
 
   /**
@@ -93,11 +91,6 @@ export class Turn extends EventTarget {
     return this.message !== null;
   }
 
-  /** The server knows nothing of it any more: its answer is stored by now, or there is none. */
-  get isLost() {
-    return this.#orphanSince !== null;
-  }
-
   /** More will happen by itself. */
   get isOpen() {
     return this.state === "sending" || this.state === "waiting" || this.state === "answering";
@@ -132,11 +125,12 @@ export class Turn extends EventTarget {
 
   /** Ask again, under the same key: what was accepted is not accepted twice. */
   retry() {
+    this.wake();
     if (!this.canRetry) return;
     this.#mustAsk = true;
     this.since = Date.now();
     this.isStopping = false;
-    this.#orphanSince = null;
+    this.isLost = false;
     this.#become(this.isAccepted ? "answering" : "sending", null);
     void this.run();
   }
@@ -157,6 +151,11 @@ export class Turn extends EventTarget {
       this.isStopping = false; // it may be tried again; the answer goes on
       this.#changed();
     }
+  }
+
+  /** There is no answer, and there will be none unless it is asked for again. */
+  giveUp() {
+    this.#become("unanswered", new Problem(404, "no answer was kept"));
   }
 
   /** Nobody looks any more. The server finishes the answer without us. */
@@ -189,11 +188,8 @@ export class Turn extends EventTarget {
     const message = /** @type {number} */ (this.message);
     if (!this.#lastEventId) this.#startAnew();
     const response = await this.#client.resume(conversation, message, this.#lastEventId, signal);
-    if (response.status === 204) {
-      this.#noteOrphan();
-      return eventsIn(null);
-    }
-    this.#orphanSince = null;
+    this.isLost = response.status === 204;
+    if (this.isLost) this.dispatchEvent(new Event("lost"));
     return eventsIn(response);
   }
 
@@ -201,14 +197,6 @@ export class Turn extends EventTarget {
   #startAnew() {
     this.#startsAnew = true;
     this.#lastEventId = "";
-  }
-
-  #noteOrphan() {
-    this.#orphanSince ??= this.#lastEventId ? Date.now() : this.since;
-    if (Date.now() - this.#orphanSince > ORPHAN_SECONDS * 1000) {
-      this.#become("unanswered", new Problem(404, "no answer was kept"));
-    }
-    this.dispatchEvent(new Event("orphaned"));
   }
 
   /** @param {StreamEvent} event */
@@ -277,14 +265,11 @@ export class Turn extends EventTarget {
    * @param {Problem | null} problem
    */
   async #waitBefore(failures, problem) {
-    if (this.#orphanSince === null && this.isAccepted) {
+    if (this.isAccepted && !this.isLost) {
       this.isReconnecting = true;
       this.#changed();
     }
-    const seconds =
-      this.#orphanSince === null
-        ? delaySeconds(failures, problem?.retryAfter ?? null)
-        : ORPHAN_POLL_SECONDS;
+    const seconds = delaySeconds(failures, problem?.retryAfter ?? null);
     await pause(seconds, { signal: this.#abort.signal, waker: this });
   }
 
@@ -302,20 +287,5 @@ export class Turn extends EventTarget {
 
   #changed() {
     this.dispatchEvent(new Event("change"));
-  }
-}
-
-/**
- * The events of a response: of a stream, or of the JSON that a server without streams answers.
- * @param {Response | null} response
- * @returns {AsyncGenerator<StreamEvent>}
- */
-async function* eventsIn(response) {
-  if (response?.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    if (response.body) yield* eventsOf(response.body);
-  } else if (response) {
-    const answer = await response.text();
-    yield { type: "start", data: answer, id: "" };
-    yield { type: "end", data: answer, id: "" };
   }
 }

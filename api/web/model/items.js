@@ -1,0 +1,92 @@
+/** What is shown of a conversation: what is stored, and after it what is being said. */
+
+/**
+ * @import { Turn } from "./turn.js"
+ * @import { MessageRow } from "./wire.js"
+ *
+ * @typedef {object} Item One message as it is shown.
+ * @property {string} key the same for a message as long as it is shown, stored or not yet
+ * @property {"user" | "assistant"} role
+ * @property {string} text
+ * @property {MessageRow | null} row set once it is in the history
+ * @property {Turn | null} turn set while it is not
+ */
+
+export class Items {
+  /** @type {Map<number, string>} keys of messages that were shown before they were stored */
+  #keys = new Map();
+
+  /**
+   * @param {MessageRow[]} rows
+   * @param {Turn[]} turns
+   * @returns {Item[]}
+   */
+  of(rows, turns) {
+    const stored = new Set(rows.map((row) => row.id));
+    return [...rows.map((row) => this.#ofRow(row)), ...turns.flatMap((turn) => unstored(turn, stored))];
+  }
+
+  /**
+   * The turns whose answer is in the history. It is shown on under the key it had.
+   * @param {MessageRow[]} rows
+   * @param {Turn[]} turns
+   */
+  stored(rows, turns) {
+    return turns.filter((turn) => {
+      const question = rows.find((row) => row.id === turn.message);
+      if (question) this.#keys.set(question.id, questionKey(turn));
+      const answer = rows.find((row) => isAnswer(row, turn, question));
+      if (answer) this.#keys.set(answer.id, answerKey(turn));
+      return answer !== undefined;
+    });
+  }
+
+  /**
+   * @param {MessageRow} row
+   * @returns {Item}
+   */
+  #ofRow(row) {
+    const key = this.#keys.get(row.id) ?? `m${row.id}`;
+    return { key, role: row.role, text: row.content, row, turn: null };
+  }
+}
+
+/**
+ * @param {Turn} turn
+ * @param {Set<number>} stored ids in the history
+ * @returns {Item[]}
+ */
+function unstored(turn, stored) {
+  /** @type {Item[]} */
+  const items = [];
+  if (turn.text !== null && !stored.has(turn.message ?? 0)) {
+    items.push({ key: questionKey(turn), role: "user", text: turn.text, row: null, turn });
+  }
+  if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
+    items.push({ key: answerKey(turn), role: "assistant", text: turn.answer, row: null, turn });
+  }
+  return items;
+}
+
+/** @param {Turn} turn */
+const questionKey = (turn) => `${turn.key}?`;
+
+/** @param {Turn} turn */
+const answerKey = (turn) => `${turn.key}!`;
+
+/**
+ * Whether a stored message is a turn's answer. Normally its id says so; of an answer that the
+ * server has forgotten about nobody tells us the id.
+ * @param {MessageRow} row
+ * @param {Turn} turn
+ * @param {MessageRow | undefined} question
+ */
+function isAnswer(row, turn, question) {
+  if (turn.reply !== null) return row.id === turn.reply;
+  return (
+    turn.isLost &&
+    question !== undefined &&
+    row.role === "assistant" &&
+    row.position > question.position
+  );
+}

@@ -1,0 +1,62 @@
+"""What listeners are shown of a turn that is heard from two sides: written here, and polled."""
+
+import asyncio
+
+import pytest
+
+from api.core.turns import Said
+from api.streaming.live import LiveTurn
+
+ONE, TWO, END = Said(3, "delta", "One"), Said(7, "delta", " two"), Said(7, "end", "{}")
+
+
+@pytest.fixture
+def turn() -> LiveTurn:
+    return LiveTurn()
+
+
+def test_what_comes_from_both_sides_is_heard_once(turn: LiveTurn) -> None:
+    turn.hear([ONE])
+    turn.hear([ONE, TWO])
+    turn.hear([TWO])
+    turn.hear([END])
+    turn.hear([TWO, END])
+
+    assert turn.said == [ONE, TWO, END]
+    assert turn.has_ended
+
+
+def test_what_leaves_a_gap_is_left_to_the_poll(turn: LiveTurn) -> None:
+    turn.hear([TWO])
+    turn.hear([END])
+    assert turn.said == []
+
+    turn.hear([ONE, TWO, END])
+
+    assert turn.said == [ONE, TWO, END]
+
+
+def test_whoever_runs_a_turn_is_told_once_to_stop(turn: LiveTurn) -> None:
+    told: list[str] = []
+    turn.on_stop = lambda: told.append("stop")
+
+    turn.hear([ONE, Said(3, "stop", "")])
+    turn.hear([Said(3, "stop", "")])
+    turn.hear([TWO])
+
+    assert told == ["stop"]
+    assert turn.said == [ONE, TWO]
+
+
+def test_listeners_wait_for_news_and_are_woken_from_a_long_silence(turn: LiveTurn) -> None:
+    async def listen() -> list[list[Said]]:
+        heard = []
+        for act in (lambda: turn.hear([ONE]), lambda: turn.hear([TWO]), turn.wake):
+            waiting = asyncio.create_task(turn.more(len(turn.said)))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            act()
+            heard.append(await waiting)
+        return heard
+
+    assert asyncio.run(listen()) == [[ONE], [TWO], []]
