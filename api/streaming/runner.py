@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 #: How long an answer that Redis does not take is offered again; then the rescue stores it.
 PATIENCE_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
+#: The event that tells the ids goes out first.
+HEAD_START_SECONDS: Final = 0.001
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class Runner:
 
     async def _run(self, turn: Turn, message: str) -> None:
         async with leased(self.accept, turn):
+            await asyncio.sleep(HEAD_START_SECONDS)
             spoken = _Spoken()
             speaking = asyncio.create_task(self._speak(turn, message, spoken), name="speak")
             self.deltas.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))

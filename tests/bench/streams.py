@@ -17,6 +17,8 @@ from tests.bench.scale import Scale
 from tests.bench.site import Seat, Site
 
 _CONTESTANTS: Final = ("no_log", "verbatim")
+#: A round trip to Redis and its fsync: what no answer that tells ids can do without.
+_FSYNC: Final = "fsync"
 _BODY: Final = json.dumps({"message": "What is next?"}).encode()
 #: One stream after the other in a sample of their beginnings, and a pause before each: nobody asks
 #: again in the millisecond in which the last answer is being stored.
@@ -43,14 +45,13 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
             for server in running.values():
                 _beginnings(server, at.seats)
             begun = interleaved(
-                _CONTESTANTS, scale.rounds, lambda name: _beginnings(running[name], at.seats)
+                [*_CONTESTANTS, _FSYNC],
+                scale.rounds,
+                lambda name: (
+                    _fsynced_writes(at) if name == _FSYNC else _beginnings(running[name], at.seats)
+                ),
             )
-        for figure in ("first_byte", "first_word"):
-            ours, theirs = (
-                [getattr(one, f"{figure}_ms") for one in begun[name]]
-                for name in ("verbatim", "no_log")
-            )
-            report.add(f"stream_{figure}_vs_no_log", "ms", ours, theirs)
+        _report_beginnings(report, begun)
         say(f"streams: {scale.streams} at once")
         with servers(_CONTESTANTS, _talking(at, _WORDS, _WORD_MS), at.directory) as running:
             spent = interleaved(
@@ -59,6 +60,29 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
                 lambda name: _microseconds_a_word(running[name], at.seats[: scale.streams]),
             )
         report.add("stream_cpu_per_event", "µs", spent["verbatim"], spent["no_log"])
+
+
+def _report_beginnings(report: Report, begun: Mapping[str, Sequence[Streamed]]) -> None:
+    """Also what is left without the one fsync that Redis makes before the ids may be told."""
+    first_bytes = {name: [one.first_byte_ms for one in seen] for name, seen in begun.items()}
+    ours, theirs, fsync = (first_bytes[name] for name in ("verbatim", "no_log", _FSYNC))
+    report.add("stream_first_byte_vs_no_log", "ms", ours, theirs)
+    report.add("stream_fsynced_write_vs_first_byte", "ms", fsync, ours)
+    rest = [whole - part for whole, part in zip(ours, fsync, strict=True)]
+    report.add("stream_first_byte_beyond_fsync_vs_no_log", "ms", rest, theirs)
+    words = {name: [one.first_word_ms for one in seen] for name, seen in begun.items()}
+    report.add("stream_first_word_vs_no_log", "ms", words["verbatim"], words["no_log"])
+
+
+def _fsynced_writes(at: Site) -> Streamed:
+    """Write a byte to the same Redis as often, at the same pace."""
+    took_ms = []
+    for number in range(_ANSWERS):
+        time.sleep(_PAUSE_SECONDS)
+        started = time.monotonic()
+        at.client.set("bench", number)
+        took_ms.append((time.monotonic() - started) * 1000)
+    return Streamed(statistics.median(took_ms), 0.0)
 
 
 def _talking(at: Site, words: int, word_ms: int) -> Mapping[str, str]:

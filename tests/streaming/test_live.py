@@ -1,6 +1,7 @@
 """What listeners are shown of a turn that is heard from two sides: written here, and polled."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -51,7 +52,10 @@ def test_whoever_runs_a_turn_is_told_once_to_stop(turn: LiveTurn) -> None:
 def test_listeners_wait_for_news_and_are_woken_from_a_long_silence(turn: LiveTurn) -> None:
     async def listen() -> list[list[Said]]:
         heard = []
-        for act in (lambda: turn.hear([ONE]), lambda: turn.hear([TWO]), turn.wake):
+        acts: list[Callable[[], None]] = [
+            lambda: turn.hear([ONE]), lambda: turn.hear([TWO]), turn.wake,
+        ]  # fmt: skip
+        for act in acts:
             waiting = asyncio.create_task(turn.more(len(turn.said)))
             await asyncio.sleep(0)
             assert not waiting.done()
