@@ -18,7 +18,7 @@ from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
-from api.core.entries import Answer, Caller, Entry, Op, Request, turn_line
+from api.core.entries import Answer, Entry, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
 from api.core.log import Log
@@ -124,8 +124,10 @@ class Accept:
         key: str | None,
     ) -> Accepted:
         """Add a message to a conversation."""
-        request = Request("add", owner, "message", conversation_id, role, data=content.encode())
-        return await self._write(replace(request, key=key or ""))
+        data = content.encode()
+        return await self._write(
+            Request("add", owner, "message", conversation_id, role, data=data, key=key or "")
+        )
 
     async def rename(
         self, owner: int, conversation_id: int, title: str, key: str | None
@@ -160,9 +162,14 @@ class Accept:
         Repeated with the same key it adds nothing and tells how the turn stands by now.
         """
         lease = secrets.token_hex(8)
-        request = Request("add", owner, "turn", conversation_id, "user", data=content.encode())
         answer, sent = await self._submit(
-            replace(request, key=key or "", lease=lease, streamed=streamed)
+            Request(
+                *("add", owner, "turn", conversation_id, "user"),
+                data=content.encode(),
+                key=key or "",
+                lease=lease,
+                streamed=streamed,
+            )
         )
         known = answer.recent if answer.warm else sent.loaded
         if answer.leased and not answer.warm and not sent.as_of:
@@ -183,8 +190,13 @@ class Accept:
         status: Literal["stored", "interrupted"] = "stored",
     ) -> Accepted:
         """Add a turn's answer. The first one stands: a later one gets the first one's id."""
-        request = Request("add", turn.user_id, "reply", turn.conversation_id, "assistant", status)
-        return await self._write(replace(request, data=content.encode(), key=str(turn.id)))
+        return await self._write(
+            Request(
+                *("add", turn.user_id, "reply", turn.conversation_id, "assistant", status),
+                data=content.encode(),
+                key=str(turn.id),
+            )
+        )
 
     async def renew(self, turn: Turn) -> None:
         """Keep a turn's lease for another 10 s; to be called while the assistant runs."""
@@ -215,8 +227,6 @@ class Accept:
 
     async def _submit(self, request: Request) -> tuple[Answer, Request]:
         """Submit a request, again with what PostgreSQL says where the script asks for it."""
-        if isinstance(request.user_id, Caller):
-            request = replace(request, session=request.user_id.session)
         answer = await self._commits.submit(request)
         if answer.status == "unknown":
             request = await self._with_standing(request)

@@ -67,8 +67,6 @@ class Request:
     data: bytes = b""
     #: The idempotency key, or none.
     key: str = ""
-    #: The session in which it came, for the log to see whether that was revoked.
-    session: str = ""
     #: What PostgreSQL said of the conversation, once the script has answered `unknown`.
     standing: Literal["", "live", "closed", "deleted"] = ""
     #: Where an open starts to look for room.
@@ -82,14 +80,16 @@ class Request:
     #: Earlier turns, oldest first, as `turn_line` writes them.
     loaded: tuple[bytes, ...] = ()
 
-    def arguments(self) -> list[bytes | str | int]:
+    def arguments(self) -> list[bytes | str]:
         """Return what `log.lua` takes for one entry."""
-        return [
-            self.op, self.user_id, self.conversation_id, self.role, self.status, self.data,
-            self.scope, self.key, self.body_hash() if self.key else "", self.standing, self.hint,
-            self.lease, int(self.streamed), self.as_of, self.session,
-            len(self.loaded), *self.loaded,
-        ]  # fmt: skip
+        head = (
+            f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
+            f"{self.scope} {self.body_hash() if self.key else ''} {self.standing} {self.hint} "
+            f"{self.lease} {self.streamed:d} {self.as_of} {len(self.loaded)}"
+        )
+        # In which session it came, for the log to see whether that was revoked.
+        session = self.user_id.session if isinstance(self.user_id, Caller) else ""
+        return [head, session, self.key, self.data, *self.loaded]
 
     def body_hash(self) -> str:
         """Return what makes two requests with one key the same request."""

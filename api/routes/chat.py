@@ -20,7 +20,7 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import App, Key, Owner, WantsStream
+from api.dependencies import KEYED, App, Owner, WantsStream, Writing
 from api.edge import BODY_MOST_BYTES
 from api.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.problems import UnsupportedMediaType, documented
@@ -42,11 +42,12 @@ _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
     summary="Start a chat session",
     operation_id="startChat",
     response_description="The session.",
+    openapi_extra=KEYED,
     responses=documented(*_WRITE),
 )
-async def start(app: App, owner: Owner, key: Key) -> schemas.SessionStarted:
+async def start(by: Writing) -> schemas.SessionStarted:
     """Open a conversation with the assistant. The greeting is not part of its history."""
-    accepted = await app.accept.open(owner, None, key)
+    accepted = await by.app.accept.open(by.owner, None, by.key)
     return schemas.SessionStarted(
         session_id=fields.session_id(accepted.id), conversation_id=accepted.id, message=GREETING
     )
@@ -58,16 +59,11 @@ async def start(app: App, owner: Owner, key: Key) -> schemas.SessionStarted:
     operation_id="sendChatMessage",
     response_model=schemas.ChatAnswer,
     response_description="The answer; both messages are stored for good.",
+    openapi_extra=KEYED,
     responses=documented(*_WRITE, *_BODY, BadGateway, GatewayTimeout) | streams.DOCUMENTED,
 )
 async def send(
-    *,
-    app: App,
-    owner: Owner,
-    session_id: SessionId,
-    key: Key,
-    body: schemas.ChatMessage,
-    wants_stream: WantsStream,
+    *, by: Writing, session_id: SessionId, body: schemas.ChatMessage, wants_stream: WantsStream
 ) -> schemas.ChatAnswer | Response:
     """The message and the answer are both in the log when this answers.
 
@@ -79,8 +75,10 @@ async def send(
     goes on, and is stored, though the client goes away; `GET …/stream` shows it again.
     """
     if wants_stream:
-        return streams.respond(await app.streamed_chat.send(owner, session_id, body.message, key))
-    answered = await app.chat.turn(owner, session_id, body.message, key)
+        return streams.respond(
+            await by.app.streamed_chat.send(by.owner, session_id, body.message, by.key)
+        )
+    answered = await by.app.chat.turn(by.owner, session_id, body.message, by.key)
     return schemas.ChatAnswer.of(session_id, answered)
 
 
@@ -127,11 +125,12 @@ async def history(
     summary="End a chat session",
     operation_id="endChat",
     response_description="The session has ended.",
+    openapi_extra=KEYED,
     responses=documented(*_WRITE, NotFound),
 )
-async def end(app: App, owner: Owner, session_id: SessionId, key: Key) -> schemas.SessionEnded:
+async def end(by: Writing, session_id: SessionId) -> schemas.SessionEnded:
     """The session takes no more messages (409); its history stays readable."""
-    accepted = await app.accept.close(owner, session_id, key)
+    accepted = await by.app.accept.close(by.owner, session_id, by.key)
     return schemas.SessionEnded(
         message="The session has ended.",
         session_id=fields.session_id(session_id),

@@ -18,7 +18,7 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import App, Key, Owner
+from api.dependencies import KEYED, App, Owner, Writing
 from api.edge import BODY_MOST_BYTES
 from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
 from api.problems import UnsupportedMediaType, documented
@@ -41,17 +41,18 @@ _ACCEPTED: Final = "Accepted: it is in the log, on disk."
     summary="Open a conversation",
     operation_id="openConversation",
     response_description=_ACCEPTED,
+    openapi_extra=KEYED,
     responses=documented(*_WRITE, *_BODY),
 )
 async def open_conversation(
-    app: App, owner: Owner, key: Key, body: schemas.NewConversation | None = None
+    by: Writing, body: schemas.NewConversation | None = None
 ) -> schemas.Conversation:
     """The conversation is accepted: reads know it a moment later, and wait for it until then."""
     title = body.title if body else None
-    accepted = await app.accept.open(owner, title, key)
+    accepted = await by.app.accept.open(by.owner, title, by.key)
     return schemas.Conversation(
         id=accepted.id,
-        user_id=owner,
+        user_id=by.owner,
         title=title,
         created_at=accepted.created_at,
         updated_at=accepted.created_at,
@@ -127,13 +128,14 @@ async def get_conversation(
     summary="Rename a conversation",
     operation_id="renameConversation",
     response_description=_ACCEPTED,
+    openapi_extra=KEYED,
     responses=documented(*_WRITE, *_BODY, NotFound),
 )
 async def rename_conversation(
-    app: App, owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewTitle
+    by: Writing, conversation_id: ConversationId, body: schemas.NewTitle
 ) -> schemas.Change:
     """The new title is accepted; read it with `read_after=<entry_id>`."""
-    accepted = await app.accept.rename(owner, conversation_id, body.title, key)
+    accepted = await by.app.accept.rename(by.owner, conversation_id, body.title, by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
 
 
@@ -143,13 +145,12 @@ async def rename_conversation(
     summary="Delete a conversation",
     operation_id="deleteConversation",
     response_description=_ACCEPTED,
+    openapi_extra=KEYED,
     responses=documented(*_WRITE, NotFound),
 )
-async def delete_conversation(
-    app: App, owner: Owner, conversation_id: ConversationId, key: Key
-) -> schemas.Change:
+async def delete_conversation(by: Writing, conversation_id: ConversationId) -> schemas.Change:
     """It stays deleted, whatever of it is still queued. Deleting it again answers 202 again."""
-    accepted = await app.accept.delete(owner, conversation_id, key)
+    accepted = await by.app.accept.delete(by.owner, conversation_id, by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
 
 
@@ -159,16 +160,17 @@ async def delete_conversation(
     summary="Add a message",
     operation_id="addMessage",
     response_description=_ACCEPTED,
+    openapi_extra=KEYED,
     responses=documented(*_WRITE, *_BODY, NotFound),
 )
 async def add_message(
-    app: App, owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
     """The message is on disk in the log when this answers, and in PostgreSQL a moment later."""
-    accepted = await app.accept.add(owner, conversation_id, body.role, body.content, key)
+    accepted = await by.app.accept.add(by.owner, conversation_id, body.role, body.content, by.key)
     return schemas.QueuedMessage(
         id=accepted.id,
-        user_id=owner,
+        user_id=by.owner,
         conversation_id=conversation_id,
         role=body.role,
         content=body.content,

@@ -25,7 +25,7 @@ from sqlmodel import Session
 from api import main, schemas
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
-from api.dependencies import Key, Owner
+from api.dependencies import Writing
 from api.fields import ConversationId
 from api.reads import Reads
 from api.routes import conversations
@@ -123,25 +123,25 @@ def _answer(row: Row) -> schemas.QueuedMessage:
 
 
 async def no_io(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    return _answer(_row(owner, conversation_id, body))
+    return _answer(_row(by.owner, conversation_id, body))
 
 
 def sqlmodel(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     insert(_engine(), row)
     return _answer(row)
 
 
 async def asyncpg(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     stored = await _resources["pool"].fetchval(
-        ONE_STATEMENT, conversation_id, owner, row.id, row.role, row.content, row.created_at
+        ONE_STATEMENT, conversation_id, by.owner, row.id, row.role, row.content, row.created_at
     )
     if stored is None:
         raise NotFound("there is no such conversation")
@@ -149,40 +149,39 @@ async def asyncpg(
 
 
 async def background(
-    owner: Owner,
+    by: Writing,
     conversation_id: ConversationId,
-    key: Key,
     body: schemas.NewMessage,
     tasks: BackgroundTasks,
 ) -> schemas.QueuedMessage:
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     tasks.add_task(insert, _engine(), row)
     return _answer(row)
 
 
 def celery(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     _resources["task"].delay(*row.as_json())
     return _answer(row)
 
 
 def batches(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     _resources["batched_task"].delay(*row.as_json())
     return _answer(row)
 
 
 async def langchain(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
     from langchain_core.messages import HumanMessage  # noqa: PLC0415 - a rival's own process only
     from langchain_postgres import PostgresChatMessageHistory  # noqa: PLC0415 - as above
 
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     async with _resources["psycopg"].connection() as connection:
         history = PostgresChatMessageHistory(
             "langchain_messages", str(UUID(int=conversation_id)), async_connection=connection
@@ -192,11 +191,11 @@ async def langchain(
 
 
 async def agents(
-    owner: Owner, conversation_id: ConversationId, key: Key, body: schemas.NewMessage
+    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
     from agents.extensions.memory import SQLAlchemySession  # noqa: PLC0415 - as above
 
-    row = _row(owner, conversation_id, body)
+    row = _row(by.owner, conversation_id, body)
     session = SQLAlchemySession(str(conversation_id), engine=_resources["async_engine"])
     await session.add_items([{"role": row.role, "content": row.content}])
     return _answer(row)
