@@ -253,7 +253,8 @@ class Log:
 
     def run(self, operation: str, *arguments: str | int) -> Any:
         """Run one of the script's operations."""
-        return self._call(operation, self.namespace, *arguments)
+        # hiredis packs no subclass of int, as a caller's id is one.
+        return self._call(operation, self.namespace, *map(str, arguments))
 
     def _call(self, *arguments: bytes | str | int) -> Any:
         try:
