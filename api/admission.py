@@ -1,36 +1,42 @@
 """Admission: how many writes may be inside at once while this process has more to do than it can.
 
-What is admitted waits, by Little's law, for the writes inside divided by the writes answered a
-second. So while the processor is the bottleneck no more are let in than are answered in
-`WAIT_SECONDS`; the rest is refused before any work is done on it. Whether it is the bottleneck is
-told by the processor time of one turn of the event loop: a log that is far away or slow costs
-none, and there more writes at once only fill its groups.
+It is overloaded when more writes are inside than a fair number of clients could have sent, each of
+which waits for its answer, and the processor is the bottleneck. That it is, is told by the
+processor time of one turn of the event loop: a log that is far away or slow costs none, and there
+more writes at once only fill its groups. From then on, until turns are short again, what is
+admitted waits, by Little's law, for the writes inside divided by the writes answered a second. So
+no more are let in than are answered in `WAIT_SECONDS`; the rest is refused before any work is done
+on it.
 """
 
 import asyncio
 import time
 from typing import Final
 
+#: While there are fewer inside, nothing is limited.
+CROWD: Final = 100
 #: For what is admitted, between its arrival at the log's waiting room and the log's answer.
 WAIT_SECONDS: Final = 0.04
 #: Never fewer.
 INSIDE_LEAST: Final = 8
 #: A turn of the loop that costs more processor time is full of work.
 FULL_TURN_SECONDS: Final = 0.005
-LOOK_SECONDS: Final = 0.1
-#: How much one look counts in the average of a turn's cost.
+LOOK_SECONDS: Final = 0.05
+#: How much one look counts in the averages.
 _WEIGHT: Final = 0.4
 #: Once there is room again, the limit grows by this at each look, and is lifted in the end.
-_GROWTH: Final = 1.5
+_GROWTH: Final = 1.25
 
 
 class Admission:
-    """Looks at the event loop, ten times a second, and at how many writes were answered."""
+    """Looks at the event loop, and at how many writes are inside and are answered."""
 
     def __init__(self, unlimited: int) -> None:
         self._unlimited = unlimited
         self._turn_seconds = 0.0
+        self._per_second = 0.0
         self._answered = 0
+        self._inside = 0
         self._task: asyncio.Task[None] | None = None
         #: Most writes inside.
         self.most = unlimited
@@ -44,6 +50,11 @@ class Admission:
         if self._task is not None:
             self._task.cancel()
 
+    def refuses(self, inside: int) -> bool:
+        """Tell whether one more is too many, beside so many."""
+        self._inside = max(self._inside, inside)
+        return inside >= self.most
+
     def answered(self, writes: int) -> None:
         """Note that so many writes have left."""
         self._answered += writes
@@ -51,11 +62,13 @@ class Admission:
     def note(self, turn_seconds: float, elapsed_seconds: float) -> None:
         """Take the processor time of one turn, and how long ago the last look was."""
         self._turn_seconds += _WEIGHT * (turn_seconds - self._turn_seconds)
-        answered, self._answered = self._answered, 0
-        if self._turn_seconds > FULL_TURN_SECONDS:
-            self.most = max(INSIDE_LEAST, round(answered / elapsed_seconds * WAIT_SECONDS))
+        self._per_second += _WEIGHT * (self._answered / elapsed_seconds - self._per_second)
+        is_limited = self.most < self._unlimited
+        if self._turn_seconds > FULL_TURN_SECONDS and (is_limited or self._inside > CROWD):
+            self.most = max(INSIDE_LEAST, round(self._per_second * WAIT_SECONDS))
         else:
             self.most = min(self._unlimited, round(self.most * _GROWTH))
+        self._answered = self._inside = 0
 
     async def _look(self) -> None:
         looked_at = time.monotonic()

@@ -119,7 +119,7 @@ class GroupCommit:
     @property
     def is_overloaded(self) -> bool:
         """More would only make everybody wait: writes are to be refused at the door."""
-        return len(self._room) + self._sent >= self._admission.most
+        return self._admission.refuses(len(self._room) + self._sent)
 
     async def submit(self, request: Request) -> Answer:
         """Return what the log says of a request. Raises Unavailable, saying what is known."""

@@ -25,7 +25,7 @@ def test_a_planted_bug_still_applies(planted: Planted, tree: Path) -> None:
 
 
 @pytest.mark.skipif("VERBATIM_PLANTED" not in os.environ, reason="takes half an hour")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_300)
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
 def test_a_planted_bug_is_caught_and_nothing_without_it(planted: Planted) -> None:
     with copied_tree() as broken:

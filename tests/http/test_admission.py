@@ -7,17 +7,27 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api.admission import FULL_TURN_SECONDS, INSIDE_LEAST, LOOK_SECONDS, WAIT_SECONDS, Admission
+from api.admission import (
+    CROWD,
+    FULL_TURN_SECONDS,
+    INSIDE_LEAST,
+    LOOK_SECONDS,
+    WAIT_SECONDS,
+    Admission,
+)
 from api.edge import Edge
 
 UNLIMITED = 2_000
 FULL_TURN = 3 * FULL_TURN_SECONDS
 
 
-def looked(admission: Admission, turn_seconds: float, answered: int) -> int:
-    """Return the limit after ten looks at the same."""
-    for _ in range(10):
+def looked(
+    admission: Admission, turn_seconds: float, *, answered: int = 10, inside: int = CROWD + 1
+) -> int:
+    """Return the limit after many looks at the same."""
+    for _ in range(50):
         admission.answered(answered)
+        admission.refuses(inside)
         admission.note(turn_seconds, LOOK_SECONDS)
     return admission.most
 
@@ -26,12 +36,25 @@ def test_while_turns_are_short_nothing_is_limited_however_slow_the_log_is() -> N
     assert looked(Admission(UNLIMITED), 0.0001, answered=1) == UNLIMITED
 
 
-def test_while_turns_are_full_no_more_are_let_in_than_are_answered_in_time() -> None:
+def test_clients_that_wait_for_their_answers_are_not_limited() -> None:
+    assert looked(Admission(UNLIMITED), FULL_TURN, inside=64) == UNLIMITED
+
+
+def test_a_crowd_is_limited_to_what_is_answered_in_time() -> None:
     answered = 200
 
-    most = looked(Admission(UNLIMITED), FULL_TURN, answered)
+    most = looked(Admission(UNLIMITED), FULL_TURN, answered=answered)
 
-    assert most == round(answered / LOOK_SECONDS * WAIT_SECONDS)
+    assert most == pytest.approx(answered / LOOK_SECONDS * WAIT_SECONDS, abs=1)
+
+
+def test_the_limit_stays_though_it_has_made_the_crowd_smaller() -> None:
+    admission = Admission(UNLIMITED)
+    before = looked(admission, FULL_TURN)
+
+    after = looked(admission, FULL_TURN, inside=before)
+
+    assert after == before
 
 
 def test_a_few_are_always_let_in() -> None:
@@ -41,6 +64,7 @@ def test_a_few_are_always_let_in() -> None:
 def test_one_full_turn_among_short_ones_limits_nothing() -> None:
     admission = Admission(UNLIMITED)
 
+    admission.refuses(CROWD + 1)
     admission.note(2 * FULL_TURN_SECONDS, LOOK_SECONDS)
 
     assert admission.most == UNLIMITED
@@ -48,12 +72,17 @@ def test_one_full_turn_among_short_ones_limits_nothing() -> None:
 
 def test_the_limit_is_lifted_once_there_is_room_again() -> None:
     admission = Admission(UNLIMITED)
-    looked(admission, FULL_TURN, answered=0)
+    looked(admission, FULL_TURN)
 
-    looked(admission, 0.0, answered=100)
-    looked(admission, 0.0, answered=100)
+    assert looked(admission, 0.0) == UNLIMITED
 
-    assert admission.most == UNLIMITED
+
+def test_more_than_the_limit_is_refused() -> None:
+    admission = Admission(UNLIMITED)
+    most = looked(admission, FULL_TURN)
+
+    assert admission.refuses(most)
+    assert not admission.refuses(most - 1)
 
 
 def test_a_loop_that_is_full_of_work_is_noticed() -> None:
@@ -62,6 +91,7 @@ def test_a_loop_that_is_full_of_work_is_noticed() -> None:
         admission.start()
         deadline = time.monotonic() + 10
         while admission.most == UNLIMITED and time.monotonic() < deadline:
+            admission.refuses(CROWD + 1)
             began = time.thread_time()
             while time.thread_time() - began < FULL_TURN:
                 pass
