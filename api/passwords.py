@@ -8,8 +8,10 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
@@ -27,8 +29,6 @@ LANES: Final = 1
 HASHING_THREADS: Final = 2
 #: Sign-ins and registrations at once in one process; one more is refused.
 HASHING_ROOM: Final = 32
-
-
 #: How far these threads stand back for those that serve chats (`man 2 setpriority`).
 NICENESS: Final = 15
 
@@ -39,28 +39,38 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
+def hasher() -> PasswordHasher:
+    """Return what hashes a password, with today's parameters."""
+    return PasswordHasher(
+        time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, encoding="utf-8"
+    )
+
+
 class Passwords:
     """Hashes and checks passwords, a few at a time."""
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher(
-            time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, encoding="utf-8"
-        )
+        self._hasher = hasher()
         self._pool = ThreadPoolExecutor(
             HASHING_THREADS, thread_name_prefix="passwords", initializer=_step_back
         )
-        self._inside = 0
+        self._seats_taken = 0
         #: What an unknown name is checked against, so that it takes as long as a known one.
         self._nobodys_hash = self._hasher.hash("nobody has this password")
 
-    async def hash(self, password: str) -> str:
-        """Return a salted hash. Raises Unavailable when too many wait already."""
-        return await self._run(self._hasher.hash, password)
+    @contextmanager
+    def seat(self) -> Iterator["Seat"]:
+        """Let somebody in who proves who they are. Raises Unavailable when too many are inside.
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Tell whether the password is right; without a hash (unknown name) it never is."""
-        matches = await self._run(self._matches, password_hash or self._nobodys_hash, password)
-        return matches and password_hash is not None
+        Whoever is refused here has cost next to nothing, and has made no attempt that counts.
+        """
+        if self._seats_taken >= HASHING_ROOM:
+            raise Unavailable("too many people are signing in at this moment")
+        self._seats_taken += 1
+        try:
+            yield Seat(self._hasher, self._nobodys_hash, self._pool)
+        finally:
+            self._seats_taken -= 1
 
     def is_outdated(self, password_hash: str) -> bool:
         """Tell whether a right password should be hashed again with today's parameters."""
@@ -70,6 +80,24 @@ class Passwords:
         """Let running hashes finish and start no more."""
         self._pool.shutdown(cancel_futures=True)
 
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What somebody may do who was let in."""
+
+    _hasher: PasswordHasher
+    _nobodys_hash: str
+    _pool: Executor
+
+    async def hash(self, password: str) -> str:
+        """Return a salted hash."""
+        return await self._run(self._hasher.hash, password)
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Tell whether the password is right; without a hash (unknown name) it never is."""
+        matches = await self._run(self._matches, password_hash or self._nobodys_hash, password)
+        return matches and password_hash is not None
+
     def _matches(self, password_hash: str, password: str) -> bool:
         try:
             return self._hasher.verify(password_hash, password)
@@ -77,11 +105,5 @@ class Passwords:
             return False
 
     async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._inside >= HASHING_ROOM:
-            raise Unavailable("too many people are signing in at this moment")
-        self._inside += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, lambda: work(*args, **kwargs))
-        finally:
-            self._inside -= 1
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: work(*args, **kwargs))

@@ -81,8 +81,9 @@ async def delete_account(app: App, address: Address, owner: Owner, body: schemas
     if user is None:
         raise Unauthenticated("this account was deleted")
     if user.password_hash:
-        await app.throttle.admit(user.username, address)
-        if not await app.passwords.verify(user.password_hash, body.password):
-            raise Unauthenticated("the password is wrong")
-        await app.throttle.succeeded(user.username, address)
+        with app.passwords.seat() as seat:
+            await app.throttle.admit(user.username, address)
+            if not await seat.verify(user.password_hash, body.password):
+                raise Unauthenticated("the password is wrong")
+            await app.throttle.succeeded(user.username, address)
     await app.erasure.erase(owner)

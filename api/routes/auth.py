@@ -34,8 +34,9 @@ router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BY
 )
 async def register(app: App, address: Address, body: schemas.Registration) -> schemas.User:
     """Names and addresses are unique without regard to case. Sign in with `POST /auth/login`."""
-    await app.throttle.admit_registration(address)
-    password_hash = await app.passwords.hash(body.password)
+    with app.passwords.seat() as seat:
+        await app.throttle.admit_registration(address)
+        password_hash = await seat.hash(body.password)
     user = await app.reads.register(
         body.username,
         lambda session: UserRepository(session).add(body.username, body.email, password_hash),
@@ -118,11 +119,13 @@ async def change_password(
     user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
     if user is None:
         raise Unauthenticated("this account was deleted")
-    await app.throttle.admit(user.username, address)
-    if not await app.passwords.verify(user.password_hash, body.current_password):
-        raise Unauthenticated("the current password is wrong")
-    await app.throttle.succeeded(user.username, address)
-    await app.sessions.change_password(owner, await app.passwords.hash(body.new_password))
+    with app.passwords.seat() as seat:
+        await app.throttle.admit(user.username, address)
+        if not await seat.verify(user.password_hash, body.current_password):
+            raise Unauthenticated("the current password is wrong")
+        await app.throttle.succeeded(user.username, address)
+        fresh = await seat.hash(body.new_password)
+    await app.sessions.change_password(owner, fresh)
     return _token(app, await app.sessions.open(owner))
 
 
@@ -194,18 +197,19 @@ def _token(app: App, granted: Granted) -> schemas.Token:
 
 
 async def _signed_in(app: App, address: str, body: schemas.Login) -> models.User:
-    """Return whose name and password these are. Raises Unauthenticated or TooMany."""
-    await app.throttle.admit(body.username, address)
-    user = await app.reads.sign_in(
-        body.username, lambda session: UserRepository(session).by_name(body.username)
-    )
-    password_hash = user.password_hash if user else None
-    if not await app.passwords.verify(password_hash, body.password) or user is None:
-        raise Unauthenticated("the username or the password is wrong")
-    await app.throttle.succeeded(body.username, address)
-    if app.passwords.is_outdated(user.password_hash):
-        fresh = await app.passwords.hash(body.password)
-        await app.reads.write(
-            user.id, lambda session: UserRepository(session).set_password(user.id, fresh)
+    """Return whose name and password these are. Raises Unauthenticated, TooMany or Unavailable."""
+    with app.passwords.seat() as seat:
+        await app.throttle.admit(body.username, address)
+        user = await app.reads.sign_in(
+            body.username, lambda session: UserRepository(session).by_name(body.username)
         )
+        password_hash = user.password_hash if user else None
+        if not await seat.verify(password_hash, body.password) or user is None:
+            raise Unauthenticated("the username or the password is wrong")
+        await app.throttle.succeeded(body.username, address)
+        if app.passwords.is_outdated(user.password_hash):
+            fresh = await seat.hash(body.password)
+            await app.reads.write(
+                user.id, lambda session: UserRepository(session).set_password(user.id, fresh)
+            )
     return user

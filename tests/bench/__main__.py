@@ -7,7 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.bench import accept, costs, distance, drain, reads, streams
+from tests.bench import (
+    accept,
+    costs,
+    distance,
+    drain,
+    reads,
+    row_security,
+    storm,
+    streams,
+    telling,
+)
 from tests.bench.environment import environment
 from tests.bench.figures import RESULTS, Report, say
 from tests.bench.scale import FULL, QUICK, Scale
@@ -20,6 +30,9 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "reads": reads.measure,
     "distance": distance.measure,
     "streams": streams.measure,
+    "storm": storm.measure,
+    "telling": telling.measure,
+    "row_security": row_security.measure,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from tests.bench.site import TEXT, Seat
 
 _HERE: Final = Path(__file__).parent
-_K6: Final = Path(sys.prefix) / "bin" / "k6"
+K6: Final = Path(sys.prefix) / "bin" / "k6"
 BODY: Final = json.dumps({"role": "user", "content": TEXT})
 
 
@@ -69,7 +69,7 @@ def open_loop(url: str, seats: Sequence[Seat], rate: int, seconds: int) -> Open:
     targets = _write(json.dumps({"url": url, "body": BODY, "seats": places}))
     settings = {"TARGETS": str(targets), "RATE": str(rate), "SECONDS": str(seconds)}
     seen = _run(
-        [str(_K6), "run", "--quiet", "--no-usage-report", "--address=", str(_HERE / "load.js")],
+        [str(K6), "run", "--quiet", "--no-usage-report", "--address=", str(_HERE / "load.js")],
         settings,
     )
     targets.unlink()

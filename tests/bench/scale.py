@@ -20,6 +20,8 @@ class Scale:
     drained_messages: int
     histories: tuple[int, ...]
     streams: int
+    #: Requests of each kind whose times are compared.
+    tries: int
 
 
 QUICK = Scale(
@@ -33,6 +35,7 @@ QUICK = Scale(
     drained_messages=8_000,
     histories=(10_000, 200_000),
     streams=50,
+    tries=200,
 )
 FULL = Scale(
     rounds=5,
@@ -48,4 +51,5 @@ FULL = Scale(
     drained_messages=40_000,
     histories=(10_000, 1_000_000, 10_000_000),
     streams=50,
+    tries=1_000,
 )  # fmt: skip

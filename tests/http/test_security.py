@@ -9,7 +9,7 @@ import pytest
 from api import passwords as passwords_module
 from api import security
 from api.core.errors import Unauthenticated, Unavailable
-from api.passwords import Passwords
+from api.passwords import Passwords, Seat
 from api.security import Tokens
 
 KEY = "k" * 32
@@ -68,28 +68,33 @@ def test_refused_tokens_are_not_remembered() -> None:
 
 
 def test_more_sign_ins_than_there_is_room_for_are_refused_at_once(passwords: Passwords) -> None:
+    async def sign_in() -> str:
+        with passwords.seat() as seat:
+            return await seat.hash("password")
+
     async def burst() -> list[object]:
         return await asyncio.gather(
-            *(passwords.hash("password") for _ in range(passwords_module.HASHING_ROOM + 5)),
-            return_exceptions=True,
+            *(sign_in() for _ in range(passwords_module.HASHING_ROOM + 5)), return_exceptions=True
         )
 
     answers = asyncio.run(burst())
 
     assert sum(isinstance(answer, Unavailable) for answer in answers) == 5
     assert sum(isinstance(answer, str) for answer in answers) == passwords_module.HASHING_ROOM
+    assert isinstance(asyncio.run(sign_in()), str)
 
 
 def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
     async def longest_pause_and_all() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
         start = loop.time()
-        hashing = asyncio.gather(*(passwords.hash("password") for _ in range(30)))
-        longest, last = 0.0, start
-        while not hashing.done():
-            await asyncio.sleep(0)
-            longest, last = max(longest, loop.time() - last), loop.time()
-        await hashing
+        with passwords.seat() as seat:
+            hashing = asyncio.gather(*(seat.hash("password") for _ in range(30)))
+            longest, last = 0.0, start
+            while not hashing.done():
+                await asyncio.sleep(0)
+                longest, last = max(longest, loop.time() - last), loop.time()
+            await hashing
         return longest, loop.time() - start
 
     longest, everything = asyncio.run(longest_pause_and_all())
@@ -97,25 +102,28 @@ def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
 
 
 def test_without_a_hash_no_password_is_right(passwords: Passwords) -> None:
-    assert not asyncio.run(passwords.verify(None, "nobody has this password"))
+    with passwords.seat() as seat:
+        assert not asyncio.run(seat.verify(None, "nobody has this password"))
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(passwords: Passwords) -> None:
-    async def fastest(password_hash: str | None) -> float:
+    async def fastest(seat: Seat, password_hash: str | None) -> float:
         clock = asyncio.get_running_loop().time
         taken = []
         for _ in range(5):
             before = clock()
-            await passwords.verify(password_hash, "wrong wrong")
+            await seat.verify(password_hash, "wrong wrong")
             taken.append(clock() - before)
         return min(taken)
 
     async def both() -> tuple[float, float]:
-        return await fastest(await passwords.hash("password")), await fastest(None)
+        with passwords.seat() as seat:
+            return await fastest(seat, await seat.hash("password")), await fastest(seat, None)
 
     known, unknown = asyncio.run(both())
     assert known / 5 < unknown < known * 5
 
 
 def test_a_hash_that_is_none_matches_nothing(passwords: Passwords) -> None:
-    assert not asyncio.run(passwords.verify("not a hash", "password"))
+    with passwords.seat() as seat:
+        assert not asyncio.run(seat.verify("not a hash", "password"))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from limits.storage import MemoryStorage
 
+from api import passwords
 from api.core.errors import TooMany
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
@@ -122,3 +123,18 @@ def test_over_http_known_and_unknown_names_wait_alike(
     assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 60
     assert right.status_code == 429
     assert guesses[-1].json()["detail"] == "too many attempts; wait before the next one"
+
+
+def test_whoever_finds_the_room_full_has_made_no_attempt(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(api.client()) as client:
+        body = {"username": "ada-outside", "password": "wrong wrong"}
+        monkeypatch.setattr(passwords, "HASHING_ROOM", 0)
+        refused = [client.post("/auth/login", json=body) for _ in range(30)]
+        monkeypatch.undo()
+        admitted = client.post("/auth/login", json=body)
+
+    assert {answer.status_code for answer in refused} == {503}
+    assert int(refused[0].headers["Retry-After"]) >= 1
+    assert admitted.status_code == 401
