@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 
+from api.connections import Connection
 from tests.http.waiting import eventually
 
 
@@ -14,7 +15,15 @@ from tests.http.waiting import eventually
 def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI app on a free port and yield its URL."""
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, access_log=True, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            port=0,
+            http=Connection,
+            ws="none",
+            log_config=None,
+            access_log=True,
+            timeout_graceful_shutdown=5,
+        )
     )
     thread = threading.Thread(target=server.run, name="uvicorn")
     thread.start()

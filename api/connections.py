@@ -1,0 +1,126 @@
+"""One connection of a client: HTTP as uvicorn speaks it, with an end to headers and to slowness.
+
+uvicorn by itself collects headers without end, and waits for a request without end. A connection
+that sends nothing, or a request drop by drop, is closed here, so that connections that lie about
+are few: the many of an attacker, and those that a network forgot.
+"""
+
+import asyncio
+import http
+import itertools
+import resource
+from typing import Any, Final
+
+from httptools import HttpParserError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.edge import HEADERS
+from api.problems import problem_response
+
+#: Most bytes of a request's line and headers. Ours have two kilobytes, cookies included.
+HEAD_MOST_BYTES: Final = 32 * 1024
+#: A request must have arrived whole within this time: 1 MiB at 35 kB/s.
+REQUEST_SECONDS: Final = 30.0
+#: Files that a process needs for itself: servers, workers' pipes, pages.
+_OWN_FILES: Final = 100
+_RETRY_AFTER_SECONDS: Final = "1"
+_TOO_LARGE: Final = "the headers are larger than 32 KiB"
+
+
+def most_connections() -> int:
+    """Return how many clients one process serves: as many as it may open files for."""
+    return max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_FILES, 1)
+
+
+class Connection(HttpToolsProtocol):
+    """What uvicorn is given as `--http api.connections:Connection`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._most_connections = most_connections()
+        self._deadline: asyncio.TimerHandle | None = None
+        #: Bytes of the request's head so far; None while no head is being read.
+        self._head_bytes: int | None = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Serve one client more, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self._most_connections:
+            self._refuse(503, "there are too many connections", retry=True)
+        else:
+            self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self.transport.is_closing():
+            return
+        if self._deadline is None:
+            self._expect_request()
+        was_in_head = self._head_bytes is not None
+        super().data_received(data)
+        if was_in_head and self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_MOST_BYTES:
+                self._refuse(431, _TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin a request; after one that came in the same packet, too."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._expect_request()
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the app."""
+        self._head_bytes = None
+        if len(self.url) + sum(map(len, itertools.chain(*self.headers))) > HEAD_MOST_BYTES:
+            self._refuse(431, _TOO_LARGE)
+            raise HttpParserError(_TOO_LARGE)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait for nothing more: what the answer takes is the app's affair."""
+        self._expect_nothing()
+        super().on_message_complete()
+
+    def send_400_response(self, _: str) -> None:
+        """Refuse what is no HTTP, as a problem document."""
+        self._refuse(400, "this is no HTTP request")
+
+    def _expect_request(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_SECONDS, self._give_up)
+
+    def _expect_nothing(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if self.flow.read_paused:
+            # The app has yet to take what came: the client is not to blame.
+            self._expect_request()
+        else:
+            self._refuse(408, "the request did not arrive in time")
+
+    def _refuse(self, status: int, detail: str, *, retry: bool = False) -> None:
+        """Answer and close; only close where an answer has begun."""
+        if self.transport.is_closing():
+            return
+        # uvicorn's type forgets that there is none before the first request.
+        cycle: RequestResponseCycle | None = self.cycle
+        if not (cycle and cycle.response_started) or cycle.response_complete:
+            title = http.HTTPStatus(status).phrase.capitalize()
+            headers = {**HEADERS, "Connection": "close"}
+            if retry:
+                headers["Retry-After"] = _RETRY_AFTER_SECONDS
+            answer = problem_response(status, title, detail, headers=headers)
+            head = [f"HTTP/1.1 {status} {title}".encode()]
+            head += [b"%b: %b" % header for header in answer.raw_headers]
+            self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
+        self.transport.close()
