@@ -86,7 +86,7 @@ def test_what_was_left_out_below_comes_back_on_the_way_down(window: Window, pers
 
 
 def test_text_from_right_to_left_is_set_from_right_to_left(window: Window, person: Person) -> None:
-    answer = "A word in English first.\n\nשבת **גשם**"
+    answer = "A word in English first.\n\n- שבת\n- שבת\n\n```\nשבת\n```\n\nשבת **גשם**"
     window.open(person.conversation("שלום עולם", answer, title="שיחה"))
 
     expect(window.last).to_contain_text("גשם")
@@ -97,6 +97,8 @@ def test_text_from_right_to_left_is_set_from_right_to_left(window: Window, perso
     assert direction(window.messages.first.locator(".words")) == "rtl"
     assert direction(window.last.locator("p").first) == "ltr"
     assert direction(window.last.locator("p").last) == "rtl"
+    assert direction(window.last.locator("ul")) == "rtl"
+    assert direction(window.last.locator("pre")) == "ltr"
     assert direction(window.entries.first.locator("a")) == "rtl"
     assert direction(window.page.locator("html")) == "ltr"
 

@@ -5,6 +5,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from tests.browser.network import Network
 from tests.browser.people import Person
 from tests.browser.window import Window
+from tests.http.waiting import eventually
 
 #: The demo assistant quotes it: an answer of about sixty words, which takes seconds.
 LONG = " ".join("abcdefghijklmnopqrstuvwxyz" * 2)
@@ -291,9 +292,56 @@ def test_an_answer_that_the_server_has_forgotten_about_comes_with_the_history(
     expect(window.state("answering")).to_contain_text(" d ")
 
     network.break_connections()
+    expect(window.state("unanswered")).to_contain_text(
+        "The answer was lost before it was finished."
+    )
+    eventually(lambda: len(said(person, conversation)) == 4)
+    window.page.evaluate("dispatchEvent(new Event('focus'))")
     expect(window.state("stored")).to_have_count(4)
 
     assert window.texts() == said(person, conversation)
+
+
+def test_a_message_that_got_no_answer_says_so_at_once_after_a_reload(
+    window: Window, person: Person
+) -> None:
+    conversation = person.conversation("hello", "hi")
+    message = person.add(conversation, "user", "asked in vain")
+    start = f'{{"messageId": {message}, "conversationId": {conversation}}}'
+    events = f"id: 0\nevent: start\ndata: {start}\n\n"  # and then the server is gone
+    window.page.route(
+        SEND, lambda route: route.fulfill(content_type="text/event-stream", body=events), times=1
+    )
+    window.page.route("**/stream?turn=*", lambda route: route.abort("connectionrefused"))
+    window.open(conversation)
+    expect(window.messages).to_have_count(3)
+    window.say("asked in vain")
+    expect(window.state("thinking")).to_be_visible()
+
+    window.page.unroute("**/stream?turn=*")
+    window.page.reload()
+
+    lost = window.state("unanswered")
+    expect(lost).to_contain_text("The answer was lost before it was finished.", timeout=5_000)
+    window.button("Try again").click()
+    expect(window.last).to_contain_text("You said: “asked in vain”")
+
+
+def test_what_waits_can_be_sent_at_once(window: Window, person: Person) -> None:
+    conversation = person.conversation("hello", "hi")
+    problem = '{"status": 503, "detail": "later"}'
+    headers = {"Retry-After": "600", "Content-Type": "application/problem+json"}
+    window.page.route(
+        SEND, lambda route: route.fulfill(status=503, headers=headers, body=problem), times=1
+    )
+    window.open(conversation)
+    expect(window.messages).to_have_count(2)
+    window.say("in a hurry")
+    expect(window.state("waiting")).to_contain_text("The server is busy.")
+
+    window.button("Try again").click()
+
+    expect(window.state("stored")).to_have_count(4)
 
 
 def test_an_answer_that_fails_says_so_and_can_be_asked_for_again(

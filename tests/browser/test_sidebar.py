@@ -33,6 +33,23 @@ def test_five_thousand_conversations_load_as_they_are_scrolled_to(
     assert titles == [f"Conversation {number}" for number in range(MANY, 0, -1)]
 
 
+def test_the_open_conversation_has_its_title_though_the_list_does_not_show_it(
+    window: Window, person: Person
+) -> None:
+    oldest = person.conversation("hello", "hi", title="The oldest of all")
+    for number in range(51):  # one more than the list begins with
+        person.conversation(title=f"Conversation {number}")
+    window.open(oldest)
+    expect(window.page).to_have_title("The oldest of all · Verbatim")
+
+    window.open()
+    expect(window.page).to_have_title("Conversation 50 · Verbatim")
+    window.page.get_by_role("searchbox", name="Search titles").fill("no such title")
+    expect(window.page.get_by_text("No title contains this.")).to_be_visible()
+
+    expect(window.page.get_by_role("heading", name="Conversation 50")).to_be_visible()
+
+
 def test_what_one_writes_in_moves_to_the_top(window: Window, person: Person) -> None:
     person.conversation("one?", "first answer", title="First")
     person.conversation("two?", "second answer", title="Second")

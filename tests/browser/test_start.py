@@ -18,12 +18,18 @@ def test_whoever_makes_an_account_can_chat_at_once(
     window.open()
 
     page.get_by_role("button", name="New here?").click()
+    page.get_by_label("Username").fill("no name")
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    window.button("Create an account").click()
+    refused = page.get_by_label("Username").evaluate("input => input.validity.patternMismatch")
     page.get_by_label("Username").fill(f"{person.name}-new")
     page.get_by_label("Email").fill(f"{person.name}-new@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     window.button("Create an account").click()
     window.say("hello")
 
+    assert refused
     expect(window.last).to_contain_text("You said: “hello”")
     expect(page.get_by_text(f"{person.name}-new")).to_be_visible()
 

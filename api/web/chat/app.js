@@ -40,6 +40,7 @@ export class ChatApp {
   #frame;
   /** @type {Thread | null} */
   #thread = null;
+  #title = "";
 
   /**
    * @param {HTMLElement} host
@@ -164,6 +165,7 @@ export class ChatApp {
       if (!isCurrent()) return;
       this.#messages.update();
       this.#showState();
+      this.#showTitle();
     });
     thread.addEventListener("turn", (event) => {
       if (!isCurrent()) return;
@@ -192,6 +194,8 @@ export class ChatApp {
 
   #showTitle() {
     const { title } = this.#session;
+    if (title === this.#title) return;
+    this.#title = title;
     this.#header.show(title);
     this.#tell("verbatim-title", {});
   }

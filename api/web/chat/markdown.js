@@ -20,8 +20,6 @@ const TAGS = [
 ];
 const ATTRIBUTES = ["href", "title", "start", "align", "class"];
 const LINKS = /^(?:https?:\/\/|mailto:)/i;
-/** What may be written from right to left, each by itself. */
-const DIRECTED = "p, ul, ol, li, blockquote, h3, h4, h5, h6, table";
 
 /** @type {Renderer | null} */
 let renderer = null;
@@ -131,7 +129,6 @@ function finished(fragment) {
     link.target = "_blank";
     link.rel = "noopener noreferrer";
   }
-  for (const element of fragment.querySelectorAll(DIRECTED)) element.setAttribute("dir", "auto");
   for (const table of fragment.querySelectorAll("table")) {
     const frame = make("div", { class: "table", tabindex: 0 });
     table.replaceWith(frame);
@@ -141,6 +138,8 @@ function finished(fragment) {
   for (const element of fragment.querySelectorAll("[class]:not(.ours, .ours *, .table)")) {
     element.removeAttribute("class"); // an answer does not borrow our own styles
   }
+  // Right to left or left to right: each paragraph, but a list as a whole, with its bullets.
+  for (const block of fragment.children) if (!block.hasAttribute("dir")) block.setAttribute("dir", "auto");
   return fragment;
 }
 

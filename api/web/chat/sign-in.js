@@ -9,6 +9,9 @@ import { texts } from "../texts.js";
  * @import { User } from "../model/wire.js"
  */
 
+/** What the API takes as a new one. */
+const USERNAME = "\\s*[A-Za-z0-9._\\-]{3,64}\\s*";
+
 export class SignIn {
   #client;
   #onSignedIn;
@@ -69,6 +72,8 @@ export class SignIn {
     this.#password.hint.textContent = isNew ? texts.passwordHint : "";
     this.#password.input.autocomplete = isNew ? "new-password" : "current-password";
     this.#password.input.minLength = isNew ? 8 : 0;
+    this.#username.input.pattern = isNew ? USERNAME : ".*";
+    this.#username.input.title = isNew ? texts.usernameHint : "";
   }
 
   /** @param {Event} event */

@@ -2,7 +2,7 @@
 
 import { Problem, UNREACHED } from "./problem.js";
 
-/** @import { ConversationPage, MessagePage, User } from "./wire.js" */
+/** @import { ConversationPage, ConversationRow, MessagePage, User } from "./wire.js" */
 
 /** Longer than any call but a stream takes. */
 const TIMEOUT_SECONDS = 20;
@@ -65,6 +65,14 @@ export class Client extends EventTarget {
   conversations({ q, cursor, offset, limit, readAfter }, signal) {
     const query = { sort: "updated_at", order: "desc", q, cursor, offset, limit, read_after: readAfter };
     return this.#json("GET", "/api/conversations/", { query, signal });
+  }
+
+  /**
+   * @param {number} conversation
+   * @returns {Promise<ConversationRow>}
+   */
+  conversation(conversation) {
+    return this.#json("GET", `/api/conversations/${conversation}`);
   }
 
   /**

@@ -63,8 +63,9 @@ export class Session extends EventTarget {
   }
 
   get title() {
-    const id = this.thread?.id ?? null;
-    return (id !== null && this.shelf?.find(id)?.title) || texts.untitled;
+    const { id = null, state } = this.thread ?? {};
+    if (state === "missing") return texts.missingTitle;
+    return (id !== null && this.shelf?.titleOf(id)) || texts.untitled;
   }
 
   /** Where the open conversation's draft is kept. */
@@ -115,6 +116,7 @@ export class Session extends EventTarget {
     if (this.#wanted) this.open(this.#wanted);
     else await this.openLatest();
     await this.#loadShelf();
+    await this.#learnTitle();
   }
 
   /**
@@ -214,6 +216,14 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("opened"));
     this.isInitial = false;
     void thread.open();
+    void this.#learnTitle();
+  }
+
+  /** What is open may be so old that the list has not got to it. */
+  async #learnTitle() {
+    const { shelf, thread } = this;
+    if (!shelf?.isKnown || !thread?.id || shelf.knows(thread.id)) return;
+    await this.#client.conversation(thread.id).then((row) => shelf.see([row]), () => {});
   }
 
   /** @param {Thread} thread */

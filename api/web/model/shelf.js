@@ -34,8 +34,10 @@ export class Shelf extends EventTarget {
   #deletions = new Map();
   /** @type {Set<number>} deleted for good, though a late page may still show them */
   #gone = new Set();
-  /** @type {Map<number, string>} titles that the list does not show yet */
+  /** @type {Map<number, string>} titles given here that the list does not show yet */
   #titles = new Map();
+  /** @type {Map<number, string | null>} titles of all that were ever seen, in the list or not */
+  #seen = new Map();
   /** @type {Map<number, ConversationRow>} opened here and not in the list yet */
   #opened = new Map();
 
@@ -58,12 +60,26 @@ export class Shelf extends EventTarget {
     const opened = [...this.#opened.values()].filter((row) => !this.query && !known.has(row.id));
     return [...opened.reverse(), ...this.rows]
       .filter((row) => !this.#gone.has(row.id) && !this.#deletions.has(row.id))
-      .map((row) => ({ ...row, title: this.#titleOf(row) }));
+      .map((row) => ({ ...row, title: this.titleOf(row.id) }));
   }
 
-  /** @param {number | null} id */
-  find(id) {
-    return this.shown.find((row) => row.id === id) ?? null;
+  /** @param {number} id */
+  knows(id) {
+    return this.#seen.has(id) || this.#hints.has(id);
+  }
+
+  /**
+   * Also of a conversation that the list has not got to, or does not show while somebody searches.
+   * @param {number} id
+   */
+  titleOf(id) {
+    return this.#titles.get(id) ?? this.#seen.get(id) ?? this.#hints.get(id) ?? null;
+  }
+
+  /** @param {ConversationRow[]} rows */
+  see(rows) {
+    for (const { id, title } of rows) this.#seen.set(id, title);
+    this.#changed();
   }
 
   /**
@@ -218,12 +234,7 @@ export class Shelf extends EventTarget {
     for (const row of rows) this.#opened.delete(row.id);
     this.total = total + this.#opened.size;
     this.isKnown = true;
-    this.#changed();
-  }
-
-  /** @param {ConversationRow} row */
-  #titleOf(row) {
-    return this.#titles.get(row.id) ?? row.title ?? this.#hints.get(row.id) ?? null;
+    this.see(rows);
   }
 
   #changed() {

@@ -21,9 +21,9 @@ const cards = {
   oldest: new Card("Oldest entry", "how long it has been waiting", new Chart(1, KEPT)),
   rates: new Card("Accepted | committed", "entries a second", new Chart(2, KEPT)),
   lag: new Card("Lag p50 | p99", `from accepted to committed, last ${WINDOW} s`, new Chart(2, KEPT)),
+  partitions: new Card("Partitions", "backlog of each", new Bars()),
   dead: new Card("Dead letters", "entries that PostgreSQL refused, since this Redis counts", null),
   memory: new Card("Redis memory", "of what it may use; at 75 % nothing more is accepted", null),
-  partitions: new Card("Partitions", "backlog of each", new Bars()),
   totals: new Card("Committed", "since this Redis counts", null),
 };
 element("cards").append(...Object.values(cards).map((card) => card.element));
@@ -67,7 +67,7 @@ function show(now) {
   say(now.is_open ? "open" : "away", now.is_open ? "The log is open" : "The log is closed: nothing is accepted");
   const { backlog, drained } = now;
   cards.backlog.show(`${number(backlog.entries)} · ${size(backlog.bytes)}`, [backlog.entries]);
-  cards.oldest.show(duration(backlog.oldest_ms), [backlog.oldest_ms]);
+  cards.oldest.show(duration(backlog.entries > 0 ? backlog.oldest_ms : null), [backlog.oldest_ms]);
   const accepted = last ? rate(last, now, (figures) => figures.accepted) : null;
   const committed = last ? rate(last, now, (figures) => figures.drained.committed) : null;
   cards.rates.show(`${number(accepted)} | ${number(committed)}`, [accepted, committed]);
