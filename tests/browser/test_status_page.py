@@ -3,7 +3,7 @@
 import os
 import signal
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.people import Person
@@ -58,3 +58,29 @@ def test_it_says_when_the_log_does_not_answer(
         os.kill(pid, signal.SIGCONT)
 
     expect(state).to_have_text("The log is open")
+
+
+def test_whoever_is_elsewhere_is_asked_for_the_token(
+    open_window_of: OpenWindow, person: Person
+) -> None:
+    """The server takes a browser on this machine without one, so its refusal is played."""
+    window = open_window_of(None, url=person.url)
+
+    def only_with_token(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer the right one":
+            return route.continue_()
+        return route.fulfill(status=401, body="{}")
+
+    window.page.route("**/status.json", only_with_token)
+    window.page.goto(f"{person.url}/status")
+    state, token = window.page.get_by_role("status"), window.page.get_by_label("METRICS_TOKEN")
+
+    expect(state).to_have_text("Figures are for this machine, or for who has the token")
+    token.fill("a wrong one")
+    window.page.keyboard.press("Enter")
+    expect(state).to_have_text("This token is not the right one")
+    token.fill("the right one")
+    window.page.keyboard.press("Enter")
+
+    expect(state).to_have_text("The log is open")
+    expect(token).to_be_hidden()
