@@ -219,8 +219,7 @@ class Persister:
             discarded=batch.discarded,
             dead_letters=len(batch.deaths),
         )
-        for lag_ms in batch.lags_ms:
-            counts.observe_lag_ms(lag_ms)
+        counts.observe_lags(batch.lags_ms)
         entries = batch.entries
         counts.observe_batch(
             entries=len(entries), drain_ms=round((time.monotonic() - started) * 1000)

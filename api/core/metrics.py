@@ -31,7 +31,7 @@ MS_BOUNDS: Final = (
     *(1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000, 300_000),
 )
 #: Upper bounds of the buckets that count entries.
-ENTRY_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+ENTRY_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 #: What the drain counts, and what it means.
 DRAINED: Final = {
     "committed": "Entries committed to PostgreSQL",
@@ -78,9 +78,10 @@ class DrainCounts:
         self._tally["discarded"] += discarded
         self._tally["dead_letters"] += dead_letters
 
-    def observe_lag_ms(self, lag_ms: int) -> None:
-        """Count one entry's way from accepted to committed."""
-        self._observe("lag_ms", lag_ms, MS_BOUNDS)
+    def observe_lags(self, lags_ms: Iterable[int]) -> None:
+        """Count the ways of entries from accepted to committed."""
+        for lag_ms, entries in Tally(lags_ms).items():
+            self._observe("lag_ms", lag_ms, MS_BOUNDS, entries)
 
     def observe_batch(self, *, entries: int, drain_ms: int) -> None:
         """Count one committed batch, its size and how long reading and writing it took."""
@@ -92,13 +93,13 @@ class DrainCounts:
         """Return the fields to add, without those that stay as they are."""
         return {field: value for field, value in self._tally.items() if value}
 
-    def _observe(self, name: str, value: int, bounds: tuple[int, ...]) -> None:
+    def _observe(self, name: str, value: int, bounds: tuple[int, ...], times: int = 1) -> None:
         value = max(value, 0)  # clocks of two machines may disagree
-        self._tally[f"{name}_sum"] += value
-        self._tally[f"{name}_count"] += 1
+        self._tally[f"{name}_sum"] += value * times
+        self._tally[f"{name}_count"] += times
         place = bisect_left(bounds, value)
         if place < len(bounds):
-            self._tally[f"{name}_le_{bounds[place]}"] += 1
+            self._tally[f"{name}_le_{bounds[place]}"] += times
 
 
 def drain_families(drained: Mapping[str, int]) -> Iterator[Metric]:

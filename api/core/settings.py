@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     row_security: Literal["enforced", "unchecked"] = "enforced"
 
     # The drain
-    batch_max_entries: Positive = 512
+    batch_max_entries: Positive = 2048
     batch_max_bytes: Positive = 4 * 1024 * 1024
     tick_ms: Positive = 8
 

@@ -23,7 +23,7 @@ from tests.bench.scale import Scale
 from tests.bench.site import TEXT, Site
 
 #: What the drain takes at most, and so the raw contestants too, a transaction each.
-BATCH: Final = 512
+BATCH: Final = 2048
 #: One task per message is given so much less, or it would take all day.
 _FEWER: Final = 10
 _POLL_SECONDS: Final = 0.01

@@ -53,7 +53,7 @@ class World:
 
     def write(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.next_id += 16
-        self.counts.observe_lag_ms(4)
+        self.counts.observe_lags([4])
         answer = {"id": self.next_id}
         if path == "/api/conversations/":
             self.conversations[self.next_id] = []

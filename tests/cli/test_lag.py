@@ -15,7 +15,7 @@ INF = math.inf
 def counted(*lags_ms: int) -> Lag:
     counts = DrainCounts()
     for lag_ms in lags_ms:
-        counts.observe_lag_ms(lag_ms)
+        counts.observe_lags([lag_ms])
     return lag.of_counts(counts.mapping())
 
 
@@ -75,7 +75,7 @@ def test_a_histogram_that_was_reset_is_told() -> None:
 
 def test_the_histogram_is_read_from_the_metrics_page_of_the_server() -> None:
     counts = DrainCounts()
-    counts.observe_lag_ms(15)
+    counts.observe_lags([15])
     counts.observe_batch(entries=3, drain_ms=900)
     page = metrics.exposition(metrics.drain_families(counts.mapping())).decode()
 

@@ -95,7 +95,7 @@ def test_status_shows_the_lag_that_drains_counted(log: Log) -> None:
     counts = DrainCounts()
     counts.count(committed=100)
     for _ in range(100):
-        counts.observe_lag_ms(9)
+        counts.observe_lags([9])
     log.trim({}, [], counts.mapping())
 
     result = verbatim("status")
