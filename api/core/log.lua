@@ -213,7 +213,13 @@ function accept.standing(entry)
     'owner', 'deleted', 'closed', 'last')
   if not conversation[1] then
     if entry.standing == '' then return 'unknown' end
-    conversation = { entry.user, entry.standing == 'deleted', entry.standing == 'closed', false }
+    -- Its last entry is forgotten too: no newer one is in the log than the partition's newest.
+    local stream = key('log:' .. tonumber(entry.conversation) % PARTITIONS)
+    local newest = end_of(stream, 'XREVRANGE', '+', '-')
+    conversation = {
+      entry.user, entry.standing == 'deleted', entry.standing == 'closed',
+      newest and exact(number_of(newest[1])),
+    }
     entry.fresh = true
   end
   if conversation[1] ~= entry.user then return 'foreign' end

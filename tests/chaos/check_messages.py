@@ -114,7 +114,9 @@ def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict
     dead = stored.dead_letter_of(sent, entry)
     if taken := stored.by_id.get(entry):
         return "corrupt", sent.name, f"row {entry} says {taken.op} ({taken.role})"
-    if gone and (is_poison or not dead):
+    # The assistant quotes poison; what was refused for that had its second chance (`dead redrive`).
+    is_settled = dead and dead.settled and dead.reason == "refused"
+    if gone and (is_poison or not dead or is_settled):
         return "deleted", sent.name, ""
     if dead and not is_poison:
         return "buried", sent.name, dead.reason

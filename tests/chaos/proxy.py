@@ -37,6 +37,8 @@ class Link:
         self.delay_seconds = 0.0
         self.swallowed: Direction | None = None
         self.is_cut = False
+        #: What is said upwards, and what is to be said instead, of the same length.
+        self.replaced: tuple[bytes, bytes] | None = None
         self.trap: Trap | None = None
         self.pairs: set[_Client] = set()
         self._server: asyncio.Server | None = None
@@ -66,7 +68,7 @@ class Link:
     def heal(self) -> None:
         """Behave. Connections that have lost bytes cannot be healed, only reset."""
         had_swallowed, self.swallowed = self.swallowed, None
-        self.delay_seconds, self.is_cut, self.trap = 0.0, False, None
+        self.delay_seconds, self.is_cut, self.trap, self.replaced = 0.0, False, None, None
         if had_swallowed:
             self.drop_all()
 
@@ -166,6 +168,8 @@ class _Client(_Side):
 
     def data_received(self, data: bytes) -> None:
         server = cast("_Side", self.other)
+        if self.link.replaced is not None:
+            data = data.replace(*self.link.replaced)
         trap = self.link.trap
         if trap is not None and trap.needle in self._tail + data:
             self._spring(trap, server, data)

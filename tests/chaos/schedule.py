@@ -36,9 +36,10 @@ def alone(catalogue: Sequence[type[Fault]], *, brief: bool = False) -> Iterator[
 
 
 def together(catalogue: Sequence[type[Fault]], times: int) -> Iterator[Round]:
-    """Yield all faults at once, so many times, briefly."""
+    """Yield all faults at once, so many times, all as long as the longest of them briefly is."""
+    seconds = max(fault.brief_seconds for fault in catalogue)
     for _ in range(times):
-        yield Round(tuple((fault, fault.brief_seconds) for fault in catalogue), heals=True)
+        yield Round(tuple((fault, seconds) for fault in catalogue), heals=True)
 
 
 def thorough(catalogue: Sequence[type[Fault]], rng: random.Random) -> Iterator[Round]:

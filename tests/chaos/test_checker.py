@@ -391,6 +391,19 @@ def test_a_good_message_among_the_dead_letters_was_buried(good: Ideal) -> None:
     assert "buried" in check_of(good).kinds
 
 
+def test_a_message_that_was_refused_for_a_while_may_be_deleted_later(good: Ideal) -> None:
+    here = a_conversation(good)
+    row = good.rows[here][0]
+    letter = replace(good.dead[0], entry=row.id, conversation=here, digest=row.digest)
+    good.dead.append(replace(letter, settled=True))
+    good.delete(here)
+    assert not check_of(good).violations
+
+    good.dead[-1] = letter
+
+    assert "buried" in check_of(good).kinds
+
+
 def test_a_poisonous_message_without_a_place_leaves_a_gap(good: Ideal) -> None:
     rows = good.rows[a_conversation(good)]
     rows.remove(next(row for row in rows if row.status == "unavailable"))

@@ -116,6 +116,18 @@ def test_a_cut_resets_what_is_open_and_what_is_new_until_it_heals() -> None:
     run(test)
 
 
+def test_what_is_said_can_be_replaced_until_it_heals() -> None:
+    async def test() -> None:
+        async with echo() as server:
+            server.link.replaced = (b"one", b"two")
+            assert await server.ask(b"one\n") == b"TWO\n"
+
+            server.link.heal()
+            assert await server.ask(b"one\n") == b"ONE\n"
+
+    run(test)
+
+
 def test_a_request_can_be_swallowed() -> None:
     async def test() -> None:
         async with echo() as server:

@@ -254,14 +254,15 @@ def test_a_partition_refuses_while_its_oldest_entry_is_too_old(log: Log) -> None
     limits = Limits(10**6, 10**9, idempotency_seconds=60, max_age_ms=20)
     deadline = time.monotonic() + 5
 
-    statuses = set()
-    while "full" not in statuses and time.monotonic() < deadline:
-        statuses.add(submit(log, message(conversation, "x"), limits=limits)[0].status)
+    status = "ok"
+    while status == "ok" and time.monotonic() < deadline:
+        (refused,) = submit(log, message(conversation, "x"), limits=limits)
+        status = refused.status
     (opened,) = submit(log, Request("open", 1, "open", hint=0), limits=limits)
     log.trim({0: log.status().partitions[0].tail or 0}, [], {}, {})
-    (answer,) = submit(log, message(conversation, "x"), limits=limits)
+    (answer,) = submit(log, message(conversation, "x"), limits=limits)  # of an empty partition
 
-    assert statuses == {"ok", "full"}
+    assert status == "full"
     assert ids.partition_of(opened.id) == 1
     assert answer.status == "ok"
 
@@ -401,6 +402,23 @@ def test_turns_loaded_before_the_newest_entry_are_not_remembered(log: Log, redis
     (answer,) = submit(log, stale)
 
     assert newer.id > old.id
+    assert answer.status == "ok"
+    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+
+
+def test_turns_older_than_what_the_log_holds_of_a_forgotten_conversation_are_not_remembered(
+    log: Log, redis: Redis
+) -> None:
+    conversation = open_conversation(log)
+    old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
+    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    known = replace(turn(conversation, "x"), standing="live")
+
+    (cold,) = submit(log, known)
+    stale = replace(known, as_of=str(old.id), loaded=(turn_line(old.id, "user", "old"),))
+    (answer,) = submit(log, stale)
+
+    assert (cold.status, cold.id) == ("cold", newer.id)
     assert answer.status == "ok"
     assert redis.exists(log.key(f"turns:{conversation}")) == 0
 

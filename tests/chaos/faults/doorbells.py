@@ -3,27 +3,40 @@
 from typing import ClassVar, Final
 
 from tests.chaos.faults.base import Fault, Pest
+from tests.chaos.proxy import Link
 from tests.chaos.site import BROKER_DATABASE, NAMESPACE
 
-_QUEUE: Final = f"{NAMESPACE}:doorbell"
+#: A doorbell on its way into the queue, and into a list that nobody reads. To empty the queue would
+#: not do: who waits for it is served at once.
+_RUNG: Final = f"LPUSH\r\n$14\r\n{NAMESPACE}:doorbell\r\n".encode()
+_LOST_LIST: Final = f"{NAMESPACE}:nowhere!"
+_LOST: Final = f"LPUSH\r\n$14\r\n{_LOST_LIST}\r\n".encode()
 
 
 class _CeleryFault(Fault):
     target: ClassVar[str] = "celery"
 
+    @property
+    def links(self) -> list[Link]:
+        """Everybody's ways to the broker."""
+        return [node.links["broker"] for node in (*self.site.apis, *self.site.workers)]
 
-class DoorbellsLost(Pest):
-    """Every doorbell is lost, for a minute."""
+
+class DoorbellsLost(_CeleryFault):
+    """Every doorbell is lost, for a minute; whoever rang is none the wiser."""
 
     name = "celery: every doorbell lost"
-    target = "celery"
     seconds = 60.0
     brief_seconds = 6.0
-    pause_seconds = 0.002
 
-    def once(self) -> None:
-        with self.site.client(BROKER_DATABASE) as client:
-            client.delete(_QUEUE)
+    async def inject(self) -> None:
+        for link in self.links:
+            link.replaced = _RUNG, _LOST
+
+    async def heal(self) -> None:
+        for link in self.links:
+            link.replaced = None
+        await self.site.ask_redis(lambda client: client.delete(_LOST_LIST), BROKER_DATABASE)
 
 
 class DoorbellsTripled(Pest):
@@ -55,12 +68,12 @@ class BrokerDown(_CeleryFault):
     brief_seconds = 3.0
 
     async def inject(self) -> None:
-        for node in (*self.site.apis, *self.site.workers):
-            node.links["broker"].cut()
+        for link in self.links:
+            link.cut()
 
     async def heal(self) -> None:
-        for node in (*self.site.apis, *self.site.workers):
-            node.links["broker"].heal()
+        for link in self.links:
+            link.heal()
 
 
 FAULTS: Final = (DoorbellsLost, DoorbellsTripled, BrokerKeysDeleted, BrokerDown)
