@@ -7,7 +7,7 @@ direction off, the same matrix is red.
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -36,13 +36,16 @@ NOT_GIVEN_OUT = 1 << 12
 class Things:
     """What somebody owns, by the names that rows use; nobody owns the same, and it is not there."""
 
+    owner: int
     conversation: int
+    other_conversation: int
     message: int
     turn: int
     cursor: str = ""
 
     def facts(self) -> dict[str, Any]:
         return {
+            "owner": self.owner,
             "conversation": self.conversation,
             "session": session_id(self.conversation),
             "message": self.message,
@@ -78,7 +81,10 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/", {"cursor": "{cursor}", "limit": "1"}, names=False),
         Row("/api/conversations/", {"read_after": "{message}"}, names=False),
     ],
-    "getConversation": [Row("/api/conversations/{conversation}")],
+    "getConversation": [
+        Row("/api/conversations/{conversation}"),
+        Row("/api/conversations/{conversation}", {"read_after": "{message}"}),
+    ],
     "renameConversation": [Row("/api/conversations/{conversation}", body={"title": "x"}, own=202)],
     "addMessage": [
         Row(
@@ -94,10 +100,14 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/{conversation}/messages", {"read_after": "{message}"}),
     ],
     "startChat": [Row("/api/chat/start", names=False)],
-    "sendChatMessage": [Row("/api/chat/{session}/message", body={"message": "x"})],
+    "sendChatMessage": [
+        Row("/api/chat/{session}/message", body={"message": "x"}),
+        Row("/api/chat/{session}/message", body={"message": "x", "userId": "{owner}"}),
+    ],
     "chatHistory": [
         Row("/api/chat/{session}/history"),
         Row("/api/chat/{session}/history", {"limit": "9", "offset": "0"}),
+        Row("/api/chat/{session}/history", {"read_after": "{message}"}),
     ],
     "watchTurn": [Row("/api/chat/{session}/stream", {"turn": "{turn}"})],
     "runningTurns": [Row("/api/chat/{session}/turns")],
@@ -124,11 +134,32 @@ OPEN = {
     *("livez", "readyz", "metrics"),
 }
 ENDING = {"changePassword", "logout", "deleteAccount"}
+#: What routes take beside ids: how many, in which order, and people's words.
+NO_IDS = {
+    *("limit", "offset", "sort", "order", "q", "after", "before"),
+    *("title", "role", "content", "message", "password", "current_password", "new_password"),
+}
+
+
+def taken(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
+    """Return what an operation of the OpenAPI document takes in its query and its body."""
+    found = {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    schema = body.get("schema", {})
+    for one in (schema, *schema.get("anyOf", [])):
+        name = one.get("$ref", "").rpartition("/")[2]
+        found |= document["components"]["schemas"].get(name, {}).get("properties", {}).keys()
+    return found
+
+
+def document(api: Api) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{api.url}/openapi.json").json()
+    return found
 
 
 def operations(api: Api) -> dict[str, tuple[str, bool]]:
     """Operation id → (method, whether it asks for a token)."""
-    paths = httpx.get(f"{api.url}/openapi.json").json()["paths"]
+    paths = document(api)["paths"]
     return {
         operation["operationId"]: (method.upper(), "security" in operation)
         for path in paths.values()
@@ -177,9 +208,10 @@ def belongings(person: httpx.Client) -> Things:
         headers={"Accept": "text/event-stream"},
     )
     turn = int(re.findall(r'"messageId": (\d+)', said.text)[0])
+    owner = person.get("/auth/me").json()["id"]
     after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
     cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
-    return Things(conversation, added, turn, cursor)
+    return Things(owner, *opened, added, turn, cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +220,7 @@ class Scene:
     ada: httpx.Client
     eve: httpx.Client
     adas: Things
+    eves: Things
     nobodys: Things
 
 
@@ -203,12 +236,14 @@ def set_scene(start_api: StartApi) -> Iterator[Any]:
             ada, eve = (stack.enter_context(closing(api.person())) for _ in range(2))
             adas, eves = belongings(ada), belongings(eve)
             nobodys = Things(
+                2**40,
                 adas.conversation - NOT_GIVEN_OUT,
+                adas.other_conversation - NOT_GIVEN_OUT,
                 adas.message - NOT_GIVEN_OUT,
                 adas.turn - NOT_GIVEN_OUT,
                 eves.cursor,
             )
-            return Scene(api, ada, eve, adas, nobodys)
+            return Scene(api, ada, eve, adas, eves, nobodys)
 
         yield setting
 
@@ -258,6 +293,60 @@ def test_every_route_has_a_row(scene: Scene) -> None:
     secured = {operation for operation, (_, is_secured) in known.items() if is_secured}
     assert secured == ROWS.keys()
     assert known.keys() - secured == OPEN
+
+
+def test_every_id_that_a_route_takes_is_in_a_row(scene: Scene) -> None:
+    known = document(scene.api)
+    for path, methods in known["paths"].items():
+        for operation in methods.values():
+            rows = ROWS.get(operation["operationId"], [])
+            named = {name for row in rows for name in (*(row.query or {}), *(row.body or {}))}
+            if rows:
+                assert taken(known, operation) - NO_IDS <= named, operation["operationId"]
+                assert {row.path.count("{") for row in rows} == {path.count("{")}
+
+
+def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None:
+    """Of nested ids: the parent is one's own, the child is not."""
+    token = scene.eve.headers["Authorization"]
+    own = {"conversation": scene.eves.conversation, "cursor": scene.eves.cursor}
+    adas, nobodys = (replace(one, **own) for one in (scene.adas, scene.nobodys))
+    nested = [
+        (operation, row)
+        for operation, row in calls()
+        for name in ("{turn}", "{message}")
+        if row.names and name in str(row)
+    ]
+
+    for operation, row in nested:
+        seen = [call(scene.api, operation, row, things, token) for things in (adas, nobodys)]
+        assert seen[0].status_code == seen[1].status_code, (operation, row)
+        assert seen[0].content == seen[1].content, (operation, row)
+    assert {operation for operation, _ in nested} >= {"watchTurn", "stopTurn", "listMessages"}
+
+
+def test_who_speaks_is_in_the_token_whatever_the_body_says(scene: Scene) -> None:
+    before = scene.ada.get("/api/conversations/").json()["total"]
+    body = {"message": "as ada", "userId": scene.adas.owner}
+    said = scene.eve.post(f"/api/chat/{session_id(scene.eves.conversation)}/message", json=body)
+    other = {"message": "x", "userId": scene.adas.owner}
+    foreign = scene.eve.post(f"/api/chat/{scene.adas.facts()['session']}/message", json=other)
+
+    after = {"read_after": said.json()["replyId"]}
+    own = scene.eve.get(f"/api/conversations/{scene.eves.conversation}/messages", params=after)
+    assert "as ada" in own.text
+    assert foreign.status_code == 404
+    assert scene.ada.get("/api/conversations/").json()["total"] == before
+
+
+def test_anothers_idempotency_key_finds_nothing_of_theirs(scene: Scene) -> None:
+    key = {"Idempotency-Key": "one-and-the-same"}
+    adas = scene.ada.post("/api/conversations/", json={"title": CANARY}, headers=key).json()["id"]
+    answer = scene.eve.post("/api/conversations/", json={"title": "eve's"}, headers=key)
+
+    assert answer.status_code == 202
+    assert answer.json()["id"] != adas
+    assert CANARY not in answer.text
 
 
 def test_without_a_good_token_every_route_and_id_answers_the_same_401(scene: Scene) -> None:
@@ -342,14 +431,18 @@ def accept_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "SCRIPT_SHA", "0" * 40)
 
 
-def intrude(scene: Scene) -> set[str]:
-    """Write into ada's conversation as eve; return what of it ada then finds there."""
+def intrude(scene: Scene, status: int = 202) -> set[str]:
+    """Write into ada's conversations as eve; return what of it ada then finds there."""
     token = {"Authorization": scene.eve.headers["Authorization"]}
     path = f"{scene.api.url}/api/conversations/{scene.adas.conversation}"
     body = {"role": "user", "content": "eve was here"}
-    written = httpx.post(f"{path}/messages", json=body, headers=token)
-    httpx.patch(path, json={"title": "eve was here"}, headers=token)
-    assert written.status_code == 202
+    other = f"{scene.api.url}/api/conversations/{scene.adas.other_conversation}"
+    written = [
+        httpx.post(f"{path}/messages", json=body, headers=token),
+        httpx.patch(path, json={"title": "eve was here"}, headers=token),
+        httpx.delete(other, headers=token),
+    ]
+    assert {answer.status_code for answer in written} == {status}
     engine = make_engine(scene.api.settings.migration_database, application_name="test")
 
     def settled() -> bool:
@@ -361,6 +454,9 @@ def intrude(scene: Scene) -> set[str]:
         contents = connection.execute(text("SELECT content FROM message")).scalars()
         titles = connection.execute(text("SELECT title FROM conversation")).scalars()
         found = {one for one in (*contents, *titles) if one == "eve was here"}
+        deleted = text("SELECT deleted_at FROM conversation WHERE id = :id")
+        if connection.scalar(deleted, {"id": scene.adas.other_conversation}):
+            found.add("deleted")
     engine.dispose()
     return found
 
@@ -384,6 +480,25 @@ def trust_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.sql.KnownConversation", careless)
 
 
+def drop_the_foreign_key(scene: Scene) -> None:
+    engine = make_engine(scene.api.settings.migration_database, application_name="test")
+    with engine.begin() as connection:
+        name = "fk_message_conversation_id_user_id_conversation"
+        connection.execute(text(f"ALTER TABLE message DROP CONSTRAINT {name}"))
+    engine.dispose()
+
+
+def test_the_accept_script_alone_holds_all_writes(
+    set_scene: Any, postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_database(postgres_server)
+    scene = set_scene(database_url=url, row_security="unchecked")
+    drop_the_foreign_key(scene)
+    trust_the_log(monkeypatch)
+
+    assert intrude(scene, status=404) == set()
+
+
 def test_the_worker_alone_holds_all_writes(set_scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = set_scene()
     accept_anything(monkeypatch)
@@ -398,19 +513,16 @@ def test_the_foreign_key_refuses_a_message_under_the_wrong_owner(
     accept_anything(monkeypatch)
     trust_the_log(monkeypatch)
 
-    assert intrude(scene) == set()
+    # It knows of messages: that nobody deletes what is another's is for the worker to see.
+    assert "eve was here" not in intrude(scene)
 
 
 def test_with_all_layers_of_writes_off_an_intruder_is_seen(
     set_scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = set_scene()
-    engine = make_engine(scene.api.settings.migration_database, application_name="test")
-    with engine.begin() as connection:
-        name = "fk_message_conversation_id_user_id_conversation"
-        connection.execute(text(f"ALTER TABLE message DROP CONSTRAINT {name}"))
-    engine.dispose()
+    drop_the_foreign_key(scene)
     accept_anything(monkeypatch)
     trust_the_log(monkeypatch)
 
-    assert intrude(scene) == {"eve was here"}
+    assert intrude(scene) == {"eve was here", "deleted"}
