@@ -47,9 +47,11 @@ def test_a_wrong_password_is_explained_and_the_right_one_works(
     expect(window.composer).to_be_visible()
 
 
-def test_no_script_can_read_the_session(window: Window, person: Person) -> None:
+def test_no_script_can_read_the_session(open_window_of: OpenWindow, person: Person) -> None:
     person.conversation("hello", "hi")
+    window = open_window_of(None, url=person.url)
     window.open()
+    sign_in(window.page, person.name, PASSWORD)
     window.say("one")
     expect(window.state("stored")).to_have_count(4)
 

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request
 
-from tests.browser.people import PASSWORD, Person
+from api import cookies
+from tests.browser.people import Person
 
 #: What Chromium itself says about answers that are no success: not an error of the page.
 _EXPECTED = re.compile(r"Failed to load resource")
@@ -97,19 +98,19 @@ def open_window(
     context = chromium.new_context(viewport={"width": 1100, "height": 760}, **how)
     try:
         if person:
-            sign_in(context, address, person)
+            context.add_cookies(
+                [
+                    {
+                        "name": cookies.NAME,
+                        "value": person.session,
+                        "url": address,
+                        "httpOnly": True,
+                        "sameSite": "Strict",
+                    }
+                ]
+            )
         window = Window(context.new_page(), address)
         yield window
         assert not window.complaints, window.complaints
     finally:
         context.close()
-
-
-def sign_in(context: BrowserContext, url: str, person: Person) -> None:
-    """Get the session's cookie without filling in the form."""
-    answer = context.request.post(
-        f"{url}/auth/session",
-        data={"username": person.name, "password": PASSWORD},
-        headers={"Origin": url},
-    )
-    assert answer.ok, answer.text()
