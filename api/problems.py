@@ -133,15 +133,19 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request, error: HTTPException) -> set[str]:
-    """Return the methods of all routes at this path; Starlette tells of the first one's only."""
-    # Files are served by a mount, which knows no methods; what it raised does.
-    told = (error.headers or {}).get("Allow", "")
-    return set(filter(None, told.split(", "))) | {
-        method
+    """Return the methods of a path's routes; Starlette tells of the first one's only."""
+    routes = [
+        route
         for route in iter_route_contexts(request.app.routes)
         if route.matches(request.scope)[0] is Match.PARTIAL
-        for method in route.methods or ()
-    }
+    ]
+    if not routes:
+        # Files are served by a mount, which knows no methods; what it raised does.
+        told = (error.headers or {}).get("Allow", "")
+        return set(filter(None, told.split(", ")))
+    # `/start` is that, though as `/{id}` it had more methods.
+    same = [route for route in routes if route.path_format == routes[0].path_format]
+    return {method for route in same for method in route.methods or ()}
 
 
 def _invalid(invalid: RequestValidationError) -> Response:

@@ -399,6 +399,7 @@ def test_another_method_is_405(place: Place, method: str, path: str) -> None:
         ("/api/conversations/7/messages", "GET, POST"),
         ("/auth/session", "DELETE, POST"),
         ("/api/chat/sess_7", "DELETE"),
+        ("/api/chat/start", "POST"),
         ("/docs/swagger-ui.css", "GET"),
         ("/web/page.js", "GET, HEAD"),
         ("/", "GET, HEAD"),

@@ -309,8 +309,10 @@ def test_every_id_that_a_route_takes_is_in_a_row(scene: Scene) -> None:
 def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None:
     """Of nested ids: the parent is one's own, the child is not."""
     token = scene.eve.headers["Authorization"]
-    own = {"conversation": scene.eves.conversation, "cursor": scene.eves.cursor}
-    adas, nobodys = (replace(one, **own) for one in (scene.adas, scene.nobodys))
+    adas, nobodys = (
+        replace(one, conversation=scene.eves.conversation, cursor=scene.eves.cursor)
+        for one in (scene.adas, scene.nobodys)
+    )
     nested = [
         (operation, row)
         for operation, row in calls()
