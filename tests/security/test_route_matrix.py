@@ -211,7 +211,7 @@ def belongings(person: httpx.Client) -> Things:
     owner = person.get("/auth/me").json()["id"]
     after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
     cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
-    return Things(owner, *opened, added, turn, cursor)
+    return Things(owner, opened[0], opened[1], added, turn, cursor)
 
 
 @dataclass(frozen=True, slots=True)
