@@ -131,7 +131,7 @@ def test_a_bent_token_is_nobody(out: Given, data: st.DataObject, text: str) -> N
     )
     # Spaces around it are HTTP's, and no part of it.
     token = token.strip() or "x"
-    sent = {"Authorization": b"Bearer " + token.encode("latin-1")}
+    sent = {b"Authorization": b"Bearer " + token.encode("latin-1")}
 
     assert_refused(out.anybody.get("/auth/me", headers=sent), 200 if token == out.access else 401)
 
@@ -155,7 +155,7 @@ def test_a_bent_refresh_token_renews_nothing(out: Given, data: st.DataObject, te
 def test_a_bent_cookie_is_nobody(out: Given, data: st.DataObject, text: str) -> None:
     name, _, value = out.cookie.partition("=")
     sent = f"{name}={data.draw(st.sampled_from([text, bent(data, value)]))}".strip()
-    answer = out.anybody.get("/auth/me", headers={"Cookie": sent.encode("latin-1")})
+    answer = out.anybody.get("/auth/me", headers={b"Cookie": sent.encode("latin-1")})
 
     # The part that renews may be whole, and the rest of it cut off: then it is still theirs.
     assert_refused(answer, 200, 401)
