@@ -5,7 +5,7 @@ Nothing here quotes what a client sent: not a value, not the name of an unknown 
 
 import json
 import logging
-import random
+import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -102,7 +102,7 @@ def response_of(problem: Problem) -> Response:
     if (seconds := problem.retry_after_seconds) is not None:
         # Spread out: whoever is told the same comes back at the same moment.
         spread = seconds if isinstance(problem, errors.Unavailable) else 0
-        headers["Retry-After"] = str(seconds + random.randint(0, spread))  # noqa: S311 - no secret
+        headers["Retry-After"] = str(seconds + secrets.randbelow(spread + 1))
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(problem.status, problem.title, problem.detail, headers=headers)
