@@ -89,7 +89,7 @@ def take_status(browser: Browser, ada: Person) -> None:
     """With some traffic, so that there is something to see."""
     conversations = [ada.conversation(title=title) for title in TITLES[:5]]
     with open_window(browser, None, url=ada.url, device_scale_factor=2) as window:
-        window.page.set_viewport_size({"width": 1100, "height": 660})
+        window.page.set_viewport_size({"width": 1100, "height": 490})
         window.page.goto(f"{ada.url}/status")
         end = time.monotonic() + 90
         while time.monotonic() < end:
