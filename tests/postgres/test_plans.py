@@ -1,0 +1,185 @@
+"""Every read goes through an index, as the API's role that row-level security holds back."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from itertools import product
+from typing import Any, Final, get_args
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlmodel import Session
+
+from api import repositories
+from api.core.cursors import Cursor, Order, Sort
+from api.core.database import Viewer, make_engine, reading
+from api.core.settings import postgres_url
+from api.local.postgres import EmbeddedPostgres
+from api.repositories import (
+    ConversationRepository,
+    MessageRepository,
+    SessionRepository,
+    UserRepository,
+)
+from tests.postgres.rows import NOON, statements
+from tests.servers import drop_database, fresh_database, urls_of
+
+#: Enough that PostgreSQL reads whole tables wherever no index serves; row n belongs to owner n
+#: modulo USERS.
+USERS: Final = 2_000
+CONVERSATIONS: Final = 40_000
+MESSAGES: Final = 40_000
+OWNER: Final = 7
+#: A conversation of the owner's, with messages.
+CONVERSATION: Final = 16 * OWNER
+LIMIT: Final = 20
+
+FILL: Final = """
+INSERT INTO "user" (id, username, email, password_hash) OVERRIDING SYSTEM VALUE
+SELECT n, 'Person-' || n, n || '@example.org', '' FROM generate_series(1, :users) n;
+
+INSERT INTO session (id, user_id, secret_hash, rotates)
+SELECT 'session-' || n, n % :users + 1, '\\x00', true
+FROM generate_series(1, 10 * :users) n;
+
+INSERT INTO conversation (id, user_id, title, message_count, created_at, updated_at)
+SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n,
+       CASE WHEN n <= 1000 THEN :messages / 1000 ELSE 0 END,
+       timestamptz '2026-01-01' + n * interval '1 minute',
+       timestamptz '2026-02-01' - n * interval '1 minute'
+FROM generate_series(1, :conversations) n;
+
+INSERT INTO message (id, conversation_id, user_id, position, role, content, status, created_at)
+SELECT row_number() OVER (), c.id, c.user_id, p, 'user', 'said ' || p, 'stored', now()
+FROM conversation c, generate_series(1, c.message_count) p;
+"""
+
+Read = Callable[[Session], Any]
+
+
+def _lists() -> Iterator[tuple[str, Read]]:
+    for sort, order in product(get_args(Sort), get_args(Order)):
+        cursor = Cursor(sort, order, NOON, 16 * 20_000).encode()
+        for name, changes in {"": {}, " after a cursor": {"cursor": cursor}}.items():
+            yield (
+                f"ConversationRepository.list by {sort} {order}{name}",
+                lambda s, sort=sort, order=order, changes=changes: ConversationRepository(s).list(
+                    OWNER, limit=LIMIT, sort=sort, order=order, **changes
+                ),
+            )
+
+
+READS: Final[Mapping[str, Read]] = {
+    "ConversationRepository.get": lambda s: ConversationRepository(s).get(OWNER, CONVERSATION),
+    "ConversationRepository.following": lambda s: ConversationRepository(s).following(
+        OWNER, CONVERSATION, limit=LIMIT
+    ),
+    "ConversationRepository.standing": lambda s: ConversationRepository(s).standing(
+        OWNER, CONVERSATION
+    ),
+    **dict(_lists()),
+    "ConversationRepository.list of titles": lambda s: ConversationRepository(s).list(
+        OWNER, limit=LIMIT, search="Title"
+    ),
+    "MessageRepository.get": lambda s: MessageRepository(s).get(OWNER, CONVERSATION, 250),
+    "MessageRepository.page": lambda s: MessageRepository(s).page(
+        OWNER, CONVERSATION, limit=LIMIT, offset=10
+    ),
+    "MessageRepository.page, latest first": lambda s: MessageRepository(s).page(
+        OWNER, CONVERSATION, limit=LIMIT, offset=10, order="desc"
+    ),
+    "MessageRepository.after": lambda s: MessageRepository(s).after(
+        OWNER, CONVERSATION, position=10, limit=LIMIT
+    ),
+    "MessageRepository.before": lambda s: MessageRepository(s).before(
+        OWNER, CONVERSATION, position=30, limit=LIMIT
+    ),
+    "MessageRepository.latest": lambda s: MessageRepository(s).latest(
+        OWNER, CONVERSATION, limit=LIMIT
+    ),
+    "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
+        OWNER, CONVERSATION, limit=LIMIT
+    ),
+    "UserRepository.by_id": lambda s: UserRepository(s).by_id(OWNER),
+    "UserRepository.by_name": lambda s: UserRepository(s).by_name("PERSON-7"),
+    "SessionRepository.surplus": lambda s: SessionRepository(s).surplus(
+        OWNER, 3, timedelta(days=1)
+    ),
+}
+#: No reads, or of the sixteen rows of `log_partition`, which fit on one page.
+OTHERS: Final = {
+    "PartitionRepository.last_id",
+    "PartitionRepository.all",
+    "UserRepository.add",
+    "UserRepository.set_password",
+    "SessionRepository.add",
+    "SessionRepository.renew",
+    "SessionRepository.end",
+}
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: EmbeddedPostgres) -> Iterator[Engine]:
+    """A large database, as the API reaches it."""
+    url = fresh_database(postgres_server)
+    owner = make_engine(postgres_url(url), application_name="verbatim-test")
+    sizes = {"users": USERS, "conversations": CONVERSATIONS, "messages": MESSAGES}
+    with owner.begin() as connection:
+        for statement in FILL.split(";")[:4]:
+            known = {name: size for name, size in sizes.items() if f":{name}" in statement}
+            connection.execute(text(statement), known)
+    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+    owner.dispose()
+    api = make_engine(
+        postgres_url(urls_of(postgres_server, url)["database_url"]),
+        application_name="verbatim-test",
+        role="verbatim_api",
+    )
+    yield api
+    api.dispose()
+    drop_database(postgres_server, url)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_every_read_goes_through_an_index(filled: Engine, name: str) -> None:
+    found, scans = plan_of(filled, READS[name])
+
+    assert found, "it reads nothing, so its plan means nothing"
+    assert scans
+    for scan in scans:
+        assert scan["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, scan
+
+
+def test_every_method_of_a_repository_is_either_here_or_no_read() -> None:
+    methods = {
+        f"{name}.{method}"
+        for name, repository in inspect.getmembers(repositories, inspect.isclass)
+        if name.endswith("Repository")
+        for method in vars(repository)
+        if not method.startswith("_")
+    }
+
+    assert methods == {name.partition(",")[0].partition(" ")[0] for name in READS} | OTHERS
+
+
+def plan_of(engine: Engine, read: Read) -> tuple[object, list[dict[str, Any]]]:
+    """Run a read, then have PostgreSQL explain that very statement; return its scans."""
+    with reading(engine, Viewer(OWNER, "person-7")) as session:
+        # The transaction's first statement also tells who it is for; nobody explains that.
+        session.connection().execute(text("SELECT"))
+        with statements(engine) as sent:
+            found = read(session)
+        [(statement, parameters)] = sent
+        [plan] = (
+            session.connection()
+            .exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            .scalar_one()
+        )
+    nodes, scans = [plan["Plan"]], []
+    while nodes:
+        node = nodes.pop()
+        nodes.extend(node.get("Plans", ()))
+        if node.get("Relation Name", "log_partition") != "log_partition":
+            scans.append(node)
+    return found, scans
