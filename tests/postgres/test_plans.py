@@ -57,16 +57,18 @@ FROM conversation c, generate_series(1, c.message_count) p;
 Read = Callable[[Session], Any]
 
 
+def _list(sort: Sort, order: Order, cursor: str | None) -> Read:
+    return lambda s: ConversationRepository(s).list(
+        OWNER, limit=LIMIT, sort=sort, order=order, cursor=cursor
+    )
+
+
 def _lists() -> Iterator[tuple[str, Read]]:
     for sort, order in product(get_args(Sort), get_args(Order)):
         cursor = Cursor(sort, order, NOON, 16 * 20_000).encode()
-        for name, changes in {"": {}, " after a cursor": {"cursor": cursor}}.items():
-            yield (
-                f"ConversationRepository.list by {sort} {order}{name}",
-                lambda s, sort=sort, order=order, changes=changes: ConversationRepository(s).list(
-                    OWNER, limit=LIMIT, sort=sort, order=order, **changes
-                ),
-            )
+        name = f"ConversationRepository.list by {sort} {order}"
+        yield name, _list(sort, order, None)
+        yield f"{name} after a cursor", _list(sort, order, cursor)
 
 
 READS: Final[Mapping[str, Read]] = {
