@@ -6,18 +6,13 @@ durable as PostgreSQL with fsync makes it; the Celery ones are as durable as the
 worker takes the task out of it.
 """
 
-import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import count
 from typing import Any, Final, TypeVar, cast
-from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, FastAPI, status
+from fastapi import APIRouter, BackgroundTasks, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine, create_engine
 from sqlmodel import Session
@@ -28,18 +23,14 @@ from api.core.settings import postgres_url
 from api.dependencies import Writing
 from api.fields import ConversationId
 from api.reads import Reads
-from api.routes import conversations
+from api.routes import chat, conversations
 from api.streaming.chat import StreamedChat
-from tests.bench.inserts import ONE_STATEMENT, Row, insert
+from tests.bench import bodies, sdks
+from tests.bench.inserts import ONE_STATEMENT, POOL, insert
 from tests.bench.talking import UnloggedChat, make_talker
 
 T = TypeVar("T")
 
-#: Connections of each rival's pool: more did not make any of them faster on two cores.
-POOL: Final = 24
-
-#: Below the ids that the log gives out.
-_ids = count(secrets.randbelow(2**40))
 _resources: dict[str, Any] = {}
 
 
@@ -47,7 +38,9 @@ def create_app() -> FastAPI:
     """Make the app of the contestant that `BENCH_CONTESTANT` names."""
     name = os.environ["BENCH_CONTESTANT"]
     if name in _ENDPOINTS:
-        _replace(_ENDPOINTS[name])
+        _replace(conversations.router, conversations.add_message, _ENDPOINTS[name])
+    if name in _HISTORIES:
+        _replace(chat.router, chat.history, _HISTORIES[name])
     if name == "no_io":
         vars(main)["Reads"] = RememberedReads
     if "BENCH_WORDS" in os.environ:
@@ -93,59 +86,43 @@ class RememberedReads(Reads):
         return known
 
 
-def _replace(endpoint: Callable[..., Any]) -> None:
-    """Put another endpoint in the place of the one that adds a message."""
-    routes = conversations.router.routes
-    [place] = [
-        at
-        for at, route in enumerate(routes)
-        if isinstance(route, APIRoute) and route.endpoint is conversations.add_message
+def _replace(router: APIRouter, route_of: Callable[..., Any], endpoint: Callable[..., Any]) -> None:
+    """Put another endpoint in the place of one of a router's."""
+    [(place, route)] = [
+        (place, route)
+        for place, route in enumerate(router.routes)
+        if isinstance(route, APIRoute) and route.endpoint is route_of
     ]
-    router = APIRouter(prefix=conversations.router.prefix)
-    router.post("/{conversation_id}/messages", status_code=status.HTTP_202_ACCEPTED)(endpoint)
-    routes[place] = router.routes[0]
-
-
-def _row(owner: int, conversation_id: int, body: schemas.NewMessage) -> Row:
-    now = datetime.now(UTC)
-    return Row(next(_ids), conversation_id, owner, body.role, body.content, now)
-
-
-def _answer(row: Row) -> schemas.QueuedMessage:
-    return schemas.QueuedMessage(
-        id=row.id,
-        user_id=row.user_id,
-        conversation_id=row.conversation_id,
-        role=row.role,
-        content=row.content,
-        created_at=row.created_at,
-    )
+    methods, status_code = sorted(route.methods or ()), route.status_code
+    alone = APIRouter()
+    alone.add_api_route(route.path, endpoint, methods=methods, status_code=status_code)
+    router.routes[place] = alone.routes[0]
 
 
 async def no_io(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    return _answer(_row(by.owner, conversation_id, body))
+    return bodies.answer(bodies.row(by.owner, conversation_id, body))
 
 
 def sqlmodel(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(by.owner, conversation_id, body)
+    row = bodies.row(by.owner, conversation_id, body)
     insert(_engine(), row)
-    return _answer(row)
+    return bodies.answer(row)
 
 
 async def asyncpg(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(by.owner, conversation_id, body)
+    row = bodies.row(by.owner, conversation_id, body)
     stored = await _resources["pool"].fetchval(
         ONE_STATEMENT, conversation_id, by.owner, row.id, row.role, row.content, row.created_at
     )
     if stored is None:
         raise NotFound("there is no such conversation")
-    return _answer(row)
+    return bodies.answer(row)
 
 
 async def background(
@@ -154,51 +131,25 @@ async def background(
     body: schemas.NewMessage,
     tasks: BackgroundTasks,
 ) -> schemas.QueuedMessage:
-    row = _row(by.owner, conversation_id, body)
+    row = bodies.row(by.owner, conversation_id, body)
     tasks.add_task(insert, _engine(), row)
-    return _answer(row)
+    return bodies.answer(row)
 
 
 def celery(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(by.owner, conversation_id, body)
+    row = bodies.row(by.owner, conversation_id, body)
     _resources["task"].delay(*row.as_json())
-    return _answer(row)
+    return bodies.answer(row)
 
 
 def batches(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = _row(by.owner, conversation_id, body)
+    row = bodies.row(by.owner, conversation_id, body)
     _resources["batched_task"].delay(*row.as_json())
-    return _answer(row)
-
-
-async def langchain(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
-    from langchain_core.messages import HumanMessage  # noqa: PLC0415 - a rival's own process only
-    from langchain_postgres import PostgresChatMessageHistory  # noqa: PLC0415 - as above
-
-    row = _row(by.owner, conversation_id, body)
-    async with _resources["psycopg"].connection() as connection:
-        history = PostgresChatMessageHistory(
-            "langchain_messages", str(UUID(int=conversation_id)), async_connection=connection
-        )
-        await history.aadd_messages([HumanMessage(row.content)])
-    return _answer(row)
-
-
-async def agents(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
-    from agents.extensions.memory import SQLAlchemySession  # noqa: PLC0415 - as above
-
-    row = _row(by.owner, conversation_id, body)
-    session = SQLAlchemySession(str(conversation_id), engine=_resources["async_engine"])
-    await session.add_items([{"role": row.role, "content": row.content}])
-    return _answer(row)
+    return bodies.answer(row)
 
 
 def _engine() -> Engine:
@@ -226,30 +177,6 @@ async def _open_celery() -> None:
     _resources.update(task=store, batched_task=store_batched)
 
 
-async def _open_langchain() -> None:
-    from langchain_postgres import PostgresChatMessageHistory  # noqa: PLC0415 - as above
-    from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415 - as above
-
-    pool = AsyncConnectionPool(
-        os.environ["BENCH_DATABASE_URL"], min_size=POOL, max_size=POOL, open=False
-    )
-    await pool.open(wait=True)
-    async with pool.connection() as connection:
-        await PostgresChatMessageHistory.acreate_tables(connection, "langchain_messages")
-    _resources["psycopg"] = pool
-
-
-async def _open_agents() -> None:
-    from agents.extensions.memory import SQLAlchemySession  # noqa: PLC0415 - as above
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - as above
-
-    url = postgres_url(os.environ["BENCH_DATABASE_URL"]).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, pool_size=POOL, max_overflow=0)
-    first = SQLAlchemySession("tables", engine=engine, create_tables=True)
-    await asyncio.wait_for(first.get_items(), timeout=30)
-    _resources["async_engine"] = engine
-
-
 _ENDPOINTS: Final[dict[str, Callable[..., Any]]] = {
     "no_io": no_io,
     "sqlmodel": sqlmodel,
@@ -257,13 +184,17 @@ _ENDPOINTS: Final[dict[str, Callable[..., Any]]] = {
     "background": background,
     "celery": celery,
     "batches": batches,
-    "langchain": langchain,
-    "agents": agents,
+    "langchain": sdks.langchain,
+    "agents": sdks.agents,
+}
+_HISTORIES: Final[dict[str, Callable[..., Any]]] = {
+    "langchain": sdks.langchain_history,
+    "agents": sdks.agents_history,
 }
 _OPENINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "asyncpg": _open_asyncpg,
     "celery": _open_celery,
     "batches": _open_celery,
-    "langchain": _open_langchain,
-    "agents": _open_agents,
+    "langchain": sdks.open_langchain,
+    "agents": sdks.open_agents,
 }

@@ -32,8 +32,8 @@ class Cost:
 def measure(at: Site, scale: Scale, report: Report) -> None:
     """Measure at 1,000 messages a second against (b2), and Verbatim alone at lower rates."""
     with worker("workers.app", at.environment, at.directory, options=["--task-events"]) as ours:
-        _cost(at, ours, 100, 2)
-        for rate in (1_000,) if scale.rounds <= 3 else (10, 100, 1_000):
+        _cost(at, ours, 100, scale.warm_up_seconds)
+        for rate in scale.rates:
             say(f"costs: {rate} messages a second")
             names = ["verbatim", "asyncpg"] if rate == 1_000 else ["verbatim"]
             workers = {"verbatim": ours, "asyncpg": None}

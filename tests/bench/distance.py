@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from tests.bench.accept import RATE, Field, field
+from tests.bench.accept import CONNECTIONS, RATE, report_quantiles
 from tests.bench.far import Far, far
+from tests.bench.field import Field, field
 from tests.bench.figures import Report, say
 from tests.bench.load import Open
 from tests.bench.rounds import interleaved
@@ -12,6 +13,8 @@ from tests.bench.site import Site
 
 _RIVAL: Final = "asyncpg"
 _CONTESTANTS: Final = (_RIVAL, "verbatim")
+#: The distance that has targets.
+_WANTED_MS: Final = 5
 #: Slower than one that wakes up.
 _ASLEEP_MS: Final = 2_000.0
 
@@ -20,7 +23,7 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
     """Measure Verbatim against (b2) at each distance, then alone with PostgreSQL asleep."""
     with far(at) as way, field(at, _CONTESTANTS, way.environment(at)) as contest:
         for name in _CONTESTANTS:
-            contest.throughput(name, 16, scale.warm_up_seconds)
+            contest.throughput(name, CONNECTIONS, scale.warm_up_seconds)
         for distance in scale.distances_ms:
             _at_distance(contest, way, distance, scale, report)
         _asleep(contest, way, scale, report)
@@ -28,26 +31,19 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
 
 def _at_distance(contest: Field, way: Far, distance: int, scale: Scale, report: Report) -> None:
     say(f"PostgreSQL {distance} ms away")
+    rounds = scale.rounds if distance == _WANTED_MS else scale.side_rounds
     way.away(distance)
-    for connections in (16, 64) if 64 in scale.connections else (16,):
-        seen = interleaved(
-            _CONTESTANTS,
-            scale.rounds,
-            lambda name: contest.throughput(name, connections, scale.seconds),  # noqa: B023 - used at once
-        )
-        name = f"accept_{connections}_verbatim_vs_{_RIVAL}_{distance}ms_away"
-        report.add(name, "msg/s", seen["verbatim"], seen[_RIVAL])
-    paced = interleaved(
+    seen = interleaved(
         _CONTESTANTS,
-        scale.rounds,
-        lambda name: contest.latency(name, RATE, scale.rate_seconds),
+        rounds,
+        lambda name: contest.throughput(name, CONNECTIONS, scale.seconds).per_second,
     )
-    for quantile in ("p50", "p99"):
-        ours, theirs = (
-            [getattr(one, f"{quantile}_ms") for one in paced[name]] for name in ("verbatim", _RIVAL)
-        )
-        name = f"accept_{quantile}_{RATE}_verbatim_vs_{_RIVAL}_{distance}ms_away"
-        report.add(name, "ms", ours, theirs)
+    called = f"verbatim_vs_{_RIVAL}_{distance}ms_away"
+    report.add(f"accept_{CONNECTIONS}_{called}", "msg/s", seen["verbatim"], seen[_RIVAL])
+    paced = interleaved(
+        _CONTESTANTS, rounds, lambda name: contest.latency(name, RATE, scale.rate_seconds)
+    )
+    report_quantiles(report, f"{RATE}_{called}", paced["verbatim"], paced[_RIVAL])
     way.away(0)
 
 
@@ -63,8 +59,4 @@ def _asleep(contest: Field, way: Far, scale: Scale, report: Report) -> None:
         return seen
 
     seen = interleaved(("awake", "asleep"), scale.rounds, latency)
-    for quantile in ("p50", "p99"):
-        asleep, awake = (
-            [getattr(one, f"{quantile}_ms") for one in seen[state]] for state in ("asleep", "awake")
-        )
-        report.add(f"accept_{quantile}_{RATE}_asleep_vs_awake", "ms", asleep, awake)
+    report_quantiles(report, f"{RATE}_asleep_vs_awake", seen["asleep"], seen["awake"])

@@ -20,15 +20,18 @@ from tests.bench.inserts import BATCHED_QUEUE, QUEUE
 from tests.bench.processes import BATCHES_PYTHON, Running, worker
 from tests.bench.rounds import interleaved
 from tests.bench.scale import Scale
-from tests.bench.site import TEXT, Site
+from tests.bench.site import TEXT, Site, stored
 
 #: What the drain takes at most, and so the raw contestants too, a transaction each.
 BATCH: Final = 2048
 #: One task per message is given so much less, or it would take all day.
-_FEWER: Final = 10
+_FEWER: Final = 20
+#: For celery-batches, whole batches: one that is not full would wait for a second.
+_BATCHED: Final = 8 * 512
+#: Transactions of the smaller batches that are enough to tell.
+_SMALL_BATCHES: Final = 400
 _POLL_SECONDS: Final = 0.01
-_PATIENCE_SECONDS: Final = 600.0
-_MANY: Final = 1_000_000
+_PATIENCE_SECONDS: Final = 900.0
 
 Row = tuple[int, int, int, int, str, str, str, datetime]
 _COLUMNS: Final = "id, conversation_id, user_id, position, role, content, status, created_at"
@@ -50,31 +53,30 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
         if "batches" in scale.contestants:
             batched = stack.enter_context(frozen_worker(at, "tests.bench.batches_rival"))
             contestants["batches"] = lambda: _tasks_per_second(
-                at, batched, "store_batched", BATCHED_QUEUE, messages // _FEWER
+                at, batched, "store_batched", BATCHED_QUEUE, _BATCHED
             )
         say("drain: a full log, against rivals")
         seen = interleaved(list(contestants), scale.rounds, lambda name: contestants[name]())
     values = seen.pop("verbatim")
     for name, theirs in seen.items():
         report.add(f"drain_verbatim_vs_{name}", "msg/s", values, theirs)
-    if scale.rounds > 3:
-        _variants(at, messages, report)
+    _variants(at, scale, report)
 
 
-def _variants(at: Site, messages: int, report: Report) -> None:
-    for size in (1, 8, 64, 512, 5_000):
-        say(f"drain: batches of {size}")
-        some = min(messages, 400 * size)
-        with frozen_worker(at, "workers.app", BATCH_MAX_ENTRIES=str(size)) as process:
-            report.add(f"drain_batch_{size}", "msg/s", [drained_per_second(at, process, some)])
-    for processes in (1, 2, 4):
-        say(f"drain: {processes} processes")
-        with frozen_worker(at, "workers.app", concurrency=processes) as process:
-            speed = drained_per_second(at, process, 2 * messages)
-        report.add(f"drain_processes_{processes}", "msg/s", [speed])
-    say("drain: a million entries")
-    with frozen_worker(at, "workers.app", concurrency=2) as process:
-        report.add("drain_backlog_1000000", "msg/s", [drained_per_second(at, process, _MANY)])
+def _variants(at: Site, scale: Scale, report: Report) -> None:
+    """Drain with other settings, each with a worker of its own: frozen ones would take rings."""
+    sizes = {f"batch_{size}": size for size in scale.batch_sizes}
+    processes = {f"processes_{number}": number for number in scale.processes}
+    half = scale.drained_messages // 2
+
+    def drained(variant: str) -> float:
+        size, concurrency = sizes.get(variant, BATCH), processes.get(variant, 1)
+        with frozen_worker(at, "workers.app", concurrency, BATCH_MAX_ENTRIES=str(size)) as process:
+            return drained_per_second(at, process, min(half, _SMALL_BATCHES * size))
+
+    say("drain: batch sizes, worker processes")
+    for variant, seen in interleaved([*sizes, *processes], scale.side_rounds, drained).items():
+        report.add(f"drain_{variant}", "msg/s", seen)
 
 
 @contextmanager
@@ -95,8 +97,13 @@ def frozen_worker(
 def drained_per_second(at: Site, process: Running, messages: int) -> float:
     """Fill the log, then let the worker go, and see how long it takes."""
     fill(at, messages)
+    return messages / drain_seconds(at, process)
+
+
+def drain_seconds(at: Site, process: Running) -> float:
+    """Let the worker go until the log is empty."""
     bell.ring(bell.make_celery(at.settings))
-    return messages / _seconds_of(process, lambda: at.backlog() == 0)
+    return _seconds_of(process, lambda: at.backlog() == 0)
 
 
 def fill(at: Site, messages: int) -> None:
@@ -127,15 +134,8 @@ def _tasks_per_second(at: Site, process: Running, task: str, queue: str, message
             row = (first + number, seat.conversation_id, seat.user_id, "user", TEXT, time.time())
             sender.send_task(task, row, queue=queue, producer=producer, ignore_result=True)
     with at.connection() as connection:
-        connection.autocommit = True
-        before = _stored(connection)
-        return messages / _seconds_of(process, lambda: _stored(connection) >= before + messages)
-
-
-def _stored(connection: Connection) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT sum(message_count) FROM conversation")
-        return int(cursor.fetchall()[0][0])
+        wanted = stored(connection) + messages
+        return messages / _seconds_of(process, lambda: stored(connection) >= wanted)
 
 
 def _raw_per_second(
@@ -196,9 +196,9 @@ def _memory(at: Site, scale: Scale, report: Report) -> None:
     messages = scale.drained_messages
     for key in _turns(at):
         at.client.delete(key)
-    before = _used_bytes(at)
+    before = used_bytes(at)
     fill(at, messages)
-    report.add("log_bytes_per_message", "bytes", [(_used_bytes(at) - before) / messages])
+    report.add("log_bytes_per_message", "bytes", [(used_bytes(at) - before) / messages])
     at.drain()
 
 
@@ -207,5 +207,6 @@ def _turns(at: Site) -> list[bytes]:
     return list(at.client.scan_iter(at.log.key("turns:*"), count=1000))
 
 
-def _used_bytes(at: Site) -> int:
+def used_bytes(at: Site) -> int:
+    """Return the memory that Redis uses."""
     return int(cast("dict[str, int]", at.client.info("memory"))["used_memory"])

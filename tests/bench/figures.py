@@ -3,12 +3,14 @@
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
-#: Where the results are left, for the plots.
+#: Where the results are left, for the plots: a file for each scale.
 RESULTS: Final = Path(__file__).parents[2] / ".venv" / "bench" / "results"
 
 #: Name → target. "<=", ">=", "<", or "within" (a factor, either way), and whether it is about the
@@ -36,6 +38,7 @@ TARGETS: Final[dict[str, tuple[str, float, str]]] = {
     "page_latest_10000000_vs_10000": ("<=", 1.3, "ratio"),
     "history_verbatim_vs_no_io": (">=", 0.5, "ratio"),
     "log_bytes_per_message": ("<=", 650.0, "value"),
+    "lost_verbatim_vs_acknowledged": ("<=", 0.0, "value"),
     "stream_first_byte_vs_no_log": ("<=", 1.5, "ratio"),
     "stream_cpu_per_event": ("<", 50.0, "value"),
     "accept_p99_300_storm_vs_calm": ("<=", 2.0, "ratio"),
@@ -72,18 +75,42 @@ class Samples:
         return f"{_short(self.median)} ({_short(min(self.values))} to {_short(max(self.values))})"
 
 
+@dataclass(slots=True)
+class Section:
+    """What one section of a run showed, and on what."""
+
+    environment: dict[str, str]
+    figures: list[Figure] = field(default_factory=list)
+    #: Name → the rounds behind the medians: of the value, and of its baseline.
+    rounds: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    #: None: it did not come to its end.
+    seconds: float | None = None
+
+
 class Report:
     """Prints each figure as soon as it is known, and a table for people at the end.
 
-    Figures go to stdout, one JSON object a line; everything else to stderr.
+    Figures go to stdout, one JSON object a line; everything else to stderr. A section's figures
+    take the place of what the file holds of that section; other sections stay as they were.
     """
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._file = directory / "results.json"
-        self._environment = environment
-        self._figures: list[Figure] = []
-        self._spreads: dict[str, tuple[list[float], list[float]]] = {}
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file
+        self._sections = load(file)
+        self._measured: list[Section] = []
+
+    @contextmanager
+    def section(self, name: str, environment: dict[str, str]) -> Iterator[None]:
+        """Open the section that the figures to come belong to."""
+        say(name)
+        section = self._sections[name] = Section(environment)
+        self._measured.append(section)
+        started = time.monotonic()
+        yield
+        section.seconds = round(time.monotonic() - started, 1)
+        self._save()
+        say(f"{name} took {section.seconds:.0f} seconds")
 
     def add(
         self,
@@ -108,42 +135,47 @@ class Report:
             target,
             met,
         )
-        self._figures.append(figure)
-        self._spreads[name] = (list(values), list(baseline))
+        section = self._measured[-1]
+        section.figures.append(figure)
+        section.rounds[name] = (list(values), list(baseline))
         print(json.dumps(asdict(figure)), flush=True)
         self._save()
 
     def table(self, to: TextIO = sys.stderr) -> None:
-        """Write the table."""
-        names = max((len(figure.name) for figure in self._figures), default=0)
-        for key, value in self._environment.items():
+        """Write the table of what this run measured."""
+        shown = [(one, section) for section in self._measured for one in section.figures]
+        names = max((len(figure.name) for figure, _ in shown), default=0)
+        for key, value in self._measured[-1].environment.items():
             print(f"{key:<12} {value}", file=to)
         print(f"\n{'figure':<{names}}  {'median (min to max)':>32}  {'baseline':>32}"
               f"  {'ratio':>7}  target", file=to)  # fmt: skip
-        for figure in self._figures:
-            values, baseline = self._spreads[figure.name]
+        for figure, section in shown:
+            values, baseline = section.rounds[figure.name]
             relation, target, _ = TARGETS.get(figure.name, ("", None, ""))
             verdict = "" if figure.met is None else "  met" if figure.met else "  NOT MET"
             wanted = "" if target is None else f"{relation} {target:g}{verdict}"
-            shown = f"{Samples(values)} {figure.unit}"
+            seen = f"{Samples(values)} {figure.unit}"
             other = str(Samples(baseline)) if baseline else ""
             ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-            print(
-                f"{figure.name:<{names}}  {shown:>32}  {other:>32}  {ratio:>7}  {wanted}", file=to
-            )
+            print(f"{figure.name:<{names}}  {seen:>32}  {other:>32}  {ratio:>7}  {wanted}", file=to)
 
     def _save(self) -> None:
-        rounds = {name: {"values": v, "baseline": b} for name, (v, b) in self._spreads.items()}
-        self._file.write_text(
-            json.dumps(
-                {
-                    "environment": self._environment,
-                    "figures": [asdict(figure) for figure in self._figures],
-                    "rounds": rounds,
-                },
-                indent=1,
-            )
+        known = {name: asdict(section) for name, section in self._sections.items()}
+        self._file.write_text(json.dumps(known, indent=1))
+
+
+def load(file: Path) -> dict[str, Section]:
+    """Read what runs have left, by section; nothing where there was none."""
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return {
+        name: Section(
+            section["environment"],
+            [Figure(**figure) for figure in section["figures"]],
+            {one: (rounds[0], rounds[1]) for one, rounds in section["rounds"].items()},
+            section["seconds"],
         )
+        for name, section in known.items()
+    }
 
 
 def say(text: str) -> None:

@@ -13,7 +13,7 @@ export const options = {
       rate,
       timeUnit: "1s",
       duration: `${__ENV.SECONDS}s`,
-      preAllocatedVUs: Math.max(Math.ceil(rate / 2), 20),
+      preAllocatedVUs: Math.min(Math.max(Math.ceil(rate / 2), 20), 400),
       maxVUs: 1000,
     },
   },

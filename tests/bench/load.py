@@ -14,6 +14,8 @@ from tests.bench.site import TEXT, Seat
 
 _HERE: Final = Path(__file__).parent
 K6: Final = Path(sys.prefix) / "bin" / "k6"
+#: Name → share of the requests.
+QUANTILES: Final = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 BODY: Final = json.dumps({"role": "user", "content": TEXT})
 
 
@@ -21,18 +23,16 @@ BODY: Final = json.dumps({"role": "user", "content": TEXT})
 class Closed:
     """What wrk saw."""
 
+    requests: int
     per_second: float
     p50_ms: float
-    p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What k6 saw."""
+    """What k6 saw: times by quantile (QUANTILES)."""
 
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
+    quantiles_ms: dict[str, float]
 
 
 class LoadError(Exception):
@@ -60,7 +60,7 @@ def closed_loop(
         raise LoadError(
             f"{seen['failed']} of {seen['requests']} requests failed at {url}{paths[0][0]}"
         )
-    return Closed(seen["requests"] / seen["seconds"], seen["p50_ms"], seen["p99_ms"])
+    return Closed(seen["requests"], seen["requests"] / seen["seconds"], seen["p50_ms"])
 
 
 def open_loop(url: str, seats: Sequence[Seat], rate: int, seconds: int) -> Open:
@@ -77,11 +77,13 @@ def open_loop(url: str, seats: Sequence[Seat], rate: int, seconds: int) -> Open:
         raise LoadError(f"{seen['failed']} of {seen['requests']} requests failed at {url}")
     # Those that found no free client would have waited longest of all.
     lost = seen["dropped"] / (seen["requests"] + seen["dropped"])
-    shown = {0.5: seen["p50_ms"], 0.99: seen["p99_ms"], 0.999: seen["p999_ms"]}
-    p50, p99, p999 = (
-        seconds * 1000.0 if lost > 1 - share else float(ms) for share, ms in shown.items()
+    never_ms = seconds * 1000.0
+    return Open(
+        {
+            name: never_ms if lost > 1 - share else float(seen[f"{name}_ms"])
+            for name, share in QUANTILES.items()
+        }
     )
-    return Open(p50, p99, p999)
 
 
 def _write(text: str) -> Path:

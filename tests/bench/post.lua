@@ -21,8 +21,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "failed": %d}\n',
-    summary.requests, summary.duration / 1e6,
-    latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+    '{"requests": %d, "seconds": %f, "p50_ms": %f, "failed": %d}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1000,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end

@@ -1,7 +1,10 @@
 """How fast history is read, and whether it stays so as there is more of it."""
 
+import json
 import time
-from contextlib import ExitStack
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final
 
@@ -9,8 +12,9 @@ from api import fields
 from api.core.database import make_engine
 from api.core.entries import VERSION, Entry
 from api.core.ids import PARTITIONS, partition_of
+from tests.bench import sdks
 from tests.bench.figures import Report, say
-from tests.bench.load import closed_loop, message_path
+from tests.bench.load import LoadError, closed_loop, message_path
 from tests.bench.processes import Server, servers
 from tests.bench.rounds import interleaved
 from tests.bench.scale import Scale
@@ -22,25 +26,42 @@ from workers.plan import make_plan
 LONG: Final = 100_000
 DEEP: Final = LONG - 50
 _CHUNK: Final = 5_000
+#: Contestants with a reader of their own.
+_RIVALS: Final = ("langchain", "agents")
 
 
 def measure(at: Site, scale: Scale, report: Report) -> None:
     """Measure each size in a database of its own, all in turn."""
-    with ExitStack() as stack:
-        sites = {
-            size: stack.enter_context(another(at, f"reads-{size}")) for size in scale.histories
-        }
-        asked: dict[str, Server] = {}
-        for size, one in sites.items():
-            load(one, size)
-            running = stack.enter_context(
-                servers(["verbatim", "no_io"], one.environment, at.directory)
-            )
-            asked |= {f"{name}-{size}": server for name, server in running.items()}
+    with _loaded(at, scale.histories, ["verbatim", "no_io", *_RIVALS]) as (sites, asked):
+        for one, size in zip(sites.values(), sites, strict=True):
+            _load_rivals(one, {name: asked[f"{name}-{size}"] for name in ("verbatim", *_RIVALS)})
         _sizes(sites, asked, scale, report)
+        _rivals(sites, asked, scale, report)
         large = max(sites)
         _depth(sites[large], asked[f"verbatim-{large}"], scale, report)
         _throughput(sites[large], asked, scale, report)
+
+
+def measure_huge(at: Site, scale: Scale, report: Report) -> None:
+    """Measure Verbatim alone, with as much history as takes long to load."""
+    sizes = (min(scale.histories), scale.huge_history)
+    with _loaded(at, sizes, ["verbatim"]) as (sites, asked):
+        _sizes(sites, asked, scale, report)
+
+
+@contextmanager
+def _loaded(
+    at: Site, sizes: Sequence[int], contestants: Sequence[str]
+) -> Iterator[tuple[dict[int, Site], dict[str, Server]]]:
+    """Lend a database with so many messages each, and servers by contestant and size."""
+    with ExitStack() as stack:
+        sites = {size: stack.enter_context(another(at, f"reads-{size}")) for size in sizes}
+        asked: dict[str, Server] = {}
+        for size, one in sites.items():
+            load(one, size)
+            running = stack.enter_context(servers(contestants, one.environment, at.directory))
+            asked |= {f"{name}-{size}": server for name, server in running.items()}
+        yield sites, asked
 
 
 def load(at: Site, messages: int) -> None:
@@ -89,6 +110,50 @@ def _sizes(sites: dict[int, Site], asked: dict[str, Server], scale: Scale, repor
         small, *larger = seen
         for size in larger:
             report.add(f"page_{what}_{size}_vs_{small}", "ms", seen[size], seen[small])
+
+
+def _load_rivals(at: Site, asked: dict[str, Server]) -> None:
+    """Give the rivals the same messages, and see that they answer with the same texts."""
+    say("reads: loading the rivals")
+    with at.connection() as connection:
+        sdks.load(connection, TEXT)
+        connection.autocommit = True
+        connection.cursor().execute("VACUUM ANALYZE")
+    path, token = _histories(at)[-1]
+    texts = {name: _texts(server.url + path, token) for name, server in asked.items()}
+    if any(seen != texts["verbatim"] for seen in texts.values()):
+        raise LoadError("the readers do not answer with the same messages")
+
+
+def _texts(url: str, token: str) -> list[tuple[str, str]]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as response:
+        page = json.loads(response.read())["messages"]
+    return [(message["sender"], message["content"]) for message in page]
+
+
+def _rivals(sites: dict[int, Site], asked: dict[str, Server], scale: Scale, report: Report) -> None:
+    """Read the latest page of conversations of ordinary length, as each reader does it."""
+    for size, one in sites.items():
+        say(f"reads: readers at {size:,} messages")
+        # The first conversation is the long one.
+        paths = _histories(one)[1:]
+        seen = interleaved(
+            ["verbatim", *_RIVALS],
+            scale.rounds,
+            lambda name: (
+                closed_loop(
+                    asked[f"{name}-{size}"].url,  # noqa: B023 - used at once
+                    paths,  # noqa: B023 - as above
+                    1,
+                    scale.seconds,
+                    "",
+                ).p50_ms
+            ),
+        )
+        for name in _RIVALS:
+            report.add(f"page_{size}_verbatim_vs_{name}", "ms", seen["verbatim"], seen[name])
 
 
 def _depth(at: Site, server: Server, scale: Scale, report: Report) -> None:

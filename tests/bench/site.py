@@ -197,6 +197,13 @@ def _seat(at: Site) -> None:
     at.drain()
 
 
+def stored(connection: Connection) -> int:
+    """Return the messages that conversations count."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT sum(message_count) FROM conversation")
+        return int(cursor.fetchall()[0][0])
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process and all its descendants, ended ones too."""
     process = psutil.Process(pid)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench import people
-from tests.bench.accept import RATE, field
+from tests.bench.accept import RATE
+from tests.bench.field import field
 from tests.bench.figures import Report, say
 from tests.bench.load import K6, LoadError
 from tests.bench.processes import Server
@@ -35,9 +36,9 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
 
         def latency(weather: str) -> float:
             if weather == "calm":
-                return contest.latency("verbatim", RATE, seconds).p99_ms
+                return contest.latency("verbatim", RATE, seconds).quantiles_ms["p99"]
             with storm(server, names, round(able * TIMES_CAPACITY), seconds):
-                return contest.latency("verbatim", RATE, seconds).p99_ms
+                return contest.latency("verbatim", RATE, seconds).quantiles_ms["p99"]
 
         seen = interleaved(["calm", "storm"], scale.rounds, latency)
         report.add("signins_per_second", "sign-ins/s", [able])
