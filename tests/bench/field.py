@@ -46,11 +46,19 @@ class Field:
         deadline = time.monotonic() + _SETTLE_SECONDS
         # One task per message takes minutes for what was sent in seconds; it is thrown away.
         self.broker.delete(QUEUE, BATCHED_QUEUE)
-        while name == "verbatim" and self.at.backlog():
+        while self._busy(name):
             if time.monotonic() > deadline:
-                raise LoadError("the drain does not keep up")
-            time.sleep(0.02)
+                raise LoadError(f"{name} does not keep up")
         time.sleep(0.3)
+
+    def _busy(self, name: str) -> bool:
+        """Look for a moment whether a contestant still stores what it has acknowledged."""
+        if name == "background":
+            rows = self._stored()
+            time.sleep(0.2)
+            return self._stored() > rows
+        time.sleep(0.02)
+        return name == "verbatim" and self.at.backlog() > 0
 
     def throughput(self, name: str, connections: int, seconds: int) -> Accepted:
         """Accept messages from so many connections.

@@ -77,7 +77,7 @@ def open_loop(url: str, seats: Sequence[Seat], rate: int, seconds: int) -> Open:
         raise LoadError(f"{seen['failed']} of {seen['requests']} requests failed at {url}")
     # Those that found no free client would have waited longest of all.
     lost = seen["dropped"] / (seen["requests"] + seen["dropped"])
-    never_ms = seconds * 1000.0
+    never_ms = max(seconds * 1000.0, float(seen["max_ms"]))
     return Open(
         {
             name: never_ms if lost > 1 - share else float(seen[f"{name}_ms"])
