@@ -1,7 +1,7 @@
 """How much is measured: all of it, or what fits into about three minutes (`QUICK=1`).
 
-The whole run is to fit into about 35 minutes of an idle machine of two cores. What each section is given,
-its servers' start included, in minutes:
+The whole run is to fit into about 35 minutes of an idle machine of two cores. What each section is
+given, its servers' start included, in minutes:
 
 accept        13   9 contestants: 3 numbers of connections, then two rates of 5 s a round
 distance       4   2 contestants at 3 distances, then one asleep
