@@ -31,8 +31,9 @@ def environment(at: Site) -> dict[str, str]:
     batches = "import celery; print(celery.__version__)"
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load": f"{os.getloadavg()[0]:.1f}",
         "machine": f"{_processor()}, {os.cpu_count()} CPUs, "
-        f"{psutil.virtual_memory().total >> 30} GiB, load {os.getloadavg()[0]:.1f}",
+        f"{psutil.virtual_memory().total >> 30} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "postgres": f"{postgres}, fsync {fsync}, synchronous_commit {commit}",
         "redis": f"{redis['redis_version']}, appendfsync {appendfsync}",

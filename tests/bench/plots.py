@@ -1,115 +1,187 @@
-"""Turns the last run into the table and plots of docs/performance.md.
+"""Turns the results into the tables and plots of docs/performance.md.
 
 What it writes into the page stands between two marks; the words around it are written by hand.
+`python -m tests.bench.plots [FILE]`
 """
 
-import json
+import argparse
+import re
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from matplotlib import pyplot as plt
 
-from tests.bench.figures import RESULTS, TARGETS
+from tests.bench import capacity, tables
+from tests.bench.figures import RESULTS
+from tests.bench.load import QUANTILES
+from tests.bench.results import NAMES, Results
 
 _DOCS: Final = Path(__file__).parents[2] / "docs"
 _PAGE: Final = _DOCS / "performance.md"
-_BEGIN: Final = "<!-- measured: written by tests/bench/plots.py -->"
-_END: Final = "<!-- end of what was measured -->"
-#: Contestants as people know them.
-_NAMES: Final = {
-    "verbatim": "Verbatim",
-    "no_io": "no I/O",
-    "sqlmodel": "SQLModel insert",
-    "asyncpg": "asyncpg, one statement",
-    "background": "BackgroundTasks",
-    "celery": "Celery .delay()",
-    "batches": "celery-batches",
-    "langchain": "LangChain",
-    "agents": "OpenAI Agents SDK",
-    "execute_values": "raw execute_values",
-    "copy": "raw COPY",
-}
-#: File → title, axis, and how its figures' names begin.
-_PLOTS: Final = {
-    "bench-accept": ("Messages accepted a second, 16 connections", "accept_16_verbatim_vs_"),
-    "bench-latency": ("p99 at 300 requests a second (ms)", "accept_p99_300_verbatim_vs_"),
-    "bench-drain": ("Messages made rows a second, one worker process", "drain_verbatim_vs_"),
+_OURS: Final = "#1098ad"
+_THEIRS: Final = "#868e96"
+#: As far from white as from what is nearly black: nobody knows the page's background.
+_INK: Final = "#6e7781"
+_STYLE: Final = {
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK
+    ),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "savefig.transparent": True,
+    "figure.constrained_layout.use": True,
+    # The same figures make the same file.
+    "svg.hashsalt": "verbatim",
 }
 
-Rounds = dict[str, dict[str, list[float]]]
+Rounds = Mapping[str, Sequence[float]]
 
 
 def main() -> None:
-    """Draw the plots and write the table."""
-    results: dict[str, Any] = json.loads((RESULTS / "results.json").read_text())
-    images = [
-        (title, name)
-        for name, (title, prefix) in _PLOTS.items()
-        if _bars(name, title, _contestants(results["rounds"], prefix))
-    ]
-    measured = [_environment(results["environment"]), _table(results)]
-    measured += [f"![{title}](images/{name}.svg)" for title, name in images]
-    before, _, rest = _PAGE.read_text().partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    _PAGE.write_text(before + "\n\n".join([_BEGIN, *measured, _END]) + after)
-
-
-def _contestants(rounds: Rounds, prefix: str) -> dict[str, list[float]]:
-    """Return each contestant's rounds; Verbatim's are the same in each comparison."""
-    seen: dict[str, list[float]] = {}
-    for name, figure in rounds.items():
-        rival = name.removeprefix(prefix)
-        if name.startswith(prefix) and rival in _NAMES:
-            seen["verbatim"] = figure["values"]
-            seen[rival] = figure["baseline"]
-    return seen
-
-
-def _bars(name: str, title: str, seen: dict[str, list[float]]) -> bool:
-    if not seen:
-        return False
-    names = sorted(seen, key=lambda one: statistics.median(seen[one]))
-    medians = [statistics.median(seen[one]) for one in names]
-    below = [m - min(seen[one]) for m, one in zip(medians, names, strict=True)]
-    above = [max(seen[one]) - m for m, one in zip(medians, names, strict=True)]
-    figure, axes = plt.subplots(figsize=(7, 0.4 * len(names) + 0.9), layout="constrained")
-    colours = ["#0b7285" if one == "verbatim" else "#adb5bd" for one in names]
-    bars = axes.barh([_NAMES[one] for one in names], medians, xerr=[below, above], color=colours)
-    axes.bar_label(bars, [f"{median:,.3g}" for median in medians], padding=4)
-    axes.set_title(f"{title}: median, lowest to highest round", fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.15)
+    """Draw the plots and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=RESULTS / "full.json")
+    results = Results.read(parser.parse_args().file)
+    plt.rcParams.update(_STYLE)
     (_DOCS / "images").mkdir(exist_ok=True)
-    # No date in it: the same figures make the same file.
-    figure.savefig(_DOCS / "images" / f"{name}.svg", metadata={"Date": None})
+    page = _PAGE.read_text()
+    for mark, write in _PARTS.items():
+        page = _put(page, mark, write(results))
+    _PAGE.write_text(page)
+
+
+def _put(page: str, mark: str, text: str) -> str:
+    """Write between `<!-- measured: mark -->` and the next `<!-- end -->`."""
+    begin, end = f"<!-- measured: {mark} -->", "<!-- end -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    page, found = pattern.subn(lambda _: f"{begin}\n\n{text}\n\n{end}", page)
+    if found != 1:
+        raise ValueError(f"docs/performance.md has {found} places for {mark}")
+    return page
+
+
+def _accepting(results: Results) -> str:
+    numbers = results.numbers("accept_", "_verbatim_vs_no_io")
+    groups = {f"{n} connections": results.contestants(f"accept_{n}") for n in numbers}
+    throughput = _bars("accept", "Messages accepted a second", groups)
+    quantiles = {
+        quantile.replace("p999", "p99.9"): results.contestants(f"accept_{quantile}_300")
+        for quantile in QUANTILES
+    }
+    latency = _bars("latency", "ms to the answer at 300 requests a second", quantiles, log=True)
+    return "\n\n".join([tables.accepting(results), throughput, latency])
+
+
+def _distance(results: Results) -> str:
+    lines: dict[str, dict[float, float]] = {}
+    for name in ("verbatim", "asyncpg"):
+        for quantile in ("p50", "p99"):
+            begin = f"accept_{quantile}_300"
+            near = results.contestants(begin).get(name)
+            seen = {0.0: statistics.median(near)} if near else {}
+            for ms in results.numbers(f"{begin}_verbatim_vs_asyncpg_", "ms_away"):
+                rounds = results.contestants(begin, f"_{ms}ms_away").get(name, ())
+                seen[float(ms)] = statistics.median(rounds)
+            lines[f"{NAMES[name]}, {quantile}"] = seen
+    figure, axes = plt.subplots(figsize=(7, 3))
+    for label, seen in lines.items():
+        colour = _OURS if label.startswith("Verbatim") else _THEIRS
+        style = "-o" if label.endswith("p50") else "--o"
+        axes.plot(list(seen), list(seen.values()), style, color=colour, label=label)
+    axes.set(xlabel="ms to PostgreSQL and back", ylabel="ms to the answer")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_yscale("log")
+    axes.set_xticks(sorted({ms for seen in lines.values() for ms in seen}))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend()
+    return _save(figure, "distance", "300 requests a second, PostgreSQL elsewhere")
+
+
+def _draining(results: Results) -> str:
+    rivals = _bars(
+        "drain",
+        "Messages made rows a second, one worker process",
+        {"": results.contestants("drain")},
+    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True)
+    for axes, begin, label in (
+        (left, "drain_batch_", "entries a batch"),
+        (right, "drain_processes_", "worker processes"),
+    ):
+        seen = {number: results.rounds(f"{begin}{number}")[0] for number in results.numbers(begin)}
+        shown = axes.bar([f"{n:,}" for n in seen], _medians(seen.values()), color=_OURS)
+        axes.bar_label(shown, fmt="{:,.3g}", fontsize=8)
+        axes.set_xlabel(label)
+    left.set_ylabel("messages a second")
+    return f"{rivals}\n\n{_save(figure, 'drain-settings', 'The drain by its settings')}"
+
+
+def _reading(results: Results) -> str:
+    sizes = results.numbers("page_", "_verbatim_vs_agents")
+    groups = {f"{size:,} messages": results.contestants(f"page_{size}") for size in sizes}
+    return _bars("reads", "ms to the latest page (LangChain: all pages)", groups, log=True)
+
+
+_PARTS: Final[Mapping[str, Callable[[Results], str]]] = {
+    "targets": tables.targets,
+    "accepting": _accepting,
+    "distance": _distance,
+    "draining": _draining,
+    "rates": tables.rates,
+    "reading": _reading,
+    "growth": tables.growth,
+    "capacity": capacity.estimate,
+    "environments": tables.environments,
+    "everything": tables.everything,
+}
+
+
+def _bars(name: str, title: str, groups: Mapping[str, Rounds], *, log: bool = False) -> str:
+    """Draw a bar for each contestant, and one of each group next to it; whiskers span the rounds."""
+    names = list(next(iter(groups.values()), {}))[::-1]
+    figure, axes = plt.subplots(figsize=(7, (0.25 + 0.2 * len(groups)) * len(names) + 0.8))
+    height = 0.8 / max(len(groups), 1)
+    for place, (label, seen) in enumerate(groups.items()):
+        medians = _medians(seen[one] for one in names)
+        below = [m - min(seen[one]) for m, one in zip(medians, names, strict=True)]
+        above = [max(seen[one]) - m for m, one in zip(medians, names, strict=True)]
+        bars = axes.barh(
+            [at + 0.4 - (place + 0.5) * height for at in range(len(names))],
+            medians,
+            height * 0.9,
+            xerr=[below, above],
+            ecolor=_INK,
+            color=[_OURS if one == "verbatim" else _THEIRS for one in names],
+            alpha=1 - 0.3 * place,
+            label=label,
+        )
+        axes.bar_label(bars, [f"{m:,.3g}" for m in medians], padding=4, fontsize=7)
+    axes.set_yticks(range(len(names)), [NAMES[one] for one in names])
+    axes.margins(x=0.15)
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+    if len(groups) > 1:
+        axes.set_xlabel(f"for each contestant, from above: {', '.join(groups)}")
+    return _save(figure, name, title)
+
+
+def _medians(several: Any) -> list[float]:
+    return [statistics.median(values) for values in several]
+
+
+def _save(figure: Any, name: str, title: str) -> str:
+    """Write a plot; return the line that shows it."""
+    figure.suptitle(f"{title}: medians", fontsize=10, x=0.01, ha="left")
+    figure.savefig(_DOCS / "images" / f"bench-{name}.svg", metadata={"Date": None})
     plt.close(figure)
-    return True
-
-
-def _environment(known: dict[str, str]) -> str:
-    return "\n".join(f"- {name}: {value}" for name, value in known.items())
-
-
-def _table(results: dict[str, Any]) -> str:
-    rows = ["| figure | median (lowest to highest) | against | ratio | target |"]
-    rows += ["| --- | --- | --- | --- | --- |"]
-    for figure in results["figures"]:
-        rounds = results["rounds"][figure["name"]]
-        relation, target, of = TARGETS.get(figure["name"], ("", None, ""))
-        wanted = "" if target is None else f"{of} {relation} {target:g}"
-        if figure["met"] is not None:
-            wanted += ", met" if figure["met"] else ", **not met**"
-        ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f}"
-        shown = f"{_spread(rounds['values'])} {figure['unit']}"
-        other = _spread(rounds["baseline"]) if rounds["baseline"] else ""
-        rows.append(f"| `{figure['name']}` | {shown} | {other} | {ratio} | {wanted} |")
-    return "\n".join(rows)
-
-
-def _spread(values: list[float]) -> str:
-    middle = statistics.median(values)
-    return f"{middle:,.4g} ({min(values):,.4g} to {max(values):,.4g})"
+    return f"![{title}](images/bench-{name}.svg)"
 
 
 if __name__ == "__main__":
