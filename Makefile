@@ -37,7 +37,7 @@ check: $(VENV)/dev.stamp $(NODE_DEV) ## Check format, lint, types, import rules,
 	$(BIN)/python -m api.local.check_migrations
 	@if [ -e $(NODE_DEV) ]; then set -x; npx --no-install tsc -p jsconfig.json; fi
 
-bench: $(VENV)/bench.stamp ## Measure, against rivals; needs wrk. QUICK=1: about three minutes
+bench: $(VENV)/bench.stamp ## Measure, against rivals; needs wrk. QUICK=1: a few minutes
 	@$(VENV)/bench/bin/python -m tests.bench
 
 screenshots: $(VENV)/dev.stamp $(VENDOR)/stamp ## Take the pictures of docs/images anew

@@ -1,4 +1,4 @@
-"""`make bench`: `python -m tests.bench [section …]`; QUICK=1 for about three minutes."""
+"""`make bench`: `python -m tests.bench [section …]`; QUICK=1 for a few minutes."""
 
 import argparse
 import os

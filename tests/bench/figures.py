@@ -72,7 +72,7 @@ class Samples:
         return statistics.median(self.values)
 
     def __str__(self) -> str:
-        return f"{_short(self.median)} ({_short(min(self.values))} to {_short(max(self.values))})"
+        return f"{short(self.median)} ({short(min(self.values))} to {short(max(self.values))})"
 
 
 @dataclass(slots=True)
@@ -195,5 +195,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}") if abs(value) < 10_000 else round(value)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Write a number as people read it."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogFormatter
 
 from tests.bench import capacity, tables
-from tests.bench.figures import RESULTS
+from tests.bench.figures import RESULTS, short
 from tests.bench.load import QUANTILES
 from tests.bench.results import NAMES, Results
 
@@ -98,7 +99,7 @@ def _distance(results: Results) -> str:
     axes.set_yscale("log")
     axes.set_xticks(sorted({ms for seen in lines.values() for ms in seen}))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_major_formatter("{x:g}")
+    _plain(axes.yaxis)
     axes.legend()
     return _save(figure, "distance", "300 requests a second, PostgreSQL elsewhere")
 
@@ -116,7 +117,7 @@ def _draining(results: Results) -> str:
     ):
         seen = {number: results.rounds(f"{begin}{number}")[0] for number in results.numbers(begin)}
         shown = axes.bar([f"{n:,}" for n in seen], _medians(seen.values()), color=_OURS)
-        axes.bar_label(shown, fmt="{:,.3g}", fontsize=8)
+        axes.bar_label(shown, fmt=short, fontsize=8)
         axes.set_xlabel(label)
     left.set_ylabel("messages a second")
     return f"{rivals}\n\n{_save(figure, 'drain-settings', 'The drain by its settings')}"
@@ -143,7 +144,7 @@ _PARTS: Final[Mapping[str, Callable[[Results], str]]] = {
 
 
 def _bars(name: str, title: str, groups: Mapping[str, Rounds], *, log: bool = False) -> str:
-    """Draw a bar for each contestant, and one of each group next to it; whiskers span the rounds."""
+    """Draw bars by contestant, in each one for each group; whiskers span the rounds."""
     names = list(next(iter(groups.values()), {}))[::-1]
     figure, axes = plt.subplots(figsize=(7, (0.25 + 0.2 * len(groups)) * len(names) + 0.8))
     height = 0.8 / max(len(groups), 1)
@@ -161,15 +162,21 @@ def _bars(name: str, title: str, groups: Mapping[str, Rounds], *, log: bool = Fa
             alpha=1 - 0.3 * place,
             label=label,
         )
-        axes.bar_label(bars, [f"{m:,.3g}" for m in medians], padding=4, fontsize=7)
+        axes.bar_label(bars, [short(m) for m in medians], padding=4, fontsize=7)
     axes.set_yticks(range(len(names)), [NAMES[one] for one in names])
     axes.margins(x=0.15)
     if log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+        _plain(axes.xaxis)
     if len(groups) > 1:
         axes.set_xlabel(f"for each contestant, from above: {', '.join(groups)}")
     return _save(figure, name, title)
+
+
+def _plain(axis: Any) -> None:
+    """Write 400 at a logarithmic axis, not 4 × 10²."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
 
 
 def _medians(several: Any) -> list[float]:

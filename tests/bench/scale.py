@@ -1,4 +1,4 @@
-"""How much is measured: all of it, or what fits into about three minutes (`QUICK=1`).
+"""How much is measured: all of it, or what fits into a few minutes (`QUICK=1`).
 
 The whole run is to fit into about 35 minutes of an idle machine of two cores. What each section is
 given, its servers' start included, in minutes:

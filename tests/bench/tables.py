@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tests.bench.figures import TARGETS
+from tests.bench.figures import TARGETS, short
 from tests.bench.load import QUANTILES
 from tests.bench.results import NAMES, Results
 
@@ -142,7 +142,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _median(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):,.3g}" if len(values) else ""
+    return short(statistics.median(values)) if len(values) else ""
 
 
 def _spread(values: Sequence[float]) -> str:
