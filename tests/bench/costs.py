@@ -50,6 +50,7 @@ def _report(report: Report, rate: int, seen: dict[str, list[Cost]]) -> None:
     report.add(f"lag_p50_{rate}", "ms", [cost.lag_p50_ms for cost in ours])
     report.add(f"lag_p99_{rate}", "ms", [cost.lag_p99_ms for cost in ours])
     report.add(f"worker_cpu_per_message_{rate}", "ms", [cost.worker_cpu_ms for cost in ours])
+    report.add(f"postgres_cpu_per_message_{rate}", "ms", [cost.postgres_cpu_ms for cost in ours])
     if theirs := seen.get("asyncpg"):
         for name, unit, of in _AGAINST:
             values = [of(cost) for cost in ours]

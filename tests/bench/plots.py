@@ -174,7 +174,7 @@ def _bars(name: str, title: str, groups: Mapping[str, Rounds], *, log: bool = Fa
 
 
 def _plain(axis: Any) -> None:
-    """Write 400 at a logarithmic axis, not 4 × 10²."""
+    """Write numbers at a logarithmic axis, not powers of ten."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
 

@@ -93,6 +93,7 @@ _BY_RATE: Final = {
     "lag_p50": "lag p50 (ms)",
     "lag_p99": "lag p99 (ms)",
     "worker_cpu_per_message": "worker CPU a message (ms)",
+    "postgres_cpu_per_message": "PostgreSQL CPU a message (ms)",
 }
 
 
