@@ -1,13 +1,12 @@
-"""Passwords: argon2id, a few at a time.
+"""Passwords: argon2id, one at a time.
 
-A password is hashed in a small pool of threads of its own: each hash takes 19 MiB and tens of
-milliseconds, and a burst of sign-ins must starve neither the event loop nor the reads.
+A password is hashed in a thread of its own: each hash takes 19 MiB and tens of milliseconds, and a
+burst of sign-ins must starve neither the event loop nor the reads. One thread leaves the other
+cores to those that serve chats. It has their priority: a lower one would be made to wait with the
+interpreter's lock in hand, and everybody with it.
 """
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,17 +25,8 @@ R = TypeVar("R")
 MEMORY_KIB: Final = 19 * 1024
 PASSES: Final = 2
 LANES: Final = 1
-HASHING_THREADS: Final = 2
 #: Sign-ins and registrations at once in one process; one more is refused.
 HASHING_ROOM: Final = 32
-#: How far these threads stand back for those that serve chats (`man 2 setpriority`).
-NICENESS: Final = 15
-
-
-def _step_back() -> None:
-    """Let whoever else has work go first: on Linux each thread has a priority of its own."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def hasher() -> PasswordHasher:
@@ -47,13 +37,11 @@ def hasher() -> PasswordHasher:
 
 
 class Passwords:
-    """Hashes and checks passwords, a few at a time."""
+    """Hashes and checks passwords, one at a time."""
 
     def __init__(self) -> None:
         self._hasher = hasher()
-        self._pool = ThreadPoolExecutor(
-            HASHING_THREADS, thread_name_prefix="passwords", initializer=_step_back
-        )
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self._seats_taken = 0
         #: What an unknown name is checked against, so that it takes as long as a known one.
         self._nobodys_hash = self._hasher.hash("nobody has this password")
