@@ -40,7 +40,7 @@ def environment(at: Site) -> dict[str, str]:
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         "batches": f"Celery {_output(str(BATCHES_PYTHON), '-c', batches)}",
         "wrk": _output("wrk", "-v").partition("\n")[0].partition(" [")[0],
-        "commit": _output("git", "rev-parse", "--short", "HEAD"),
+        "commit": _output("git", "describe", "--always", "--dirty", "--exclude=*"),
     }
 
 
