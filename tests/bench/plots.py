@@ -100,7 +100,7 @@ def _distance(results: Results) -> str:
     axes.set_xticks(sorted({ms for seen in lines.values() for ms in seen}))
     axes.xaxis.set_major_formatter("{x:g}")
     _plain(axes.yaxis)
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize=8)
     return _save(figure, "distance", "300 requests a second, PostgreSQL elsewhere")
 
 
