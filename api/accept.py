@@ -25,7 +25,7 @@ from api.core.log import Log
 from api.core.turns import TurnName, Turns
 from api.group_commit import GroupCommit
 from api.reads import Reads
-from api.repositories import ConversationRepository, MessageRepository
+from api.repositories import ConversationRepository, MessageRepository, Standing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -247,14 +247,20 @@ class Accept:
         return answer, request
 
     async def _with_standing(self, request: Request) -> Request:
-        found = await self._reads.query(
-            request.user_id,
-            lambda session: ConversationRepository(session).standing(
-                request.user_id, request.conversation_id
-            ),
-        )
-        if found is None:
-            raise NotFound("there is no such conversation")
+        owner, conversation_id = request.user_id, request.conversation_id
+
+        def look(session: Session) -> Standing | None:
+            return ConversationRepository(session).standing(owner, conversation_id)
+
+        if request.scope == "reply":
+            # Its message was accepted, so the conversation exists, though the log has forgotten it
+            # and PostgreSQL may not have it yet.
+            found = await self._reads.of_conversation(owner, conversation_id, (), look)
+        else:
+            seen = await self._reads.query(owner, look)
+            if seen is None:
+                raise NotFound("there is no such conversation")
+            found = seen
         standing: Literal["live", "closed", "deleted"] = "live"
         if found.deleted:
             standing = "deleted"

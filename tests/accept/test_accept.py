@@ -152,6 +152,23 @@ def test_a_turn_is_answered_once_and_its_answer_found(open_path: OpenPath) -> No
     asyncio.run(scenario())
 
 
+def test_an_answer_is_not_told_that_its_conversation_which_the_log_forgot_does_not_exist(
+    open_path: OpenPath, redis_client: Redis, owner: int, store: Store
+) -> None:
+    async def scenario() -> int:
+        async with open_path() as path:
+            conversation = (await path.accept.open(owner, None, None)).id
+            turn = await path.accept.begin_turn(owner, conversation, "hi", None)
+            redis_client.delete(path.log.key(f"conv:{conversation}"))
+            # Nobody drains, so PostgreSQL does not have it yet.
+            with pytest.raises(Unavailable):
+                await path.accept.reply(turn.name, "hello")
+            store(owner, conversation, [], conversation)
+            return (await path.accept.reply(turn.name, "hello")).id - turn.id
+
+    assert asyncio.run(scenario()) > 0
+
+
 def test_refusals_say_what_they_are(open_path: OpenPath, redis_client: Redis) -> None:
     async def scenario() -> None:
         async with open_path() as path:
