@@ -107,7 +107,7 @@ class Campaign:
                     stage = Stage(site, load, rng, written, alone, self._floods)
                     await self._inflict(one, stage, written)
                 self._last_recovery = await self._heal(site, written, "after the last fault")
-                await load.finish()
+                await _finish(load, written)
                 await self._heal(site, written, "after the last request", empty=True)
                 await asyncio.to_thread(self._audit, site, written)
             return await asyncio.to_thread(self._judge, site, load, began)
@@ -203,6 +203,15 @@ class Campaign:
             self._floods,
             load.tally,
         )
+
+
+async def _finish(load: LoadProcess, written: History) -> None:
+    """Let the load finish; if it cannot, its requests are not served."""
+    try:
+        await load.finish()
+    except TimeoutError:
+        written.add(Alarm(time.monotonic(), "stuck", "the load could not finish"))
+        await load.end()
 
 
 def _in_ms(seconds: float) -> float | None:
