@@ -22,7 +22,8 @@ run: $(VENV)/run.stamp $(VENDOR)/stamp ## Start API, worker, Flower and, unless 
 	@exec $(BIN)/python -m api.local
 
 test: system-deps $(VENV)/dev.stamp $(NODE_DEV) ## Run all tests, on real servers they start themselves
-	$(BIN)/python -m pytest --cov --cov-fail-under 0 --numprocesses 2 --dist loadfile --ignore tests/browser
+	$(BIN)/python -m pytest --cov --cov-fail-under 0 --numprocesses 2 --dist loadfile \
+		--no-loadscope-reorder --ignore tests/browser
 	@# Playwright keeps an event loop running in its process, where no other test could run one.
 	$(BIN)/python -m pytest --cov --cov-append tests/browser
 
