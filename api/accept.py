@@ -252,15 +252,8 @@ class Accept:
         def look(session: Session) -> Standing | None:
             return ConversationRepository(session).standing(owner, conversation_id)
 
-        if request.scope == "reply":
-            # Its message was accepted, so the conversation exists, though the log has forgotten it
-            # and PostgreSQL may not have it yet.
-            found = await self._reads.of_conversation(owner, conversation_id, (), look)
-        else:
-            seen = await self._reads.query(owner, look)
-            if seen is None:
-                raise NotFound("there is no such conversation")
-            found = seen
+        # It may have been accepted a moment ago: forgotten here, and not yet in PostgreSQL.
+        found = await self._reads.of_conversation(owner, conversation_id, (), look)
         standing: Literal["live", "closed", "deleted"] = "live"
         if found.deleted:
             standing = "deleted"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from api.local import keep
+from api.local import keep, torn
 from api.local.command import Command
 from api.local.errors import LocalError
 from api.local.server import EmbeddedServer
@@ -64,6 +64,21 @@ class EmbeddedRedis(EmbeddedServer):
         password = keep.secret(self.directory / "password")
         configuration = CONFIGURATION.format(port=self.port, password=password, directory=directory)
         keep.write_privately(self.directory / "redis.conf", configuration)
+        self.mend()
+
+    def mend(self) -> None:
+        """After a loss of power: see that the log ends with a whole transaction.
+
+        The server must not run. The same program checks a log, if it is called so.
+        """
+        manifest = self.directory / "appendonlydir" / "appendonly.aof.manifest"
+        if not manifest.exists():
+            return
+        check = ["redis-check-aof", str(manifest)]
+        checked = subprocess.run(check, executable=redis_server(), capture_output=True, check=False)  # noqa: S603
+        if checked.returncode != 0:
+            newest = manifest.read_text().splitlines()[-1].split()[1]
+            torn.mend(manifest.with_name(newest))
 
     def command(self) -> Command:
         """Run in the foreground. SIGTERM means SHUTDOWN."""

@@ -71,6 +71,19 @@ def test_a_request_that_was_cancelled_disturbs_no_other(open_path: OpenPath) -> 
     assert first == second
 
 
+def test_a_conversation_that_was_just_accepted_is_never_unknown(
+    open_path: OpenPath, redis_client: Redis
+) -> None:
+    async def scenario() -> None:
+        async with open_path() as path:
+            conversation = (await path.accept.open(1, None, None)).id
+            redis_client.delete(path.log.key(f"conv:{conversation}"))
+            await path.accept.add(1, conversation, "user", "hi", None)
+
+    with pytest.raises(Unavailable, match="has not reached the database"):
+        asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("partition", [0, 9])
 def test_a_conversation_only_postgresql_knows_is_its_owners(
     open_path: OpenPath, owner: int, store: Store, partition: int
