@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import psycopg2
-from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, badly named
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - likewise
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 from sqlalchemy import Engine
 
 from api.core.entries import Entry
@@ -20,7 +19,7 @@ from workers.plan import Change, Death, Known, KnownConversation, KnownMessage, 
 #: Nothing of a session outlives the transaction: a pooler may give the next one to somebody else.
 #: PostgreSQL itself ends a worker that stands still with the lock in hand.
 _BEGIN: Final = """
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     SET LOCAL synchronous_commit = on;
     SET LOCAL idle_in_transaction_session_timeout = '5s';
     SET LOCAL statement_timeout = '10s';
@@ -155,15 +154,11 @@ class Advanced:
 def transaction(engine: Engine) -> Iterator[Cursor]:
     """Open a transaction and commit it. A connection that saw an exception is never pooled."""
     connection = engine.raw_connection()
-    driver = cast("Connection", connection.driver_connection)
     try:
-        # Or psycopg2 sends a BEGIN of its own, which is a round trip of its own.
-        driver.autocommit = True
-        cursor = driver.cursor()
+        cursor = cast("Cursor", connection.cursor())
         cursor.execute(_BEGIN)
         yield cursor
-        cursor.execute("COMMIT")
-        driver.autocommit = False
+        connection.commit()
     except BaseException:
         connection.invalidate()
         raise
