@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tests.chaos import texts
 from tests.chaos.client import Client, Person, Write
+from tests.chaos.lateness import Lateness, quantile_ms
 
 _TICK_SECONDS: Final = 0.005
 #: No more at once: the tester has only so many sockets.
@@ -25,6 +26,7 @@ class Flood:
         self._latencies: list[float] = []
         self._refused = 0
         self._open: set[asyncio.Task[None]] = set()
+        self._lateness = Lateness()
         self._task = asyncio.create_task(self._run())
 
     def told(self) -> dict[str, Any]:
@@ -35,14 +37,16 @@ class Flood:
             "admitted": len(latencies),
             "refused": self._refused,
             "seconds": round(time.monotonic() - self._began, 1),
-            "admitted_p50_ms": _quantile_ms(latencies, 0.50),
-            "admitted_p99_ms": _quantile_ms(latencies, 0.99),
+            "admitted_p50_ms": quantile_ms(latencies, 0.50),
+            "admitted_p99_ms": quantile_ms(latencies, 0.99),
+            "client_late_p99_ms": self._lateness.quantile_ms(0.99),
             "over": self._task.done() and not self._open,
         }
 
     def ebb(self) -> None:
         """Send no more."""
         self._task.cancel()
+        self._lateness.stop()
 
     async def _run(self) -> None:
         while True:
@@ -70,7 +74,3 @@ class Flood:
             self._latencies.append(answered.at - began)
         elif answered.outcome == "refused":
             self._refused += 1
-
-
-def _quantile_ms(latencies: Sequence[float], part: float) -> float:
-    return round(latencies[int(part * (len(latencies) - 1))] * 1000, 1) if latencies else 0.0
