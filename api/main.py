@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         middleware=[Middleware(Edge, lambda: app.state.services.accept.is_overloaded)],
     )
     # One flat list, what is asked most first: FastAPI matches each route of an included router
-    # several times, which was 35 % of the CPU of accepting a message.
+    # several times, which was a third of the app's CPU for a message.
     for routes in (conversations, chat, streams, auth, account, health):
         app.router.routes.extend(routes.router.routes)
     problems.install(app)

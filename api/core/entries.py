@@ -167,7 +167,8 @@ def read_compact(stream_id: bytes, head: bytes | Sequence[bytes], data: bytes = 
 
 def read_entry(stream_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     """Read one stream entry as Redis itself answers it."""
-    head = [fields.get(name, b"") for name in _HEAD]
+    # One that lacks a field is too short to be read, but for its version.
+    head = [fields.get(b"v", b"0"), *(fields[name] for name in _HEAD[1:] if name in fields)]
     return _read(stream_id, head, fields.get(b"data", b""))
 
 
@@ -177,7 +178,7 @@ def _read(stream_id: bytes, head: Sequence[bytes], data: bytes) -> Entry:
     One that cannot be read has the version MALFORMED: it must be no more than its own trouble.
     """
     entry_id = int(stream_id.partition(b"-")[0])
-    version = head[0] or b"0"
+    version = head[0]
     if version != _VERSION:
         number = int(version) if version.isdigit() else 0
         return Entry(entry_id, number, "add", 0, 0, "", "", 0, 0, b"")

@@ -362,8 +362,7 @@ end
 local function number_argument(index) return assert(tonumber(ARGV[index])) end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope hash standing
--- hint lease streamed as_of turns. One argument instead of thirteen: they took a third of a call's
--- CPU on both sides.
+-- hint lease streamed as_of turns. One argument instead of thirteen, each of which costs on both sides.
 local HEAD = '^' .. string.rep('([^ ]*) ', 12) .. '([^ ]*)$'
 
 -- The entry whose head is at this argument, and where the next one begins: session, key, data and
