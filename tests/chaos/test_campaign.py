@@ -2,42 +2,51 @@ import json
 import random
 import subprocess
 import sys
+from typing import Any, Final
 
 import pytest
 
 from tests.chaos import schedule
 from tests.chaos.faults.catalogue import CATALOGUE
 
+#: A minute on a quiet machine. When all is over the system has a minute to heal, and the load
+#: three to finish: one that got stuck says so itself before this.
+_LONGEST_SECONDS: Final = 420.0
 
-@pytest.mark.timeout(300)
+
+@pytest.mark.timeout(_LONGEST_SECONDS + 60)
 def test_nothing_is_lost_in_a_short_campaign() -> None:
-    campaign = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--short", "--rate=40", "--reads=20"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told, said = campaign("--rate=40", "--reads=20")
 
-    told = json.loads(campaign.stdout.splitlines()[-1])
-    assert told["violations"] == 0, campaign.stdout
+    assert told["violations"] == 0, said
     assert told["fault_count"] >= 30
     assert told["acknowledged"] > 0
-    assert campaign.returncode == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(_LONGEST_SECONDS + 60)
 def test_what_everysec_loses_is_counted_and_nothing_takes_its_place() -> None:
-    campaign = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--short", "--rate=60", "--reads=10",
-         "--durability=everysec", "--only=redis: power loss", "--times=3"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
+    told, said = campaign(
+        "--rate=60", "--reads=10", "--durability=everysec", "--only=redis: power loss", "--times=3"
+    )
 
-    told = json.loads(campaign.stdout.splitlines()[-1])
     assert told["bytes_lost_with_power"] > 0
-    assert told["violations"] == 0, campaign.stdout
+    assert told["violations"] == 0, said
+
+
+def campaign(*options: str) -> tuple[dict[str, Any], str]:
+    """Run a short campaign; return its last line, and all that it said."""
+    command = [sys.executable, "-m", "tests.chaos", "--short", *options]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=_LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # it then says where it was
+            said, _ = process.communicate()
+    last = said.splitlines()[-1]
+    assert last.startswith("{"), said
+    return json.loads(last), said
 
 
 def test_the_same_seed_gives_the_same_faults() -> None:

@@ -10,6 +10,7 @@ import pytest
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.http.conftest import PASSWORD, Api, StartApi
+from tests.http.waiting import eventually
 from tests.security.test_sessions import bearer, can_write, refresh
 from tests.servers import fresh_database, urls_of
 
@@ -54,6 +55,7 @@ def test_chat_and_revocation_need_no_postgresql(
         assert can_write(client, pairs[1])
     finally:
         postgres.start()
+        eventually(lambda: client.get("/readyz").is_success)
 
 
 def test_signing_out_without_redis_says_so_and_changes_nothing(
