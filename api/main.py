@@ -90,8 +90,6 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.callback(engine.dispose)
         assistant = make_assistant(settings)
         stack.push_async_callback(assistant.close)
-        passwords = Passwords()
-        stack.callback(passwords.close)
         throttle = Throttle(settings)
         stack.callback(throttle.close)
         reads = Reads(engine)
@@ -120,7 +118,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             reads=reads,
             chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
             streamed_chat=streamed,
-            passwords=passwords,
+            passwords=Passwords(),
             throttle=throttle,
             tokens=tokens,
             sessions=Sessions(settings, tokens, reads, write_path),

@@ -1,25 +1,23 @@
-"""Passwords: argon2id, one at a time.
+"""Passwords: argon2id, one at a time, in a process of its own.
 
-A password is hashed in a thread of its own: each hash takes 19 MiB and tens of milliseconds, and a
-burst of sign-ins must starve neither the event loop nor the reads. One thread leaves the other
-cores to those that serve chats. It has their priority: a lower one would be made to wait with the
-interpreter's lock in hand, and everybody with it.
+Each hash takes 19 MiB and tens of milliseconds of a whole core, and a burst of sign-ins must starve
+neither the event loop nor the reads. A thread would take them along, whatever its priority: Linux
+shares its time among processes or groups of them, and one that hashes has had its share already
+when its event loop wants to run.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, ParamSpec, TypeVar
+from functools import cache
+from typing import Final
 
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from api.core.errors import Unavailable
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 #: OWASP's first recommendation for argon2id: 19 MiB, two passes, one lane.
 MEMORY_KIB: Final = 19 * 1024
@@ -27,6 +25,8 @@ PASSES: Final = 2
 LANES: Final = 1
 #: Sign-ins and registrations at once in one process; one more is refused.
 HASHING_ROOM: Final = 32
+#: Chats go first.
+NICENESS: Final = 10
 
 
 def hasher() -> PasswordHasher:
@@ -40,11 +40,10 @@ class Passwords:
     """Hashes and checks passwords, one at a time."""
 
     def __init__(self) -> None:
-        self._hasher = hasher()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._turn = CapacityLimiter(1)
         self._seats_taken = 0
         #: What an unknown name is checked against, so that it takes as long as a known one.
-        self._nobodys_hash = self._hasher.hash("nobody has this password")
+        self._nobodys_hash = hasher().hash("nobody has this password")
 
     @contextmanager
     def seat(self) -> Iterator["Seat"]:
@@ -56,42 +55,59 @@ class Passwords:
             raise Unavailable("too many people are signing in at this moment")
         self._seats_taken += 1
         try:
-            yield Seat(self._hasher, self._nobodys_hash, self._pool)
+            yield Seat(self._nobodys_hash, self._turn)
         finally:
             self._seats_taken -= 1
 
     def is_outdated(self, password_hash: str) -> bool:
         """Tell whether a right password should be hashed again with today's parameters."""
-        return self._hasher.check_needs_rehash(password_hash)
-
-    def close(self) -> None:
-        """Let running hashes finish and start no more."""
-        self._pool.shutdown(cancel_futures=True)
+        return hasher().check_needs_rehash(password_hash)
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """What somebody may do who was let in."""
+    """What somebody may do who was let in. Raises Unavailable where the process was killed."""
 
-    _hasher: PasswordHasher
     _nobodys_hash: str
-    _pool: Executor
+    _turn: CapacityLimiter
 
     async def hash(self, password: str) -> str:
         """Return a salted hash."""
-        return await self._run(self._hasher.hash, password)
+        with _alive():
+            return await to_process.run_sync(_hash, password, limiter=self._turn)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether the password is right; without a hash (unknown name) it never is."""
-        matches = await self._run(self._matches, password_hash or self._nobodys_hash, password)
+        known = password_hash or self._nobodys_hash
+        with _alive():
+            matches = await to_process.run_sync(_matches, known, password, limiter=self._turn)
         return matches and password_hash is not None
 
-    def _matches(self, password_hash: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(password_hash, password)
-        except (VerifyMismatchError, InvalidHashError):
-            return False
 
-    async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: work(*args, **kwargs))
+@contextmanager
+def _alive() -> Iterator[None]:
+    try:
+        yield
+    except BrokenWorkerProcess as error:
+        raise Unavailable("no password can be checked at this moment") from error
+
+
+# In the other process
+
+
+def _hash(password: str) -> str:
+    _step_back()
+    return hasher().hash(password)
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    _step_back()
+    try:
+        return hasher().verify(password_hash, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+
+
+@cache
+def _step_back() -> None:
+    os.nice(NICENESS)

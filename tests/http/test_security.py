@@ -1,9 +1,9 @@
 """Passwords and tokens by themselves."""
 
 import asyncio
-from collections.abc import Iterator
 
 import jwt
+import psutil
 import pytest
 
 from api import passwords as passwords_module
@@ -16,10 +16,8 @@ KEY = "k" * 32
 
 
 @pytest.fixture
-def passwords() -> Iterator[Passwords]:
-    made = Passwords()
-    yield made
-    made.close()
+def passwords() -> Passwords:
+    return Passwords()
 
 
 def test_a_verified_token_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +97,44 @@ def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
 
     longest, everything = asyncio.run(longest_pause_and_all())
     assert longest < everything / 2
+
+
+def test_hashing_lets_everything_else_go_first(passwords: Passwords) -> None:
+    async def niceness() -> int:
+        with passwords.seat() as seat:
+            await seat.hash("password")
+            return hashing_process().nice()
+
+    own = psutil.Process().nice()
+    assert asyncio.run(niceness()) == min(own + passwords_module.NICENESS, 19)
+
+
+def test_a_sign_in_whose_hashing_is_killed_is_refused_and_the_next_one_is_not(
+    passwords: Passwords,
+) -> None:
+    async def both() -> tuple[str | BaseException, str | BaseException]:
+        with passwords.seat() as seat:
+            await seat.hash("password")
+            process = hashing_process()
+            process.suspend()
+            refused = asyncio.create_task(seat.hash("password"))
+            await asyncio.sleep(0)
+            process.kill()
+            first, second = await asyncio.gather(
+                refused, seat.hash("password"), return_exceptions=True
+            )
+            return first, second
+
+    first, second = asyncio.run(both())
+    assert isinstance(first, Unavailable)
+    assert isinstance(second, str)
+
+
+def hashing_process() -> psutil.Process:
+    """Return the one that this event loop started."""
+    children = psutil.Process().children()
+    [process] = [child for child in children if "anyio.to_process" in child.cmdline()]
+    return process
 
 
 def test_without_a_hash_no_password_is_right(passwords: Passwords) -> None:
