@@ -57,11 +57,12 @@ class Known:
     users: set[int] = field(default_factory=set)
     conversations: dict[int, KnownConversation] = field(default_factory=dict)
     messages: dict[int, KnownMessage] = field(default_factory=dict)
-    dead: dict[int, bytes] = field(default_factory=dict)
+    #: Entry id and payload of each.
+    dead: set[tuple[int, bytes]] = field(default_factory=set)
 
     def has_buried(self, entry: Entry) -> bool:
         """Tell whether this entry is a dead letter already."""
-        return self.dead.get(entry.id) == entry.data
+        return (entry.id, entry.data) in self.dead
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ def look_up(cursor: Cursor, entries: Collection[Entry], suspects: Iterable[Entry
                     conversation_id, user_id, at_ms, role, bytes(data)
                 )
             case _:
-                known.dead[row_id] = bytes(data)
+                known.dead.add((row_id, bytes(data)))
     return known
 
 

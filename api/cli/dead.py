@@ -33,7 +33,7 @@ _OUTCOMES: Final[Mapping[State, str]] = {
 }
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
-EntryId = Annotated[int, typer.Argument(help="The entry's id, as `dead list` shows it.")]
+LetterId = Annotated[int, typer.Argument(help="The letter's number, as `dead list` shows it.")]
 
 
 def _span(text: str) -> timedelta:
@@ -82,12 +82,23 @@ def list_letters(
 
 def _show_table(letters: list[DeadLetter], now: datetime) -> None:
     table = terminal.table(
-        *("entry", "state", "op", "reason", "sqlstate", "user", "conversation", "position"),
+        *(
+            "letter",
+            "entry",
+            "state",
+            "op",
+            "reason",
+            "sqlstate",
+            "user",
+            "conversation",
+            "position",
+        ),
         *("bytes", "age"),
-        left=5,
+        left=6,
     )
     for letter in letters:
         table.add_row(
+            str(letter.id),
             str(letter.entry_id),
             letter.state,
             letter.op,
@@ -104,16 +115,16 @@ def _show_table(letters: list[DeadLetter], now: datetime) -> None:
 
 @app.command()
 def show(
-    entry: EntryId,
+    letter: LetterId,
     text: Annotated[
         bool, typer.Option("--text", help="Also the payload: somebody's own words.")
     ] = False,
 ) -> None:
     """Show one dead letter; its payload only if asked for."""
     with frame.stack("verbatim-dead") as (_, _, engine):
-        letter, payload = dead_letters.show(engine, entry)
-    for name in letter.__slots__:
-        value = getattr(letter, name)
+        found, payload = dead_letters.show(engine, letter)
+    for name in found.__slots__:
+        value = getattr(found, name)
         if value is not None:
             terminal.say(name, terminal.harmless(str(value)))
     if text:
@@ -122,8 +133,10 @@ def show(
 
 @app.command()
 def redrive(
-    entry: Annotated[int | None, typer.Argument(help="The entry's id.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All, in the order of their ids.")] = False,
+    letter: Annotated[int | None, typer.Argument(help="The letter's number.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All, in the order of their entries.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which would be tried.")
     ] = False,
@@ -134,20 +147,20 @@ def redrive(
     deleted conversation is discarded.
 
     \b
-    verbatim dead redrive 1152921504606846
+    verbatim dead redrive 12
     verbatim dead redrive --all --dry-run
 
     Exit code 1: at least one is still dead.
     """  # noqa: D301 - the backspace keeps the lines of an example apart
-    if every == (entry is not None):
-        raise typer.BadParameter("give one entry's id, or --all")
+    if every == (letter is not None):
+        raise typer.BadParameter("give one letter's number, or --all")
     with frame.stack("verbatim-dead") as (_, _, engine):
         if dry_run:
             letters = dead_letters.find(engine, limit=_ALL)
-            _show_dry_run([letter for letter in letters if entry in {None, letter.entry_id}])
+            _show_dry_run([one for one in letters if letter in {None, one.id}])
             return
-        if entry is not None:
-            outcomes = [dead_letters.redrive(engine, entry)]
+        if letter is not None:
+            outcomes = [dead_letters.redrive(engine, letter)]
         else:
             outcomes = _redrive_all(engine)
     counted = Counter(outcome.state for outcome in outcomes)
@@ -155,7 +168,7 @@ def redrive(
     terminal.say("redrive", states)
     stubborn = [outcome for outcome in outcomes if outcome.state == "dead"]
     for outcome in stubborn[:_SHOWN]:
-        terminal.say("still dead", f"{outcome.entry_id}: {outcome.why}")
+        terminal.say("still dead", f"{outcome.letter_id}: {outcome.why}")
     if stubborn:
         raise typer.Exit(frame.BAD)
 
@@ -178,12 +191,12 @@ def _redrive_all(engine: Engine) -> list[Outcome]:
 
 @app.command()
 def discard(
-    entry: EntryId,
+    letter: LetterId,
     note: Annotated[str, typer.Option(help="Why; kept beside the dead letter.")],
 ) -> None:
     """Give a dead letter up. Its payload stays, and its place in the conversation stays empty."""
     if not note.strip():
         raise typer.BadParameter("a note that says why is needed")
     with frame.stack("verbatim-dead") as (_, _, engine):
-        dead_letters.discard(engine, entry, note)
-    terminal.say("discarded", str(entry))
+        dead_letters.discard(engine, letter, note)
+    terminal.say("discarded", str(letter))

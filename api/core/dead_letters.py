@@ -19,9 +19,9 @@ from api.core.errors import NotFound
 State = Literal["dead", "redriven", "discarded"]
 
 _COLUMNS: Final = (
-    "entry_id, partition, op, user_id, conversation_id, position, role, status, reason, sqlstate, "
-    "octet_length(payload) AS payload_bytes, entry_created_at, created_at, redriven_at, "
-    "discarded_at, discard_note"
+    "id, entry_id, partition, op, user_id, conversation_id, position, role, status, reason, "
+    "sqlstate, octet_length(payload) AS payload_bytes, entry_created_at, created_at, "
+    "redriven_at, discarded_at, discard_note"
 )
 _UNSETTLED: Final = "redriven_at IS NULL AND discarded_at IS NULL"
 _PATIENCE: Final = text("SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'")
@@ -61,6 +61,7 @@ _DELETE: Final = text(
 class DeadLetter:
     """One dead letter, without its payload: lists are read by people who need not read that."""
 
+    id: int
     entry_id: int
     partition: int
     op: str
@@ -90,7 +91,7 @@ class DeadLetter:
 class Outcome:
     """What a redrive did. `why` says why it is still dead, or was discarded."""
 
-    entry_id: int
+    letter_id: int
     state: State
     why: str = ""
 
@@ -99,26 +100,26 @@ def find(engine: Engine, *, settled: bool = False, limit: int = 1000) -> list[De
     """Return dead letters, oldest first; also redriven and discarded ones if asked."""
     query = text(
         f"SELECT {_COLUMNS} FROM dead_letter WHERE {'true' if settled else _UNSETTLED}"  # noqa: S608 - our own words
-        " ORDER BY entry_id LIMIT :limit"
+        " ORDER BY entry_id, id LIMIT :limit"
     )
     with engine.begin() as connection:
         return [DeadLetter(*row) for row in connection.execute(query, {"limit": limit})]
 
 
-def show(engine: Engine, entry_id: int) -> tuple[DeadLetter, bytes]:
+def show(engine: Engine, letter_id: int) -> tuple[DeadLetter, bytes]:
     """Return one dead letter and its payload. Raises NotFound."""
-    query = text(f"SELECT {_COLUMNS}, payload FROM dead_letter WHERE entry_id = :id")  # noqa: S608 - our own words
+    query = text(f"SELECT {_COLUMNS}, payload FROM dead_letter WHERE id = :id")  # noqa: S608 - our own words
     with engine.begin() as connection:
-        row = connection.execute(query, {"id": entry_id}).one_or_none()
+        row = connection.execute(query, {"id": letter_id}).one_or_none()
     if row is None:
         raise NotFound("there is no such dead letter")
     *columns, payload = row
     return DeadLetter(*columns), bytes(payload)
 
 
-def redrive(engine: Engine, entry_id: int) -> Outcome:
+def redrive(engine: Engine, letter_id: int) -> Outcome:
     """Try to apply one dead letter again. Raises NotFound if it is none, or settled."""
-    with _settling(engine, entry_id) as (connection, letter):
+    with _settling(engine, letter_id) as (connection, letter):
         owner = connection.execute(
             text("SELECT user_id, deleted_at FROM conversation WHERE id = :id"),
             {"id": letter.conversation_id},
@@ -126,41 +127,41 @@ def redrive(engine: Engine, entry_id: int) -> Outcome:
         if owner is not None and owner.user_id == letter.user_id and owner.deleted_at:
             why = "its conversation was deleted"
             _settle(connection, letter, "discarded", why)
-            return Outcome(entry_id, "discarded", why)
+            return Outcome(letter_id, "discarded", why)
         if refusal := _refusal(letter, owner) or _apply(connection, letter, exists=bool(owner)):
-            return Outcome(entry_id, "dead", refusal)
+            return Outcome(letter_id, "dead", refusal)
         _settle(connection, letter, "applied")
-    return Outcome(entry_id, "redriven")
+    return Outcome(letter_id, "redriven")
 
 
 def redrive_all(engine: Engine) -> Iterator[Outcome]:
     """Try all of them, in the order of their entries, each in a transaction of its own."""
     for letter in find(engine, limit=1_000_000):
         with suppress(NotFound):  # settled meanwhile
-            yield redrive(engine, letter.entry_id)
+            yield redrive(engine, letter.id)
 
 
-def discard(engine: Engine, entry_id: int, note: str) -> None:
+def discard(engine: Engine, letter_id: int, note: str) -> None:
     """Give one up, with a note why; its payload stays. Raises NotFound if none, or settled."""
-    with _settling(engine, entry_id) as (connection, letter):
+    with _settling(engine, letter_id) as (connection, letter):
         _settle(connection, letter, "discarded", note)
 
 
 @contextmanager
-def _settling(engine: Engine, entry_id: int) -> Iterator[tuple[Connection, Row[Any]]]:
+def _settling(engine: Engine, letter_id: int) -> Iterator[tuple[Connection, Row[Any]]]:
     """Open the transaction that settles an unsettled letter, under its partition's lock."""
     with engine.begin() as connection:
         connection.execute(_PATIENCE)
         connection.execute(
             text(
                 "SELECT id FROM log_partition WHERE id ="
-                " (SELECT partition FROM dead_letter WHERE entry_id = :id) FOR UPDATE"
+                " (SELECT partition FROM dead_letter WHERE id = :id) FOR UPDATE"
             ),
-            {"id": entry_id},
+            {"id": letter_id},
         )
         letter = connection.execute(
-            text(f"SELECT * FROM dead_letter WHERE entry_id = :id AND {_UNSETTLED}"),  # noqa: S608 - our own words
-            {"id": entry_id},
+            text(f"SELECT * FROM dead_letter WHERE id = :id AND {_UNSETTLED}"),  # noqa: S608 - our own words
+            {"id": letter_id},
         ).one_or_none()
         if letter is None:
             raise NotFound("there is no such dead letter, or it was settled already")
@@ -232,8 +233,8 @@ def _settle(
         "redriven_at = now()" if to == "applied" else "discarded_at = now(), discard_note = :note"
     )
     connection.execute(
-        text(f"UPDATE dead_letter SET {done} WHERE entry_id = :id"),  # noqa: S608 - our own words
-        {"id": letter.entry_id} | ({"note": note} if to == "discarded" else {}),
+        text(f"UPDATE dead_letter SET {done} WHERE id = :id"),  # noqa: S608 - our own words
+        {"id": letter.id} | ({"note": note} if to == "discarded" else {}),
     )
     connection.execute(
         text(f"UPDATE log_partition SET dead = dead - 1, {to} = {to} + 1 WHERE id = :partition"),  # noqa: S608 - our own words

@@ -211,7 +211,9 @@ class DeadLetter(Base, table=True):
 
     __tablename__ = "dead_letter"
 
-    entry_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    #: Not unique: a log that went back in time gives an id out twice, and both may be refused.
+    entry_id: int = Field(sa_type=BigInteger, index=True)
     partition: int = Field(sa_type=SmallInteger)
     op: str = Field(sa_type=Text)
     user_id: int = Field(sa_type=BigInteger)

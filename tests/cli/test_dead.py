@@ -60,6 +60,13 @@ class Chats:
                 ).scalars()
             )
 
+    def letters(self) -> list[int]:
+        """Return the numbers of all dead letters."""
+        with self.engine.begin() as connection:
+            return list(
+                connection.execute(text("SELECT id FROM dead_letter ORDER BY id")).scalars()
+            )
+
     def heal(self) -> None:
         with self.engine.begin() as connection:
             connection.execute(text("ALTER TABLE message DROP CONSTRAINT allergy"))
@@ -86,18 +93,21 @@ def test_a_dead_letter_is_redriven_to_the_place_that_was_kept_for_it(chats: Chat
     conversation, (_, dead, _) = chats.accept(b"one", POISON.encode(), b"three")
     chats.drain()
     assert chats.contents(conversation) == ["one", "", "three"]
+    [letter] = chats.letters()
 
     listed = verbatim("dead", "list")
-    too_early = verbatim("dead", "redrive", str(dead))
+    too_early = verbatim("dead", "redrive", str(letter))
     chats.heal()
     dry = verbatim("dead", "redrive", "--all", "--dry-run")
     unchanged = chats.contents(conversation)
-    redriven = verbatim("dead", "redrive", str(dead))
+    redriven = verbatim("dead", "redrive", str(letter))
 
-    assert re.search(rf"{dead} +dead +add +\w+ +23514 .* {conversation} +2 ", listed.stdout)
+    assert re.search(
+        rf"{letter} +{dead} +dead +add +\w+ +23514 .* {conversation} +2 ", listed.stdout
+    )
     assert "dead letters 1 of 1" in listed.stdout
     assert too_early.exit_code == 1
-    assert f"still dead   {dead}: " in too_early.stdout
+    assert f"still dead   {letter}: " in too_early.stdout
     assert dry.exit_code == 0
     assert "1 would be tried" in dry.stdout
     assert unchanged == ["one", "", "three"]
@@ -122,11 +132,12 @@ def test_all_are_redriven_with_a_count(chats: Chats) -> None:
 
 
 def test_the_text_is_shown_only_if_asked_for_and_cannot_steer_the_terminal(chats: Chats) -> None:
-    _, (dead,) = chats.accept(POISON.encode())
+    chats.accept(POISON.encode())
     chats.drain()
+    [letter] = chats.letters()
 
-    hidden = verbatim("dead", "show", str(dead))
-    shown = verbatim("dead", "show", str(dead), "--text")
+    hidden = verbatim("dead", "show", str(letter))
+    shown = verbatim("dead", "show", str(letter), "--text")
 
     assert hidden.exit_code == 0, hidden.output
     assert "private words" not in hidden.output
@@ -138,16 +149,17 @@ def test_the_text_is_shown_only_if_asked_for_and_cannot_steer_the_terminal(chats
 def test_a_dead_letter_is_discarded_with_a_note(chats: Chats) -> None:
     conversation, (dead,) = chats.accept(POISON.encode())
     chats.drain()
+    [letter] = chats.letters()
 
-    bare = verbatim("dead", "discard", str(dead))
-    blank = verbatim("dead", "discard", str(dead), "--note", " ")
-    discarded = verbatim("dead", "discard", str(dead), "--note", "[bold]spam, see ticket 12")
+    bare = verbatim("dead", "discard", str(letter))
+    blank = verbatim("dead", "discard", str(letter), "--note", " ")
+    discarded = verbatim("dead", "discard", str(letter), "--note", "[bold]spam, see ticket 12")
 
     assert bare.exit_code == blank.exit_code == 2
     assert discarded.exit_code == 0, discarded.output
-    assert "[bold]spam, see ticket 12" in verbatim("dead", "show", str(dead)).stdout
+    assert "[bold]spam, see ticket 12" in verbatim("dead", "show", str(letter)).stdout
     assert "none" in verbatim("dead", "list").stdout
-    assert re.search(rf"{dead} +discarded", verbatim("dead", "list", "--settled").stdout)
+    assert re.search(rf"{letter} +{dead} +discarded", verbatim("dead", "list", "--settled").stdout)
     assert chats.contents(conversation) == [""]
     assert verbatim("audit").exit_code == 0
 

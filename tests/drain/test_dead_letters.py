@@ -9,13 +9,13 @@ from tests.drain.world import Conversation, World
 
 
 def poisoned(world: World) -> tuple[Conversation, int]:
-    """A conversation `a, (refused), b` whose middle would be taken once the check is gone."""
+    """A conversation `a, (refused), b`, and the letter of what is fine once the check is gone."""
     world.sql("ALTER TABLE message ADD CONSTRAINT picky CHECK (content <> 'refused')")
     conversation = world.open(world.user())
     _, poison, _ = world.add(conversation, "a", "refused", "b")
     world.drain.run()
     assert world.contents(conversation) == ["a", "", "b"]
-    return conversation, poison
+    return conversation, world.letter(poison)
 
 
 def test_a_redriven_message_takes_the_place_that_was_kept(world: World) -> None:
@@ -51,7 +51,7 @@ def test_bytes_that_are_no_text_stay_dead(world: World) -> None:
     ids = world.add(conversation, b"\xff", b"\0")
     world.drain.run()
 
-    outcomes = [dead_letters.redrive(world.engine, entry) for entry in ids]
+    outcomes = [dead_letters.redrive(world.engine, world.letter(entry)) for entry in ids]
 
     assert [outcome.why for outcome in outcomes] == ["UnicodeDecodeError", "ValueError"]
     assert world.contents(conversation) == ["", ""]
@@ -65,9 +65,9 @@ def test_redriving_all_goes_on_after_one_that_fails(world: World) -> None:
 
     outcomes = list(dead_letters.redrive_all(world.engine))
 
-    assert [(outcome.entry_id, outcome.state) for outcome in outcomes] == [
+    assert [(outcome.letter_id, outcome.state) for outcome in outcomes] == [
         (poison, "redriven"),
-        (hopeless, "dead"),
+        (world.letter(hopeless), "dead"),
     ]
 
 
@@ -120,7 +120,7 @@ def test_a_message_that_had_no_place_is_appended(world: World) -> None:
     world.drain.run()
     assert world.contents(conversation) == ["a"]
 
-    outcome = dead_letters.redrive(world.engine, lost)
+    outcome = dead_letters.redrive(world.engine, world.letter(lost))
     world.add(conversation, "b")
     world.drain.run()
 
@@ -138,9 +138,9 @@ def test_a_conversation_that_was_never_opened_can_be(world: World) -> None:
     world.drain.run()
     assert {reason for _, reason, _ in world.dead()} == {"regressed"}
 
-    outcomes = {outcome.entry_id: outcome for outcome in dead_letters.redrive_all(world.engine)}
+    outcomes = {outcome.letter_id: outcome for outcome in dead_letters.redrive_all(world.engine)}
 
-    assert outcomes[closed].state == outcomes[renamed].state == "redriven"
+    assert {outcomes[world.letter(e)].state for e in (closed, renamed)} == {"redriven"}
     row = world.row(conversation)
     assert (row.title, row.closed_at is not None) == ("late", True)
 
@@ -154,7 +154,7 @@ def test_a_title_is_given_only_where_none_is(world: World) -> None:
     world.sql("UPDATE dead_letter SET payload = 'repaired'")
 
     for letter in letters:
-        assert dead_letters.redrive(world.engine, letter).state == "redriven"
+        assert dead_letters.redrive(world.engine, world.letter(letter)).state == "redriven"
 
     assert [world.row(c).title for c in (untitled, titled)] == ["repaired", "later"]
 

@@ -206,6 +206,30 @@ def test_an_id_that_exists_with_other_content_is_a_conflict(world: World) -> Non
     assert bytes(letter.payload) == b"second"
 
 
+def test_other_words_under_a_dead_letters_id_are_a_second_dead_letter(world: World) -> None:
+    """A log that went back in time gave the id out again, and then once more."""
+    conversation = world.open(world.user())
+    (poison,) = world.add(conversation, b"\xff")
+    world.drain.run()
+    for number, words in enumerate(("second", "third"), start=2):
+        world.log._redis.delete(world.log.key("log:0"))
+        world.put(
+            0, poison, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
+            status="stored", at=1, total=1, data=words,
+        )  # fmt: skip
+        world.log._redis.incr(world.log.key("accepted:0"))
+        world.add(conversation, f"after {words}")
+
+        world.drain.run()
+
+        assert len(world.dead()) == number
+
+    assert world.contents(conversation) == ["", "after second", "after third"]
+    assert world.dead() == [
+        (poison, "refused", 1), (poison, "conflict", None), (poison, "conflict", None)
+    ]  # fmt: skip
+
+
 def test_the_same_entry_again_above_the_cursor_is_not_stored_twice(world: World) -> None:
     """PostgreSQL's books of a partition were restored from an older copy, its rows were not."""
     conversation = world.open(world.user())

@@ -193,8 +193,13 @@ class World:
         """Entry, reason and position of each dead letter."""
         return [
             (row.entry_id, row.reason, row.position)
-            for row in self.sql("SELECT * FROM dead_letter ORDER BY entry_id")
+            for row in self.sql("SELECT * FROM dead_letter ORDER BY entry_id, id")
         ]
+
+    def letter(self, entry_id: int) -> int:
+        """The number of the dead letter that an entry became."""
+        [(number,)] = self.sql("SELECT id FROM dead_letter WHERE entry_id = :id", id=entry_id)
+        return int(number)
 
     def books(self, partition: int) -> tuple[int, int, int]:
         (row,) = self.sql("SELECT * FROM log_partition WHERE id = :id", id=partition)
