@@ -32,6 +32,9 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "",
     "log_checkpoints": "off",
+    # Statements and details hold people's words.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 

@@ -3,9 +3,11 @@
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
+import psycopg2
 import pytest
 from redis import Redis
 
@@ -131,5 +133,18 @@ def test_no_process_shows_it_or_a_secret(
 def test_postgresql_logs_no_statement_with_it(
     stack: RunningStack, answers: list[httpx.Response]
 ) -> None:
-    assert "postgres |" in stack.log.read_text()
+    settings = completed(Settings(_env_file=None, verbatim_data_dir=stack.data))
+    url = str(settings.database_direct_url)
+    with closing(psycopg2.connect(url)) as owner, owner.cursor() as cursor:
+        owner.autocommit = True
+        cursor.execute("SELECT conversation_id, user_id FROM message LIMIT 1")
+        conversation, user = cursor.fetchone() or (0, 0)
+        with pytest.raises(psycopg2.IntegrityError):
+            cursor.execute(
+                "INSERT INTO message (id, conversation_id, user_id, position, role, content)"
+                " VALUES (1, %s, %s, 1, 'user', %s)",
+                (conversation, user, CANARY),
+            )
+
+    eventually(lambda: any("ERROR:" in line for line in stack.lines()))
     assert CANARY not in "\n".join(line for line in stack.lines() if line.startswith("postgres"))
