@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 #: After the last fault: the promise is 60 s, and the time that the backlog itself needs.
 HEAL_SECONDS: Final = 60.0
 DRAIN_PER_SECOND: Final = 1_000
+#: The load finishes what it began, then reads everything: in so many times that.
+_PATIENCES: Final = 3
 _POLL_SECONDS: Final = 0.1
 _SERVER_ERRORS: Final = (RedisError, DBAPIError, psycopg2.Error, OSError, TimeoutError)
 
@@ -47,7 +49,6 @@ class Size:
     readers: int = 6
     writes_per_second: float = 120.0
     reads_per_second: float = 60.0
-    patience_seconds: float = 60.0
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Campaign:
                     stage = Stage(site, load, rng, written, alone, self._floods)
                     await self._inflict(one, stage, written)
                 self._last_recovery = await self._heal(site, written, "after the last fault")
-                await _finish(load, written)
+                await _finish(load, written, _PATIENCES * self._heal_seconds)
                 await self._heal(site, written, "after the last request", empty=True)
                 await asyncio.to_thread(self._audit, site, written)
             return await asyncio.to_thread(self._judge, site, load, began)
@@ -125,7 +126,7 @@ class Campaign:
             readers=size.readers,
             writes_per_second=size.writes_per_second,
             reads_per_second=size.reads_per_second,
-            patience_seconds=size.patience_seconds,
+            patience_seconds=self._heal_seconds,
             redis_url=site.redis_url,
             namespace=NAMESPACE,
         )
@@ -167,8 +168,9 @@ class Campaign:
         """Wait until all is well again; return how long it took."""
         began = time.monotonic()
         entries, _ = await site.backlog()
+        tails = await site.tails()
         limit = self._heal_seconds + entries / DRAIN_PER_SECOND
-        while not await _is_well(site, empty=empty):
+        while not await (_is_empty(site) if empty else site.is_healthy(tails)):
             if time.monotonic() - began > limit:
                 entries, age = await site.backlog()
                 detail = f"{entries} entries wait, the oldest for {age:.0f} s, {when}"
@@ -205,10 +207,10 @@ class Campaign:
         )
 
 
-async def _finish(load: LoadProcess, written: History) -> None:
+async def _finish(load: LoadProcess, written: History, seconds: float) -> None:
     """Let the load finish; if it cannot, its requests are not served."""
     try:
-        await load.finish()
+        await load.finish(seconds)
     except TimeoutError:
         written.add(Alarm(time.monotonic(), "stuck", "the load could not finish"))
         await load.end()
@@ -218,8 +220,6 @@ def _in_ms(seconds: float) -> float | None:
     return round(seconds * 1000, 1) if math.isfinite(seconds) else None
 
 
-async def _is_well(site: Site, *, empty: bool) -> bool:
-    if empty:
-        entries, _ = await site.backlog()
-        return entries == 0
-    return await site.is_healthy()
+async def _is_empty(site: Site) -> bool:
+    entries, _ = await site.backlog()
+    return entries == 0

@@ -10,7 +10,6 @@ from typing import Any, Final
 from tests.chaos.load import Order
 
 _LINE_BYTES: Final = 1 << 24
-_FINISH_SECONDS: Final = 180.0
 
 
 class LoadProcess:
@@ -51,11 +50,14 @@ class LoadProcess:
                 raise RuntimeError("the load ended before it began")
             await asyncio.sleep(0.05)
 
-    async def finish(self) -> None:
-        """Have it finish what it began and read everything once more. Raises RuntimeError."""
+    async def finish(self, seconds: float) -> None:
+        """Have it finish what it began and read everything once more.
+
+        Raises TimeoutError if it needs longer than this, RuntimeError if it failed.
+        """
         if self._process.stdin is not None:
             self._process.stdin.close()
-        async with asyncio.timeout(_FINISH_SECONDS):
+        async with asyncio.timeout(seconds):
             code = await self._process.wait()
             await self._listening
         if code:

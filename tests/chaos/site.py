@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,13 +243,23 @@ class Site:
         status = await self.ask_redis(lambda client: Log(client, NAMESPACE).status())
         return status.entries, status.oldest_age_ms / 1000
 
-    async def is_healthy(self) -> bool:
-        """Tell whether all APIs are ready and the log is being drained."""
+    async def tails(self) -> dict[int, int]:
+        """Return the last id that each partition of the log gave out."""
+        status = await self.ask_redis(lambda client: Log(client, NAMESPACE).status())
+        return {one.partition: one.tail for one in status.partitions if one.tail is not None}
+
+    async def is_healthy(self, tails: Mapping[int, int]) -> bool:
+        """Tell whether all APIs are ready, and the log is being drained: entries up to those tails
+        are gone. The oldest one's age does not tell, after the log's clock was ahead.
+        """
         for api in self.apis:
             if not await asyncio.to_thread(api.supervised.program.answers):
                 return False
-        entries, age = await self.backlog()
-        return entries == 0 or age < 1.0
+        heads = await self.ask_redis(lambda client: Log(client, NAMESPACE).heads())
+        if any(head.first_id <= tails.get(head.partition, 0) for head in heads):
+            return False
+        _, age = await self.backlog()
+        return age < 1.0
 
 
 async def _together(stops: list[Callable[[], Awaitable[None]]]) -> None:

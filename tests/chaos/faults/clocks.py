@@ -1,6 +1,7 @@
-"""Wall clocks that jump by half an hour, there and back.
+"""Wall clocks that jump by twenty minutes, there and back.
 
-A whole hour would expire every idempotency key: their window is an hour of Redis time.
+From behind to ahead is less than an hour: more would expire every idempotency key, whose window is
+an hour of Redis time.
 """
 
 import asyncio
@@ -9,24 +10,33 @@ from typing import ClassVar, Final
 from tests.chaos.faults.base import Fault
 from tests.chaos.shim import Shim
 
-JUMP_SECONDS: Final = 1_800
+JUMP_SECONDS: Final = 1_200
+_BEHIND_SECONDS: Final = 1.0
 
 
 class _ClockFault(Fault):
     target: ClassVar[str] = "clock"
-    seconds = 4.0
+    seconds = 5.0
+    brief_seconds = 2.0
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._jump: asyncio.TimerHandle | None = None
 
     @property
     def shim(self) -> Shim:
         raise NotImplementedError
 
     async def inject(self) -> None:
-        """Ahead first, then behind: what was due in the one time is not due in the other."""
-        self.shim.shift_clock(JUMP_SECONDS)
-        await asyncio.sleep(self.brief_seconds)
+        """Behind first, then ahead: what is remembered for seconds then lasts until long after."""
         self.shim.shift_clock(-JUMP_SECONDS)
+        self._jump = asyncio.get_running_loop().call_later(
+            _BEHIND_SECONDS, self.shim.shift_clock, JUMP_SECONDS
+        )
 
     async def heal(self) -> None:
+        if self._jump is not None:
+            self._jump.cancel()
         self.shim.shift_clock(0)
 
 
