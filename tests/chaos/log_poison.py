@@ -12,8 +12,8 @@ from tests.chaos.client import Client, Person, Talk
 from tests.chaos.history import Answered, Invoked, Outcome
 from tests.chaos.tables import digest
 
-_LIMITS: Final = Limits(1_000_000, 1 << 30, 3_600)
-_FAR_AHEAD_MS: Final = 1 << 52
+LIMITS: Final = Limits(1_000_000, 1 << 30, 3_600)
+FAR_AHEAD_MS: Final = 1 << 52
 #: NUL, half a surrogate pair, and no UTF-8 at all: PostgreSQL takes none of them.
 _REFUSED: Final = (b"\x00", b"\xed\xa0\x80", b"\xff\xfe")
 
@@ -42,6 +42,6 @@ class LogPoison:
         history = self._client.history
         began = time.monotonic()
         history.add(Invoked(began, op, "poison", person.user, talk.id, "user", digest(data)))
-        answer = self._log.accept(_LIMITS, _FAR_AHEAD_MS, [request]).entries[0]
+        answer = self._log.accept(LIMITS, FAR_AHEAD_MS, [request]).entries[0]
         outcome: Outcome = "ok" if answer.status == "ok" else "refused"
         history.add(Answered(time.monotonic(), op, outcome, entry=answer.id))

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ PLANTED = all_planted()
 def tree() -> Iterator[Path]:
     with copied_tree() as copied:
         yield copied
+
+
+@cache
+def unpatched(campaign: tuple[str, ...]) -> dict[str, int]:
+    with copied_tree() as good:
+        kinds: dict[str, int] = run_campaign(good, campaign)["violation_kinds"]
+    return kinds
 
 
 def test_enough_bugs_are_planted() -> None:
@@ -31,8 +39,6 @@ def test_a_planted_bug_is_caught_and_nothing_without_it(planted: Planted) -> Non
     with copied_tree() as broken:
         assert apply(planted, broken)
         caught = run_campaign(broken, planted.campaign)
-    with copied_tree() as good:
-        clean = run_campaign(good, planted.campaign)
 
     assert planted.verdict in caught["violation_kinds"]
-    assert not clean["violation_kinds"]
+    assert not unpatched(planted.campaign)

@@ -7,9 +7,12 @@ from typing import ClassVar, Final
 
 from redis import Redis
 
+from api.core.entries import Request
 from api.core.ids import partition_of
+from api.core.log import Log
 from tests.chaos.faults.base import Fault, Pest
-from tests.chaos.history import Answered, Invoked, Shut
+from tests.chaos.history import Answered, Invoked, Outcome, Shut
+from tests.chaos.log_poison import FAR_AHEAD_MS, LIMITS
 from tests.chaos.site import NAMESPACE
 from tests.chaos.tables import digest
 
@@ -29,6 +32,12 @@ _OLD_MESSAGES: Final = (
     " WHERE c.deleted_at IS NULL ORDER BY random() LIMIT 40"
 )
 _REUSES_MOST: Final = 5
+_TOMBSTONES: Final = (
+    "SELECT id, user_id FROM conversation"
+    " WHERE deleted_at IS NOT NULL AND message_count = 0 ORDER BY deleted_at DESC LIMIT 3"
+)
+#: How long to wait for somebody to delete a conversation.
+_DELETED_SECONDS: Final = 20.0
 _names: Final = count(1)
 
 
@@ -101,6 +110,43 @@ class IdsReused(Fault):
         return True
 
 
+class DeletionOvertaken(Fault):
+    """An API was held up after it had looked, and adds to what was deleted and drained meanwhile.
+
+    What it adds comes too late: it is dropped, counted, and no dead letter keeps its words.
+    """
+
+    name = "log: takes messages of deleted conversations"
+    target = "memory"
+
+    async def inject(self) -> None:
+        async with asyncio.timeout(_DELETED_SECONDS):
+            while not (tombstones := await self.site.ask_postgres(_TOMBSTONES)):  # noqa: ASYNC110 - polled
+                await asyncio.sleep(0.2)
+        for conversation, user in tombstones:
+            await self._add(conversation, user)
+
+    async def _add(self, conversation: int, user: int) -> None:
+        op = f"d{self.stage.rng.randrange(1_000_000)}-{next(_names)}"
+        data = f"#{op}# too late".encode()
+        request = Request(
+            *("add", user, "message", conversation, "user"), data=data, key=op, standing="live"
+        )
+        history = self.stage.history
+        history.add(
+            Invoked(time.monotonic(), op, "message", user, conversation, "user", digest(data))
+        )
+
+        def add(client: Redis) -> int:
+            client.delete(f"{NAMESPACE}:conv:{conversation}")
+            answer = Log(client, NAMESPACE).accept(LIMITS, FAR_AHEAD_MS, [request]).entries[0]
+            return answer.id if answer.status in {"ok", "replay"} else 0
+
+        entry = await self.site.ask_redis(add)
+        outcome: Outcome = "ok" if entry else "refused"
+        history.add(Answered(time.monotonic(), op, outcome, entry=entry))
+
+
 class OtherDatabase(Fault):
     """Redis has the log of another database: nobody may write to it, or drain it."""
 
@@ -143,4 +189,11 @@ def _forget(client: Redis, pattern: str) -> None:
             client.delete(key)
 
 
-FAULTS: Final = (TurnsForgotten, OwnersForgotten, TurnsDamaged, IdsReused, OtherDatabase)
+FAULTS: Final = (
+    TurnsForgotten,
+    OwnersForgotten,
+    TurnsDamaged,
+    IdsReused,
+    DeletionOvertaken,
+    OtherDatabase,
+)
