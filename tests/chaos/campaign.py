@@ -89,6 +89,7 @@ class Campaign:
         self._skipped: dict[str, str] = {}
         self._recoveries: list[float] = []
         self._last_recovery = 0.0
+        self._is_stuck = False
         self._floods: list[dict[str, Any]] = []
 
     async def run(self, rounds: Iterable[Round], seconds: float) -> Outcome:
@@ -108,7 +109,10 @@ class Campaign:
                     stage = Stage(site, load, rng, written, alone, self._floods)
                     await self._inflict(one, stage, written)
                 self._last_recovery = await self._heal(site, written, "after the last fault")
-                await _finish(load, written, _PATIENCES * self._heal_seconds)
+                if self._is_stuck:
+                    await load.end()  # what waits for the log would never be answered
+                else:
+                    await _finish(load, written, _PATIENCES * self._heal_seconds)
                 await self._heal(site, written, "after the last request", empty=True)
                 await asyncio.to_thread(self._audit, site, written)
             return await asyncio.to_thread(self._judge, site, load, began)
@@ -170,11 +174,13 @@ class Campaign:
         entries, _ = await site.backlog()
         tails = await site.tails()
         limit = self._heal_seconds + entries / DRAIN_PER_SECOND
+        self._is_stuck = False
         while not await (_is_empty(site) if empty else site.is_healthy(tails)):
             if time.monotonic() - began > limit:
                 entries, age = await site.backlog()
                 detail = f"{entries} entries wait, the oldest for {age:.0f} s, {when}"
                 written.add(Alarm(time.monotonic(), "stuck", detail))
+                self._is_stuck = True
                 break
             await asyncio.sleep(_POLL_SECONDS)
         return time.monotonic() - began
