@@ -13,6 +13,7 @@ from api.core.log import Log
 from tests.chaos.faults.base import Fault, Pest
 from tests.chaos.history import Answered, Invoked, Outcome, Shut
 from tests.chaos.log_poison import FAR_AHEAD_MS, LIMITS
+from tests.chaos.node import Node
 from tests.chaos.site import NAMESPACE
 from tests.chaos.tables import digest
 
@@ -38,6 +39,8 @@ _TOMBSTONES: Final = (
 )
 #: How long to wait for somebody to delete a conversation.
 _DELETED_SECONDS: Final = 20.0
+#: How long to wait for APIs to start, and to find that they must not.
+_DECIDED_SECONDS: Final = 30.0
 _names: Final = count(1)
 
 
@@ -153,7 +156,7 @@ class OtherDatabase(Fault):
     name = "log: belongs to another database"
     target = "redis"
     seconds = 4.0
-    brief_seconds = 3.0
+    brief_seconds = 2.0
     _key: ClassVar = f"{NAMESPACE}:database"
 
     def __init__(self, *arguments: object) -> None:
@@ -168,10 +171,15 @@ class OtherDatabase(Fault):
             return known  # type: ignore[return-value]
 
         self._owner = await self.site.ask_redis(change)
+        starts = {api: api.supervised.starts for api in self.site.apis}
         for node in (*self.site.apis, *self.site.workers):
             node.kill()
         await asyncio.sleep(0.2)
         self._began = time.monotonic()
+        async with asyncio.timeout(_DECIDED_SECONDS):
+            for api, before in starts.items():
+                while not await asyncio.to_thread(_has_decided, api, before):  # noqa: ASYNC110 - polled
+                    await asyncio.sleep(0.1)
 
     async def heal(self) -> None:
         why = "the log belongs to another database"
@@ -181,6 +189,11 @@ class OtherDatabase(Fault):
             await self.site.ask_redis(lambda client: client.set(self._key, owner))
         for node in (*self.site.apis, *self.site.workers):
             node.kill()
+
+
+def _has_decided(api: Node, starts: int) -> bool:
+    """Tell whether it was started again and serves, or has refused to by ending."""
+    return api.supervised.starts > starts + 1 or api.supervised.program.answers()
 
 
 def _forget(client: Redis, pattern: str) -> None:
