@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Final, Self
 
 _CHUNK: Final = 1 << 12
+#: What others may write while most of the disk is taken: an allocation that does not fit is undone.
+_OTHERS_BYTES: Final = 32 << 20
 
 
 class Disk(AbstractContextManager["Disk"]):
@@ -27,7 +29,9 @@ class Disk(AbstractContextManager["Disk"]):
     def fill(self) -> None:
         """Leave no room. Raises nothing: to be full is the aim."""
         with self._ballast.open("ab", buffering=0) as file, suppress(OSError):
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.directory).free)
+            most = shutil.disk_usage(self.directory).free - _OTHERS_BYTES
+            if most > 0:
+                os.posix_fallocate(file.fileno(), 0, most)
             while True:
                 file.write(bytes(_CHUNK))
 

@@ -74,6 +74,9 @@ class RedisDiskFull(_RedisFault):
     """No room for the AOF: it ends, and cannot start."""
 
     name = "redis: disk full"
+    #: It ends, and is started, while there is no room.
+    seconds = 6.0
+    brief_seconds = 4.0
 
     @classmethod
     def missing(cls, site: Site) -> str:
