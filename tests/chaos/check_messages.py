@@ -41,6 +41,9 @@ class _Stored:
         self.by_id = {row.id: row for row in tables.messages}
         # By payload too: words that were given a known id are dead under another message's id.
         self._dead = {(row.entry, row.digest): row for row in tables.dead}
+        self._dead_entries: dict[str, set[int]] = defaultdict(set)
+        for letter in tables.dead:
+            self._dead_entries[letter.digest].add(letter.entry)
         self.conversations = tables.conversations
         self._by_mark: dict[tuple[str, str], list[MessageRow]] = defaultdict(list)
         for row in tables.messages:
@@ -48,9 +51,13 @@ class _Stored:
                 self._by_mark[row.op, row.role].append(row)
 
     def of(self, sent: _Sent) -> list[MessageRow]:
-        """Return the rows that carry this message's mark, or its id and no text."""
+        """Return the rows that carry this message's mark, or no text and its id.
+
+        Where no answer told its id, its dead letter does: no two messages have the same text.
+        """
         rows = list(self._by_mark.get((sent.op.name, sent.role), ()))
-        silent = (self.by_id.get(entry) for entry in sent.entries)
+        dead = self._dead_entries.get(sent.digest, set()) if sent.digest else set()
+        silent = (self.by_id.get(entry) for entry in sent.entries | dead)
         return rows + [row for row in silent if row is not None and not row.op]
 
     def dead_letter_of(self, sent: _Sent, entry: int) -> DeadRow | None:

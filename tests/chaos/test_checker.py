@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.chaos.checker import check
 from tests.chaos.history import Alarm, Answered, Event, Invoked, Listed, Polled, Row, Shut
 from tests.chaos.ideal import USERS, Ideal
+from tests.chaos.tables import DeadRow, digest
 from tests.chaos.verdicts import Report
 
 Steps = list[tuple[str, int]]
@@ -389,6 +390,31 @@ def test_a_good_message_among_the_dead_letters_was_buried(good: Ideal) -> None:
     )
 
     assert "buried" in check_of(good).kinds
+
+
+def test_poison_without_an_answer_is_known_by_its_dead_letter() -> None:
+    ideal = Ideal()
+    ideal.poison(ideal.open(1))
+    answer = ideal.events[-1]
+    assert isinstance(answer, Answered)
+
+    swap(ideal, answer, replace(answer, outcome="unknown", entry=0))
+
+    report = check_of(ideal)
+    assert not report.violations
+    assert report.verdicts == {"dead": 1}
+
+
+def test_a_good_message_without_an_answer_that_died_was_buried() -> None:
+    ideal = Ideal()
+    here = ideal.open(1)
+    ideal.message(here, "unknown")
+    row = ideal.rows[here][0]
+
+    edit(ideal, 0, status="unavailable", digest=digest(""), op="")
+    ideal.dead.append(DeadRow(row.id, here, 1, row.position, row.digest, "refused", settled=False))
+
+    assert check_of(ideal).kinds == {"buried": 1}
 
 
 def test_a_message_that_was_refused_for_a_while_may_be_deleted_later(good: Ideal) -> None:
