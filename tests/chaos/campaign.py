@@ -37,6 +37,7 @@ DRAIN_PER_SECOND: Final = 1_000
 #: The load finishes what it began, then reads everything: in so many times that.
 _PATIENCES: Final = 3
 _POLL_SECONDS: Final = 0.1
+_STATUS_SECONDS: Final = 5.0
 _SERVER_ERRORS: Final = (RedisError, DBAPIError, psycopg2.Error, OSError, TimeoutError)
 
 
@@ -90,6 +91,7 @@ class Campaign:
         self._recoveries: list[float] = []
         self._last_recovery = 0.0
         self._is_stuck = False
+        self._lag_ms: dict[str, float | None] = {}
         self._floods: list[dict[str, Any]] = []
 
     async def run(self, rounds: Iterable[Round], seconds: float) -> Outcome:
@@ -171,32 +173,39 @@ class Campaign:
     async def _heal(self, site: Site, written: History, when: str, *, empty: bool = False) -> float:
         """Wait until all is well again; return how long it took."""
         began = time.monotonic()
-        entries, _ = await site.backlog()
-        tails = await site.tails()
-        limit = self._heal_seconds + entries / DRAIN_PER_SECOND
         self._is_stuck = False
-        while not await (_is_empty(site) if empty else site.is_healthy(tails)):
-            if time.monotonic() - began > limit:
-                entries, age = await site.backlog()
-                detail = f"{entries} entries wait, the oldest for {age:.0f} s, {when}"
-                written.add(Alarm(time.monotonic(), "stuck", detail))
-                self._is_stuck = True
-                break
-            await asyncio.sleep(_POLL_SECONDS)
+        try:
+            async with asyncio.timeout(self._heal_seconds) as patience:
+                entries, _ = await site.backlog()
+                if (due := patience.when()) is not None:
+                    patience.reschedule(due + entries / DRAIN_PER_SECOND)
+                tails = await site.tails()
+                while not await (_is_empty(site) if empty else site.is_healthy(tails)):  # noqa: ASYNC110 - polled
+                    await asyncio.sleep(_POLL_SECONDS)
+        except _SERVER_ERRORS:
+            self._is_stuck = True
+            detail = f"{await _waiting(site)}, {when}"
+            written.add(Alarm(time.monotonic(), "stuck", detail))
         return time.monotonic() - began
 
     def _audit(self, site: Site, written: History) -> None:
         engine = site.engine()
-        with site.client() as client:
-            for books in audit(Log(client, NAMESPACE), engine):
-                if not books.balanced:
-                    written.add(Alarm(time.monotonic(), "unbalanced", str(books)))
-        engine.dispose()
+        try:
+            with site.client() as client:
+                log = Log(client, NAMESPACE)
+                for books in audit(log, engine):
+                    if not books.balanced:
+                        written.add(Alarm(time.monotonic(), "unbalanced", str(books)))
+                lags = lag.of_counts(log.counts())
+            self._lag_ms = {f"p{q}": _in_ms(lags.quantile_seconds(q / 100)) for q in (50, 99)}
+        except _SERVER_ERRORS as error:
+            detail = f"no audit can be made: {type(error).__name__}"
+            written.add(Alarm(time.monotonic(), "stuck", detail))
+        finally:
+            engine.dispose()
 
     def _judge(self, site: Site, load: LoadProcess, began: float) -> Outcome:
         stored = tables.load(site.postgres_server.url)
-        with site.client() as client:
-            lags = lag.of_counts(Log(client, NAMESPACE).counts())
         events = history.read([self._directory / "load.jsonl", self._directory / "faults.jsonl"])
         return Outcome(
             self._seed,
@@ -206,7 +215,7 @@ class Campaign:
             self._skipped,
             self._recoveries,
             self._last_recovery,
-            {f"p{q}": _in_ms(lags.quantile_seconds(q / 100)) for q in (50, 99)},
+            self._lag_ms,
             site.redis_server.bytes_lost,
             self._floods,
             load.tally,
@@ -224,6 +233,16 @@ async def _finish(load: LoadProcess, written: History, seconds: float) -> None:
 
 def _in_ms(seconds: float) -> float | None:
     return round(seconds * 1000, 1) if math.isfinite(seconds) else None
+
+
+async def _waiting(site: Site) -> str:
+    """Say what waits in the log."""
+    try:
+        async with asyncio.timeout(_STATUS_SECONDS):
+            entries, age = await site.backlog()
+    except _SERVER_ERRORS:
+        return "the log does not answer"
+    return f"{entries} entries wait, the oldest for {age:.0f} s"
 
 
 async def _is_empty(site: Site) -> bool:

@@ -1,5 +1,6 @@
 """One process of the system under test, and the links that connect it to the others."""
 
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +12,8 @@ from api.local.console import Console
 from api.local.programs import Api, Worker
 from api.local.supervisor import Backoff, Program, Supervised
 from tests.chaos.proxy import Link
+
+logger = logging.getLogger(__name__)
 
 BACKOFF = Backoff(first_seconds=0.3, longest_seconds=2.0, healthy_seconds=5.0)
 
@@ -66,6 +69,13 @@ class Node:
         if self.supervised.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.supervised.pid, number)
+
+    async def stop(self) -> None:
+        """Stop it. That its supervisor has failed was seen by then: what it ran is away."""
+        try:
+            await self.supervised.stop()
+        except Exception:
+            logger.exception("the supervisor of %s failed", self.name)
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -112,7 +112,7 @@ class Site:
         for node in (self.redis, self.postgres):
             await asyncio.to_thread(node.supervised.program.prepare)
             node.supervised.start()
-            stack.push_async_callback(node.supervised.stop)
+            stack.push_async_callback(node.stop)
         async with asyncio.timeout(_START_SECONDS):
             await self.redis.supervised.ready()
             await self.postgres.supervised.ready()
@@ -126,7 +126,7 @@ class Site:
         for node in programs:
             node.supervised.start()
         # Together: a stop may have to wait for a process that hangs.
-        stack.push_async_callback(_together, [node.supervised.stop for node in programs])
+        stack.push_async_callback(_together, [node.stop for node in programs])
         async with asyncio.timeout(_START_SECONDS):
             for node in programs:
                 await node.supervised.ready()
