@@ -7,8 +7,10 @@ with one line a second: what it has done so far. At the end of its input it fini
 import asyncio
 import json
 import logging
+import signal
 import sys
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -162,10 +164,16 @@ class Load:
 
 
 def main() -> None:
-    """Read the order and follow it."""
+    """Read the order and follow it, to its end or until SIGTERM; either way all history is kept."""
     order = Order(**json.loads(sys.stdin.readline()))
-    with History(Path(order.history)) as history:
-        uvloop.run(Load(order, history).run())
+    with History(Path(order.history)) as history, suppress(asyncio.CancelledError):
+        uvloop.run(_until_told(Load(order, history).run()))
+
+
+async def _until_told(running: Coroutine[None, None, None]) -> None:
+    task = asyncio.create_task(running)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tests.chaos.load import Order
 
 _LINE_BYTES: Final = 1 << 24
+_END_SECONDS: Final = 10.0
 
 
 class LoadProcess:
@@ -64,10 +65,15 @@ class LoadProcess:
             raise RuntimeError(f"the load failed with {code}; see its log")
 
     async def end(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does. What it did not write down would seem to be nobody's."""
         if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(_END_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
         self._listening.cancel()
 
     async def _listen(self) -> None:
