@@ -171,7 +171,7 @@ class _Client(_Side):
         if self.link.replaced is not None:
             data = data.replace(*self.link.replaced)
         trap = self.link.trap
-        if trap is not None and trap.needle in self._tail + data:
+        if trap is not None and trap.needle in self._tail[1 - len(trap.needle) :] + data:
             self._spring(trap, server, data)
         elif self.link.swallowed != "up":
             server.write(data)

@@ -188,6 +188,24 @@ def test_a_trap_after_the_request_lets_it_pass() -> None:
     run(test)
 
 
+def test_a_trap_does_not_spring_for_what_passed_before_it_was_set() -> None:
+    async def test() -> None:
+        async with echo() as server:
+            reader, writer = await asyncio.open_connection(HOST, server.link.port)
+            writer.write(b"a secret\n")
+            assert await reader.readline() == b"A SECRET\n"
+
+            sprung: list[int] = []
+            server.link.trap = Trap(b"secret", "after", lambda: sprung.append(1))
+            writer.write(b"one\n")
+
+            assert await reader.readline() == b"ONE\n"
+            assert not sprung
+            writer.close()
+
+    run(test)
+
+
 def test_a_server_that_is_not_there_resets_the_client() -> None:
     async def test() -> None:
         async with echo() as server:

@@ -17,6 +17,8 @@ from tests.chaos.site import Site
 
 #: How long a trap waits for a request that springs it.
 TRAP_SECONDS: Final = 3.0
+#: With the end that it has in PostgreSQL's protocol: READ COMMITTED begins every transaction.
+COMMIT: Final = b"COMMIT\0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from tests.chaos.faults.base import Fault, spring
+from tests.chaos.faults.base import COMMIT, Fault, spring
 from tests.chaos.proxy import Direction, Link
 
 _ADD: Final = b"\r\nadd\r\n"
@@ -108,7 +108,7 @@ class CommitAnswerDropped(_AnswerDropped):
     """PostgreSQL commits, its answer is lost."""
 
     name = "network: the answer to a COMMIT is dropped"
-    needle = b"COMMIT"
+    needle = COMMIT
 
     def links(self) -> Sequence[Link]:
         return [worker.links["postgres"] for worker in self.site.workers]

@@ -4,12 +4,11 @@ import asyncio
 import signal
 from typing import ClassVar, Final
 
-from tests.chaos.faults.base import Fault, spring
+from tests.chaos.faults.base import COMMIT, Fault, spring
 from tests.chaos.node import Node
 from tests.chaos.proxy import Moment
 
 _QUEUE: Final = "chaos:doorbell"
-_COMMIT: Final = b"COMMIT"
 _TRIM: Final = b"\r\ntrim\r\n"
 _LOCK: Final = b"FOR UPDATE"
 
@@ -45,7 +44,7 @@ class WorkerChildKilled(_WorkerFault):
 
 class _KilledAtCommit(_WorkerFault):
     moment: ClassVar[Moment]
-    needle: ClassVar[bytes] = _COMMIT
+    needle: ClassVar[bytes] = COMMIT
     link: ClassVar[str] = "postgres"
 
     async def inject(self) -> None:
