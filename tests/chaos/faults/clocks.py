@@ -1,7 +1,7 @@
-"""Wall clocks that jump by twenty minutes, there and back.
+"""Wall clocks that jump by half an hour, there and back.
 
-From behind to ahead is less than an hour: more would expire every idempotency key, whose window is
-an hour of Redis time.
+From behind to ahead is less than an hour, retries included: more would expire every idempotency
+key, whose window is an hour of Redis time.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from typing import ClassVar, Final
 from tests.chaos.faults.base import Fault
 from tests.chaos.shim import Shim
 
-JUMP_SECONDS: Final = 1_200
-_BEHIND_SECONDS: Final = 1.0
+BEHIND_SECONDS: Final = 1_800
+AHEAD_SECONDS: Final = 1_700
+_PAUSE_SECONDS: Final = 1.0
 
 
 class _ClockFault(Fault):
@@ -29,9 +30,9 @@ class _ClockFault(Fault):
 
     async def inject(self) -> None:
         """Behind first, then ahead: what is remembered for seconds then lasts until long after."""
-        self.shim.shift_clock(-JUMP_SECONDS)
+        self.shim.shift_clock(-BEHIND_SECONDS)
         self._jump = asyncio.get_running_loop().call_later(
-            _BEHIND_SECONDS, self.shim.shift_clock, JUMP_SECONDS
+            _PAUSE_SECONDS, self.shim.shift_clock, AHEAD_SECONDS
         )
 
     async def heal(self) -> None:
