@@ -194,7 +194,7 @@ def _check_memory(
 
     None remembered, or nothing newer than a certain message, is allowed: while PostgreSQL is down
     or behind, a turn that the log has forgotten goes on with what there is. A repeated turn
-    may find that the conversation went on.
+    may find that the conversation went on. Poison that was redriven since had no text then.
     """
     places = {row.op: at for at, row in enumerate(members) if row.role == "user"}
     for at, (row, op) in enumerate(zip(members, authors, strict=True)):
@@ -204,9 +204,12 @@ def _check_memory(
         if op.remembered <= 0 or last is None:
             continue
         oldest = at - sum(1 for _ in _within_memory(members[:at]))
+        before = slice(oldest, last + 1)
         due = sum(
-            earlier.role == "user" and earlier.status != "unavailable"
-            for earlier in members[oldest : last + 1]
+            earlier.role == "user"
+            and earlier.status != "unavailable"
+            and not (author and author.kind == "poison")
+            for earlier, author in zip(members[before], authors[before], strict=True)
         )
         if op.remembered < due:
             detail = f"remembered {op.remembered} up to {op.last}, there were {due}"

@@ -592,6 +592,23 @@ def test_an_answer_without_the_turns_before_it_has_forgotten(good: Ideal) -> Non
     assert check_of(good).kinds == {"forgotten": 1}
 
 
+def test_an_answer_need_not_know_what_was_redriven_after_it() -> None:
+    ideal = Ideal()
+    here = ideal.open(1)
+    name = ideal.poison(here)
+    ideal.message(here)
+    ideal.turn(here)
+    answer = ideal.events[-1]
+    assert isinstance(answer, Answered)
+
+    swap(ideal, answer, replace(answer, remembered=1))
+    letter = ideal.dead[0]
+    edit(ideal, 0, status="stored", digest=letter.digest, op=name)
+    ideal.dead[0] = replace(letter, settled=True)
+
+    assert not check_of(ideal).violations
+
+
 def test_a_write_that_was_answered_while_the_log_was_shut_is_seen(good: Ideal) -> None:
     began = good.tick()
     good.message(a_conversation(good))
