@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, HTMLResponse
 
 from api import cookies
 from api.core.errors import NotFound
-from api.problems import ProblemDocument
+from api.problems import HeadersTooLarge, ProblemDocument, documented
 
 #: Of the contract, not of the package: fields may be added within 1.
 VERSION: Final = "1.0"
@@ -99,6 +99,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _drop_fastapis_own_422(operation["responses"])
+            # No route answers so: the connection does, before there is one.
+            for status, response in documented(HeadersTooLarge).items():
+                operation["responses"][str(status)] = response
     _offer_the_cookie(document)
     problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]

@@ -40,6 +40,12 @@ class UnsupportedMediaType(Problem):
     status, title = 415, "Unsupported media type"
 
 
+class HeadersTooLarge(Problem):
+    """Request line and headers are larger than 32 KiB."""
+
+    status, title = 431, "Request header fields too large"
+
+
 class InvalidField(BaseModel):
     """One thing that is not allowed."""
 

@@ -21,7 +21,7 @@ from api.core.audit import audit
 from api.core.log import Log
 from tests.chaos import history, tables
 from tests.chaos.checker import check
-from tests.chaos.faults.base import Fault, Stage
+from tests.chaos.faults.base import Fault, Stage, Traps
 from tests.chaos.history import Alarm, History
 from tests.chaos.load import Order
 from tests.chaos.load_process import LoadProcess
@@ -67,6 +67,7 @@ class Outcome:
     lag_ms: dict[str, float | None]
     bytes_lost: int
     floods: list[dict[str, Any]]
+    traps_sprung: dict[str, int]
     tally: dict[str, int] = field(default_factory=dict)
 
 
@@ -93,6 +94,7 @@ class Campaign:
         self._is_stuck = False
         self._lag_ms: dict[str, float | None] = {}
         self._floods: list[dict[str, Any]] = []
+        self._traps = Traps()
 
     async def run(self, rounds: Iterable[Round], seconds: float) -> Outcome:
         """Run rounds until they or the time are over, then let everything heal."""
@@ -108,7 +110,7 @@ class Campaign:
                     if time.monotonic() - began > seconds:
                         break
                     alone = len(one.faults) == 1
-                    stage = Stage(site, load, rng, written, alone, self._floods)
+                    stage = Stage(site, load, rng, written, alone, self._floods, self._traps)
                     await self._inflict(one, stage, written)
                 self._last_recovery = await self._heal(site, written, "after the last fault")
                 if self._is_stuck:
@@ -117,6 +119,8 @@ class Campaign:
                     await _finish(load, written, _PATIENCES * self._heal_seconds)
                 await self._heal(site, written, "after the last request", empty=True)
                 await asyncio.to_thread(self._audit, site, written)
+                for name in self._traps.blind:
+                    written.add(Alarm(time.monotonic(), "blind", f"it never happened: {name}"))
             return await asyncio.to_thread(self._judge, site, load, began)
         raise AssertionError("nothing above swallows an exception")
 
@@ -218,6 +222,7 @@ class Campaign:
             self._lag_ms,
             site.redis_server.bytes_lost,
             self._floods,
+            dict(self._traps.sprung),
             load.tally,
         )
 

@@ -38,6 +38,7 @@ def as_json(outcome: Outcome) -> str:
             "lag_ms": outcome.lag_ms,
             "bytes_lost_with_power": outcome.bytes_lost,
             "overload": outcome.floods,
+            "traps_sprung": outcome.traps_sprung,
             "requests": outcome.tally,
         }
     )

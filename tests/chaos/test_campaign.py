@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.chaos import schedule
+from tests.chaos.faults.base import BLIND_TRAPS, Traps
 from tests.chaos.faults.catalogue import CATALOGUE
 
 #: A minute on a quiet machine. When all is over the system has a minute to heal, and the load
@@ -77,3 +78,11 @@ def test_every_fault_has_a_name_of_its_own() -> None:
     names = [fault.name for fault in CATALOGUE]
 
     assert len(set(names)) == len(names) >= 45
+
+
+def test_a_fault_that_many_traps_waited_for_in_vain_is_told() -> None:
+    traps = Traps()
+    traps.laid.update({"never": BLIND_TRAPS, "once": BLIND_TRAPS, "seldom tried": BLIND_TRAPS - 1})
+    traps.sprung["once"] += 1
+
+    assert traps.blind == ["never"]

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from tests.http.conftest import PASSWORD, Api
 from tests.http.draining import draining
 
+pytestmark = pytest.mark.timeout(1_200 if os.environ.get("FULL") else 120)
+
 TRIES = 3_000 if os.environ.get("FULL") else 300
 fuzzed = settings(
     max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -4,10 +4,8 @@ import asyncio
 import signal
 from typing import Final
 
-from tests.chaos.faults.base import Fault, spring
+from tests.chaos.faults.base import ADD, Fault
 
-#: In an accept call of a message.
-_ADD: Final = b"\r\nadd\r\n"
 _ABANDONED_PART: Final = 0.4
 
 
@@ -29,7 +27,7 @@ class ApiKilledAfterWrite(Fault):
 
     async def inject(self) -> None:
         api = self.rng.choice(self.site.apis)
-        await spring(api.links["redis"], _ADD, "answer", api.kill)
+        await self.spring(api.links["redis"], ADD, "answer", api.kill)
 
 
 class ApiPaused(Fault):

@@ -3,9 +3,10 @@
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from redis.exceptions import RedisError
@@ -17,8 +18,25 @@ from tests.chaos.site import Site
 
 #: How long a trap waits for a request that springs it.
 TRAP_SECONDS: Final = 3.0
+#: So many that wait in vain wait for something that is never said.
+BLIND_TRAPS: Final = 6
 #: With the end that it has in PostgreSQL's protocol: READ COMMITTED begins every transaction.
 COMMIT: Final = b"COMMIT\0"
+#: A message in an accept call: its entry's head begins so.
+ADD: Final = b"\r\nadd "
+
+
+@dataclass(slots=True)
+class Traps:
+    """How many traps each fault set, and how many sprang."""
+
+    laid: Counter[str] = field(default_factory=Counter)
+    sprung: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def blind(self) -> list[str]:
+        """Faults that never happened, though so many traps waited for them."""
+        return [f for f, count in self.laid.items() if count >= BLIND_TRAPS and not self.sprung[f]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,7 @@ class Stage:
     alone: bool
     #: What came of overload.
     floods: list[dict[str, Any]]
+    traps: Traps
 
 
 class Fault(ABC):
@@ -63,6 +82,24 @@ class Fault(ABC):
     async def heal(self) -> None:  # noqa: B027 - many faults are over as soon as they happened
         """End."""
 
+    async def spring(
+        self, link: Link, needle: bytes, moment: Moment, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Set a trap for a request, and wait a while for one to come."""
+        sprung = asyncio.Event()
+
+        def act() -> None:
+            then()
+            self.stage.traps.sprung[self.name] += 1
+            sprung.set()
+
+        self.stage.traps.laid[self.name] += 1
+        link.trap = Trap(needle, moment, act)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRAP_SECONDS):
+                await sprung.wait()
+        link.trap = None
+
 
 class Pest(Fault):
     """A fault that goes on doing something until it is healed."""
@@ -92,22 +129,3 @@ class Pest(Fault):
             with suppress(RedisError, OSError):
                 await asyncio.to_thread(self.once)
             await asyncio.sleep(self.pause_seconds)
-
-
-async def spring(link: Link, needle: bytes, moment: Moment, then: Callable[[], None]) -> bool:
-    """Set a trap for a request and wait for it; tell whether one came."""
-    sprung = asyncio.Event()
-
-    def act() -> None:
-        then()
-        sprung.set()
-
-    link.trap = Trap(needle, moment, act)
-    try:
-        async with asyncio.timeout(TRAP_SECONDS):
-            await sprung.wait()
-    except TimeoutError:
-        return False
-    finally:
-        link.trap = None
-    return True

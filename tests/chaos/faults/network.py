@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from tests.chaos.faults.base import COMMIT, Fault, spring
+from tests.chaos.faults.base import ADD, COMMIT, Fault
 from tests.chaos.proxy import Direction, Link
-
-_ADD: Final = b"\r\nadd\r\n"
 
 
 class _NetworkFault(Fault):
@@ -81,14 +79,14 @@ class _AnswerDropped(_NetworkFault):
 
     async def inject(self) -> None:
         for _ in range(self.times):
-            await spring(self.rng.choice(self.links()), self.needle, "answer", lambda: None)
+            await self.spring(self.rng.choice(self.links()), self.needle, "answer")
 
 
 class LogAnswerDropped(_AnswerDropped):
     """The log takes a group of messages, its answer is lost."""
 
     name = "network: an answer of the log is dropped"
-    needle = _ADD
+    needle = ADD
 
     def links(self) -> Sequence[Link]:
         return [api.links["redis"] for api in self.site.apis]

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from typing import ClassVar, Final
 
-from tests.chaos.faults.base import COMMIT, Fault, spring
+from tests.chaos.faults.base import COMMIT, Fault
 from tests.chaos.node import Node
 from tests.chaos.proxy import Moment
 
@@ -50,7 +50,7 @@ class _KilledAtCommit(_WorkerFault):
     async def inject(self) -> None:
         """Whichever worker gets there first dies there."""
         attempts = (
-            spring(worker.links[self.link], self.needle, self.moment, worker.kill)
+            self.spring(worker.links[self.link], self.needle, self.moment, worker.kill)
             for worker in self.site.workers
         )
         await asyncio.gather(*attempts)
@@ -98,7 +98,7 @@ class WorkerPaused(_WorkerFault):
         self._paused = self.site.workers[0]
 
     async def inject(self) -> None:
-        await spring(
+        await self.spring(
             self._paused.links["postgres"],
             _LOCK,
             "after",
