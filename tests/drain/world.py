@@ -104,7 +104,8 @@ class World:
 
         def end_transactions() -> None:
             self.sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                # Until they are gone, and with them their locks.
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND state = 'idle in transaction'"
                 " AND pid <> pg_backend_pid()"
             )
