@@ -178,6 +178,8 @@ def test_an_entry_no_script_wrote_is_one_dead_letter(
     world.log._redis.incr(world.log.key("accepted:1"))
     garbage = fields if fields.keys() == {"v"} else whole | fields
     world.put(1, conversation.id + 16, **garbage)
+    # In the same millisecond the script would give out this id next.
+    world.log._redis.set(world.log.key("tail:1"), conversation.id + 16)
     world.add(conversation, "after")
 
     world.drain.run()
