@@ -21,11 +21,6 @@ class LoadProcess:
         self.tally: dict[str, Any] = {}
         self._listening = asyncio.create_task(self._listen())
 
-    @property
-    def pid(self) -> int:
-        """The process's pid."""
-        return self._process.pid
-
     @classmethod
     async def start(cls, order: Order, log: Path) -> "LoadProcess":
         """Start a load."""

@@ -1,7 +1,6 @@
 """More requests than the machine can take."""
 
 import asyncio
-import os
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -12,7 +11,6 @@ from api.group_commit import MEMORY_NO_WRITES
 from tests.chaos.faults.base import Fault, Stage
 from tests.chaos.history import Alarm
 from tests.chaos.lateness import Lateness
-from tests.chaos.priority import set_niceness
 
 #: What it can take is measured first, with so much more than usual from the same people.
 _PACE: Final = 8.0
@@ -25,8 +23,6 @@ _OVER_SECONDS: Final = 60.0
 _OTHERS_MOST: Final = 0.05
 #: A tester that is this late itself cannot tell how late the answers are.
 _LATE_MOST_MS: Final = 20.0
-#: Clients have machines of their own, so the tester goes first on this one.
-_TESTERS_NICENESS: Final = -10
 
 
 class Overload(Fault):
@@ -45,7 +41,6 @@ class Overload(Fault):
 
     async def inject(self) -> None:
         load = self.stage.load
-        set_niceness([os.getpid(), load.pid], _TESTERS_NICENESS)
         load.command({"do": "pace", "factor": _PACE})
         before = load.tally
         await asyncio.sleep(_MEASURE_SECONDS)
@@ -64,7 +59,6 @@ class Overload(Fault):
         async with asyncio.timeout(_OVER_SECONDS):
             while not load.tally.get("flood", {}).get("over"):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
-        set_niceness([os.getpid(), load.pid], 0)
         if self.stage.alone:
             await self._judge(load.tally["flood"])
 
