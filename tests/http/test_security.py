@@ -1,6 +1,7 @@
 """Passwords and tokens by themselves."""
 
 import asyncio
+import os
 
 import jwt
 import psutil
@@ -100,13 +101,15 @@ def test_hashing_leaves_the_event_loop_free(passwords: Passwords) -> None:
 
 
 def test_hashing_lets_everything_else_go_first(passwords: Passwords) -> None:
-    async def niceness() -> int:
+    async def niceness() -> tuple[int, bool]:
         with passwords.seat() as seat:
             await seat.hash("password")
-            return hashing_process().nice()
+            process = hashing_process()
+            return process.nice(), os.getsid(process.pid) == process.pid
 
     own = psutil.Process().nice()
-    assert asyncio.run(niceness()) == min(own + passwords_module.NICENESS, 19)
+    expected = min(own + passwords_module.NICENESS, 19)
+    assert asyncio.run(niceness()) == (expected, True)  # and in a session of its own
 
 
 def test_a_sign_in_whose_hashing_is_killed_is_refused_and_the_next_one_is_not(
