@@ -5,7 +5,7 @@ snapshot of its own.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -152,7 +152,10 @@ class Advanced:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Cursor]:
-    """Open a transaction and commit it. A connection that saw an exception is never pooled."""
+    """Open a transaction and commit it. A connection that saw an exception is never pooled.
+
+    Its locks are gone when the exception arrives: who tries again at once must not find them held.
+    """
     connection = engine.raw_connection()
     try:
         cursor = cast("Cursor", connection.cursor())
@@ -160,6 +163,8 @@ def transaction(engine: Engine) -> Iterator[Cursor]:
         yield cursor
         connection.commit()
     except BaseException:
+        with suppress(psycopg2.Error):
+            connection.rollback()
         connection.invalidate()
         raise
     finally:

@@ -3,11 +3,12 @@
 import logging
 
 import pytest
+from sqlalchemy import event
 
 from api.core import ids
 from api.core.audit import audit
 from tests.drain.world import World
-from workers import persist
+from workers import persist, sql
 
 
 def test_a_poisonous_message_keeps_its_place_and_delays_nobody(world: World) -> None:
@@ -57,6 +58,23 @@ def test_a_data_error_of_postgresql_itself_kills_the_entry_alone(world: World) -
     assert world.contents(conversation) == ["a", "", "b"]
     (letter,) = world.sql("SELECT * FROM dead_letter")
     assert letter.sqlstate == "23514"
+
+
+def test_the_locks_of_a_failed_transaction_are_gone_before_its_connection(world: World) -> None:
+    # The careful try follows at once; a held lock would end the drain, with all entries left.
+    free = "SELECT id FROM log_partition WHERE id = 5 FOR UPDATE SKIP LOCKED"
+    found: list[bool] = []
+
+    @event.listens_for(world.engine, "invalidate")
+    def look(*_: object) -> None:
+        found.append(bool(world.sql(free)))
+
+    with pytest.raises(ValueError, match="poison"), sql.transaction(world.engine) as cursor:
+        assert list(sql.lock(cursor, [5], 1)) == [5]
+        assert not world.sql(free)
+        raise ValueError("poison")
+
+    assert found == [True]
 
 
 def test_a_failure_that_an_empty_row_shares_is_nobodys_fault(world: World) -> None:

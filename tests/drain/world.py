@@ -75,9 +75,7 @@ class World:
         return Drain(self.log, self.engine, settings, lambda: self.rings.append(1))
 
     def drain_all(self, drain: Drain | None = None) -> None:
-        """Run a drain until nothing is left. A session that was ended may hold its lock a moment
-        longer than its client knows; a drain that meets it ends, as it should.
-        """
+        """Run a drain until nothing is left."""
         deadline = time.monotonic() + 30
         while self.backlog():
             assert time.monotonic() < deadline, "the log does not get empty"
