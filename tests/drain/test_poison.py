@@ -69,10 +69,14 @@ def test_the_locks_of_a_failed_transaction_are_gone_before_its_connection(world:
     def look(*_: object) -> None:
         found.append(bool(world.sql(free)))
 
-    with pytest.raises(ValueError, match="poison"), sql.transaction(world.engine) as cursor:
-        assert list(sql.lock(cursor, [5], 1)) == [5]
-        assert not world.sql(free)
-        raise ValueError("poison")
+    def fail_with_the_lock_in_hand() -> None:
+        with sql.transaction(world.engine) as cursor:
+            assert list(sql.lock(cursor, [5], 1)) == [5]
+            assert not world.sql(free)
+            raise ValueError("poison")
+
+    with pytest.raises(ValueError, match="poison"):
+        fail_with_the_lock_in_hand()
 
     assert found == [True]
 
