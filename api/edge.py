@@ -2,10 +2,11 @@
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import cycle
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core import metrics
@@ -28,6 +29,20 @@ HEADERS: Final = {
     "Cache-Control": "private, no-store",
 }
 
+_BUSY_ANSWERS: Final = 16
+
+_Raw = list[tuple[bytes, bytes]]
+
+
+def _raw(headers: dict[str, str]) -> _Raw:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+_OURS: Final = {
+    "http": _raw(HEADERS),
+    "https": _raw(HEADERS | {"Strict-Transport-Security": "max-age=31536000"}),
+}
+
 
 class Edge:
     """Stands around the whole app."""
@@ -35,11 +50,20 @@ class Edge:
     def __init__(self, app: ASGIApp, is_overloaded: Callable[[], bool]) -> None:
         self._app = app
         self._is_overloaded = is_overloaded
+        # Made once: whoever refuses three times what it can take has no time for each.
+        self._busy = {scheme: cycle(_busy_answers(ours)) for scheme, ours in _OURS.items()}
+        self._count_refused = metrics.refused_total.labels("overload").inc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        ours = _OURS[scope["scheme"]]
+        if _is_write(scope) and self._is_overloaded():
+            self._count_refused()
+            for message in next(self._busy[scope["scheme"]]):
+                await send(message)
             return
         started = False
 
@@ -47,18 +71,17 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+                headers = _with(ours, message["headers"])
                 renewed = scope.get("state", {}).get("set_cookie")
-                if renewed and "set-cookie" not in headers:
-                    headers["set-cookie"] = renewed
+                if renewed:
+                    headers = _with([(b"set-cookie", renewed.encode())], headers)
+                message["headers"] = headers
             await send(message)
 
-        if refusal := self._refusal(scope):
-            await response_of(refusal)(scope, receive, send_with_headers)
+        if _declares_too_much(scope):
+            # FastAPI's own limit answers a declared length as text/plain.
+            refusal = response_of(TooLarge("the body is larger than 1 MiB"))
+            await refusal(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, receive, send_with_headers)
@@ -70,15 +93,29 @@ class Edge:
             failure = problem_response(500, Problem.title, "something went wrong on the server")
             await failure(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
-        """Return what this request is refused with before any work is done on it."""
-        if _declares_too_much(scope):
-            # FastAPI's own limit answers a declared length as text/plain.
-            return TooLarge("the body is larger than 1 MiB")
-        if _is_write(scope) and self._is_overloaded():
-            metrics.refused_total.labels("overload").inc()
-            return Unavailable("the server has more to do than it can; nothing was written")
-        return None
+
+def _busy_answers(ours: _Raw) -> list[tuple[Message, Message]]:
+    """Return some answers that differ in when to come back, so that not all do at once."""
+    problem = Unavailable("the server has more to do than it can; nothing was written")
+    answers = [response_of(problem) for _ in range(_BUSY_ANSWERS)]
+    return [
+        (
+            {
+                "type": "http.response.start",
+                "status": answer.status_code,
+                "headers": _with(ours, answer.raw_headers),
+            },
+            {"type": "http.response.body", "body": answer.body},
+        )
+        for answer in answers
+    ]
+
+
+def _with(more: _Raw, headers: Iterable[tuple[bytes, bytes]]) -> _Raw:
+    """Return headers and, after them, more of those that are not there."""
+    there = list(headers)
+    names = {name for name, _ in there}
+    return there + [pair for pair in more if pair[0] not in names]
 
 
 def _is_write(scope: Scope) -> bool:

@@ -210,7 +210,7 @@ class Campaign:
 
     def _judge(self, site: Site, load: LoadProcess, began: float) -> Outcome:
         stored = tables.load(site.postgres_server.url)
-        events = history.read([self._directory / "load.jsonl", self._directory / "faults.jsonl"])
+        events = history.read(sorted(self._directory.glob("*.jsonl")))
         return Outcome(
             self._seed,
             check(events, stored, losses_allowed=self._plan.durability != "always"),

@@ -126,7 +126,7 @@ class Client:
             )
         )
         response = await self._send(write)
-        answered = self._answered(write, response)
+        answered = self.judge(write, response)
         self.history.add(answered)
         self._count(answered)
         return answered
@@ -146,21 +146,8 @@ class Client:
         """Write down something that may never happen."""
         self.history.add(Alarm(time.monotonic(), kind, detail))
 
-    async def _send(self, write: Write) -> Response | Exception:
-        headers = {"Authorization": f"Bearer {write.person.token}"}
-        if write.key:
-            headers["Idempotency-Key"] = write.key
-        asking = self.wire.ask(write.method, write.path, write.body, headers)
-        try:
-            if self.abandons and self.rng.random() < self.abandons:
-                self.tally.abandoned += 1
-                async with asyncio.timeout(self.rng.random() * 0.02):
-                    return await asking
-            return await asking
-        except (NotSentError, NoAnswerError, TimeoutError) as error:
-            return error
-
-    def _answered(self, write: Write, response: Response | Exception) -> Answered:
+    def judge(self, write: Write, response: Response | Exception) -> Answered:
+        """Say what an answer, or none, means; raise an alarm where it may not be."""
         now = time.monotonic()
         if not isinstance(response, Response):
             unsent = isinstance(response, NotSentError)
@@ -174,6 +161,20 @@ class Client:
         except (KeyError, TypeError, ValueError) as error:
             self.alarm("foreign", f"{write.op} got an answer of another kind: {error!r}")
             return Answered(now, write.op, "unknown")
+
+    async def _send(self, write: Write) -> Response | Exception:
+        headers = {"Authorization": f"Bearer {write.person.token}"}
+        if write.key:
+            headers["Idempotency-Key"] = write.key
+        asking = self.wire.ask(write.method, write.path, write.body, headers)
+        try:
+            if self.abandons and self.rng.random() < self.abandons:
+                self.tally.abandoned += 1
+                async with asyncio.timeout(self.rng.random() * 0.02):
+                    return await asking
+            return await asking
+        except (NotSentError, NoAnswerError, TimeoutError) as error:
+            return error
 
     def _accepted(self, write: Write, body: dict[str, Any], answered: Answered) -> Answered:
         """Read a 2xx, and see that it is the answer to this request and to no other."""

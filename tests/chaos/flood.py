@@ -1,76 +1,117 @@
-"""A flood: messages at a fixed rate, whether or not the earlier ones were answered (open loop)."""
+"""A flood: three times as many messages as the system can take, a process of its own.
+
+`python -m tests.chaos.flood`: the first line of its input is its order (`Order`, JSON); it says
+`{"capacity": …}` when the flood begins, and ends with what came of it, some time after its input
+says or does anything more. Its history is written when all is over.
+"""
 
 import asyncio
+import gc
+import json
+import random
+import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos import texts
-from tests.chaos.client import Client, Person, Write
-from tests.chaos.lateness import Lateness, quantile_ms
+from tests.chaos.client import Client, Person, Talk, Write
+from tests.chaos.history import Answered, History, Invoked
+from tests.chaos.lateness import quantile_ms
+from tests.chaos.people import join
+from tests.chaos.tables import digest
+from tests.chaos.torrent import Sending, Torrent
+from tests.chaos.wire import Wire
 
-_TICK_SECONDS: Final = 0.005
-#: No more at once: the tester has only so many sockets.
-_OPEN_MOST: Final = 4_000
+#: People, and the conversations of each: all partitions have some.
+_PEOPLE: Final = 4
+_TALKS: Final = 16
+#: So many clients, each of which asks again once it was answered, show what the system can take.
+_CLIENTS: Final = 64
+_MEASURE_SECONDS: Final = 3.0
+_FACTOR: Final = 3.0
+#: If nobody says it is enough.
+_SECONDS_MOST: Final = 120.0
 
 
-class Flood:
-    """Messages without keys, each sent once, in anybody's newest conversation."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a flood is to do."""
 
-    def __init__(self, client: Client, people: Sequence[Person], per_second: float) -> None:
-        self._client = client
-        self._people = people
-        self._per_second = per_second
-        self._began = time.monotonic()
-        self._sent = 0
-        self._latencies: list[float] = []
-        self._refused = 0
-        self._open: set[asyncio.Task[None]] = set()
-        self._lateness = Lateness()
-        self._task = asyncio.create_task(self._run())
+    ports: list[int]
+    history: str
+    prefix: str
 
-    def told(self) -> dict[str, Any]:
-        """Return what came of it so far; `over` once every request was answered."""
-        latencies = sorted(self._latencies)
-        return {
-            "sent": self._sent,
-            "admitted": len(latencies),
-            "refused": self._refused,
-            "seconds": round(time.monotonic() - self._began, 1),
-            "admitted_p50_ms": quantile_ms(latencies, 0.50),
-            "admitted_p99_ms": quantile_ms(latencies, 0.99),
-            "client_late_p99_ms": self._lateness.quantile_ms(0.99),
-            "over": self._task.done() and not self._open,
-        }
 
-    def ebb(self) -> None:
-        """Send no more."""
-        self._task.cancel()
-        self._lateness.stop()
+def main() -> None:
+    """Follow the order."""
+    order = Order(**json.loads(sys.stdin.readline()))
+    # It keeps everything: to look for what could be thrown away would only make it late.
+    gc.disable()
+    with History(Path(order.history)) as history:
+        rng = random.Random(order.prefix)
+        client = Client(Wire(order.ports, rng), history, rng, order.prefix)
+        talks = asyncio.run(_arrive(client, order.prefix))
+        torrent = Torrent(order.ports, talks, f"{order.prefix}t")
+        torrent.run(_MEASURE_SECONDS, most=_CLIENTS)
+        capacity = sum(one.is_admitted for one in torrent.sendings) / _MEASURE_SECONDS
+        _say({"capacity": capacity})
+        torrent.finish()
+        calm = len(torrent.sendings)
+        torrent.run(_SECONDS_MOST, max(capacity, 1.0) * _FACTOR)
+        torrent.finish()
+        outcomes = [_write_down(client, one) for one in torrent.sendings]
+        told = _told(torrent.sendings[calm:], outcomes[calm:])
+        _say({"capacity": round(capacity), **told})
 
-    async def _run(self) -> None:
-        while True:
-            due = int((time.monotonic() - self._began) * self._per_second)
-            for _ in range(min(due - self._sent, _OPEN_MOST - len(self._open))):
-                task = asyncio.create_task(self._send())
-                self._open.add(task)
-                task.add_done_callback(self._open.discard)
-                self._sent += 1
-            await asyncio.sleep(_TICK_SECONDS)
 
-    async def _send(self) -> None:
-        client = self._client
-        person = client.rng.choice(self._people)
-        if not person.talks:
-            return
-        talk, op = person.talks[0], client.name()
-        text = texts.text(client.rng, op)
-        path = f"/api/conversations/{talk.id}/messages"
-        body = {"role": "user", "content": text}
-        write = Write(op, "message", person, "POST", path, body, talk, "user", text)
-        began = time.monotonic()
-        answered = await client.attempt(write)
+async def _arrive(client: Client, prefix: str) -> list[tuple[Person, Talk]]:
+    """Make people and their conversations."""
+    people = await asyncio.gather(*(join(client.wire, f"{prefix}.{n}") for n in range(_PEOPLE)))
+    return [(one, await _open(client, one)) for _ in range(_TALKS) for one in people]
+
+
+async def _open(client: Client, person: Person) -> Talk:
+    """Open a conversation, however often it takes."""
+    while True:
+        op = client.name()
+        opening = Write(op, "open", person, "POST", "/api/conversations", {}, key=op)
+        answered = await client.write(opening)
         if answered.outcome == "ok":
-            self._latencies.append(answered.at - began)
-        elif answered.outcome == "refused":
-            self._refused += 1
+            return Talk(answered.conversation, answered.entry)
+
+
+def _write_down(client: Client, one: Sending) -> Answered:
+    """Write down one message and what it was told; return that."""
+    write = Write(one.op, "message", one.author, "POST", one.path, None, one.talk, "user", one.text)
+    user, talk = one.author.user, one.talk.id
+    client.history.add(Invoked(one.sent, one.op, "message", user, talk, "user", digest(one.text)))
+    answered = replace(client.judge(write, one.response), at=one.answered or time.monotonic())
+    client.history.add(answered)
+    return answered
+
+
+def _told(sendings: list[Sending], outcomes: list[Answered]) -> dict[str, Any]:
+    """Return what came of a flood; times in ms, of what was admitted from when it was due."""
+    pairs = list(zip(sendings, outcomes, strict=True))
+    admitted = sorted(one.answered - one.due for one, told in pairs if told.outcome == "ok")
+    late = sorted(one.sent - one.due for one in sendings)
+    seconds = sendings[-1].due - sendings[0].due if sendings else 0.0
+    return {
+        "seconds": round(seconds, 1),
+        "sent": len(sendings),
+        **Counter(told.outcome for told in outcomes),
+        "admitted_p50_ms": quantile_ms(admitted, 0.50),
+        "admitted_p99_ms": quantile_ms(admitted, 0.99),
+        "client_late_p99_ms": quantile_ms(late, 0.99),
+    }
+
+
+def _say(told: dict[str, Any]) -> None:
+    sys.stdout.write(f"{json.dumps(told)}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

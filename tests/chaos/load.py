@@ -13,7 +13,6 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,17 +20,15 @@ import uvloop
 from redis.exceptions import RedisError
 
 from tests.chaos.client import Client, Person
-from tests.chaos.flood import Flood
 from tests.chaos.history import History
 from tests.chaos.log_poison import LogPoison
+from tests.chaos.people import join
 from tests.chaos.readers import Reader
-from tests.chaos.wire import NoAnswerError, NotSentError, Wire
+from tests.chaos.wire import Wire
 from tests.chaos.writers import Writer, seeded
 
 logger = logging.getLogger(__name__)
 
-_PASSWORD: Final = "correct horse battery staple"
-_SIGN_UP_SECONDS: Final = 60.0
 #: After the last command: how long requests of unknown outcome are repeated.
 _LAST_READS_MOST: Final = 400
 
@@ -65,25 +62,28 @@ class Load:
         self._client = Client(Wire(order.ports, rng), history, rng, order.prefix)
         self._client.patience_seconds = order.patience_seconds
         self._people: list[Person] = []
-        self._writers: list[Writer] = []
-        self._flood: Flood | None = None
         self._poison = LogPoison(order.redis_url, order.namespace, self._client)
 
     async def run(self) -> None:
         """Work until the input ends."""
         self._people = list(
-            await asyncio.gather(*(self._join(n) for n in range(self._order.people)))
+            await asyncio.gather(
+                *(
+                    join(self._client.wire, f"{self._order.prefix}{self._order.seed}.{n}")
+                    for n in range(self._order.people)
+                )
+            )
         )
         count = len(self._people) * self._order.writers
         pause = count / self._order.writes_per_second
-        self._writers = [
+        writers = [
             Writer(self._client, person, self._people, pause)
             for person in self._people
             for _ in range(self._order.writers)
         ]
         pause = self._order.readers / self._order.reads_per_second
         readers = [Reader(self._client, self._people, pause) for _ in range(self._order.readers)]
-        writing = [asyncio.create_task(w.run(self._stopping)) for w in self._writers]
+        writing = [asyncio.create_task(w.run(self._stopping)) for w in writers]
         reading = [asyncio.create_task(r.run(self._reading)) for r in readers]
         telling = asyncio.create_task(self._tell())
         await self._obey()
@@ -94,24 +94,6 @@ class Load:
         await self._read_everything()
         telling.cancel()
         self._say()
-
-    async def _join(self, number: int) -> Person:
-        """Make an account, however long it takes."""
-        name = f"{self._order.prefix}{self._order.seed}.{number}"
-        me = {"username": name, "email": f"{name}@example.com", "password": _PASSWORD}
-        signed_in = {"username": name, "password": _PASSWORD}
-        deadline = time.monotonic() + _SIGN_UP_SECONDS
-        while time.monotonic() < deadline:
-            with suppress(NotSentError, NoAnswerError):
-                await self._client.wire.ask("POST", "/auth/register", me)
-                response = await self._client.wire.ask("POST", "/auth/login", signed_in)
-                if response.status == HTTPStatus.OK:
-                    token = response.json["access_token"]
-                    headers = {"Authorization": f"Bearer {token}"}
-                    who = await self._client.wire.ask("GET", "/auth/me", headers=headers)
-                    return Person(int(who.json["id"]), token)
-            await asyncio.sleep(0.2)
-        raise TimeoutError("nobody can sign in")
 
     async def _obey(self) -> None:
         loop = asyncio.get_running_loop()
@@ -124,15 +106,6 @@ class Load:
         match command:
             case {"do": "abandon", "part": part}:
                 self._client.abandons = part
-            case {"do": "pace", "factor": factor}:
-                count = len(self._writers)
-                for writer in self._writers:
-                    writer.due_seconds = count / self._order.writes_per_second / factor
-            case {"do": "flood", "per_second": per_second}:
-                self._flood = Flood(self._client, self._people, per_second)
-            case {"do": "ebb"}:
-                if self._flood is not None:
-                    self._flood.ebb()
             case {"do": "poison", "entries": entries}:
                 try:
                     self._poison.put(self._people, entries)
@@ -148,8 +121,6 @@ class Load:
 
     def _say(self) -> None:
         told: dict[str, Any] = asdict(self._client.tally) | {"at": time.monotonic()}
-        if self._flood is not None:
-            told["flood"] = self._flood.told()
         sys.stdout.write(f"{json.dumps(told)}\n")
         sys.stdout.flush()
 

@@ -42,7 +42,7 @@ class Writer:
         self._rng = client.rng
         self._person = person
         self._everybody = everybody
-        self.due_seconds = due_seconds
+        self._due_seconds = due_seconds
         self._last: tuple[Write, Answered] | None = None
         self._does: dict[str, Callable[[], Awaitable[object]]] = {
             "message": self._message,
@@ -59,9 +59,9 @@ class Writer:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Write until told to stop."""
-        due = time.monotonic() + self._rng.random() * self.due_seconds
+        due = time.monotonic() + self._rng.random() * self._due_seconds
         while not stopping.is_set():
-            due += self._rng.expovariate(1 / self.due_seconds)
+            due += self._rng.expovariate(1 / self._due_seconds)
             late = due - time.monotonic()
             # Whoever was held up by a fault does not make up for all of it.
             due = max(due, time.monotonic() - 2.0)

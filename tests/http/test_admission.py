@@ -12,10 +12,11 @@ from api.admission import (
     FULL_TURN_SECONDS,
     INSIDE_LEAST,
     LOOK_SECONDS,
+    SHORT_TURN_SECONDS,
     WAIT_SECONDS,
     Admission,
 )
-from api.edge import Edge
+from api.edge import HEADERS, Edge
 
 UNLIMITED = 2_000
 FULL_TURN = 3 * FULL_TURN_SECONDS
@@ -25,7 +26,7 @@ def looked(
     admission: Admission, turn_seconds: float, *, answered: int = 10, inside: int = CROWD + 1
 ) -> int:
     """Return the limit after many looks at the same."""
-    for _ in range(50):
+    for _ in range(100):
         admission.answered(answered)
         admission.refuses(inside)
         admission.note(turn_seconds, LOOK_SECONDS)
@@ -37,7 +38,7 @@ def test_while_turns_are_short_nothing_is_limited_however_slow_the_log_is() -> N
 
 
 def test_clients_that_wait_for_their_answers_are_not_limited() -> None:
-    assert looked(Admission(UNLIMITED), FULL_TURN, inside=64) == UNLIMITED
+    assert looked(Admission(UNLIMITED), FULL_TURN, inside=64) == CROWD
 
 
 def test_a_crowd_is_limited_to_what_is_answered_in_time() -> None:
@@ -75,6 +76,20 @@ def test_the_limit_is_lifted_once_there_is_room_again() -> None:
     looked(admission, FULL_TURN)
 
     assert looked(admission, 0.0) == UNLIMITED
+
+
+def test_the_limit_does_not_swing_between_full_turns_and_short_ones() -> None:
+    admission = Admission(UNLIMITED)
+    before = looked(admission, FULL_TURN)
+
+    assert looked(admission, (FULL_TURN_SECONDS + SHORT_TURN_SECONDS) / 2) == before
+
+
+def test_while_turns_are_full_a_sudden_crowd_is_limited_at_once() -> None:
+    admission = Admission(UNLIMITED)
+    looked(admission, FULL_TURN, inside=64)
+
+    assert [admission.refuses(inside) for inside in (CROWD - 1, CROWD)] == [False, True]
 
 
 def test_more_than_the_limit_is_refused() -> None:
@@ -125,5 +140,6 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
     answered = asyncio.run(ask())
 
     assert answered.status_code == status
+    assert answered.headers.items() >= {k.lower(): v for k, v in HEADERS.items()}.items()
     assert (answered.text == "seen") is (status == 200)
     assert ("retry-after" in answered.headers) is (status == 503)

@@ -1,28 +1,34 @@
 """More requests than the machine can take."""
 
 import asyncio
+import json
+import os
+import sys
 import time
 from contextlib import suppress
+from dataclasses import asdict
+from itertools import count
+from math import inf
 from typing import Any, Final
 
 import psutil
 
 from api.group_commit import MEMORY_NO_WRITES
 from tests.chaos.faults.base import Fault, Stage
+from tests.chaos.flood import Order
 from tests.chaos.history import Alarm
 from tests.chaos.lateness import Lateness
 
-#: What it can take is measured first, with so much more than usual from the same people.
-_PACE: Final = 8.0
-_MEASURE_SECONDS: Final = 3.0
-_FACTOR: Final = 3.0
 #: Promised for what is admitted.
 _P99_MS: Final = 100.0
-_OVER_SECONDS: Final = 60.0
+_START_SECONDS: Final = 90.0
+_OVER_SECONDS: Final = 120.0
 #: A machine that works for others this much (a part of all its processors) proves nothing.
 _OTHERS_MOST: Final = 0.05
 #: A tester that is this late itself cannot tell how late the answers are.
 _LATE_MOST_MS: Final = 20.0
+
+_numbers: Final = count(1)
 
 
 class Overload(Fault):
@@ -38,37 +44,62 @@ class Overload(Fault):
         self._others = _others_seconds()
         self._began = time.monotonic()
         self._lateness: Lateness | None = None
+        self._process: asyncio.subprocess.Process | None = None
 
     async def inject(self) -> None:
-        load = self.stage.load
-        load.command({"do": "pace", "factor": _PACE})
-        before = load.tally
-        await asyncio.sleep(_MEASURE_SECONDS)
-        after = load.tally
-        load.command({"do": "pace", "factor": 1.0})
-        taken = (after["ok"] - before["ok"]) / max(after["at"] - before["at"], 1.0)
+        directory = self.site.directory
+        prefix = f"f{next(_numbers)}"
+        # Past the proxies: the tester is to cost as little of the machine as it can.
+        ports = [door.server_port for door in self.site.doors]
+        order = Order(ports, str(directory / f"flood-{prefix}.jsonl"), prefix)
+        with (directory / "flood.log").open("ab") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.chaos.flood",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
+                # Linux may share its time among sessions: it stands for other machines.
+                start_new_session=True,
+            )  # fmt: skip
+        self._say(json.dumps(asdict(order)))
+        async with asyncio.timeout(_START_SECONDS):
+            await self._told("capacity")
         self._lateness = Lateness()
-        load.command({"do": "flood", "per_second": max(taken, 1.0) * _FACTOR})
 
     async def heal(self) -> None:
-        load = self.stage.load
-        load.command({"do": "pace", "factor": 1.0})
-        load.command({"do": "ebb"})
         if self._lateness is not None:
             self._lateness.stop()
-        async with asyncio.timeout(_OVER_SECONDS):
-            while not load.tally.get("flood", {}).get("over"):  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
+        if self._process is None:
+            return
+        try:
+            self._say("enough")
+            async with asyncio.timeout(_OVER_SECONDS):
+                told = await self._told("sent")
+                await self._process.wait()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
         if self.stage.alone:
-            await self._judge(load.tally["flood"])
+            await self._judge(told)
+
+    def _say(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(f"{line}\n".encode())
+
+    async def _told(self, what: str) -> dict[str, Any]:
+        """Return the first line of the flood's that tells this. Raises RuntimeError if it ended."""
+        output = self._process.stdout if self._process is not None else None
+        while output is not None and (line := await output.readline()):
+            told: dict[str, Any] = json.loads(line)
+            if what in told:
+                return told
+        raise RuntimeError("the flood ended; see its log")
 
     async def _judge(self, flood: dict[str, Any]) -> None:
         """Compare with what is promised; another fault at the same time would excuse it."""
-        elapsed = (time.monotonic() - self._began) * (psutil.cpu_count() or 1)
+        elapsed = (time.monotonic() - self._began) * (os.cpu_count() or 1)
         others = max(_others_seconds() - self._others, 0.0) / elapsed
         memory = await self.site.ask_redis(lambda client: client.info("memory"))
         part = memory["used_memory"] / memory["maxmemory"]
-        late = self._lateness.quantile_ms(0.99) if self._lateness is not None else 0.0
+        late = self._lateness.quantile_ms(0.99) if self._lateness is not None else inf
         is_judged = others < _OTHERS_MOST and max(late, flood["client_late_p99_ms"]) < _LATE_MOST_MS
         told = {
             "memory_part": round(part, 3),
