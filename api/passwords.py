@@ -112,7 +112,7 @@ def _matches(password_hash: str, password: str) -> bool:
 
 @cache
 def _step_back() -> None:
-    os.nice(NICENESS)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     # Linux may share its time among sessions first (autogroup): one of its own, as modest.
     os.setsid()
     with suppress(OSError):

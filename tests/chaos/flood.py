@@ -12,7 +12,10 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,14 +24,16 @@ from tests.chaos.history import Answered, History, Invoked
 from tests.chaos.lateness import quantile_ms
 from tests.chaos.people import join
 from tests.chaos.tables import digest
-from tests.chaos.torrent import Sending, Torrent
-from tests.chaos.wire import Wire
+from tests.chaos.wire import NoAnswerError, Response, Wire
+from tests.torrent import Sending, Torrent, connect
 
 #: People, and the conversations of each: all partitions have some.
 _PEOPLE: Final = 4
 _TALKS: Final = 16
 #: So many clients, each of which asks again once it was answered, show what the system can take.
 _CLIENTS: Final = 64
+_CONNECTIONS: Final = 1_000
+_FILLER: Final = "The quick brown fox jumps over the lazy dog. " * 5
 _MEASURE_SECONDS: Final = 3.0
 _FACTOR: Final = 3.0
 #: If nobody says it is enough.
@@ -44,6 +49,32 @@ class Order:
     prefix: str
 
 
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What a flood says: messages in conversations in turn."""
+
+    prefix: str
+    talks: Sequence[tuple[Person, Talk]]
+
+    def write(self, number: int) -> Write:
+        """Return the message of a number."""
+        person, talk = self.talks[number % len(self.talks)]
+        op = f"{self.prefix}-{number}"
+        path = f"/api/conversations/{talk.id}/messages"
+        text = f"#{op}# {_FILLER}"
+        return Write(op, "message", person, "POST", path, None, talk, "user", text)
+
+    def request(self, number: int) -> bytes:
+        """Return it as HTTP."""
+        write = self.write(number)
+        body = f'{{"role":"user","content":"{write.text}"}}'
+        return (
+            f"POST {write.path} HTTP/1.1\r\nHost: chaos\r\n"
+            f"Authorization: Bearer {write.person.token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+
 def main() -> None:
     """Follow the order."""
     order = Order(**json.loads(sys.stdin.readline()))
@@ -53,15 +84,23 @@ def main() -> None:
         rng = random.Random(order.prefix)
         client = Client(Wire(order.ports, rng), history, rng, order.prefix)
         talks = asyncio.run(_arrive(client, order.prefix))
-        torrent = Torrent(order.ports, talks, f"{order.prefix}t")
+        ports = cycle(order.ports)
+        messages = Messages(f"{order.prefix}t", talks)
+        torrent = Torrent(
+            lambda: connect(next(ports)), messages.request, _CONNECTIONS, sys.stdin.fileno()
+        )
         torrent.run(_MEASURE_SECONDS, most=_CLIENTS)
-        capacity = sum(one.is_admitted for one in torrent.sendings) / _MEASURE_SECONDS
+        capacity = (
+            sum(one.status == HTTPStatus.CREATED for one in torrent.sendings) / _MEASURE_SECONDS
+        )
         _say({"capacity": capacity})
         torrent.finish()
         calm = len(torrent.sendings)
         torrent.run(_SECONDS_MOST, max(capacity, 1.0) * _FACTOR)
         torrent.finish()
-        outcomes = [_write_down(client, one) for one in torrent.sendings]
+        outcomes = [
+            _write_down(client, messages.write(one.number), one) for one in torrent.sendings
+        ]
         told = _told(torrent.sendings[calm:], outcomes[calm:])
         _say({"capacity": round(capacity), **told})
 
@@ -82,12 +121,14 @@ async def _open(client: Client, person: Person) -> Talk:
             return Talk(answered.conversation, answered.entry)
 
 
-def _write_down(client: Client, one: Sending) -> Answered:
+def _write_down(client: Client, write: Write, one: Sending) -> Answered:
     """Write down one message and what it was told; return that."""
-    write = Write(one.op, "message", one.author, "POST", one.path, None, one.talk, "user", one.text)
-    user, talk = one.author.user, one.talk.id
-    client.history.add(Invoked(one.sent, one.op, "message", user, talk, "user", digest(one.text)))
-    answered = replace(client.judge(write, one.response), at=one.answered or time.monotonic())
+    user, text = write.person.user, digest(write.text)
+    client.history.add(
+        Invoked(one.sent, write.op, "message", user, write.conversation, "user", text)
+    )
+    response = Response(one.status, one.headers, one.body) if one.answered else NoAnswerError()
+    answered = replace(client.judge(write, response), at=one.answered or time.monotonic())
     client.history.add(answered)
     return answered
 
@@ -95,7 +136,7 @@ def _write_down(client: Client, one: Sending) -> Answered:
 def _told(sendings: list[Sending], outcomes: list[Answered]) -> dict[str, Any]:
     """Return what came of a flood; times in ms, of what was admitted from when it was due."""
     pairs = list(zip(sendings, outcomes, strict=True))
-    admitted = sorted(one.answered - one.due for one, told in pairs if told.outcome == "ok")
+    admitted = sorted(one.latency_seconds for one, told in pairs if told.outcome == "ok")
     late = sorted(one.sent - one.due for one in sendings)
     seconds = sendings[-1].due - sendings[0].due if sendings else 0.0
     return {

@@ -49,7 +49,7 @@ class Overload(Fault):
     async def inject(self) -> None:
         directory = self.site.directory
         prefix = f"f{next(_numbers)}"
-        # Past the proxies: the tester is to cost as little of the machine as it can.
+        # Past the proxies, which would have to carry all of it.
         ports = [door.server_port for door in self.site.doors]
         order = Order(ports, str(directory / f"flood-{prefix}.jsonl"), prefix)
         with (directory / "flood.log").open("ab") as errors:

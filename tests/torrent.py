@@ -1,79 +1,59 @@
-"""Bare sockets that ask an API for more than it can do, and keep what they were told for later.
+"""Bare sockets that ask a server for more than it can do, and keep what they were told for later.
 
 A client that costs as much as the server would measure itself: this one takes some 30 µs of a
-request, and everything that can wait (history, checks) waits until the torrent is over.
+request, and everything that can wait (histories, checks) waits until the torrent is over.
 """
 
 import re
 import select
 import socket
-import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import cycle
 from math import inf
 from typing import Final
 
-from tests.chaos.client import Person, Talk
-from tests.chaos.proxy import HOST
-from tests.chaos.wire import ANSWER_SECONDS, NoAnswerError, Response
-
+HOST: Final = "127.0.0.1"
+ANSWER_SECONDS: Final = 35.0
 _LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _CONNECT_SECONDS: Final = 1.0
-CONNECTIONS: Final = 1_000
 _TICK_SECONDS: Final = 0.001
-_FILLER: Final = "The quick brown fox jumps over the lazy dog. " * 5
 
 
 @dataclass(slots=True)
 class Sending:
-    """One message. Times are `time.monotonic()`."""
+    """One request. Times are `time.monotonic()`."""
 
-    op: str
-    author: Person
-    talk: Talk
+    number: int  #: from 0, in order
     due: float
     sent: float
     answered: float = 0.0  #: 0: never
     answer: bytes = b""  #: head and body; nothing where the connection was lost
 
     @property
-    def text(self) -> str:
-        """What it says."""
-        return f"#{self.op}# {_FILLER}"
+    def status(self) -> int:
+        """The answer's status, 0 without an answer."""
+        return int(self.answer[9:12] or 0)
 
     @property
-    def path(self) -> str:
-        """Where it goes."""
-        return f"/api/conversations/{self.talk.id}/messages"
-
-    @property
-    def is_admitted(self) -> bool:
-        """It was answered with a 2xx."""
-        return self.answer.startswith(b"HTTP/1.1 2")
-
-    @property
-    def response(self) -> Response | Exception:
-        """The answer, parsed, or what there was in its place."""
-        if not self.answered:
-            return NoAnswerError("the connection was lost")
-        head, body = self.answer.split(_END_OF_HEAD, 1)
-        first, *lines = head.decode().split("\r\n")
+    def headers(self) -> dict[str, str]:
+        """The answer's headers, named in lower case."""
+        _, *lines = self.answer.split(_END_OF_HEAD, 1)[0].decode().split("\r\n")
         named = (line.split(":", 1) for line in lines)
-        headers = {name.lower(): value.strip() for name, value in named}
-        return Response(int(first.split()[1]), headers, body)
+        return {name.lower(): value.strip() for name, value in named}
 
-    def request(self) -> bytes:
-        """Return it as HTTP/1.1."""
-        body = f'{{"role":"user","content":"{self.text}"}}'
-        return (
-            f"POST {self.path} HTTP/1.1\r\nHost: chaos\r\nAuthorization: Bearer {self.author.token}"
-            f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-        ).encode()
+    @property
+    def body(self) -> bytes:
+        """The answer's body."""
+        return self.answer.split(_END_OF_HEAD, 1)[1]
+
+    @property
+    def latency_seconds(self) -> float:
+        """From when it was due, not from when this client got round to it."""
+        return self.answered - self.due
 
 
 @dataclass(slots=True)
@@ -92,29 +72,43 @@ class _Asked:
         return length is not None and len(self.received) >= head + 4 + int(length[1])
 
 
+def connect(port: int, source: str = "") -> socket.socket:
+    """Open a connection to a server of this machine, from an address of its own if one is given."""
+    return socket.create_connection(
+        (HOST, port), _CONNECT_SECONDS, source_address=(source, 0) if source else None
+    )
+
+
 class Torrent:
-    """Sends messages into conversations in turn, to the ports in turn. Stops early when its
-    standard input says something, or ends.
+    """Requests on so many connections, opened beforehand: thousands of new clients at once are
+    another test. `connect` opens one, `request` makes the request of a number.
+
+    It stops early once `stop` (a file descriptor) has something to read, or ends.
     """
 
     def __init__(
-        self, ports: Sequence[int], talks: Sequence[tuple[Person, Talk]], prefix: str
+        self,
+        connect: Callable[[], socket.socket],
+        request: Callable[[int], bytes],
+        connections: int,
+        stop: int | None = None,
     ) -> None:
-        self._ports = cycle(ports)
-        self._talks = cycle(talks)
-        self._prefix = prefix
+        self._open = connect
+        self._request = request
+        self._connections = connections
+        self._stop = stop
         self._poll = select.epoll()
-        self._poll.register(sys.stdin.fileno(), select.EPOLLIN)
+        if stop is not None:
+            self._poll.register(stop, select.EPOLLIN)
         self._busy: dict[int, _Asked] = {}
         self._idle: deque[socket.socket] = deque()
         self._is_told_to_stop = False
         #: Everything that was sent, in order.
         self.sendings: list[Sending] = []
-        # Before the first message: thousands of new clients at once are another test.
-        for _ in range(CONNECTIONS):
+        for _ in range(connections):
             self._connect()
 
-    def run(self, seconds: float, per_second: float = inf, most: int = CONNECTIONS) -> None:
+    def run(self, seconds: float, per_second: float = inf, most: float = inf) -> None:
         """Send so many a second, whether answered or not, at most so many at once.
 
         What is due later than that is late. Without a rate each asks as soon as it was answered.
@@ -128,7 +122,7 @@ class Torrent:
                     break
                 self._send(due)
                 count += 1
-            if len(self._idle) + len(self._busy) < CONNECTIONS:
+            if len(self._idle) + len(self._busy) < self._connections:
                 self._connect()
             self._listen()
             now = time.monotonic()
@@ -142,12 +136,11 @@ class Torrent:
             self._lose(asked)
 
     def _send(self, due: float) -> None:
-        op = f"{self._prefix}-{len(self.sendings)}"
-        sending = Sending(op, *next(self._talks), due, time.monotonic())
+        request = self._request(len(self.sendings))
+        sending = Sending(len(self.sendings), due, time.monotonic())
         self.sendings.append(sending)
         asked = _Asked(self._idle.popleft(), sending)
         self._busy[asked.connection.fileno()] = asked
-        request = sending.request()
         try:
             sent = asked.connection.send(request)
         except OSError:
@@ -157,7 +150,7 @@ class Torrent:
 
     def _connect(self) -> None:
         with suppress(OSError):
-            made = socket.create_connection((HOST, next(self._ports)), _CONNECT_SECONDS)
+            made = self._open()
             made.setblocking(False)
             self._poll.register(made.fileno(), select.EPOLLIN)
             self._idle.append(made)
@@ -166,7 +159,7 @@ class Torrent:
         for descriptor, _ in self._poll.poll(_TICK_SECONDS):
             if asked := self._busy.get(descriptor):
                 self._receive(asked)
-            elif descriptor == sys.stdin.fileno():
+            elif descriptor == self._stop:
                 self._is_told_to_stop = True
                 self._poll.unregister(descriptor)
             else:
