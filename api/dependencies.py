@@ -15,6 +15,7 @@ from api.chat import Chat
 from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
+from api.credentials import Credentials
 from api.erasure import Erasure
 from api.issuers import Issuer
 from api.observe import Observer
@@ -39,6 +40,7 @@ class Services:
     chat: Chat
     streamed_chat: StreamedChat
     passwords: Passwords
+    credentials: Credentials
     throttle: Throttle
     tokens: Tokens
     sessions: Sessions

@@ -2,11 +2,12 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core import metrics
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 BODY_MOST_BYTES: Final = 1024 * 1024
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SIGN_INS: Final = frozenset({"/auth/login", "/auth/session"})
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -44,27 +46,64 @@ _OURS: Final = {
 }
 
 
+class Door:
+    """Some requests that are refused unseen while too many of them are inside.
+
+    `reason` is what metrics call it, `detail` what clients are told.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str,
+        leads_in: Callable[[str, str], bool],
+        is_full: Callable[[], bool],
+    ) -> None:
+        self._leads_in = leads_in
+        self._is_full = is_full
+        self._count = metrics.refused_total.labels(reason).inc
+        # Made once: whoever refuses three times what it can take has no time for each.
+        self._answers = {scheme: cycle(_busy(detail, ours)) for scheme, ours in _OURS.items()}
+
+    def refusal(self, scope: Scope) -> Sequence[Message]:
+        """Return the answer to a request that may not come in; nothing if it may."""
+        if not self._leads_in(scope["method"], scope["path"]) or not self._is_full():
+            return ()
+        self._count()
+        return next(self._answers[scope["scheme"]])
+
+
 class Edge:
     """Stands around the whole app."""
 
-    def __init__(self, app: ASGIApp, is_overloaded: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, doors: Sequence[Door]) -> None:
         self._app = app
-        self._is_overloaded = is_overloaded
-        # Made once: whoever refuses three times what it can take has no time for each.
-        self._busy = {scheme: cycle(_busy_answers(ours)) for scheme, ours in _OURS.items()}
-        self._count_refused = metrics.refused_total.labels("overload").inc
+        self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        refusal = self._refusal(scope)
+        for message in refusal:
+            await send(message)
+        if not refusal:
+            await self._serve(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Sequence[Message]:
+        """Return the answer to what is refused before any work is done on it."""
+        for door in self._doors:
+            if refusal := door.refusal(scope):
+                return refusal
+        if _declares_too_much(scope):
+            # FastAPI's own limit answers a declared length as text/plain.
+            problem = TooLarge("the body is larger than 1 MiB")
+            return _messages(response_of(problem), _OURS[scope["scheme"]])
+        return ()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         ours = _OURS[scope["scheme"]]
-        if _is_write(scope) and self._is_overloaded():
-            self._count_refused()
-            for message in next(self._busy[scope["scheme"]]):
-                await send(message)
-            return
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -78,11 +117,6 @@ class Edge:
                 message["headers"] = headers
             await send(message)
 
-        if _declares_too_much(scope):
-            # FastAPI's own limit answers a declared length as text/plain.
-            refusal = response_of(TooLarge("the body is larger than 1 MiB"))
-            await refusal(scope, receive, send_with_headers)
-            return
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the last place to stop it
@@ -94,21 +128,18 @@ class Edge:
             await failure(scope, receive, send_with_headers)
 
 
-def _busy_answers(ours: _Raw) -> list[tuple[Message, Message]]:
+def _busy(detail: str, ours: _Raw) -> list[Sequence[Message]]:
     """Return some answers that differ in when to come back, so that not all do at once."""
-    problem = Unavailable("the server has more to do than it can; nothing was written")
-    answers = [response_of(problem) for _ in range(_BUSY_ANSWERS)]
-    return [
-        (
-            {
-                "type": "http.response.start",
-                "status": answer.status_code,
-                "headers": _with(ours, answer.raw_headers),
-            },
-            {"type": "http.response.body", "body": answer.body},
-        )
-        for answer in answers
-    ]
+    return [_messages(response_of(Unavailable(detail)), ours) for _ in range(_BUSY_ANSWERS)]
+
+
+def _messages(answer: Response, ours: _Raw) -> Sequence[Message]:
+    """Return an answer as ASGI has it."""
+    headers = _with(ours, answer.raw_headers)
+    return (
+        {"type": "http.response.start", "status": answer.status_code, "headers": headers},
+        {"type": "http.response.body", "body": answer.body},
+    )
 
 
 def _with(more: _Raw, headers: Iterable[tuple[bytes, bytes]]) -> _Raw:
@@ -118,8 +149,14 @@ def _with(more: _Raw, headers: Iterable[tuple[bytes, bytes]]) -> _Raw:
     return there + [pair for pair in more if pair[0] not in names]
 
 
-def _is_write(scope: Scope) -> bool:
-    return scope["method"] not in _SAFE and scope["path"].startswith("/api/")
+def is_write(method: str, path: str) -> bool:
+    """Tell whether a request wants to write to the log."""
+    return method not in _SAFE and path.startswith("/api/")
+
+
+def is_sign_in(method: str, path: str) -> bool:
+    """Tell whether a request brings a password."""
+    return method == "POST" and path in _SIGN_INS
 
 
 def _declares_too_much(scope: Scope) -> bool:

@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Final
 
@@ -13,14 +13,15 @@ from api import docs, problems
 from api.answers import Answers
 from api.assistants import make_assistant
 from api.chat import Chat
-from api.core.database import make_engine
+from api.core.database import api_engine
 from api.core.settings import Settings
+from api.credentials import Credentials
 from api.dependencies import Services
-from api.edge import Edge
+from api.edge import Door, Edge, is_sign_in, is_write
 from api.erasure import Erasure
 from api.issuers import Issuer
 from api.observe import Observer
-from api.passwords import Passwords
+from api.passwords import FULL, Passwords
 from api.reads import CONNECTIONS, Reads
 from api.routes import account, auth, chat, conversations, health, streams, web
 from api.security import Tokens
@@ -66,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         # It would record error messages and request values, which may be somebody's words.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        middleware=[Middleware(Edge, lambda: app.state.services.accept.is_overloaded)],
+        middleware=[Middleware(Edge, _doors(lambda: app.state.services))],
     )
     # One flat list, what is asked most first: FastAPI matches each route of an included router
     # several times, which was a third of the app's CPU for a message.
@@ -78,20 +79,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _doors(services: Callable[[], Services]) -> list[Door]:
+    busy = "the server has more to do than it can; nothing was written"
+    return [
+        Door("overload", busy, is_write, lambda: services().accept.is_overloaded),
+        Door("sign_ins", FULL, is_sign_in, lambda: services().passwords.is_full),
+    ]
+
+
 @asynccontextmanager
 async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
-        engine = make_engine(
-            settings.database,
-            application_name="verbatim-api",
-            role="verbatim_api" if settings.row_security == "enforced" else None,
-            pool_size=CONNECTIONS + WRITE_PATH_CONNECTIONS,
-        )
+        engine = api_engine(settings, pool_size=CONNECTIONS + WRITE_PATH_CONNECTIONS)
         stack.callback(engine.dispose)
         assistant = make_assistant(settings)
         stack.push_async_callback(assistant.close)
         throttle = Throttle(settings)
         stack.callback(throttle.close)
+        passwords = Passwords()
+        credentials = Credentials(settings, passwords)
+        credentials.start()
+        stack.push_async_callback(credentials.stop)
         reads = Reads(engine)
         stack.callback(reads.close)
         write_path = WritePath(settings, engine, reads)
@@ -118,7 +126,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             reads=reads,
             chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
             streamed_chat=streamed,
-            passwords=Passwords(),
+            passwords=passwords,
+            credentials=credentials,
             throttle=throttle,
             tokens=tokens,
             sessions=Sessions(settings, tokens, reads, write_path),

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, RedisStorage
 from redis.exceptions import RedisError
-from starlette.concurrency import run_in_threadpool
 
 from api.core.errors import TooMany
 from api.core.redis_client import redis_options
@@ -118,15 +117,15 @@ class Throttle:
         )
         self._shared, self._own = _SharedCounts(self._redis), _OwnCounts()
 
-    async def admit(self, account: str, address: str) -> None:
+    def admit(self, account: str, address: str) -> None:
         """Let somebody try a password. Raises TooMany."""
-        await self._spend(_keys(account, address))
+        self._spend(_keys(account, address))
 
-    async def admit_registration(self, address: str) -> None:
+    def admit_registration(self, address: str) -> None:
         """Let somebody make an account. Raises TooMany."""
-        await self._spend({"register": _network(address)})
+        self._spend({"register": _network(address)})
 
-    async def succeeded(self, account: str, address: str) -> None:
+    def succeeded(self, account: str, address: str) -> None:
         """Take the attempt back: it was none. What failed before from here is forgotten, too."""
         windows = self._windows(_keys(account, address))
 
@@ -135,17 +134,15 @@ class Throttle:
             counts.add([window for window in windows if window.scope != "pair"], -1)
             return 0
 
-        await run_in_threadpool(self._on_either, forget)
+        self._on_either(forget)
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.storage.close()
 
-    async def _spend(self, keys: Mapping[str, str]) -> None:
+    def _spend(self, keys: Mapping[str, str]) -> None:
         windows = self._windows(keys)
-        wait = await run_in_threadpool(
-            self._on_either, lambda counts: self._wait_seconds(counts, windows)
-        )
+        wait = self._on_either(lambda counts: self._wait_seconds(counts, windows))
         if wait:
             raise TooMany("too many attempts; wait before the next one", retry_after_seconds=wait)
 

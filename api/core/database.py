@@ -23,6 +23,7 @@ from sqlmodel import Session
 
 from api.core import roles
 from api.core.errors import SettingsError, Unavailable
+from api.core.settings import Settings
 
 #: Serverless PostgreSQL ends idle connections after five minutes.
 POOL_RECYCLE_SECONDS: Final = 300
@@ -99,6 +100,16 @@ def make_engine(
     if role is not None:
         event.listen(engine, "connect", roles.guard(role))
     return engine
+
+
+def api_engine(settings: Settings, *, pool_size: int) -> Engine:
+    """Open the engine of one process of the API, held to its users' rows if settings say so."""
+    return make_engine(
+        settings.database,
+        application_name="verbatim-api",
+        role="verbatim_api" if settings.row_security == "enforced" else None,
+        pool_size=pool_size,
+    )
 
 
 def _look_after_rest(engine: Engine) -> None:

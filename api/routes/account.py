@@ -80,10 +80,8 @@ async def delete_account(app: App, address: Address, owner: Owner, body: schemas
     user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
     if user is None:
         raise Unauthenticated("this account was deleted")
-    if user.password_hash:
-        with app.passwords.seat() as seat:
-            await app.throttle.admit(user.username, address)
-            if not await seat.verify(user.password_hash, body.password):
-                raise Unauthenticated("the password is wrong")
-            await app.throttle.succeeded(user.username, address)
+    if user.password_hash and not await app.credentials.check(
+        user.username, body.password, address
+    ):
+        raise Unauthenticated("the password is wrong")
     await app.erasure.erase(owner)

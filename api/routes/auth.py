@@ -1,6 +1,7 @@
 """Accounts and sign-in."""
 
 from fastapi import APIRouter, Request, Response, status
+from starlette.concurrency import run_in_threadpool
 
 from api import cookies, schemas
 from api.core import models
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BY
 async def register(app: App, address: Address, body: schemas.Registration) -> schemas.User:
     """Names and addresses are unique without regard to case. Sign in with `POST /auth/login`."""
     with app.passwords.seat() as seat:
-        await app.throttle.admit_registration(address)
+        await run_in_threadpool(app.throttle.admit_registration, address)
         password_hash = await seat.hash(body.password)
     user = await app.reads.register(
         body.username,
@@ -119,11 +120,9 @@ async def change_password(
     user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
     if user is None:
         raise Unauthenticated("this account was deleted")
+    if not await app.credentials.check(user.username, body.current_password, address):
+        raise Unauthenticated("the current password is wrong")
     with app.passwords.seat() as seat:
-        await app.throttle.admit(user.username, address)
-        if not await seat.verify(user.password_hash, body.current_password):
-            raise Unauthenticated("the current password is wrong")
-        await app.throttle.succeeded(user.username, address)
         fresh = await seat.hash(body.new_password)
     await app.sessions.change_password(owner, fresh)
     return _token(app, await app.sessions.open(owner))
@@ -198,18 +197,7 @@ def _token(app: App, granted: Granted) -> schemas.Token:
 
 async def _signed_in(app: App, address: str, body: schemas.Login) -> models.User:
     """Return whose name and password these are. Raises Unauthenticated, TooMany or Unavailable."""
-    with app.passwords.seat() as seat:
-        await app.throttle.admit(body.username, address)
-        user = await app.reads.sign_in(
-            body.username, lambda session: UserRepository(session).by_name(body.username)
-        )
-        password_hash = user.password_hash if user else None
-        if not await seat.verify(password_hash, body.password) or user is None:
-            raise Unauthenticated("the username or the password is wrong")
-        await app.throttle.succeeded(body.username, address)
-        if app.passwords.is_outdated(user.password_hash):
-            fresh = await seat.hash(body.password)
-            await app.reads.write(
-                user.id, lambda session: UserRepository(session).set_password(user.id, fresh)
-            )
+    user = await app.credentials.check(body.username, body.password, address)
+    if user is None:
+        raise Unauthenticated("the username or the password is wrong")
     return user

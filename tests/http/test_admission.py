@@ -16,7 +16,7 @@ from api.admission import (
     WAIT_SECONDS,
     Admission,
 )
-from api.edge import HEADERS, Edge
+from api.edge import HEADERS, Door, Edge, is_write
 
 UNLIMITED = 2_000
 FULL_TURN = 3 * FULL_TURN_SECONDS
@@ -135,7 +135,8 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
         return PlainTextResponse("seen")
 
     inner = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
-    transport = httpx.ASGITransport(Edge(inner, lambda: True))
+    doors = [Door("overload", "too much", is_write, lambda: True)]
+    transport = httpx.ASGITransport(Edge(inner, doors))
 
     answered = asyncio.run(ask())
 

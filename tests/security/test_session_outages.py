@@ -57,7 +57,8 @@ def test_chat_and_revocation_need_no_postgresql(
         assert can_write(client, pairs[1])
     finally:
         postgres.start()
-        # One request finds that the pool's connections are gone.
+        # One request of each pool, the reads' and the sign-ins', finds its connections gone.
+        eventually(lambda: client.get("/auth/me", headers=bearer(pairs[1])).status_code == 200)
         eventually(lambda: client.post("/auth/login", json=NOBODY).status_code == 401)
 
 

@@ -1,6 +1,5 @@
 """Guessing passwords: slower and slower, for known and unknown names alike."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -27,17 +26,14 @@ def throttle(redis_url: str, namespace: str) -> Iterator[Throttle]:
 def attempts(throttle: Throttle, account: str, address: str, number: int) -> list[int]:
     """Try so often; return the waits, 0 where it was admitted."""
 
-    async def one() -> int:
+    def one() -> int:
         try:
-            await throttle.admit(account, address)
+            throttle.admit(account, address)
         except TooMany as refused:
             return refused.retry_after_seconds or 0
         return 0
 
-    async def all_of_them() -> list[int]:
-        return [await one() for _ in range(number)]
-
-    return asyncio.run(all_of_them())
+    return [one() for _ in range(number)]
 
 
 def test_after_five_failures_one_waits_and_then_longer(throttle: Throttle) -> None:
@@ -76,7 +72,7 @@ def test_one_network_that_tries_many_names_waits(throttle: Throttle) -> None:
 def test_a_success_takes_its_attempt_back(throttle: Throttle) -> None:
     for _ in range(100):
         assert attempts(throttle, "ada", HERE, 1) == [0]
-        asyncio.run(throttle.succeeded("ada", HERE))
+        throttle.succeeded("ada", HERE)
 
 
 def test_all_processes_count_together(throttle: Throttle, redis_url: str, namespace: str) -> None:
