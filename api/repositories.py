@@ -7,9 +7,20 @@ commits, and only accounts and their sessions are written.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, true, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Executable,
+    and_,
+    bindparam,
+    delete,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select, tuple_
@@ -17,7 +28,15 @@ from sqlmodel import Session, col, func, select, tuple_
 from api.core import ids
 from api.core.cursors import Cursor, Order, Sort
 from api.core.errors import BadRequest, Conflict
-from api.core.models import Conversation, LogPartition, Message, SignInSession, User
+from api.core.models import (
+    Conversation,
+    LogPartition,
+    Message,
+    Role,
+    SignInSession,
+    Status,
+    User,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +48,24 @@ class ConversationPage:
     next_cursor: str | None
 
 
+class StoredMessage(NamedTuple):
+    """A message as pages have it: a row, which costs a tenth of what an object of the ORM does."""
+
+    id: int
+    conversation_id: int
+    user_id: int
+    position: int
+    role: Role
+    content: str
+    status: Status
+    created_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class MessagePage:
     """Some of a conversation's messages, and how many there are."""
 
-    messages: list[Message]
+    messages: list[StoredMessage]
     total: int
 
 
@@ -46,11 +78,15 @@ class Standing:
     deleted: bool
 
 
-def _owned(owner: int) -> ColumnElement[bool]:
+#: Of a conversation's messages: those before or after a position, or all but so many of the latest.
+_Part = Literal["before", "after", "but_latest"]
+
+
+def _owned(owner: int | BindParameter[int]) -> ColumnElement[bool]:
     return col(Conversation.user_id) == owner
 
 
-def _alive(owner: int) -> ColumnElement[bool]:
+def _alive(owner: int | BindParameter[int]) -> ColumnElement[bool]:
     return and_(_owned(owner), col(Conversation.deleted_at).is_(None))
 
 
@@ -165,29 +201,30 @@ class MessageRepository:
         self, owner: int, conversation_id: int, *, limit: int, offset: int = 0, order: Order = "asc"
     ) -> MessagePage | None:
         """Return messages from the oldest on, or from the latest on, leaving out `offset`."""
-        if order == "asc":
-            wanted = col(Message.position) > offset
-        else:
-            wanted = col(Message.position) <= col(Conversation.message_count) - offset
-        return self._page(owner, conversation_id, wanted, limit, nearest=order, order=order)
+        part: _Part = "after" if order == "asc" else "but_latest"
+        return self._page(owner, conversation_id, part, offset, limit, nearest=order, order=order)
 
     def after(
         self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
     ) -> MessagePage | None:
         """Return the messages that follow a position most closely."""
-        wanted = col(Message.position) > position
-        return self._page(owner, conversation_id, wanted, limit, nearest="asc", order=order)
+        return self._page(
+            owner, conversation_id, "after", position, limit, nearest="asc", order=order
+        )
 
     def before(
         self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
     ) -> MessagePage | None:
         """Return the messages that precede a position most closely."""
-        wanted = col(Message.position) < position
-        return self._page(owner, conversation_id, wanted, limit, nearest="desc", order=order)
+        return self._page(
+            owner, conversation_id, "before", position, limit, nearest="desc", order=order
+        )
 
     def latest(self, owner: int, conversation_id: int, *, limit: int) -> MessagePage | None:
         """Return the latest messages, the oldest of them first."""
-        return self._page(owner, conversation_id, true(), limit, nearest="desc", order="asc")
+        return self._page(
+            owner, conversation_id, "but_latest", 0, limit, nearest="desc", order="asc"
+        )
 
     def recent_turns(
         self, owner: int, conversation_id: int, *, limit: int = 20
@@ -223,34 +260,50 @@ class MessageRepository:
         self,
         owner: int,
         conversation_id: int,
-        wanted: ColumnElement[bool],
+        part: _Part,
+        place: int,
         limit: int,
         *,
         nearest: Order,
         order: Order,
     ) -> MessagePage | None:
-        """Return the `limit` wanted messages nearest to one end, in the given order."""
-        position = col(Message.position)
-        page = aliased(
-            Message,
-            select(Message)
-            .where(Message.conversation_id == Conversation.id, wanted)
-            .order_by(position.asc() if nearest == "asc" else position.desc())
-            .limit(limit)
-            .correlate(Conversation)
-            .lateral(),
-        )
-        shown = col(page.position)
-        statement = (
-            select(Conversation.message_count, page)
-            .outerjoin(page, true())
-            .where(_alive(owner), Conversation.id == conversation_id)
-            .order_by(shown.asc() if order == "asc" else shown.desc())
-        )
-        found = self._session.exec(statement).all()
+        """Return the `limit` messages of a part nearest to one end, in the given order."""
+        wanted = {"owner": owner, "conversation": conversation_id, "place": place, "most": limit}
+        found = self._session.connection().execute(_page_of(part, nearest, order), wanted).all()
         if not found:
             return None
-        return MessagePage(list(filter(None, (message for _, message in found))), found[0][0])
+        # A conversation without such messages is one row, all of it but the count empty.
+        shown = [StoredMessage(*message) for _, *message in found if message[0] is not None]
+        return MessagePage(shown, found[0][0])
+
+
+@cache
+def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
+    """Return a page's statement, made once: to make it takes longer than to execute it."""
+    position, place = col(Message.position), bindparam("place", type_=BigInteger)
+    wanted = {
+        "after": position > place,
+        "before": position < place,
+        "but_latest": position <= col(Conversation.message_count) - place,
+    }[part]
+    page = (
+        select(*(getattr(Message, name) for name in StoredMessage._fields))
+        .where(Message.conversation_id == Conversation.id, wanted)
+        .order_by(position.asc() if nearest == "asc" else position.desc())
+        .limit(bindparam("most", type_=BigInteger))
+        .correlate(Conversation)
+        .lateral()
+    )
+    shown = page.c.position
+    return (
+        select(Conversation.message_count, page)
+        .outerjoin(page, true())
+        .where(
+            _alive(bindparam("owner", type_=BigInteger)),
+            Conversation.id == bindparam("conversation", type_=BigInteger),
+        )
+        .order_by(shown.asc() if order == "asc" else shown.desc())
+    )
 
 
 class PartitionRepository:
