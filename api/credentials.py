@@ -33,9 +33,8 @@ class Credentials:
         self._starting = asyncio.create_task(self._start(), name="credentials")
 
     async def stop(self) -> None:
-        """Let it be; it ends with the event loop."""
+        """Let it start, if it has not yet; it ends with the event loop."""
         if self._starting is not None:
-            self._starting.cancel()
             await asyncio.wait([self._starting])
 
     async def _start(self) -> None:

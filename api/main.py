@@ -98,8 +98,6 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.callback(throttle.close)
         passwords = Passwords()
         credentials = Credentials(settings, passwords)
-        credentials.start()
-        stack.push_async_callback(credentials.stop)
         reads = Reads(engine)
         stack.callback(reads.close)
         write_path = WritePath(settings, engine, reads)
@@ -120,6 +118,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
                 titles=titles,
             )
         )
+        credentials.start()
+        stack.push_async_callback(credentials.stop)
         yield Services(
             settings=settings,
             accept=accept,
