@@ -91,7 +91,7 @@ def main() -> None:
         )
         torrent.run(_MEASURE_SECONDS, most=_CLIENTS)
         capacity = (
-            sum(one.status == HTTPStatus.CREATED for one in torrent.sendings) / _MEASURE_SECONDS
+            sum(one.status == HTTPStatus.ACCEPTED for one in torrent.sendings) / _MEASURE_SECONDS
         )
         _say({"capacity": capacity})
         torrent.finish()
