@@ -401,6 +401,8 @@ def test_with_ones_own_token_every_row_works(scene: Scene) -> None:
 def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of reads off: no query asks whose it is."""
     monkeypatch.setattr(repositories, "_owned", lambda _: true())
+    # Not the statement that was made with it.
+    monkeypatch.setattr(repositories, "_page_of", repositories._page_of.__wrapped__)
 
 
 def test_row_security_alone_holds_all_reads(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
