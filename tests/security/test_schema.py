@@ -14,7 +14,7 @@ from tests.http.draining import draining
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 FULL = bool(os.environ.get("FULL"))
-EXAMPLES = 1_700 if FULL else 150
+EXAMPLES = 1_700 if FULL else 125
 LEAST_REQUESTS = 30_000 if FULL else 3_000
 PHASES = "examples,coverage,fuzzing,stateful" if FULL else "coverage,fuzzing"
 #: A password's bytes, a cursor's content, a session id's one spelling, parameters that exclude each
