@@ -6,7 +6,7 @@ commits, and only accounts and their sessions are written.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -15,9 +15,11 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Executable,
+    Interval,
     and_,
     bindparam,
     delete,
+    or_,
     true,
     update,
 )
@@ -334,8 +336,7 @@ class UserRepository:
 
     def by_name(self, username: str) -> User | None:
         """Return the user of that name, in upper or lower case."""
-        statement = select(User).where(func.lower(User.username) == func.lower(username))
-        return self._session.exec(statement).one_or_none()
+        return self._session.scalars(_user_by_name(), {"username": username}).one_or_none()
 
     def add(self, username: str, email: str, password_hash: str) -> User:
         """Register a user. Raises Conflict when the name or the address is taken."""
@@ -357,6 +358,12 @@ class UserRepository:
         )
 
 
+@cache
+def _user_by_name() -> Executable:
+    """Return the statement, made once."""
+    return select(User).where(func.lower(User.username) == func.lower(bindparam("username")))
+
+
 class SessionRepository:
     """Who is signed in. A session's secret is known here by its hash only."""
 
@@ -365,11 +372,13 @@ class SessionRepository:
 
     def add(self, user_id: int, session_id: str, secret_hash: bytes, *, rotates: bool) -> None:
         """Open a session."""
-        self._session.exec(
-            insert(SignInSession).values(
-                id=session_id, user_id=user_id, secret_hash=secret_hash, rotates=rotates
-            )
-        )
+        row = {
+            "id": session_id,
+            "user_id": user_id,
+            "secret_hash": secret_hash,
+            "rotates": rotates,
+        }
+        self._session.connection().execute(insert(SignInSession), row)
 
     def renew(
         self,
@@ -404,13 +413,21 @@ class SessionRepository:
 
     def surplus(self, user_id: int, most: int, idle: timedelta) -> list[str]:
         """Return a user's sessions beyond the newest so many, and those idle for too long."""
-        rows = select(SignInSession.id, SignInSession.renewed_at).where(
-            SignInSession.user_id == user_id
+        wanted = {"owner": user_id, "most": most, "idle": idle}
+        return list(self._session.connection().scalars(_surplus(), wanted))
+
+
+@cache
+def _surplus() -> Executable:
+    """Return the statement, made once."""
+    mine = col(SignInSession.user_id) == bindparam("owner", type_=BigInteger)
+    renewed_at = col(SignInSession.renewed_at)
+    place = func.row_number().over(order_by=renewed_at.desc())
+    rows: Any = select(SignInSession.id, renewed_at.label("renewed_at"), place.label("place"))
+    newest = rows.where(mine).subquery()
+    return select(newest.c.id).where(
+        or_(
+            newest.c.place > bindparam("most", type_=BigInteger),
+            newest.c.renewed_at < func.now() - bindparam("idle", type_=Interval),
         )
-        newest = self._session.exec(rows.order_by(col(SignInSession.renewed_at).desc())).all()
-        ended = datetime.now(UTC) - idle
-        return [
-            session_id
-            for place, (session_id, renewed_at) in enumerate(newest)
-            if place >= most or renewed_at < ended
-        ]
+    )

@@ -3,19 +3,11 @@
 A client renews its session with a refresh token, whose secret changes each time: one that comes
 twice was stolen, or its thief's was, so it ends the session. A browser's session lives in a cookie,
 beside an access token that is renewed as requests come.
-
-Ending a session removes its row, and names it on Redis for as long as an access token of it may
-live: what chats need not ask PostgreSQL whether a token is still good.
 """
 
-import hashlib
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final
 
-from redis.exceptions import RedisError
 from sqlmodel import Session
 
 from api.core.entries import Caller
@@ -24,12 +16,9 @@ from api.core.settings import Settings
 from api.reads import Reads
 from api.repositories import SessionRepository, UserRepository
 from api.security import Tokens
+from api.session_rows import Opened, SessionRows, hashed, new_secret
 from api.write_path import WritePath
 
-T = TypeVar("T")
-
-#: A user's sessions; signing in once more ends the one that was renewed longest ago.
-MOST: Final = 50
 #: A browser's access token is renewed once it has less than this part of its life left.
 RENEW_BELOW: Final = 1 / 3
 
@@ -54,41 +43,40 @@ class Sessions:
         self._tokens = tokens
         self._reads = reads
         self._write_path = write_path
-        self._idle = timedelta(days=settings.session_days)
+        self._rows = SessionRows(settings, write_path.log)
 
     @property
     def seconds(self) -> int:
         """How long a session lasts that is not renewed."""
-        return int(self._idle.total_seconds())
+        return int(self._rows.idle.total_seconds())
 
-    async def open(self, user_id: int, *, rotates: bool = True) -> Granted:
+    async def open(self, user_id: int) -> Granted:
         """Open a session for somebody who has just proved who they are."""
-        session_id, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(32)
+        return self.grant(
+            await self._reads.write(
+                user_id, lambda session: self._rows.open(session, user_id, rotates=True)
+            )
+        )
 
-        def add(session: Session) -> None:
-            sessions = SessionRepository(session)
-            sessions.add(user_id, session_id, _hashed(secret), rotates=rotates)
-            self._end(sessions, user_id, sessions.surplus(user_id, MOST, self._idle))
-
-        await self._write(user_id, add)
-        return self._granted(user_id, session_id, secret)
+    def grant(self, opened: Opened) -> Granted:
+        """Return what goes with a session that was opened or renewed."""
+        token = self._tokens.issue(opened.user_id, opened.session_id)
+        return Granted(token, f"{int(opened.user_id)}.{opened.session_id}.{opened.secret}")
 
     async def refresh(self, refresh_token: str) -> Granted:
         """Renew a session and change its secret. Raises Unauthenticated."""
-        user_id, session_id, secret = _parts(refresh_token)
-        new_secret = secrets.token_urlsafe(32)
+        known = _parts(refresh_token)
+        renewed = replace(known, secret=new_secret())
 
         def rotate(session: Session) -> bool:
-            sessions = SessionRepository(session)
-            known, new = _hashed(secret), _hashed(new_secret)
-            if sessions.renew(user_id, session_id, known, new, self._idle, rotates=True):
+            if self._renew(session, known, renewed, rotates=True):
                 return True
-            self._end(sessions, user_id, [session_id])
+            self._rows.end(session, known.user_id, [known.session_id])
             return False
 
-        if not await self._write(user_id, rotate):
+        if not await self._reads.write(known.user_id, rotate):
             raise Unauthenticated("the refresh token is not valid; sign in again")
-        return self._granted(user_id, session_id, new_secret)
+        return self.grant(renewed)
 
     async def of_cookie(self, cookie: str) -> tuple[Caller, str | None]:
         """Return whose a browser's session is, and its new cookie if it was renewed."""
@@ -116,71 +104,54 @@ class Sessions:
 
     async def end(self, caller: Caller) -> None:
         """Sign out. Raises Unavailable, and then nothing has changed."""
-        await self._write(
-            caller, lambda session: self._end(SessionRepository(session), caller, [caller.session])
+        await self._reads.write(
+            caller, lambda session: self._rows.end(session, caller, [caller.session])
         )
 
     async def end_renewal(self, cookie: str) -> None:
         """Sign a browser out, whose access token may be over already."""
         _, _, renewal = cookie.partition("~")
         try:
-            user_id, session_id, secret = _parts(renewal)
+            known = _parts(renewal)
         except Unauthenticated:
             return
 
-        hashed = _hashed(secret)
-
         def end(session: Session) -> None:
-            sessions = SessionRepository(session)
-            is_its = sessions.renew(user_id, session_id, hashed, hashed, self._idle, rotates=False)
-            if is_its:
-                self._end(sessions, user_id, [session_id])
+            if self._renew(session, known, known, rotates=False):
+                self._rows.end(session, known.user_id, [known.session_id])
 
-        await self._write(user_id, end)
+        await self._reads.write(known.user_id, end)
 
     async def change_password(self, user_id: int, password_hash: str) -> None:
         """Replace the password and end every session."""
 
         def change(session: Session) -> None:
             UserRepository(session).set_password(user_id, password_hash)
-            self._end(SessionRepository(session), user_id, None)
+            self._rows.end(session, user_id, None)
 
-        await self._write(user_id, change)
+        await self._reads.write(user_id, change)
 
     async def _renewed(self, renewal: str) -> Granted:
-        user_id, session_id, secret = _parts(renewal)
-        hashed = _hashed(secret)
-
-        def renew(session: Session) -> bool:
-            return SessionRepository(session).renew(
-                user_id, session_id, hashed, hashed, self._idle, rotates=False
-            )
-
-        if not await self._write(user_id, renew):
+        known = _parts(renewal)
+        if not await self._reads.write(
+            known.user_id, lambda session: self._renew(session, known, known, rotates=False)
+        ):
             raise Unauthenticated("the session has ended; sign in again")
-        return self._granted(user_id, session_id, secret)
+        return self.grant(known)
 
-    def _granted(self, user_id: int, session_id: str, secret: str) -> Granted:
-        token = self._tokens.issue(user_id, session_id)
-        return Granted(token, f"{int(user_id)}.{session_id}.{secret}")
+    def _renew(self, session: Session, known: Opened, new: Opened, *, rotates: bool) -> bool:
+        return SessionRepository(session).renew(
+            known.user_id,
+            known.session_id,
+            hashed(known.secret),
+            hashed(new.secret),
+            self._rows.idle,
+            rotates=rotates,
+        )
 
     @property
     def _renew_below_seconds(self) -> float:
         return self._tokens.lifetime_seconds * RENEW_BELOW
-
-    def _end(
-        self, sessions: SessionRepository, user_id: int, session_ids: Sequence[str] | None
-    ) -> None:
-        """End sessions, on Redis too, inside the transaction: with Redis down nothing is ended."""
-        ended = sessions.end(user_id, session_ids)
-        if ended:
-            self._write_path.log.revoke(user_id, ended, self._tokens.lifetime_seconds)
-
-    async def _write(self, user_id: int, work: Callable[[Session], T]) -> T:
-        try:
-            return await self._reads.write(user_id, work)
-        except RedisError as error:
-            raise Unavailable("the log does not answer") from error
 
 
 def cookie_of(granted: Granted) -> str:
@@ -188,14 +159,10 @@ def cookie_of(granted: Granted) -> str:
     return f"{granted.access_token}~{granted.renewal}"
 
 
-def _parts(renewal: str) -> tuple[int, str, str]:
+def _parts(renewal: str) -> Opened:
     user_id, _, rest = renewal.partition(".")
     session_id, _, secret = rest.partition(".")
     is_ours = len(renewal) <= _LONGEST and renewal.isascii() and user_id.isdecimal() and secret
     if not is_ours or "\0" in renewal or not 0 < int(user_id) < 2**63:
         raise Unauthenticated("the refresh token is not valid; sign in again")
-    return int(user_id), session_id, secret
-
-
-def _hashed(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    return Opened(int(user_id), session_id, secret)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, RedisStorage
@@ -23,8 +23,9 @@ from api.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Failures that a wait follows, the narrowest count first: an attempt that is refused there is
-#: taken back everywhere else, so that one address cannot keep an account's owner out.
+T = TypeVar("T")
+
+#: Failures that a wait follows.
 RULES: Final = {
     # One account from one address: what guessing looks like.
     "pair": "5/minute; 10 per 10 minutes; 20/hour",
@@ -47,10 +48,14 @@ class _Window:
 
 
 class _Counts(Protocol):
-    """Where attempts are counted."""
+    """Where failures are counted."""
 
-    def add(self, windows: Sequence[_Window], amount: int) -> list[int]:
-        """Add to each window; return their counts."""
+    def read(self, windows: Sequence[_Window]) -> list[int]:
+        """Return the count of each window."""
+        ...
+
+    def add(self, windows: Sequence[_Window]) -> list[int]:
+        """Count one more in each window; return their counts."""
         ...
 
     def forget(self, windows: Sequence[_Window]) -> None:
@@ -63,27 +68,32 @@ class _Counts(Protocol):
 
 
 class _SharedCounts:
-    """All processes' counts: one round trip, and one fsync where the log's Redis keeps them.
+    """All processes' counts: one round trip each time, and no write unless something failed.
 
-    With one for each rule, a sign-in kept everybody's messages waiting for fourteen.
+    They are kept where the log is, which syncs each write to its disk before it answers anybody.
     """
 
     def __init__(self, storage: RedisStorage) -> None:
         self._storage = storage
 
-    def add(self, windows: Sequence[_Window], amount: int) -> list[int]:
+    def read(self, windows: Sequence[_Window]) -> list[int]:
+        return [int(found or 0) for found in self._storage.storage.mget(self._keys(windows))]
+
+    def add(self, windows: Sequence[_Window]) -> list[int]:
         count = self._storage.lua_incr_expire
         with self._storage.storage.pipeline(transaction=False) as pipeline:
-            for window in windows:
-                key = self._storage.prefixed_key(window.key)
-                count([key], [window.rule.get_expiry(), amount], client=pipeline)
+            for window, key in zip(windows, self._keys(windows), strict=True):
+                count([key], [window.rule.get_expiry(), 1], client=pipeline)
             return [int(found) for found in pipeline.execute()]
 
     def forget(self, windows: Sequence[_Window]) -> None:
-        self._storage.storage.delete(*(self._storage.prefixed_key(w.key) for w in windows))
+        self._storage.storage.delete(*self._keys(windows))
 
     def end(self, window: _Window) -> float:
         return self._storage.get_expiry(window.key)
+
+    def _keys(self, windows: Sequence[_Window]) -> list[str]:
+        return [self._storage.prefixed_key(window.key) for window in windows]
 
 
 class _OwnCounts:
@@ -92,8 +102,11 @@ class _OwnCounts:
     def __init__(self) -> None:
         self._storage = MemoryStorage()
 
-    def add(self, windows: Sequence[_Window], amount: int) -> list[int]:
-        return [self._storage.incr(w.key, w.rule.get_expiry(), amount) for w in windows]
+    def read(self, windows: Sequence[_Window]) -> list[int]:
+        return [self._storage.get(window.key) for window in windows]
+
+    def add(self, windows: Sequence[_Window]) -> list[int]:
+        return [self._storage.incr(window.key, window.rule.get_expiry()) for window in windows]
 
     def forget(self, windows: Sequence[_Window]) -> None:
         for window in windows:
@@ -118,44 +131,46 @@ class Throttle:
         self._shared, self._own = _SharedCounts(self._redis), _OwnCounts()
 
     def admit(self, account: str, address: str) -> None:
-        """Let somebody try a password. Raises TooMany."""
-        self._spend(_keys(account, address))
+        """Let somebody try a password. Raises TooMany.
 
-    def admit_registration(self, address: str) -> None:
-        """Let somebody make an account. Raises TooMany."""
-        self._spend({"register": _network(address)})
+        What tries them counts each failure before it admits the next, so of several processes each
+        can be at most one attempt ahead.
+        """
+        windows = self._windows(_keys(account, address))
+        self._refuse(windows, lambda counts: [count + 1 for count in counts.read(windows)])
+
+    def failed(self, account: str, address: str) -> None:
+        """Count a wrong password."""
+        windows = self._windows(_keys(account, address))
+        self._on_either(lambda counts: counts.add(windows))
 
     def succeeded(self, account: str, address: str) -> None:
-        """Take the attempt back: it was none. What failed before from here is forgotten, too."""
+        """Forget what failed before with this account from here."""
         windows = self._windows(_keys(account, address))
+        pair = [window for window in windows if window.scope == "pair"]
+        self._on_either(lambda counts: counts.forget(pair))
 
-        def forget(counts: _Counts) -> int:
-            counts.forget([window for window in windows if window.scope == "pair"])
-            counts.add([window for window in windows if window.scope != "pair"], -1)
-            return 0
-
-        self._on_either(forget)
+    def admit_registration(self, address: str) -> None:
+        """Let somebody make an account, and count it. Raises TooMany."""
+        windows = self._windows({"register": _network(address)})
+        self._refuse(windows, lambda counts: counts.add(windows))
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.storage.close()
 
-    def _spend(self, keys: Mapping[str, str]) -> None:
-        windows = self._windows(keys)
-        wait = self._on_either(lambda counts: self._wait_seconds(counts, windows))
-        if wait:
-            raise TooMany("too many attempts; wait before the next one", retry_after_seconds=wait)
+    def _refuse(self, windows: Sequence[_Window], count: Callable[[_Counts], list[int]]) -> None:
+        """Raise TooMany if one more exceeds a rule, with the time until it does not."""
 
-    def _wait_seconds(self, counts: _Counts, windows: Sequence[_Window]) -> int:
-        """Count one attempt; return how long to wait, 0 if it was admitted."""
-        found = zip(windows, counts.add(windows, 1), strict=True)
-        spent = [window for window, count in found if count > window.rule.amount]
-        if not spent:
-            return 0
-        refusing = [window for window in spent if window.scope == spent[0].scope]
-        wider = windows[windows.index(refusing[-1]) + 1 :]
-        counts.add([window for window in wider if window.scope != spent[0].scope], -1)
-        return max(1, round(max(map(counts.end, refusing)) - self._now()))
+        def wait_seconds(counts: _Counts) -> int:
+            counted = zip(windows, count(counts), strict=True)
+            spent = [window for window, count in counted if count > window.rule.amount]
+            return max(
+                (round(counts.end(window) - self._now()) or 1 for window in spent), default=0
+            )
+
+        if wait := self._on_either(wait_seconds):
+            raise TooMany("too many attempts; wait before the next one", retry_after_seconds=wait)
 
     def _windows(self, keys: Mapping[str, str]) -> list[_Window]:
         return [
@@ -164,7 +179,7 @@ class Throttle:
             for rule in self._rules[scope]
         ]
 
-    def _on_either(self, work: Callable[[_Counts], int]) -> int:
+    def _on_either(self, work: Callable[[_Counts], T]) -> T:
         try:
             return work(self._shared)
         except RedisError as error:

@@ -21,6 +21,7 @@ _LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _CONNECT_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 0.001
+_PAUSE_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -116,22 +117,24 @@ class Torrent:
         began = now = time.monotonic()
         count = 0
         while now - began < seconds and not self._is_told_to_stop:
+            pause = _TICK_SECONDS
             while self._idle and len(self._busy) < most:
                 due = now if per_second == inf else began + count / per_second
                 if due > now:
+                    pause = min(due - now, _PAUSE_SECONDS)
                     break
                 self._send(due)
                 count += 1
             if len(self._idle) + len(self._busy) < self._connections:
                 self._connect()
-            self._listen()
+            self._listen(pause)
             now = time.monotonic()
 
     def finish(self) -> None:
         """Wait for what was not answered yet; give it up when an answer would be too late."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while self._busy and time.monotonic() < deadline:
-            self._listen()
+            self._listen(_TICK_SECONDS)
         for asked in list(self._busy.values()):
             self._lose(asked)
 
@@ -155,8 +158,8 @@ class Torrent:
             self._poll.register(made.fileno(), select.EPOLLIN)
             self._idle.append(made)
 
-    def _listen(self) -> None:
-        for descriptor, _ in self._poll.poll(_TICK_SECONDS):
+    def _listen(self, seconds: float) -> None:
+        for descriptor, _ in self._poll.poll(seconds):
             if asked := self._busy.get(descriptor):
                 self._receive(asked)
             elif descriptor == self._stop:

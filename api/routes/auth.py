@@ -4,7 +4,6 @@ from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from api import cookies, schemas
-from api.core import models
 from api.core.errors import (
     BadRequest,
     Conflict,
@@ -64,8 +63,8 @@ async def login(app: App, address: Address, body: schemas.Login) -> schemas.Toke
 
     An unknown name and a wrong password answer the same, after the same time.
     """
-    user = await _signed_in(app, address, body)
-    return _token(app, await app.sessions.open(user.id))
+    _, opened = await app.credentials.sign_in(body.username, body.password, address, rotates=True)
+    return _token(app, app.sessions.grant(opened))
 
 
 @router.post(
@@ -152,8 +151,10 @@ async def open_session(
     It is renewed as requests come, and over when none came for `SESSION_DAYS`.
     """
     cookies.refuse_other_origins(request.headers)
-    user = await _signed_in(app, address, body)
-    granted = await app.sessions.open(user.id, rotates=False)
+    user, opened = await app.credentials.sign_in(
+        body.username, body.password, address, rotates=False
+    )
+    granted = app.sessions.grant(opened)
     cookies.set_session(request, response, cookie_of(granted), app.sessions.seconds)
     return schemas.User.model_validate(user)
 
@@ -193,11 +194,3 @@ def _token(app: App, granted: Granted) -> schemas.Token:
         expires_in=app.tokens.lifetime_seconds,
         refresh_token=granted.renewal,
     )
-
-
-async def _signed_in(app: App, address: str, body: schemas.Login) -> models.User:
-    """Return whose name and password these are. Raises Unauthenticated, TooMany or Unavailable."""
-    user = await app.credentials.check(body.username, body.password, address)
-    if user is None:
-        raise Unauthenticated("the username or the password is wrong")
-    return user

@@ -10,6 +10,7 @@ import pytest
 
 from api.core.database import make_engine
 from api.core.log import SCRIPT
+from api.session_rows import MOST
 from tests.http.conftest import PASSWORD, Api, StartApi
 from tests.http.waiting import eventually
 
@@ -157,13 +158,19 @@ def test_secrets_are_hashed_in_postgresql(api: Api, login: Login) -> None:
     assert not any(secret in row for row in rows)
 
 
-def test_of_many_sessions_the_oldest_ends(
-    anybody: httpx.Client, login: Login, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.sessions.MOST", 3)
-    oldest = login()
+def test_of_many_sessions_the_oldest_ends(api: Api, anybody: httpx.Client, login: Login) -> None:
+    oldest, kept = login(), [login()]
+    owner = anybody.get("/auth/me", headers=bearer(oldest)).json()["id"]
+    engine = make_engine(api.settings.migration_database, application_name="test")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO session (id, user_id, secret_hash, rotates)"
+            " SELECT number::text, %(owner)s, '', true FROM generate_series(1, %(more)s) number",
+            {"owner": owner, "more": MOST - len(kept) - 1},
+        )
+    engine.dispose()
 
-    kept = [login() for _ in range(3)]
+    kept.append(login())
 
     assert refresh(anybody, oldest).status_code == 401
     assert not can_write(anybody, oldest)

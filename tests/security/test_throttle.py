@@ -5,6 +5,7 @@ from contextlib import closing
 
 import httpx
 import pytest
+from redis import Redis
 
 from api import passwords
 from api.core.errors import TooMany
@@ -23,36 +24,51 @@ def throttle(redis_url: str, namespace: str) -> Iterator[Throttle]:
     made.close()
 
 
-def attempts(throttle: Throttle, account: str, address: str, number: int) -> list[int]:
-    """Try so often; return the waits, 0 where it was admitted."""
+def failures(throttle: Throttle, account: str, address: str, number: int) -> list[int]:
+    """Fail so often; return the waits, 0 where the attempt was admitted."""
 
     def one() -> int:
         try:
             throttle.admit(account, address)
         except TooMany as refused:
             return refused.retry_after_seconds or 0
+        throttle.failed(account, address)
         return 0
 
     return [one() for _ in range(number)]
 
 
-def test_after_five_failures_one_waits_and_then_longer(throttle: Throttle) -> None:
-    waits = attempts(throttle, "ada", HERE, 21)
+def test_after_five_failures_one_waits_and_then_longer(
+    throttle: Throttle, redis_url: str, namespace: str
+) -> None:
+    def over(*times: str) -> None:
+        """Have the time of these rules be over."""
+        with closing(Redis.from_url(redis_url)) as redis:
+            for one in times:
+                assert redis.delete(*redis.keys(f"{namespace}:*/pair/*/{one}")) == 1
 
-    assert waits[:5] == [0] * 5
-    assert all(1 <= wait <= 60 for wait in waits[5:10])
-    assert all(300 < wait <= 600 for wait in waits[10:20])
-    assert 3000 < waits[20] <= 3600
+    minute = failures(throttle, "ada", HERE, 7)
+    over("1/minute")
+    ten_minutes = failures(throttle, "ada", HERE, 7)
+    over("1/minute", "10/minute")
+    minute_again = failures(throttle, "ada", HERE, 7)
+    over("1/minute")
+    hour = failures(throttle, "ada", HERE, 7)
+
+    assert [waits[:5] for waits in (minute, ten_minutes, minute_again, hour)] == [[0] * 5] * 4
+    assert all(1 <= wait <= 60 for wait in minute[5:] + minute_again[5:])
+    assert all(540 < wait <= 600 for wait in ten_minutes[5:])
+    assert all(3000 < wait <= 3600 for wait in hour[5:])
 
 
 def test_a_stranger_elsewhere_does_not_keep_the_owner_out(throttle: Throttle) -> None:
-    attempts(throttle, "ada", THERE, 100)
+    failures(throttle, "ada", THERE, 100)
 
-    assert attempts(throttle, "ADA", HERE, 1) == [0]
+    assert failures(throttle, "ADA", HERE, 1) == [0]
 
 
 def test_guesses_from_everywhere_slow_the_account_down(throttle: Throttle) -> None:
-    waits = [attempts(throttle, "ada", f"192.0.2.{host}", 1)[0] for host in range(1, 40)]
+    waits = [failures(throttle, "ada", f"192.0.2.{host}", 1)[0] for host in range(1, 40)]
 
     assert waits[:30] == [0] * 30
     assert all(waits[30:])
@@ -60,25 +76,29 @@ def test_guesses_from_everywhere_slow_the_account_down(throttle: Throttle) -> No
 
 def test_one_network_that_tries_many_names_waits(throttle: Throttle) -> None:
     waits = [
-        attempts(throttle, f"name-{number}", f"2001:db8::{number:x}", 1)[0]
+        failures(throttle, f"name-{number}", f"2001:db8::{number:x}", 1)[0]
         for number in range(1, 80)
     ]
 
     assert waits[:60] == [0] * 60
     assert all(waits[60:])
-    assert attempts(throttle, "name-1", "2001:db8:0:1::1", 1) == [0]
+    assert failures(throttle, "name-1", "2001:db8:0:1::1", 1) == [0]
 
 
-def test_a_success_takes_its_attempt_back(throttle: Throttle) -> None:
+def test_a_success_counts_as_no_failure_and_forgives_those_from_here(throttle: Throttle) -> None:
+    assert failures(throttle, "ada", HERE, 4) == [0] * 4
+
     for _ in range(100):
-        assert attempts(throttle, "ada", HERE, 1) == [0]
+        throttle.admit("ada", HERE)
         throttle.succeeded("ada", HERE)
+
+    assert failures(throttle, "ada", HERE, 5) == [0] * 5
 
 
 def test_all_processes_count_together(throttle: Throttle, redis_url: str, namespace: str) -> None:
     other = Throttle(Settings(_env_file=None, redis_url=redis_url, log_namespace=namespace))
 
-    waits = attempts(throttle, "ada", HERE, 5) + attempts(other, "ada", HERE, 1)
+    waits = failures(throttle, "ada", HERE, 5) + failures(other, "ada", HERE, 1)
     other.close()
 
     assert waits[:5] == [0] * 5
@@ -92,7 +112,7 @@ def test_without_redis_each_process_counts_for_itself(
     throttle = Throttle(Settings(_env_file=None, redis_url=redis.url, log_namespace=namespace))
     redis.stop()
 
-    waits = attempts(throttle, "ada", HERE, 6)
+    waits = failures(throttle, "ada", HERE, 6)
 
     redis.start()
     throttle.close()
