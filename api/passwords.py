@@ -129,8 +129,11 @@ def _hash(password: str) -> str:
 
 
 def _modestly(work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    _step_back()
-    return work(*arguments)
+    try:
+        return work(*arguments)
+    finally:
+        # Not before: the first thing done is to get ready, which an end of the API waits for.
+        _step_back()
 
 
 @cache

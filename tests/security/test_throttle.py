@@ -1,6 +1,7 @@
 """Guessing passwords: slower and slower, for known and unknown names alike."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import httpx
@@ -137,6 +138,18 @@ def test_over_http_known_and_unknown_names_wait_alike(
     assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 60
     assert right.status_code == 429
     assert guesses[-1].json()["detail"] == "too many attempts; wait before the next one"
+
+
+def test_guesses_that_come_at_once_are_counted_one_by_one(api: Api) -> None:
+    def guess(number: int) -> int:
+        with closing(api.client()) as client:
+            body = {"username": "guessed-at-once", "password": f"guess {number}"}
+            return client.post("/auth/login", json=body).status_code
+
+    with ThreadPoolExecutor(20) as threads:
+        statuses = sorted(threads.map(guess, range(20)))
+
+    assert statuses == [401] * 5 + [429] * 15
 
 
 def test_whoever_finds_the_room_full_has_made_no_attempt(
