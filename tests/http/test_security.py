@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 
 import jwt
@@ -111,6 +112,16 @@ def test_hashing_lets_everything_else_go_first(passwords: Passwords) -> None:
     own = psutil.Process().nice()
     expected = min(own + passwords_module.NICENESS, 19)
     assert asyncio.run(niceness()) == (expected, True)  # and in a session of its own
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sched(7): SCHED_IDLE is Linux' own")
+def test_hashing_runs_when_nobody_else_wants_the_core(passwords: Passwords) -> None:
+    async def policy() -> int:
+        with passwords.seat() as seat:
+            await seat.hash("password")
+            return os.sched_getscheduler(hashing_process().pid)
+
+    assert asyncio.run(policy()) == os.SCHED_IDLE
 
 
 def test_a_sign_in_whose_hashing_is_killed_is_refused_and_the_next_one_is_not(
