@@ -8,13 +8,10 @@ in threads of this process it would hold the interpreter's lock.
 """
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
@@ -22,6 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from api.core.errors import Unavailable
+from api.stepping_back import step_back
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -34,11 +32,8 @@ LANES: Final = 1
 HASHING_ROOM: Final = 32
 #: Longest that one of them may take, others' before it included.
 SEAT_SECONDS: Final = 30.0
-#: Chats go first.
-NICENESS: Final = 19
 #: What whoever is refused is told.
 FULL: Final = "too many people are signing in at this moment"
-_AUTOGROUP: Final = Path("/proc/self/autogroup")
 
 
 def hasher() -> PasswordHasher:
@@ -133,17 +128,4 @@ def _modestly(work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         return work(*arguments)
     finally:
         # Not before: the first thing done is to get ready, which an end of the API waits for.
-        _step_back()
-
-
-@cache
-def _step_back() -> None:
-    os.nice(NICENESS)
-    # Linux may share its time among sessions first (autogroup): one of its own, as modest.
-    os.setsid()
-    with suppress(OSError):
-        _AUTOGROUP.write_text(str(NICENESS))
-    if sys.platform == "linux":
-        # However modest, a process finishes its slice of some milliseconds, and a core that hashes
-        # counts as taken; one that does nothing else but this policy's work is free to everybody.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        step_back()

@@ -1,7 +1,10 @@
 """Passwords and tokens by themselves."""
 
 import asyncio
+import ctypes
 import os
+import platform
+import struct
 import sys
 import time
 
@@ -14,8 +17,11 @@ from api import security
 from api.core.errors import TooMany, Unauthenticated, Unavailable
 from api.passwords import Passwords, hasher, matches
 from api.security import Tokens
+from api.stepping_back import NICENESS, SLICE_NS
 
 KEY = "k" * 32
+#: Numbers of sched_getattr(2).
+SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_hashing_lets_everything_else_go_first(passwords: Passwords) -> None:
             return process.nice(), os.getsid(process.pid) == process.pid
 
     own = psutil.Process().nice()
-    expected = min(own + passwords_module.NICENESS, 19)
+    expected = min(own + NICENESS, 19)
     assert asyncio.run(niceness()) == (expected, True)  # and in a session of its own
 
 
@@ -122,6 +128,25 @@ def test_hashing_runs_when_nobody_else_wants_the_core(passwords: Passwords) -> N
             return os.sched_getscheduler(hashing_process().pid)
 
     assert asyncio.run(policy()) == os.SCHED_IDLE
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux"
+    or tuple(int(part) for part in platform.release().split(".")[:2]) < (6, 12)
+    or platform.machine() not in SCHED_GETATTR,
+    reason="sched_setattr(2) sets a process's slice from Linux 6.12 on",
+)
+def test_whoever_wakes_up_beside_hashing_waits_the_shortest_time(passwords: Passwords) -> None:
+    async def slice_ns() -> int:
+        with passwords.seat() as seat:
+            await seat.hash("password")
+            attributes = ctypes.create_string_buffer(56)
+            number = SCHED_GETATTR[platform.machine()]
+            process = hashing_process()
+            assert ctypes.CDLL(None).syscall(number, process.pid, attributes, 56, 0) == 0
+            return int(struct.unpack_from("=IIQiIQ", attributes)[-1])
+
+    assert asyncio.run(slice_ns()) == SLICE_NS
 
 
 def test_a_sign_in_whose_hashing_is_killed_is_refused_and_the_next_one_is_not(
