@@ -32,7 +32,7 @@ def step_back() -> None:
         _AUTOGROUP.write_text(str(NICENESS))
     if sys.platform == "linux":
         _shorten_slice(os.getpriority(os.PRIO_PROCESS, 0))
-        # However modest, a core that hashes counts as taken; one that does nothing else but this
+        # However modest a process, its core counts as taken; one that does nothing else but this
         # policy's work is free to everybody.
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -40,8 +40,8 @@ def step_back() -> None:
 def _shorten_slice(niceness: int) -> None:
     """Ask for the shortest slice. Before Linux 6.12 this changes nothing.
 
-    Where processes are shared out in groups, this policy is nothing to other groups: whoever wakes
-    up beside one waits until the slice is over.
+    `SCHED_IDLE` gives way at once within a group of processes only; where Linux shares its time
+    among groups, whoever of another one wakes up waits until the slice is over.
     """
     if number := _SCHED_SETATTR.get(platform.machine()):
         # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period

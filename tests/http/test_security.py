@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import platform
+import re
 import struct
 import sys
 import time
@@ -132,7 +133,7 @@ def test_hashing_runs_when_nobody_else_wants_the_core(passwords: Passwords) -> N
 
 @pytest.mark.skipif(
     sys.platform != "linux"
-    or tuple(int(part) for part in platform.release().split(".")[:2]) < (6, 12)
+    or tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2]) < (6, 12)
     or platform.machine() not in SCHED_GETATTR,
     reason="sched_setattr(2) sets a process's slice from Linux 6.12 on",
 )
