@@ -11,7 +11,7 @@ reads          4   most of it for loading a million messages, and twice more for
 losses         1.5 8 contestants, once
 streams        1.5
 storm          1.5
-telling        1
+telling        1.5
 row_security   0.5
 backlog        3   a million entries in, and out again
 huge          30   only when it is named: nearly all of it loads 10 million messages
@@ -92,5 +92,5 @@ FULL = Scale(
     histories=(10_000, 1_000_000),
     huge_history=10_000_000,
     streams=50,
-    tries=300,
+    tries=1_000,
 )  # fmt: skip
