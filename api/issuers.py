@@ -26,6 +26,8 @@ TOKENS_REMEMBERED: Final = 4096
 #: How long the provider's keys are taken for known, and how long it may take to tell them.
 KEYS_SECONDS: Final = 300
 FETCH_SECONDS: Final = 3
+#: How long a provider that did not tell them is not asked again.
+SILENT_SECONDS: Final = 5
 
 _HEADERS: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
 _REQUIRED: Final = ["exp", "iat", "sub", "iss", "aud"]
@@ -38,7 +40,7 @@ class Issuer:
         self._issuer = settings.oidc_issuer or ""
         self._audience = settings.oidc_audience
         self._reads = reads
-        self._keys = jwt.PyJWKClient(
+        self._keys = _Keys(
             settings.oidc_jwks_url or "", lifespan=KEYS_SECONDS, timeout=FETCH_SECONDS
         )
         #: Token → (whose it is, expiry in Unix seconds), oldest first.
@@ -106,3 +108,23 @@ class Issuer:
             except Conflict:  # another request was first
                 return await self._user_of(subject)
         return user.id
+
+
+class _Keys(jwt.PyJWKClient):
+    """The provider's keys. One client at a time asks for them, and the others wait for it.
+
+    So while the provider is silent each would wait for all the attempts before its own: after one
+    of them, the rest are told at once.
+    """
+
+    _silent_until = 0.0
+
+    def fetch_data(self) -> Any:
+        """Ask the provider. Raises PyJWKClientConnectionError, whatever is wrong with it."""
+        if time.monotonic() < self._silent_until:
+            raise jwt.PyJWKClientConnectionError("it told no keys a moment ago")
+        try:
+            return super().fetch_data()
+        except (jwt.PyJWTError, OSError, ValueError) as error:
+            self._silent_until = time.monotonic() + SILENT_SECONDS
+            raise jwt.PyJWKClientConnectionError("it tells no keys") from error

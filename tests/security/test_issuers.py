@@ -1,10 +1,14 @@
 """Sign-in by an identity provider: its tokens, checked by its keys, and nobody else's."""
 
 import json
+import socket
+import socketserver
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -15,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
+from api.issuers import FETCH_SECONDS
 from tests.http.conftest import Api, StartApi
 from tests.http.test_accounts import signed
 
@@ -166,11 +171,69 @@ def test_without_an_issuer_its_tokens_are_nobody(start_api: StartApi) -> None:
     assert me(plain, signed(sub="1")).status_code == 401
 
 
-def test_an_issuer_whose_keys_are_out_of_reach_is_a_503(start_api: StartApi) -> None:
-    unreachable = start_api(
-        oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_url="http://127.0.0.1:1/keys"
-    )
+class Broken(socketserver.BaseRequestHandler):
+    """Answers each request with its server's `reply`; None ends the connection by a reset."""
 
-    assert me(unreachable, external()).status_code == 503
-    with closing(unreachable.person()) as person:
-        assert person.get("/auth/me").status_code == 200
+    def handle(self) -> None:
+        self.request.recv(65_536)
+        reply: bytes | None = self.server.reply  # type: ignore[attr-defined]
+        if reply is None:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.request.close()
+        else:
+            self.request.sendall(reply)
+
+
+@contextmanager
+def broken_issuer(reply: bytes | None) -> Iterator[str]:
+    with socketserver.TCPServer(("127.0.0.1", 0), Broken) as server:
+        server.reply = reply  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/keys"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def no_issuer() -> Iterator[str]:
+    yield "http://127.0.0.1:1/keys"
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        pytest.param(no_issuer, id="nobody listens"),
+        pytest.param(lambda: broken_issuer(None), id="resets"),
+        pytest.param(lambda: broken_issuer(b""), id="says nothing"),
+        pytest.param(lambda: broken_issuer(b"HTTP/1.1 500 No\r\n\r\n"), id="an error"),
+        pytest.param(lambda: broken_issuer(b"HTTP/1.1 200 OK\r\n\r\n<html>"), id="no JSON"),
+        pytest.param(lambda: broken_issuer(b"HTTP/1.1 200 OK\r\n\r\n[]"), id="no key set"),
+        pytest.param(lambda: broken_issuer(b'HTTP/1.1 200 OK\r\n\r\n{"keys": []}'), id="no keys"),
+    ],
+)
+def test_an_issuer_that_tells_no_keys_is_a_503(
+    start_api: StartApi, issuer: Callable[[], AbstractContextManager[str]]
+) -> None:
+    with issuer() as url:
+        without_keys = start_api(oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_url=url)
+
+        assert me(without_keys, external()).status_code == 503
+        with closing(without_keys.person()) as person:
+            assert person.get("/auth/me").status_code == 200
+
+
+def test_nobody_waits_for_the_attempts_of_others_while_the_issuer_is_silent(
+    start_api: StartApi,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/keys"
+        api = start_api(oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_url=url)
+        started = time.monotonic()
+        with ThreadPoolExecutor(5) as clients:
+            answers = list(clients.map(lambda _: me(api, external()).status_code, range(5)))
+
+    assert answers == [503] * 5
+    assert time.monotonic() - started < 3 * FETCH_SECONDS  # five attempts take five times as long
