@@ -1,4 +1,4 @@
-"""Cursors, ids and tokens that nobody gave out: refused, and never an error of the server's."""
+"""Cursors, ids, tokens and headers that nobody gave out: never an error of the server's."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.http.conftest import PASSWORD, Api
@@ -163,3 +163,46 @@ def test_a_bent_cookie_is_nobody(out: Given, data: st.DataObject, text: str) -> 
     # The part that renews may be whole, and the rest of it cut off: then it is still theirs.
     assert_refused(answer, 200, 401)
     out.anybody.cookies.clear()
+
+
+#: What a server may take apart: values of headers are made of these.
+PARTS = st.sampled_from(
+    [
+        *("http://", "127.0.0.1", "null", "[", "]", ":", "/", "?", "#", "@", "%", "%00", "bytes="),
+        *("-", ",", "0", "1", "9" * 30, "9" * 5_000, "*", '"', "W/", "=", ";", "q=", "~", "."),
+        *("application/json", "text/event-stream", "charset=", "utf-16", "verbatim_session"),
+        *("Bearer ", "Basic ", "same-origin", "Thu, 01 Jan 1970 00:00:00 GMT", "\xff", "\t", " "),
+    ]
+)
+MADE = st.lists(PARTS, max_size=6).map("".join)
+STRANGE = st.one_of(HEADER, MADE, MADE.map("http://{}".format), MADE.map("bytes={}".format))
+HEADERS = (
+    *("Accept", "Accept-Encoding", "Authorization", "Content-Encoding", "Content-Type", "Cookie"),
+    *("Expect", "Forwarded", "Host", "Idempotency-Key", "If-Modified-Since", "If-None-Match"),
+    *("If-Range", "Last-Event-ID", "Origin", "Range", "Referer", "Sec-Fetch-Site", "Upgrade"),
+    *("X-Forwarded-For", "X-Forwarded-Proto"),
+)
+PLACES = (
+    *(("POST", "/auth/session"), ("DELETE", "/auth/session"), ("POST", "/api/conversations/")),
+    *(("GET", "/api/conversations/"), ("GET", "/openapi.json"), ("GET", "/web/index.html")),
+)
+
+
+@settings(fuzzed, max_examples=TRIES // 3)
+@given(value=STRANGE, place=st.sampled_from(PLACES), has_cookie=st.booleans())
+@example(value="http://[", place=("POST", "/auth/session"), has_cookie=False)
+def test_a_strange_header_is_no_error_of_the_servers(
+    out: Given, value: str, place: tuple[str, str], has_cookie: bool
+) -> None:
+    method, path = place
+    client = out.anybody if has_cookie else out.person
+    body = {"title": "x"} if path.startswith("/api/") else {"username": "x", "password": "y"}
+    for name in HEADERS:
+        sent = {b"Cookie": out.cookie.encode()} if has_cookie else {}
+        # A range tells what `If-Range` is about.
+        sent |= {b"Range": b"bytes=0-1"} if name == "If-Range" else {}
+        sent[name.encode()] = value.strip().encode("latin-1")
+        answer = client.request(method, path, headers=sent, json=body if method == "POST" else None)
+        client.cookies.clear()
+
+        assert answer.status_code < 500, (name, answer.status_code, answer.text[:200])
