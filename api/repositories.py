@@ -335,8 +335,12 @@ class UserRepository:
         return self._session.get(User, user_id)
 
     def by_name(self, username: str) -> User | None:
-        """Return the user of that name, in upper or lower case."""
-        return self._session.scalars(_user_by_name(), {"username": username}).one_or_none()
+        """Return the user of that name, in upper or lower case.
+
+        Lower case as `api.throttle` has it: PostgreSQL takes `İ` for an `i`, Python does not, and
+        each spelling that leads to an account would have guesses of its own.
+        """
+        return self._session.scalars(_user_by_name(), {"username": username.lower()}).one_or_none()
 
     def add(self, username: str, email: str, password_hash: str) -> User:
         """Register a user. Raises Conflict when the name or the address is taken."""
@@ -361,7 +365,7 @@ class UserRepository:
 @cache
 def _user_by_name() -> Executable:
     """Return the statement, made once."""
-    return select(User).where(func.lower(User.username) == func.lower(bindparam("username")))
+    return select(User).where(func.lower(User.username) == bindparam("username"))
 
 
 class SessionRepository:

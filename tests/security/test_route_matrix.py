@@ -13,9 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
-from sqlmodel import true
 
-from api import repositories
 from api.core import log
 from api.core.database import make_engine
 from api.fields import session_id
@@ -24,6 +22,7 @@ from tests.http.conftest import PASSWORD, Api, StartApi
 from tests.http.draining import draining
 from tests.http.test_accounts import signed
 from tests.http.waiting import eventually
+from tests.security.layers import forget_the_owner
 from tests.servers import fresh_database
 from workers import plan
 
@@ -396,13 +395,6 @@ def test_with_ones_own_token_every_row_works(scene: Scene) -> None:
         if operation == "changePassword":
             authorization = f"Bearer {answer.json()['access_token']}"
     person.close()
-
-
-def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Layer (a) of reads off: no query asks whose it is."""
-    monkeypatch.setattr(repositories, "_owned", lambda _: true())
-    # Not the statement that was made with it.
-    monkeypatch.setattr(repositories, "_page_of", repositories._page_of.__wrapped__)
 
 
 def test_row_security_alone_holds_all_reads(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,13 @@
+"""Switches a layer off, so that another one must hold alone."""
+
+import pytest
+from sqlalchemy import true
+
+from api import repositories
+
+
+def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layer (a) of reads off: no query asks whose it is."""
+    monkeypatch.setattr(repositories, "_owned", lambda _: true())
+    # No statement that was made with it, and none made now is kept.
+    monkeypatch.setattr(repositories, "_page_of", repositories._page_of.__wrapped__)
