@@ -22,11 +22,13 @@ from api.write_path import WritePath
 
 #: How long writes are refused before the deletion is certain, and after it.
 CLOSED_SECONDS: Final = 60
+#: How long it may take: a million messages take 4 s on two cores.
+ERASING_SECONDS: Final = 45
 GONE_SECONDS: Final = 24 * 3600
 #: What a streamed turn said is kept for ten minutes.
 STREAM_MS: Final = 11 * 60 * 1000
 
-_PATIENCE: Final = text("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'")
+_PATIENCE: Final = text("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '40s'")
 #: No drain may be between having read an entry of this user and writing it.
 _LOCK: Final = text("SELECT id FROM log_partition ORDER BY id FOR UPDATE")
 #: The audit still balances: what was dead is discarded now.
@@ -67,7 +69,7 @@ class Erasure:
             # What is queued reaches PostgreSQL first, if it does so soon, and goes with the rest.
             await self._reads.after(owner, tails, lambda _: None)
         try:
-            erased = await self._reads.write(owner, _erase(owner))
+            erased = await self._reads.write(owner, _erase(owner), seconds=ERASING_SECONDS)
         except Unavailable:
             await aside(self._log.run, "gone", owner, 0)
             raise
@@ -98,11 +100,14 @@ def _erase(owner: int) -> Callable[[Session], _Erased]:
             return list(connection.execute(statement, facts).scalars())
 
         connection.execute(_PATIENCE)
+        # Nearly all of it before the locks, which stop the drain for everybody.
+        messages = deleted(_MESSAGES)
         connection.execute(_LOCK)
+        messages += deleted(_MESSAGES)
         connection.execute(_SETTLE, facts)
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
-        messages = [message for message in deleted(_MESSAGES) if message >= recent]
-        erased = _Erased(deleted(_CONVERSATIONS), messages, deleted(_SESSIONS))
+        turns = [message for message in messages if message >= recent]
+        erased = _Erased(deleted(_CONVERSATIONS), turns, deleted(_SESSIONS))
         connection.execute(_USER, facts)
         return erased
 

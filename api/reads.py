@@ -62,14 +62,19 @@ class Reads:
 
         return await self._in_thread(run)
 
-    async def write(self, owner: int, work: Callable[[Session], T]) -> T:
-        """Run one transaction: only accounts are written outside the drain."""
+    async def write(
+        self, owner: int, work: Callable[[Session], T], *, seconds: float | None = None
+    ) -> T:
+        """Run one transaction: only accounts are written outside the drain.
+
+        One that may take long says how many seconds that is.
+        """
 
         def run() -> T:
             with writing(self._engine, Viewer(owner)) as session:
                 return work(session)
 
-        return await self._in_thread(run)
+        return await self._in_thread(run, seconds)
 
     async def sign_in(self, username: str, work: Callable[[Session], T]) -> T:
         """Run a query about the account of that name, whose id is not known yet."""
@@ -139,12 +144,12 @@ class Reads:
             pause = min(pause * 1.5, POLL_MOST_SECONDS)
         return found.value
 
-    async def _in_thread(self, run: Callable[[], T]) -> T:
+    async def _in_thread(self, run: Callable[[], T], seconds: float | None = None) -> T:
         if self._inside >= ROOM:
             raise Unavailable("too many requests wait for the database")
         self._inside += 1
         try:
-            async with asyncio.timeout(QUERY_SECONDS):
+            async with asyncio.timeout(seconds or QUERY_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except TimeoutError as error:
             raise Unavailable("the database does not answer") from error

@@ -75,7 +75,7 @@ async def export_everything(
 async def delete_account(app: App, address: Address, owner: Owner, body: schemas.Farewell) -> None:
     """Conversations, messages, dead letters, sessions and the account itself, at once and for good.
 
-    What is still queued brings nothing back. After a 503 it was not deleted: repeat it.
+    What is still queued brings nothing back. After a 503 repeat it; a 401 says that it is gone.
     """
     user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
     if user is None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from api import reads
 from api.core import ids
 from api.core.audit import audit
 from api.core.database import make_engine
@@ -169,6 +171,44 @@ def test_a_deletion_that_fails_half_way_changes_nothing_and_can_be_repeated(
     assert failed.status_code == 503
     assert ada.post("/api/conversations/", json={}).status_code == 202
     assert leave(ada).status_code == 204
+
+
+@pytest.fixture
+def deleting_is_slow(engine: Engine) -> Iterator[None]:
+    """PostgreSQL takes 0.3 s to delete a message."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN PERFORM pg_sleep(0.3); RETURN old; END';"
+                "CREATE TRIGGER slow BEFORE DELETE ON message"
+                " FOR EACH ROW EXECUTE FUNCTION take_long()"
+            )
+        )
+    yield
+    with engine.begin() as connection:
+        connection.execute(text("DROP FUNCTION take_long CASCADE"))
+
+
+@pytest.mark.usefixtures("deleting_is_slow")
+def test_nobody_waits_for_a_large_account_to_go(
+    api: Api, ada: httpx.Client, eve: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "QUERY_SECONDS", 2.0)
+    with draining(api.settings):
+        chat(ada, 5)
+        me = ada.get("/auth/me").json()["id"]
+        eventually(lambda: rows_of(engine, me).get("message") == 10)
+        with ThreadPoolExecutor(1) as leaving:
+            gone = leaving.submit(leave, ada)
+            answers = []
+            while not gone.done():
+                said = eve.post("/api/conversations/", json={}).json()["id"]
+                answers.append(eve.get(f"/api/conversations/{said}").status_code)
+
+    assert gone.result().status_code == 204
+    assert len(answers) > 10
+    assert set(answers) == {200}
 
 
 def test_the_name_is_free_again(api: Api, ada: httpx.Client, anybody: httpx.Client) -> None:
