@@ -29,6 +29,8 @@ GONE_SECONDS: Final = 24 * 3600
 STREAM_MS: Final = 11 * 60 * 1000
 
 _PATIENCE: Final = text("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '40s'")
+#: The drain removes no messages of a deleted conversation of this user meanwhile (`workers.sql`).
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:user)")
 #: No drain may be between having read an entry of this user and writing it.
 _LOCK: Final = text("SELECT id FROM log_partition ORDER BY id FOR UPDATE")
 #: The audit still balances: what was dead is discarded now.
@@ -100,6 +102,7 @@ def _erase(owner: int) -> Callable[[Session], _Erased]:
             return list(connection.execute(statement, facts).scalars())
 
         connection.execute(_PATIENCE)
+        connection.execute(_ALONE, facts)
         # Nearly all of it before the locks, which stop the drain for everybody.
         messages = deleted(_MESSAGES)
         connection.execute(_LOCK)

@@ -236,7 +236,7 @@ class Persister:
     def purge(self, conversation_id: int) -> bool | None:
         """Remove some messages of a deleted conversation.
 
-        Returns whether none are left, or None where another holds the partition.
+        Returns whether none are left, or None where another holds the partition or deletes them.
         """
         partition = ids.partition_of(conversation_id)
         try:

@@ -108,6 +108,12 @@ _RECENT_DEATHS: Final = (
 _UNPURGED: Final = (
     "SELECT id FROM conversation WHERE deleted_at IS NOT NULL AND message_count > 0 ORDER BY id"
 )
+#: Who deletes the owner's whole account (`api.erasure`) deletes these, too, and would wait for the
+#: partition that this transaction holds.
+_MAY_PURGE: Final = """
+    SELECT pg_try_advisory_xact_lock(user_id) FROM conversation
+    WHERE id = %(conversation)s AND deleted_at IS NOT NULL
+"""
 _PURGE: Final = """
     DELETE FROM message WHERE conversation_id = %(conversation)s AND position IN (
         SELECT position FROM message WHERE conversation_id = (
@@ -251,9 +257,15 @@ def unpurged(cursor: Cursor) -> list[int]:
     return [conversation for (conversation,) in cursor.fetchall()]
 
 
-def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool:
-    """Remove messages of a deleted conversation; tell whether those were the last."""
+def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
+    """Remove messages of a deleted conversation; tell whether those were the last.
+
+    Returns None where its owner's account is being deleted.
+    """
     facts = {"conversation": conversation_id, "chunk": chunk}
+    cursor.execute(_MAY_PURGE, facts)
+    if cursor.fetchone() == (False,):
+        return None
     cursor.execute(_PURGE, facts)
     if cursor.rowcount == chunk:
         return False

@@ -9,5 +9,5 @@ from api import repositories
 def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of reads off: no query asks whose it is."""
     monkeypatch.setattr(repositories, "_owned", lambda _: true())
-    # No statement that was made with it, and none made now is kept.
+    # A statement that is kept was made with it, and one made now must not be kept.
     monkeypatch.setattr(repositories, "_page_of", repositories._page_of.__wrapped__)

@@ -18,6 +18,7 @@ from api.core.database import make_engine
 from tests.http.conftest import PASSWORD, Api
 from tests.http.draining import draining
 from tests.http.waiting import eventually
+from workers import persist
 
 TABLES = ("message", "conversation", "dead_letter", "session")
 WORDS = "for-nobody-else-6d1c"
@@ -190,15 +191,25 @@ def deleting_is_slow(engine: Engine) -> Iterator[None]:
         connection.execute(text("DROP FUNCTION take_long CASCADE"))
 
 
+@pytest.mark.parametrize("purging", [False, True], ids=["whole", "being purged"])
 @pytest.mark.usefixtures("deleting_is_slow")
 def test_nobody_waits_for_a_large_account_to_go(
-    api: Api, ada: httpx.Client, eve: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    api: Api,
+    ada: httpx.Client,
+    eve: httpx.Client,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    purging: bool,
 ) -> None:
     monkeypatch.setattr(reads, "QUERY_SECONDS", 2.0)
+    monkeypatch.setattr(persist, "PURGE_CHUNK", 1)
     with draining(api.settings):
-        chat(ada, 5)
+        conversation = chat(ada, 5)
         me = ada.get("/auth/me").json()["id"]
         eventually(lambda: rows_of(engine, me).get("message") == 10)
+        if purging:
+            ada.delete(f"/api/conversations/{conversation}").raise_for_status()
+            eventually(lambda: rows_of(engine, me).get("message", 0) < 10)
         with ThreadPoolExecutor(1) as leaving:
             gone = leaving.submit(leave, ada)
             answers = []
