@@ -11,21 +11,21 @@ from starlette.requests import HTTPConnection
 
 from api import cookies
 from api.accept import Accept
+from api.accounts.credentials import Credentials
+from api.accounts.deletion import Erasure
+from api.accounts.oidc import Issuer
+from api.accounts.passwords import Passwords
+from api.accounts.sessions import Sessions
+from api.accounts.throttle import Throttle
+from api.accounts.tokens import Tokens
 from api.chat import Chat
 from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
-from api.credentials import Credentials
-from api.erasure import Erasure
-from api.issuers import Issuer
 from api.observe import Observer
-from api.passwords import Passwords
 from api.reads import Reads
-from api.security import Tokens
-from api.sessions import Sessions
 from api.streaming.chat import StreamedChat
 from api.text import CONTENT_MOST
-from api.throttle import Throttle
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 

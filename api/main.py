@@ -10,24 +10,24 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from api import docs, problems
+from api.accounts.credentials import Credentials
+from api.accounts.deletion import Erasure
+from api.accounts.oidc import Issuer
+from api.accounts.passwords import FULL, Passwords
+from api.accounts.sessions import Sessions
+from api.accounts.throttle import Throttle
+from api.accounts.tokens import Tokens
 from api.answers import Answers
 from api.assistants import make_assistant
 from api.chat import Chat
 from api.core.database import api_engine
 from api.core.settings import Settings
-from api.credentials import Credentials
 from api.dependencies import Services
 from api.edge import Door, Edge, is_sign_in, is_write
-from api.erasure import Erasure
-from api.issuers import Issuer
 from api.observe import Observer
-from api.passwords import FULL, Passwords
 from api.reads import CONNECTIONS, Reads
 from api.routes import account, auth, chat, conversations, health, streams, web
-from api.security import Tokens
-from api.sessions import Sessions
 from api.streaming.opened import streaming
-from api.throttle import Throttle
 from api.titles import Titles
 from api.write_path import WritePath
 

@@ -337,8 +337,8 @@ class UserRepository:
     def by_name(self, username: str) -> User | None:
         """Return the user of that name, in upper or lower case.
 
-        Lower case as `api.throttle` has it: PostgreSQL takes `İ` for an `i`, Python does not, and
-        each spelling that leads to an account would have guesses of its own.
+        Lower case as `api.accounts.throttle` has it: PostgreSQL takes `İ` for an `i`, Python does
+        not, and each spelling that leads to an account would have guesses of its own.
         """
         return self._session.scalars(_user_by_name(), {"username": username.lower()}).one_or_none()
 

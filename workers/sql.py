@@ -108,8 +108,8 @@ _RECENT_DEATHS: Final = (
 _UNPURGED: Final = (
     "SELECT id FROM conversation WHERE deleted_at IS NOT NULL AND message_count > 0 ORDER BY id"
 )
-#: Who deletes the owner's whole account (`api.erasure`) deletes these, too, and would wait for the
-#: partition that this transaction holds.
+#: Who deletes the owner's whole account (`api.accounts.deletion`) deletes these, too, and would
+#: wait for the partition that this transaction holds.
 _MAY_PURGE: Final = """
     SELECT pg_try_advisory_xact_lock(user_id) FROM conversation
     WHERE id = %(conversation)s AND deleted_at IS NOT NULL

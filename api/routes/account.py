@@ -3,7 +3,8 @@
 from fastapi import APIRouter, status
 from fastapi.responses import StreamingResponse
 
-from api import export, schemas
+from api import schemas
+from api.accounts import export
 from api.core.errors import (
     BadRequest,
     Forbidden,

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from api import cookies, schemas
+from api.accounts.sessions import Granted, cookie_of
 from api.core.errors import (
     BadRequest,
     Conflict,
@@ -18,7 +19,6 @@ from api.dependencies import Address, App, Owner
 from api.edge import BODY_MOST_BYTES
 from api.problems import UnsupportedMediaType, documented
 from api.repositories import UserRepository
-from api.sessions import Granted, cookie_of
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from psycopg2.extras import execute_values
 
-from api.passwords import hasher
+from api.accounts.passwords import hasher
 from tests.bench.processes import Server
 from tests.bench.site import Site
 

@@ -14,6 +14,7 @@ from psycopg2.extras import execute_values
 from redis import Redis
 from sqlalchemy.engine import make_url
 
+from api.accounts.tokens import Tokens
 from api.core import database
 from api.core.entries import Request
 from api.core.log import Limits, Log
@@ -22,7 +23,6 @@ from api.core.settings import Settings
 from api.local import keep
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from api.security import Tokens
 from tests.servers import drop_database, fresh_database, running, urls_of
 from workers.process import Process
 

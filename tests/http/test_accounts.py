@@ -13,9 +13,9 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
+from api.accounts.tokens import ALGORITHM, AUDIENCE, ISSUER, TYPE, key_name
 from api.core.database import make_engine, reading, writing
 from api.repositories import UserRepository
-from api.security import ALGORITHM, AUDIENCE, ISSUER, TYPE, key_name
 from tests.http.conftest import PASSWORD, Api
 
 GRACE = {"username": "Grace", "email": "Grace@Example.com", "password": PASSWORD}

@@ -13,12 +13,12 @@ import jwt
 import psutil
 import pytest
 
-from api import passwords as passwords_module
-from api import security
+from api.accounts import passwords as passwords_module
+from api.accounts import tokens as security
+from api.accounts.low_priority import NICENESS, SLICE_NS
+from api.accounts.passwords import Passwords, hasher, matches
+from api.accounts.tokens import Tokens
 from api.core.errors import TooMany, Unauthenticated, Unavailable
-from api.passwords import Passwords, hasher, matches
-from api.security import Tokens
-from api.stepping_back import NICENESS, SLICE_NS
 
 KEY = "k" * 32
 #: Numbers of sched_getattr(2).

@@ -245,7 +245,7 @@ def exported(client: httpx.Client, **query: Any) -> list[dict[str, Any]]:
 def test_an_export_has_everything_in_order_and_nothing_of_others(
     api: Api, ada: httpx.Client, eve: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.export.PAGE", 2)
+    monkeypatch.setattr("api.accounts.export.PAGE", 2)
     texts = [f"line\u2028break\n{number} 👩‍👩‍👧" for number in range(5)]
     with draining(api.settings):
         chat(eve)

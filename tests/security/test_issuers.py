@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
-from api.issuers import FETCH_SECONDS
+from api.accounts.oidc import FETCH_SECONDS
 from tests.http.conftest import Api, StartApi
 from tests.http.test_accounts import signed
 

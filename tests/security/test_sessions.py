@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from api.accounts.session_store import MOST
 from api.core.database import make_engine
 from api.core.log import SCRIPT
-from api.session_rows import MOST
 from tests.http.conftest import PASSWORD, Api, StartApi
 from tests.http.waiting import eventually
 
@@ -200,7 +200,7 @@ def test_a_browser_is_renewed_as_requests_come(
     browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = browser.get("/auth/me")
-    monkeypatch.setattr("api.sessions.RENEW_BELOW", 2.0)
+    monkeypatch.setattr("api.accounts.sessions.RENEW_BELOW", 2.0)
     before = browser.cookies["verbatim_session"]
 
     answers = [browser.get(path) for path in ("/auth/me", "/api/conversations/", "/auth/me")]

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from redis import Redis
 
-from api import passwords
+from api.accounts import passwords
+from api.accounts.throttle import Throttle
 from api.core.errors import TooMany
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
-from api.throttle import Throttle
 from tests.http.conftest import PASSWORD, Api
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"

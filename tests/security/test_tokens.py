@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.accounts.tokens import LEEWAY_SECONDS, LONGEST, Tokens, key_name
 from api.core.errors import Unauthenticated
-from api.security import LEEWAY_SECONDS, LONGEST, Tokens, key_name
 from tests.http.conftest import Api
 from tests.http.test_accounts import claims, signed
 

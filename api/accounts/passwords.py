@@ -3,8 +3,8 @@
 Each hash takes 19 MiB and tens of milliseconds of a whole core, and a burst of sign-ins must starve
 neither the event loop nor the reads. A thread would take them along, whatever its priority: Linux
 shares its time among processes or groups of them, and one that hashes has had its share already
-when its event loop wants to run. What else a sign-in needs is done there too (`api.credentials`):
-in threads of this process it would hold the interpreter's lock.
+when its event loop wants to run. What else a sign-in needs is done there too
+(`api.accounts.credentials`): in threads of this process it would hold the interpreter's lock.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
+from api.accounts.low_priority import step_back
 from api.core.errors import Unavailable
-from api.stepping_back import step_back
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from api.accounts.passwords import Passwords, hasher, is_outdated, matches
+from api.accounts.session_store import Opened, SessionRows
+from api.accounts.throttle import Throttle
 from api.core import redis_client
 from api.core.database import Viewer, api_engine, reading, writing
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
 from api.core.models import User
 from api.core.settings import Settings
-from api.passwords import Passwords, hasher, is_outdated, matches
 from api.repositories import UserRepository
-from api.session_rows import Opened, SessionRows
-from api.throttle import Throttle
 
 
 class Credentials:
