@@ -18,13 +18,13 @@ from api.accounts.passwords import Passwords
 from api.accounts.sessions import Sessions
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
-from api.chat import Chat
+from api.chat.streaming.chat import StreamedChat
+from api.chat.turn import Chat
 from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.observe import Observer
 from api.reads import Reads
-from api.streaming.chat import StreamedChat
 from api.text import CONTENT_MOST
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")

@@ -17,9 +17,11 @@ from api.accounts.passwords import FULL, Passwords
 from api.accounts.sessions import Sessions
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
-from api.answers import Answers
 from api.assistants import make_assistant
-from api.chat import Chat
+from api.chat.answers import Answers
+from api.chat.streaming.wiring import streaming
+from api.chat.titles import Titles
+from api.chat.turn import Chat
 from api.core.database import api_engine
 from api.core.settings import Settings
 from api.dependencies import Services
@@ -27,8 +29,6 @@ from api.edge import Door, Edge, is_sign_in, is_write
 from api.observe import Observer
 from api.reads import CONNECTIONS, Reads
 from api.routes import account, auth, chat, conversations, health, streams, web
-from api.streaming.opened import streaming
-from api.titles import Titles
 from api.write_path import WritePath
 
 #: Objects made before a collection of each generation; CPython's default is 700, 10, 10.

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from api.answers import Answered
+from api.chat.answers import Answered
 from api.core import models
 from api.fields import (
     EXAMPLE_SESSION,

@@ -9,7 +9,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from api import fields, schemas
-from api.answers import Answered
+from api.chat.answers import Answered
+from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
 from api.core import ids
 from api.core.errors import (
     BadRequest,
@@ -24,7 +25,6 @@ from api.dependencies import App, LastEventId, Owner
 from api.edge import BODY_MOST_BYTES
 from api.fields import Id, SessionId
 from api.problems import UnsupportedMediaType, documented
-from api.streaming.chat import Delta, Event, Failed, Ping, Started
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from api.accept import TurnMessage
-from api.assistants.demo import QUOTE_MOST, DemoAssistant
+from api.chat.assistants.demo import QUOTE_MOST, DemoAssistant
 from api.text import is_content
 
 

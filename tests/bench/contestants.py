@@ -18,13 +18,13 @@ from sqlalchemy import Engine, create_engine
 from sqlmodel import Session
 
 from api import main, schemas
+from api.chat.streaming.chat import StreamedChat
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
 from api.dependencies import Writing
 from api.fields import ConversationId
 from api.reads import Reads
 from api.routes import chat, conversations
-from api.streaming.chat import StreamedChat
 from tests.bench import bodies, sdks
 from tests.bench.inserts import ONE_STATEMENT, POOL, insert
 from tests.bench.talking import UnloggedChat, make_talker

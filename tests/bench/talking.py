@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from api.accept import TurnMessage
-from api.answers import Answered
+from api.chat.answers import Answered
+from api.chat.streaming.chat import Delta, Event, Started
 from api.core.settings import Settings
 from api.core.turns import TurnName
-from api.streaming.chat import Delta, Event, Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class UnloggedChat:
     async def send(
         self, owner: int, conversation_id: int, message: str, key: str | None
     ) -> AsyncIterator[Event]:
-        """Return a turn's events, as api.streaming.chat does."""
+        """Return a turn's events, as api.chat.streaming.chat does."""
         return self._events(TurnName(owner, conversation_id, time.time_ns() % 2**50), message)
 
     async def _events(self, name: TurnName, message: str) -> AsyncIterator[Event]:

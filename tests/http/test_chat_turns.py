@@ -8,8 +8,8 @@ from contextlib import closing
 import httpx
 import pytest
 
-from api import chat as chat_turns
-from api import leases
+from api.chat import leases
+from api.chat import turn as chat_turns
 from api.core import log, turns
 from api.core.entries import Request
 from tests.assistants import model_server

@@ -22,7 +22,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from api.assistants.demo import reply_to
+from api.chat.assistants.demo import reply_to
 from api.core.ids import PARTITIONS
 from api.core.log import Log
 from tests.http.waiting import eventually

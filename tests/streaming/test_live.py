@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from api.chat.streaming.subscriber import LiveTurn
 from api.core.turns import Said
-from api.streaming.live import LiveTurn
 
 ONE, TWO, END = Said(3, "delta", "One"), Said(7, "delta", " two"), Said(7, "end", "{}")
 

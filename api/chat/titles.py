@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.accept import Accept, Turn
-from api.assistants.protocol import Assistant
+from api.chat.assistants.protocol import Assistant
 from api.core.errors import Problem
 from api.text import is_content
 

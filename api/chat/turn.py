@@ -11,12 +11,12 @@ from contextlib import aclosing
 from typing import Final
 
 from api.accept import Accept, Turn
-from api.answers import Answered, Answers
-from api.assistants.protocol import Assistant
+from api.chat.answers import Answered, Answers
+from api.chat.assistants.protocol import Assistant
+from api.chat.leases import leased
+from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Unavailable
-from api.leases import leased
 from api.text import is_content
-from api.titles import Titles
 
 #: How long a retry waits for the request that is running the same turn.
 WAIT_SECONDS: Final = 30.0

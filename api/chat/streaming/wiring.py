@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.answers import Answers
-from api.assistants.protocol import Assistant
+from api.chat.answers import Answers
+from api.chat.assistants.protocol import Assistant
+from api.chat.streaming.chat import StreamedChat
+from api.chat.streaming.publisher import Deltas
+from api.chat.streaming.runner import Runner
+from api.chat.streaming.subscriber import LiveTurns
+from api.chat.titles import Titles
 from api.core.settings import Settings
 from api.core.turns import Turns
 from api.reads import Reads
 from api.script import Script
-from api.streaming.chat import StreamedChat
-from api.streaming.deltas import Deltas
-from api.streaming.live import LiveTurns
-from api.streaming.runner import Runner
-from api.titles import Titles
 from api.write_path import WritePath
 
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from api.chat.streaming.subscriber import LiveTurns
 from api.core.turns import Kind, Said, TurnName, said_arguments
 from api.script import Script
-from api.streaming.live import LiveTurns
 
 logger = logging.getLogger(__name__)
 

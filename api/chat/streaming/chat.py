@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.accept import Accept, aside
-from api.answers import Answered, Answers
+from api.chat.answers import Answered, Answers
+from api.chat.streaming.runner import Runner
+from api.chat.streaming.subscriber import LiveTurns
 from api.core.errors import NotFound, Problem, Unavailable
 from api.core.turns import Said, TurnName, Turns
 from api.reads import Reads
 from api.repositories import ConversationRepository
-from api.streaming.live import LiveTurns
-from api.streaming.runner import Runner
 
 logger = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from api.accept import Accept, Accepted, Turn, aside
-from api.answers import Answers
-from api.assistants.protocol import Assistant
+from api.chat.answers import Answers
+from api.chat.assistants.protocol import Assistant
+from api.chat.leases import leased
+from api.chat.streaming.publisher import Deltas
+from api.chat.streaming.subscriber import LiveTurns
+from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
 from api.core.turns import TurnName, Turns, text_of
-from api.leases import leased
-from api.streaming.deltas import Deltas
-from api.streaming.live import LiveTurns
 from api.text import CONTENT_MOST, is_storable
-from api.titles import Titles
 
 logger = logging.getLogger(__name__)
 

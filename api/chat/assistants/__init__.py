@@ -1,7 +1,7 @@
 """The assistants: `demo` needs nothing, `openai` speaks to any OpenAI-compatible endpoint."""
 
-from api.assistants.demo import DemoAssistant
-from api.assistants.protocol import Assistant
+from api.chat.assistants.demo import DemoAssistant
+from api.chat.assistants.protocol import Assistant
 from api.core.settings import Settings
 
 
@@ -12,6 +12,6 @@ def make_assistant(settings: Settings) -> Assistant:
             return DemoAssistant(word_ms=settings.demo_word_ms)
         case "openai":
             # Its SDK takes longer to import than all the rest: nobody else should wait for it.
-            from api.assistants.openai import OpenAIAssistant  # noqa: PLC0415
+            from api.chat.assistants.openai import OpenAIAssistant  # noqa: PLC0415
 
             return OpenAIAssistant.from_settings(settings)
