@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api.cli import dead, dialogues, frame, log_memory, migration, terminal
-from api.cli.replay import Rate, Replay
-from api.cli.replay_client import ReplayClient
+from api.cli import common as frame
+from api.cli import dead, log_memory, migration, terminal
+from api.cli.replay import dialogues
+from api.cli.replay.client import ReplayClient
+from api.cli.replay.run import Rate, Replay
 from api.cli.status import report
 from api.core.audit import audit as weigh
 from api.core.log import Log

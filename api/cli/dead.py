@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import Engine
 
-from api.cli import frame, terminal
+from api.cli import common as frame
+from api.cli import terminal
 from api.cli.status import age
 from api.core import dead_letters
 from api.core.dead_letters import DeadLetter, Outcome, State

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cli import dialogues
-from api.cli.dialogues import Dialogue, DialogueError, Said, Sent, Stored, compare, digest
+from api.cli.replay import dialogues
+from api.cli.replay.dialogues import Dialogue, DialogueError, Said, Sent, Stored, compare, digest
 
 DATA = Path(__file__).parents[1] / "data" / "dialogues.jsonl"
 SECRET = "the patient's own words"

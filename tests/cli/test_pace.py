@@ -4,8 +4,8 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cli.pace import Pace
-from api.cli.patience import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Patience
+from api.cli.replay.backoff import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Patience
+from api.cli.replay.pace import Pace
 
 
 def test_slots_come_at_the_rate() -> None:

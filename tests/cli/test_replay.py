@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from api.cli import dialogues
-from api.cli import replay as replay_module
 from api.cli.app import app
-from api.cli.replay import Replay
-from api.cli.replay_client import ReplayClient
+from api.cli.replay import dialogues
+from api.cli.replay import run as replay_module
+from api.cli.replay.client import ReplayClient
+from api.cli.replay.run import Replay
 from tests.cli.careless_server import Faults, Messages, serving
 
 DATA = Path(__file__).parents[1] / "data" / "dialogues.jsonl"

@@ -14,9 +14,9 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from api.cli.dialogues import Said, Stored
-from api.cli.http_clients import HttpClients
-from api.cli.patience import PASSING, Patience
+from api.cli.replay.backoff import PASSING, Patience
+from api.cli.replay.dialogues import Said, Stored
+from api.cli.replay.http_pool import HttpClients
 from api.core.errors import VerbatimError
 
 #: How long one request is repeated before the replay gives up on it.

@@ -6,7 +6,7 @@ from typing import Final
 
 from api.cli import lag
 from api.cli.lag import Lag, NoHistogramError
-from api.cli.replay_client import ReplayClient, ReplayError
+from api.cli.replay.client import ReplayClient, ReplayError
 
 #: How long the histogram may take to show what can be read already: drains count after a commit.
 PATIENCE_SECONDS: Final = 5.0

@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.cli.dialogues import Dialogue, Difference, Sent, Stored, compare
-from api.cli.pace import Pace
-from api.cli.replay_client import RefusedError, ReplayClient, ReplayError
+from api.cli.replay.client import RefusedError, ReplayClient, ReplayError
+from api.cli.replay.dialogues import Dialogue, Difference, Sent, Stored, compare
+from api.cli.replay.pace import Pace
 
 Advance = Callable[[], None]
 

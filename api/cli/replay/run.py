@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Literal
 
-from api.cli import dialogues, lag, terminal
-from api.cli.dialogues import Dialogue
+from api.cli import lag, terminal
 from api.cli.lag import NoHistogramError
-from api.cli.lag_watch import LagWatch
-from api.cli.pace import Pace
-from api.cli.replay_client import ReplayClient
-from api.cli.round_trip import Phase, RoundTrip
+from api.cli.replay import dialogues
+from api.cli.replay.client import ReplayClient
+from api.cli.replay.dialogues import Dialogue
+from api.cli.replay.lag_watch import LagWatch
+from api.cli.replay.pace import Pace
+from api.cli.replay.round_trip import Phase, RoundTrip
 
 #: `--rate steady`: this many messages a second, or this part of the saturation if that is less.
 STEADY_PER_SECOND: Final = 500.0
