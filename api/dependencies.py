@@ -23,9 +23,9 @@ from api.chat.turn import Chat
 from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
+from api.core.text import CONTENT_MOST
 from api.observe import Observer
 from api.reads import Reads
-from api.text import CONTENT_MOST
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 

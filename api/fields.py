@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
-from api.text import CONTENT_MOST, TITLE_MOST, is_storable
+from api.core.text import CONTENT_MOST, TITLE_MOST, is_storable
 
 PASSWORD_LEAST_BYTES: Final = 8
 PASSWORD_MOST_BYTES: Final = 1024

@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accept import Accept
 from api.core import bell, redis_client
+from api.core.bind import open_log
 from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
 from api.core.log import Log
-from api.core.opening import open_log
 from api.core.settings import Settings
 from api.group_commit import GroupCommit
 from api.reads import Reads

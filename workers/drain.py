@@ -17,9 +17,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from api.core import ids
+from api.core.bind import open_log
 from api.core.errors import WrongDatabaseError
 from api.core.log import Head, Log
-from api.core.opening import open_log
 from api.core.settings import Settings
 from workers.failures import BatchFailedError, DrainFailedError, describe
 from workers.persist import Batch, Persister

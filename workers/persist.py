@@ -17,11 +17,11 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly 
 from sqlalchemy import Engine
 
 from api.core import failpoints, ids
+from api.core.bind import open_log
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.errors import WrongDatabaseError
 from api.core.log import Log
 from api.core.metrics import DrainCounts
-from api.core.opening import open_log
 from api.core.settings import Settings
 from workers import sql
 from workers.failures import BatchFailedError, may_be_entrys_own, sqlstate_of

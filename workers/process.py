@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import Engine
 
 from api.core import redis_client
+from api.core.bind import open_log
 from api.core.database import make_engine
 from api.core.log import Log
-from api.core.opening import open_log
 from api.core.settings import Settings
 from workers.drain import Drain
 

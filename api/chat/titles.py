@@ -9,7 +9,7 @@ from typing import Any, Final
 from api.accept import Accept, Turn
 from api.chat.assistants.protocol import Assistant
 from api.core.errors import Problem
-from api.text import is_content
+from api.core.text import is_content
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
 from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Unavailable
-from api.text import is_content
+from api.core.text import is_content
 
 #: How long a retry waits for the request that is running the same turn.
 WAIT_SECONDS: Final = 30.0

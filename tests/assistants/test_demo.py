@@ -7,7 +7,7 @@ import pytest
 
 from api.accept import TurnMessage
 from api.chat.assistants.demo import QUOTE_MOST, DemoAssistant
-from api.text import is_content
+from api.core.text import is_content
 
 
 def talk(*said: str) -> list[TurnMessage]:

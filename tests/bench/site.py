@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 
 from api.accounts.tokens import Tokens
 from api.core import database
+from api.core.bind import open_log
 from api.core.entries import Request
 from api.core.log import Limits, Log
-from api.core.opening import open_log
 from api.core.settings import Settings
 from api.local import keep
 from api.local.postgres import EmbeddedPostgres

@@ -4,8 +4,8 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
+from api.core.bind import open_log
 from api.core.log import Log
-from api.core.opening import open_log
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from api.core import audit
-from api.core.opening import open_log
+from api.core.bind import open_log
 from api.core.settings import Settings
 from tests.drain.world import FaultyLog, World
 

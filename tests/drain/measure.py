@@ -8,7 +8,7 @@ from pathlib import Path
 from redis import Redis
 
 from api.core import database
-from api.core.opening import open_log
+from api.core.bind import open_log
 from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis

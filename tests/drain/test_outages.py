@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from api.core import database
 from api.core.audit import audit
+from api.core.bind import open_log
 from api.core.entries import Request
-from api.core.opening import open_log
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis

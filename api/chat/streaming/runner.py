@@ -16,8 +16,8 @@ from api.chat.streaming.publisher import Deltas
 from api.chat.streaming.subscriber import LiveTurns
 from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
+from api.core.text import CONTENT_MOST, is_storable
 from api.core.turns import TurnName, Turns, text_of
-from api.text import CONTENT_MOST, is_storable
 
 logger = logging.getLogger(__name__)
 
