@@ -24,7 +24,7 @@ from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
-from api.observe import Observer
+from api.operations.monitoring import Observer
 from api.reads import Reads
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")

@@ -15,10 +15,10 @@ from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
 from api.cli.status import report
-from api.core.audit import audit as weigh
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local.programs import base_url
+from api.operations.audit import audit as weigh
 
 app = typer.Typer(
     name="verbatim",

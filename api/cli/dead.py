@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from api.cli import common as frame
 from api.cli import terminal
 from api.cli.status import age
-from api.core import dead_letters
-from api.core.dead_letters import DeadLetter, Outcome, State
+from api.operations import dead_letters
+from api.operations.dead_letters import DeadLetter, Outcome, State
 
 app = typer.Typer(
     name="dead",

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli import lag, terminal
-from api.core import dead_letters
 from api.core.database import reading
 from api.core.errors import Unavailable
 from api.core.log import Log
+from api.operations import dead_letters
 from api.repositories import PartitionRepository
 
 

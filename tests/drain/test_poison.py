@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from api.core import ids
-from api.core.audit import audit
+from api.operations.audit import audit
 from tests.drain.world import World
 from workers import persist, sql
 

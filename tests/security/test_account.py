@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 
 from api import reads
 from api.core import ids
-from api.core.audit import audit
 from api.core.database import make_engine
+from api.operations.audit import audit
 from tests.http.conftest import PASSWORD, Api
 from tests.http.draining import draining
 from tests.http.waiting import eventually

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from api.core import dead_letters
+from api.operations import dead_letters
 from tests.chaos.faults.base import Fault
 from tests.chaos.texts import POISON
 
