@@ -10,7 +10,6 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
 from api import cookies
-from api.accept import Accept
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import Erasure
 from api.accounts.oidc import Issuer
@@ -26,6 +25,7 @@ from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
 from api.operations.monitoring import Observer
 from api.reads import Reads
+from api.writes.accept import Accept
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 

@@ -29,7 +29,7 @@ from api.edge import Door, Edge, is_sign_in, is_write
 from api.operations.monitoring import Observer
 from api.reads import CONNECTIONS, Reads
 from api.routes import account, auth, chat, conversations, health, streams, web
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 
 #: Objects made before a collection of each generation; CPython's default is 700, 10, 10.
 GC_THRESHOLDS: Final = (50_000, 20, 100)

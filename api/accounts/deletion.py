@@ -14,11 +14,11 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from api.accept import aside
 from api.core import failpoints, ids
 from api.core.errors import Unavailable
 from api.reads import Reads
-from api.write_path import WritePath
+from api.writes.accept import aside
+from api.writes.write_path import WritePath
 
 #: How long writes are refused before the deletion is certain, and after it.
 CLOSED_SECONDS: Final = 60

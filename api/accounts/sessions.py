@@ -17,7 +17,7 @@ from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
 from api.reads import Reads
 from api.repositories import SessionRepository, UserRepository
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 
 #: A browser's access token is renewed once it has less than this part of its life left.
 RENEW_BELOW: Final = 1 / 3

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from api.accept import Accept
 from api.core.errors import NotFound
 from api.core.turns import TurnName
 from api.reads import Reads
 from api.repositories import MessageRepository
+from api.writes.accept import Accept
 
 
 @dataclass(frozen=True, slots=True)

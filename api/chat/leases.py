@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from api.accept import Accept, Turn
 from api.core.errors import Problem
+from api.writes.accept import Accept, Turn
 
 logger = logging.getLogger(__name__)
 

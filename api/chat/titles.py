@@ -6,10 +6,10 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from api.accept import Accept, Turn
 from api.chat.assistants.protocol import Assistant
 from api.core.errors import Problem
 from api.core.text import is_content
+from api.writes.accept import Accept, Turn
 
 logger = logging.getLogger(__name__)
 

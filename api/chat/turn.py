@@ -10,13 +10,13 @@ import time
 from contextlib import aclosing
 from typing import Final
 
-from api.accept import Accept, Turn
 from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
 from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Unavailable
 from api.core.text import is_content
+from api.writes.accept import Accept, Turn
 
 #: How long a retry waits for the request that is running the same turn.
 WAIT_SECONDS: Final = 30.0

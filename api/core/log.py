@@ -1,7 +1,7 @@
 """The log on Redis, seen from Python; `log.lua` documents every key.
 
-The API sends its calls through `api.group_commit` (asyncio); workers, the command line and the
-tests use `Log`, which is synchronous.
+The API sends its calls through `api.writes.group_commit` (asyncio); workers, the command line and
+the tests use `Log`, which is synchronous.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
 from api.core.errors import Unavailable
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 
 PROBE_SECONDS: Final = 1.0
 #: PostgreSQL's SSLRequest, which any server answers with one byte before it asks who is there

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from api.core.database import writing
 from api.core.settings import Settings
 from api.reads import Reads
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 
 OpenPath = Callable[[], AbstractAsyncContextManager[WritePath]]
 

@@ -17,7 +17,7 @@ from api.core.errors import (
 )
 from api.core.settings import Settings
 from api.reads import Reads
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 from tests.accept.conftest import OpenPath
 
 Store = Callable[[int, int, list[str], int], None]

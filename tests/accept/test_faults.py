@@ -17,7 +17,7 @@ from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.reads import Reads
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 from tests.servers import fresh_database
 
 

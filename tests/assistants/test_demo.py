@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from api.accept import TurnMessage
 from api.chat.assistants.demo import QUOTE_MOST, DemoAssistant
 from api.core.text import is_content
+from api.writes.accept import TurnMessage
 
 
 def talk(*said: str) -> list[TurnMessage]:

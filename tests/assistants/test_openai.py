@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from api.accept import TurnMessage
 from api.assistants import make_assistant
 from api.core.errors import BadGateway, GatewayTimeout, SettingsError
 from api.core.settings import Settings
+from api.writes.accept import TurnMessage
 from tests.assistants import model_server
 from tests.assistants.model_server import Behaviour, ModelServer, failing
 

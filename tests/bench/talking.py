@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from api.accept import TurnMessage
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Started
 from api.core.settings import Settings
 from api.core.turns import TurnName
+from api.writes.accept import TurnMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from contextlib import closing, suppress
 import pytest
 import uvloop
 
-from api import accept
 from api.core.entries import Request
 from api.core.errors import Unavailable
 from api.core.settings import Settings
-from api.group_commit import GroupCommit
 from api.local.command import Command
 from api.local.console import Console
 from api.local.supervisor import Backoff, Supervised
+from api.writes import accept
+from api.writes.group_commit import GroupCommit
 from tests.chaos.proxy import HOST
 
 

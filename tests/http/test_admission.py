@@ -7,7 +7,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api.admission import (
+from api.edge import HEADERS, Door, Edge, is_write
+from api.writes.admission import (
     CROWD,
     FULL_TURN_SECONDS,
     INSIDE_LEAST,
@@ -16,7 +17,6 @@ from api.admission import (
     WAIT_SECONDS,
     Admission,
 )
-from api.edge import HEADERS, Door, Edge, is_write
 
 UNLIMITED = 2_000
 FULL_TURN = 3 * FULL_TURN_SECONDS

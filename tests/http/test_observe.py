@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.operations.monitoring import Observer
-from api.write_path import WritePath
+from api.writes.write_path import WritePath
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from api.core import log
 from api.core.entries import Answer, Request
 from api.core.settings import Settings
-from api.group_commit import GroupCommit
+from api.writes.group_commit import GroupCommit
 
 LIMITS = log.Limits(1_000_000, 10**9, 3600)
 

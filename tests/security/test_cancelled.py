@@ -13,9 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from api.core.settings import Settings
-from api.group_commit import GroupCommit
 from api.local.postgres import EmbeddedPostgres
 from api.main import create_app
+from api.writes.group_commit import GroupCommit
 from tests.http.draining import draining
 from tests.security.careless import share_one_connection
 from tests.servers import fresh_database, urls_of

@@ -8,9 +8,9 @@ from typing import Final
 import openai
 from openai.types.chat import ChatCompletionMessageParam
 
-from api.accept import TurnMessage
 from api.core.errors import BadGateway, GatewayTimeout, SettingsError
 from api.core.settings import Settings
+from api.writes.accept import TurnMessage
 
 logger = logging.getLogger(__name__)
 

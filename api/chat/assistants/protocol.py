@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from api.accept import TurnMessage
+from api.writes.accept import TurnMessage
 
 
 class Assistant(Protocol):

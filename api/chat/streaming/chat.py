@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from api.accept import Accept, aside
 from api.chat.answers import Answered, Answers
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import LiveTurns
@@ -21,6 +20,7 @@ from api.core.errors import NotFound, Problem, Unavailable
 from api.core.turns import Said, TurnName, Turns
 from api.reads import Reads
 from api.repositories import ConversationRepository
+from api.writes.accept import Accept, aside
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from api.chat.streaming.subscriber import LiveTurns
 from api.core.turns import Kind, Said, TurnName, said_arguments
-from api.script import Script
+from api.writes.async_script import Script
 
 logger = logging.getLogger(__name__)
 

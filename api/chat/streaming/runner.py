@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from api.accept import Accept, Accepted, Turn, aside
 from api.chat.answers import Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
@@ -18,6 +17,7 @@ from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
 from api.core.text import CONTENT_MOST, is_storable
 from api.core.turns import TurnName, Turns, text_of
+from api.writes.accept import Accept, Accepted, Turn, aside
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from api.core.turns import Said, read_said
-from api.script import Script
+from api.writes.async_script import Script
 
 logger = logging.getLogger(__name__)
 

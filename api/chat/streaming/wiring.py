@@ -13,8 +13,8 @@ from api.chat.titles import Titles
 from api.core.settings import Settings
 from api.core.turns import Turns
 from api.reads import Reads
-from api.script import Script
-from api.write_path import WritePath
+from api.writes.async_script import Script
+from api.writes.write_path import WritePath
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-from api.group_commit import MEMORY_NO_WRITES
+from api.writes.group_commit import MEMORY_NO_WRITES
 from tests.chaos.faults.base import Fault, Stage
 from tests.chaos.flood import Order
 from tests.chaos.history import Alarm

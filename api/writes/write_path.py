@@ -8,14 +8,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 
-from api.accept import Accept
 from api.core import bell, redis_client
 from api.core.bind import open_log
 from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
 from api.core.log import Log
 from api.core.settings import Settings
-from api.group_commit import GroupCommit
 from api.reads import Reads
+from api.writes.accept import Accept
+from api.writes.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
 

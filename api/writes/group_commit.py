@@ -15,13 +15,13 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.admission import Admission
 from api.core import log, metrics
 from api.core.entries import Answer, Answers, Request
 from api.core.errors import Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
-from api.script import connect, evaluate
+from api.writes.admission import Admission
+from api.writes.async_script import connect, evaluate
 
 logger = logging.getLogger(__name__)
 
