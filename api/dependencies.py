@@ -24,7 +24,7 @@ from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
 from api.operations.monitoring import Observer
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.accept import Accept
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")

@@ -27,7 +27,7 @@ from api.core.settings import Settings
 from api.dependencies import Services
 from api.edge import Door, Edge, is_sign_in, is_write
 from api.operations.monitoring import Observer
-from api.reads import CONNECTIONS, Reads
+from api.reads.read_after import CONNECTIONS, Reads
 from api.routes import account, auth, chat, conversations, health, streams, web
 from api.writes.write_path import WritePath
 

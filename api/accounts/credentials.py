@@ -20,7 +20,7 @@ from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
 from api.core.models import User
 from api.core.settings import Settings
-from api.repositories import UserRepository
+from api.reads.repositories import UserRepository
 
 
 class Credentials:

@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from api.core import failpoints, ids
 from api.core.errors import Unavailable
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.accept import aside
 from api.writes.write_path import WritePath
 

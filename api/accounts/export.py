@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from api.core import models
-from api.reads import Reads
-from api.repositories import ConversationRepository, MessageRepository, UserRepository
+from api.reads.read_after import Reads
+from api.reads.repositories import ConversationRepository, MessageRepository, UserRepository
 
 PAGE: Final = 200
 

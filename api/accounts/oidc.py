@@ -15,8 +15,8 @@ import jwt
 from api.core.entries import Caller
 from api.core.errors import Conflict, Unauthenticated, Unavailable
 from api.core.settings import Settings
-from api.reads import Reads
-from api.repositories import UserRepository
+from api.reads.read_after import Reads
+from api.reads.repositories import UserRepository
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS: Final = 30

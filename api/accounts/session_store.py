@@ -17,7 +17,7 @@ from sqlmodel import Session
 from api.core.errors import Unavailable
 from api.core.log import Log
 from api.core.settings import Settings
-from api.repositories import SessionRepository
+from api.reads.repositories import SessionRepository
 
 #: A user's sessions; signing in once more ends the one that was renewed longest ago.
 MOST: Final = 50

@@ -15,8 +15,8 @@ from api.accounts.tokens import Tokens
 from api.core.entries import Caller
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
-from api.reads import Reads
-from api.repositories import SessionRepository, UserRepository
+from api.reads.read_after import Reads
+from api.reads.repositories import SessionRepository, UserRepository
 from api.writes.write_path import WritePath
 
 #: A browser's access token is renewed once it has less than this part of its life left.

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from api.core.errors import NotFound
 from api.core.turns import TurnName
-from api.reads import Reads
-from api.repositories import MessageRepository
+from api.reads.read_after import Reads
+from api.reads.repositories import MessageRepository
 from api.writes.accept import Accept
 
 

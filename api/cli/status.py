@@ -13,7 +13,7 @@ from api.core.database import reading
 from api.core.errors import Unavailable
 from api.core.log import Log
 from api.operations import dead_letters
-from api.repositories import PartitionRepository
+from api.reads.repositories import PartitionRepository
 
 
 def report(log: Log, engine: Engine) -> bool:

@@ -18,7 +18,7 @@ from api.core.errors import (
 from api.dependencies import Address, App, Owner
 from api.edge import BODY_MOST_BYTES
 from api.problems import UnsupportedMediaType, documented
-from api.repositories import UserRepository
+from api.reads.repositories import UserRepository
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 

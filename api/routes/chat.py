@@ -24,7 +24,7 @@ from api.dependencies import KEYED, App, Owner, WantsStream, Writing
 from api.edge import BODY_MOST_BYTES
 from api.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.problems import UnsupportedMediaType, documented
-from api.repositories import MessagePage, MessageRepository
+from api.reads.repositories import MessagePage, MessageRepository
 from api.routes import streams
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)

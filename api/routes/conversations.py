@@ -22,7 +22,7 @@ from api.dependencies import KEYED, App, Owner, Writing
 from api.edge import BODY_MOST_BYTES
 from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
 from api.problems import UnsupportedMediaType, documented
-from api.repositories import ConversationRepository, MessagePage, MessageRepository
+from api.reads.repositories import ConversationRepository, MessagePage, MessageRepository
 
 router = APIRouter(
     prefix="/api/conversations", tags=["conversations"], max_body_size=BODY_MOST_BYTES

@@ -23,8 +23,8 @@ from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticate
 from api.core.ids import PARTITIONS
 from api.core.log import Log
 from api.core.turns import TurnName, Turns
-from api.reads import Reads
-from api.repositories import ConversationRepository, MessageRepository, Standing
+from api.reads.read_after import Reads
+from api.reads.repositories import ConversationRepository, MessageRepository, Standing
 from api.writes.group_commit import GroupCommit
 
 P = ParamSpec("P")

@@ -13,7 +13,7 @@ from api.core.bind import open_log
 from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
 from api.core.log import Log
 from api.core.settings import Settings
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.accept import Accept
 from api.writes.group_commit import GroupCommit
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from api.core.database import writing
 from api.core.settings import Settings
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 
 OpenPath = Callable[[], AbstractAsyncContextManager[WritePath]]

@@ -16,7 +16,7 @@ from api.core.errors import (
     WrongDatabaseError,
 )
 from api.core.settings import Settings
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 from tests.accept.conftest import OpenPath
 

@@ -16,7 +16,7 @@ from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 from tests.servers import fresh_database
 

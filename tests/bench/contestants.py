@@ -23,7 +23,7 @@ from api.core.errors import NotFound
 from api.core.settings import postgres_url
 from api.dependencies import Writing
 from api.fields import ConversationId
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.routes import chat, conversations
 from tests.bench import bodies, sdks
 from tests.bench.inserts import ONE_STATEMENT, POOL, insert

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from api.core.database import Viewer, make_engine, reading
-from api.repositories import ConversationRepository, MessageRepository
+from api.reads.repositories import ConversationRepository, MessageRepository
 from tests.bench.figures import Report, say
 from tests.bench.reads import load
 from tests.bench.scale import Scale

@@ -15,7 +15,7 @@ from argon2.low_level import Type
 
 from api.accounts.tokens import ALGORITHM, AUDIENCE, ISSUER, TYPE, key_name
 from api.core.database import make_engine, reading, writing
-from api.repositories import UserRepository
+from api.reads.repositories import UserRepository
 from tests.http.conftest import PASSWORD, Api
 
 GRACE = {"username": "Grace", "email": "Grace@Example.com", "password": PASSWORD}

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, text
 
-from api import reads as reading
 from api.core import ids
 from api.core.database import writing
 from api.core.errors import NotFound, Unavailable
-from api.reads import Reads
-from api.repositories import PartitionRepository
+from api.reads import read_after as reading
+from api.reads.read_after import Reads
+from api.reads.repositories import PartitionRepository
 
 T = TypeVar("T")
 

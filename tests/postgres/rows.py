@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from api.core.database import writing
 from api.core.models import Conversation, Message
-from api.repositories import UserRepository
+from api.reads.repositories import UserRepository
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 

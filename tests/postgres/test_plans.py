@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from api import repositories
 from api.core.cursors import Cursor, Order, Sort
 from api.core.database import Viewer, make_engine, reading
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.repositories import (
+from api.reads import repositories
+from api.reads.repositories import (
     ConversationRepository,
     MessageRepository,
     SessionRepository,

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from api.core.database import reading, writing
 from api.core.errors import Conflict
-from api.repositories import (
+from api.reads.repositories import (
     ConversationPage,
     ConversationRepository,
     MessagePage,

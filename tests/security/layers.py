@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import true
 
-from api import repositories
+from api.reads import repositories
 
 
 def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:

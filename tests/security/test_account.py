@@ -11,10 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from api import reads
 from api.core import ids
 from api.core.database import make_engine
 from api.operations.audit import audit
+from api.reads import read_after as reads
 from tests.http.conftest import PASSWORD, Api
 from tests.http.draining import draining
 from tests.http.waiting import eventually

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from api import repositories
 from api.core.database import Viewer, make_engine, reading
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.repositories import ConversationRepository
+from api.reads import repositories
+from api.reads.repositories import ConversationRepository
 from tests.postgres.rows import add_conversation, add_user
 from tests.security.pgbouncer import pooled
 from tests.servers import urls_of

@@ -18,7 +18,7 @@ from api.core.errors import UnsafeRoleError
 from api.core.roles import Role
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.repositories import ConversationRepository, MessageRepository, UserRepository
+from api.reads.repositories import ConversationRepository, MessageRepository, UserRepository
 from tests.postgres.rows import add_conversation, add_messages, add_user, statements
 from tests.security.layers import forget_the_owner
 from tests.servers import urls_of

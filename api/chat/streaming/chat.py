@@ -18,8 +18,8 @@ from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import LiveTurns
 from api.core.errors import NotFound, Problem, Unavailable
 from api.core.turns import Said, TurnName, Turns
-from api.reads import Reads
-from api.repositories import ConversationRepository
+from api.reads.read_after import Reads
+from api.reads.repositories import ConversationRepository
 from api.writes.accept import Accept, aside
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from api.chat.streaming.subscriber import LiveTurns
 from api.chat.titles import Titles
 from api.core.settings import Settings
 from api.core.turns import Turns
-from api.reads import Reads
+from api.reads.read_after import Reads
 from api.writes.async_script import Script
 from api.writes.write_path import WritePath
 

@@ -19,7 +19,7 @@ from sqlmodel import Session
 from api.core import ids
 from api.core.database import Viewer, reading, writing
 from api.core.errors import BadRequest, NotFound, Unavailable
-from api.repositories import PartitionRepository
+from api.reads.repositories import PartitionRepository
 
 T = TypeVar("T")
 
