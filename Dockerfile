@@ -34,5 +34,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=3)"]
 CMD ["uvicorn", "api.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8000", \
-     "--loop", "uvloop", "--http", "api.connections:Connection", "--ws", "none", \
+     "--loop", "uvloop", "--http", "api.http.protocol:Connection", "--ws", "none", \
      "--timeout-graceful-shutdown", "10", "--no-access-log", "--no-proxy-headers", "--no-server-header"]

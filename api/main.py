@@ -9,7 +9,6 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from api import docs, problems
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import Erasure
 from api.accounts.oidc import Issuer
@@ -24,11 +23,13 @@ from api.chat.titles import Titles
 from api.chat.turn import Chat
 from api.core.database import api_engine
 from api.core.settings import Settings
-from api.dependencies import Services
-from api.edge import Door, Edge, is_sign_in, is_write
+from api.http import openapi as docs
+from api.http import problems
+from api.http.dependencies import Services
+from api.http.middleware import Door, Edge, is_sign_in, is_write
+from api.http.routes import account, auth, chat, conversations, health, streams, web
 from api.operations.monitoring import Observer
 from api.reads.read_after import CONNECTIONS, Reads
-from api.routes import account, auth, chat, conversations, health, streams, web
 from api.writes.write_path import WritePath
 
 #: Objects made before a collection of each generation; CPython's default is 700, 10, 10.
@@ -61,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=docs.DESCRIPTION,
         openapi_tags=docs.TAGS,
         lifespan=lifespan,
-        # Swagger UI comes from files of ours, not from a CDN (see api.docs).
+        # Swagger UI comes from files of ours, not from a CDN (see api.http.openapi).
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -66,7 +66,7 @@ class Api(PythonProgram):
             *("uvicorn", "api.main:create_app", "--factory"),
             *("--host", self._settings.host, "--port", str(self._settings.port)),
             *("--workers", "1", "--loop", "uvloop"),
-            *("--http", "api.connections:Connection", "--ws", "none"),
+            *("--http", "api.http.protocol:Connection", "--ws", "none"),
             *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
             *("--log-level", self._settings.log_level.lower()),
             *("--timeout-graceful-shutdown", "10"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Final
 
-from api import fields, schemas
+from api.http import fields, schemas
 from tests.bench.inserts import Row
 
 #: Below the ids that the log gives out.

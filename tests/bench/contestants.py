@@ -17,14 +17,15 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Engine, create_engine
 from sqlmodel import Session
 
-from api import main, schemas
+from api import main
 from api.chat.streaming.chat import StreamedChat
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
-from api.dependencies import Writing
-from api.fields import ConversationId
+from api.http import schemas
+from api.http.dependencies import Writing
+from api.http.fields import ConversationId
+from api.http.routes import chat, conversations
 from api.reads.read_after import Reads
-from api.routes import chat, conversations
 from tests.bench import bodies, sdks
 from tests.bench.inserts import ONE_STATEMENT, POOL, insert
 from tests.bench.talking import UnloggedChat, make_talker

@@ -80,7 +80,7 @@ class Server(Running):
                 *(sys.executable, "-m", "uvicorn", "tests.bench.contestants:create_app"),
                 *("--factory", "--host", "127.0.0.1", "--port", str(self.port)),
                 *("--workers", "1", "--loop", "uvloop"),
-                *("--http", "api.connections:Connection", "--ws", "none"),
+                *("--http", "api.http.protocol:Connection", "--ws", "none"),
                 *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
                 *("--log-level", "warning"),
             ],

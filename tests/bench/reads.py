@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final
 
-from api import fields
 from api.core.database import make_engine
 from api.core.entries import VERSION, Entry
 from api.core.ids import PARTITIONS, partition_of
+from api.http import fields
 from tests.bench import sdks
 from tests.bench.figures import Report, say
 from tests.bench.load import LoadError, closed_loop, message_path

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, badly named
 
-from api import schemas
 from api.core.settings import postgres_url
-from api.dependencies import Owner, Writing
-from api.fields import ConversationId, SessionId
+from api.http import schemas
+from api.http.dependencies import Owner, Writing
+from api.http.fields import ConversationId, SessionId
 from tests.bench import bodies
 from tests.bench.inserts import POOL
 

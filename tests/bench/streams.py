@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from api import fields
+from api.http import fields
 from tests.bench.figures import Report, say
 from tests.bench.load import LoadError
 from tests.bench.processes import Server, servers, worker

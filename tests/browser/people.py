@@ -12,8 +12,8 @@ from argon2 import PasswordHasher
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 from psycopg2.extras import execute_values
 
-from api import cookies
 from api.core.settings import Settings
+from api.http import cookies
 from api.local.discover import completed
 from tests.http.waiting import eventually
 

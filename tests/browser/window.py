@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request
 
-from api import cookies
+from api.http import cookies
 from tests.browser.people import Person
 
 #: What Chromium itself says about answers that are no success: not an error of the page.

@@ -7,7 +7,7 @@ from typing import Any
 
 import uvicorn
 
-from api.connections import Connection
+from api.http.protocol import Connection
 from tests.http.waiting import eventually
 
 

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api.edge import HEADERS, Door, Edge, is_write
+from api.http.middleware import HEADERS, Door, Edge, is_write
 from api.writes.admission import (
     CROWD,
     FULL_TURN_SECONDS,

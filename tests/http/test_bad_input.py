@@ -15,7 +15,7 @@ from sqlmodel import func, select
 from api.core.database import make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.models import Conversation, Message, User
-from api.fields import session_id
+from api.http.fields import session_id
 from tests.http.conftest import Api
 
 CANARY = "canary-7f3a"

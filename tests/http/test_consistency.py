@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.core import ids
-from api.fields import session_id
+from api.http.fields import session_id
 from tests.http.conftest import Api, StartApi
 from tests.http.draining import draining
 

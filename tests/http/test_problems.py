@@ -1,5 +1,5 @@
 from api.core.errors import TooMany, Unavailable
-from api.problems import response_of
+from api.http.problems import response_of
 
 
 def test_clients_that_were_refused_together_are_told_to_come_back_apart() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api import connections
+from api.http import protocol as connections
 from tests.http.conftest import Api
 from tests.http.waiting import eventually
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from api.core import log
 from api.core.database import make_engine
-from api.fields import session_id
+from api.http.fields import session_id
 from api.local.postgres import EmbeddedPostgres
 from tests.http.conftest import PASSWORD, Api, StartApi
 from tests.http.draining import draining

@@ -66,7 +66,7 @@ class ApiProcess:
             [
                 *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
                 *("--port", str(self._port), "--no-access-log", "--log-level", "error"),
-                *("--http", "api.connections:Connection", "--ws", "none"),
+                *("--http", "api.http.protocol:Connection", "--ws", "none"),
             ],
             env=os.environ | self._environment,
             stdout=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
-from api.routes import status
+from api.http.routes import status
 
 DIRECTORY: Final = Path(__file__).parent.parent / "web"
 

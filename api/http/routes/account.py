@@ -3,7 +3,6 @@
 from fastapi import APIRouter, status
 from fastapi.responses import StreamingResponse
 
-from api import schemas
 from api.accounts import export
 from api.core.errors import (
     BadRequest,
@@ -14,10 +13,11 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import Address, App, Owner
-from api.edge import BODY_MOST_BYTES
-from api.fields import ReadAfter
-from api.problems import UnsupportedMediaType, documented
+from api.http import schemas
+from api.http.dependencies import Address, App, Owner
+from api.http.fields import ReadAfter
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.problems import UnsupportedMediaType, documented
 from api.reads.repositories import UserRepository
 
 router = APIRouter(tags=["accounts"], max_body_size=BODY_MOST_BYTES)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from api import fields, schemas
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
 from api.core import ids
@@ -21,10 +20,11 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import App, LastEventId, Owner
-from api.edge import BODY_MOST_BYTES
-from api.fields import Id, SessionId
-from api.problems import UnsupportedMediaType, documented
+from api.http import fields, schemas
+from api.http.dependencies import App, LastEventId, Owner
+from api.http.fields import Id, SessionId
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.problems import UnsupportedMediaType, documented
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 

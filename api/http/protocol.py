@@ -14,8 +14,8 @@ from typing import Any, Final
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.edge import HEADERS
-from api.problems import problem_response
+from api.http.middleware import HEADERS
+from api.http.problems import problem_response
 
 #: Most bytes of a request's line and headers. Ours have two kilobytes, cookies included.
 HEAD_MOST_BYTES: Final = 32 * 1024
@@ -33,7 +33,7 @@ def most_connections() -> int:
 
 
 class Connection(HttpToolsProtocol):
-    """What uvicorn is given as `--http api.connections:Connection`."""
+    """What uvicorn is given as `--http api.http.protocol:Connection`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

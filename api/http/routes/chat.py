@@ -6,7 +6,6 @@ from typing import Final
 from fastapi import APIRouter, Response
 from sqlmodel import Session
 
-from api import fields, schemas
 from api.core.errors import (
     BadGateway,
     BadRequest,
@@ -20,12 +19,13 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import KEYED, App, Owner, WantsStream, Writing
-from api.edge import BODY_MOST_BYTES
-from api.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
-from api.problems import UnsupportedMediaType, documented
+from api.http import fields, schemas
+from api.http.dependencies import KEYED, App, Owner, WantsStream, Writing
+from api.http.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.problems import UnsupportedMediaType, documented
+from api.http.routes import streams
 from api.reads.repositories import MessagePage, MessageRepository
-from api.routes import streams
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 

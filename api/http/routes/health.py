@@ -4,11 +4,11 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.core.errors import Unauthenticated, Unavailable
-from api.dependencies import App
-from api.edge import BODY_MOST_BYTES
-from api.problems import documented
-from api.routes import operators
-from api.schemas import Alive, Ready
+from api.http import operator_access as operators
+from api.http.dependencies import App
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.problems import documented
+from api.http.schemas import Alive, Ready
 
 router = APIRouter(tags=["operations"], max_body_size=BODY_MOST_BYTES)
 

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from api.dependencies import App
-from api.routes import operators
+from api.http import operator_access as operators
+from api.http.dependencies import App
 
 
 def install(app: FastAPI, files: StaticFiles) -> None:

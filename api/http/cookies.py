@@ -57,7 +57,7 @@ def set_session(request: HTTPConnection, response: Response, session: str, secon
 
 
 def renew_session(request: HTTPConnection, session: str, seconds: int) -> None:
-    """Have `api.edge` give the browser its renewed session with whatever is answered."""
+    """Have `api.http.middleware` give the browser its renewed session with whatever is answered."""
     answer = Response()
     set_session(request, answer, session, seconds)
     request.state.set_cookie = answer.headers["set-cookie"]

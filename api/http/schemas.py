@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from api.chat.answers import Answered
 from api.core import models
-from api.fields import (
+from api.http.fields import (
     EXAMPLE_SESSION,
     Content,
     Email,

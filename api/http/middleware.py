@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core import metrics
 from api.core.errors import Problem, TooLarge, Unavailable
-from api.problems import problem_response, response_of
+from api.http.problems import problem_response, response_of
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from api import cookies, schemas
 from api.accounts.sessions import Granted, cookie_of
 from api.core.errors import (
     BadRequest,
@@ -15,9 +14,10 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import Address, App, Owner
-from api.edge import BODY_MOST_BYTES
-from api.problems import UnsupportedMediaType, documented
+from api.http import cookies, schemas
+from api.http.dependencies import Address, App, Owner
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.problems import UnsupportedMediaType, documented
 from api.reads.repositories import UserRepository
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)

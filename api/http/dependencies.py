@@ -9,7 +9,6 @@ from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
-from api import cookies
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import Erasure
 from api.accounts.oidc import Issuer
@@ -23,6 +22,7 @@ from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
+from api.http import cookies
 from api.operations.monitoring import Observer
 from api.reads.read_after import Reads
 from api.writes.accept import Accept

@@ -5,7 +5,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, status
 from sqlmodel import Session
 
-from api import schemas
 from api.core.cursors import Order, Sort
 from api.core.errors import (
     BadRequest,
@@ -18,10 +17,11 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.dependencies import KEYED, App, Owner, Writing
-from api.edge import BODY_MOST_BYTES
-from api.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
-from api.problems import UnsupportedMediaType, documented
+from api.http import schemas
+from api.http.dependencies import KEYED, App, Owner, Writing
+from api.http.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.problems import UnsupportedMediaType, documented
 from api.reads.repositories import ConversationRepository, MessagePage, MessageRepository
 
 router = APIRouter(

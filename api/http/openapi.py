@@ -17,9 +17,9 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import FileResponse, HTMLResponse
 
-from api import cookies
 from api.core.errors import NotFound
-from api.problems import HeadersTooLarge, ProblemDocument, documented
+from api.http import cookies
+from api.http.problems import HeadersTooLarge, ProblemDocument, documented
 
 #: Of the contract, not of the package: fields may be added within 1.
 VERSION: Final = "1.0"
