@@ -26,7 +26,7 @@ from api.core.errors import (
 from api.core.settings import Settings
 from workers.failures import describe
 from workers.process import Process, refuse_to_start
-from workers.watch import Watch
+from workers.watchdog import Watch
 
 logger = logging.getLogger(__name__)
 

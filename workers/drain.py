@@ -21,8 +21,8 @@ from api.core.bind import open_log
 from api.core.errors import WrongDatabaseError
 from api.core.log import Head, Log
 from api.core.settings import Settings
+from workers.batch import Batch, Persister
 from workers.failures import BatchFailedError, DrainFailedError, describe
-from workers.persist import Batch, Persister
 
 logger = logging.getLogger(__name__)
 

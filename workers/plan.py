@@ -1,4 +1,4 @@
-"""What becomes of each entry of a batch. Decided here, in memory; `workers.persist` writes it.
+"""What becomes of each entry of a batch. Decided here, in memory; `workers.batch` writes it.
 
 Every rule is one of order: a plan goes through each partition's entries as the log has them, and
 keeps in mind what the earlier ones will have done.

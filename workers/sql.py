@@ -1,4 +1,4 @@
-"""All the SQL of the drain, inside transactions that `workers.persist` opens.
+"""All the SQL of the drain, inside transactions that `workers.batch` opens.
 
 Several statements in one string save round trips, and are statements all the same: each has a
 snapshot of its own.

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.drain.world import Conversation, World
-from workers import persist, sql
+from workers import batch as persist
+from workers import sql
 
 
 def test_a_deleted_conversation_leaves_a_tombstone_without_text(world: World) -> None:

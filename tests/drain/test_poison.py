@@ -8,7 +8,8 @@ from sqlalchemy import event
 from api.core import ids
 from api.operations.audit import audit
 from tests.drain.world import World
-from workers import persist, sql
+from workers import batch as persist
+from workers import sql
 
 
 def test_a_poisonous_message_keeps_its_place_and_delays_nobody(world: World) -> None:

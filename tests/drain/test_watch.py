@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.watch import Patience
+from workers.watchdog import Patience
 
 
 def seconds_until_due(patience: Patience, heads: dict[int, int], start: float = 0.0) -> float:

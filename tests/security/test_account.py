@@ -18,7 +18,7 @@ from api.reads import read_after as reads
 from tests.http.conftest import PASSWORD, Api
 from tests.http.draining import draining
 from tests.http.waiting import eventually
-from workers import persist
+from workers import batch as persist
 
 TABLES = ("message", "conversation", "dead_letter", "session")
 WORDS = "for-nobody-else-6d1c"
