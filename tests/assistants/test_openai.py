@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from api.assistants import make_assistant
+from api.chat.assistants import make_assistant
 from api.core.errors import BadGateway, GatewayTimeout, SettingsError
 from api.core.settings import Settings
 from api.writes.accept import TurnMessage

@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from api.http.routes import status
 
-DIRECTORY: Final = Path(__file__).parent.parent / "web"
+DIRECTORY: Final = Path(__file__).parents[2] / "web"
 
 #: What is served, and as what: the system's own table of types says `text/plain` for modules on
 #: some machines, and no browser runs that.
