@@ -16,8 +16,8 @@ from api.accounts.passwords import FULL, Passwords
 from api.accounts.sessions import Sessions
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
-from api.chat.assistants import make_assistant
 from api.chat.answers import Answers
+from api.chat.assistants import make_assistant
 from api.chat.streaming.wiring import streaming
 from api.chat.titles import Titles
 from api.chat.turn import Chat

@@ -13,7 +13,7 @@ from api.core import database
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from tests.servers import drop_database, fresh_database, running
+from tests.support.servers import drop_database, fresh_database, running
 
 # A shell ignores SIGINT in what it runs in the background; what the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from statistics import quantiles
 
-from tests.torrent import Torrent, connect
+from tests.support.load_generator import LoadGenerator, connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ def main() -> None:
         return connect(order.port, f"127.2.{number // 250}.{1 + number % 250}")
 
     gc.disable()
-    torrent = Torrent(arrive, lambda _: random.choice(requests), order.connections)
-    torrent.run(order.seconds, order.per_second)
-    torrent.finish()
-    statuses = Counter(str(one.status) for one in torrent.sendings)
-    p99_ms = quantiles((one.latency_seconds * 1000 for one in torrent.sendings), n=100)[98]
+    generator = LoadGenerator(arrive, lambda _: random.choice(requests), order.connections)
+    generator.run(order.seconds, order.per_second)
+    generator.finish()
+    statuses = Counter(str(one.status) for one in generator.sendings)
+    p99_ms = quantiles((one.latency_seconds * 1000 for one in generator.sendings), n=100)[98]
     sys.stdout.write(json.dumps(asdict(Outcome(dict(statuses), p99_ms))))
 
 

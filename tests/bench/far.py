@@ -14,7 +14,7 @@ from typing import IO
 import uvloop
 
 from tests.bench.site import Site
-from tests.chaos.proxy import Link
+from tests.support.proxy import Link
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from api.core.settings import Settings
 from api.local import keep
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from tests.servers import drop_database, fresh_database, running, urls_of
+from tests.support.servers import drop_database, fresh_database, running, urls_of
 from workers.process import Process
 
 CONNECTIONS: Final = 400

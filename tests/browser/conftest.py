@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.browser.network import Network
 from tests.browser.people import Person
 from tests.browser.window import PATIENCE_MS, Window, open_window
-from tests.local.stacks import RunningStack, running_stack
+from tests.support.stacks import RunningStack, running_stack
 
 #: How long the demo assistant takes for a word: slow enough to be caught in the middle.
 WORD_MS = 40

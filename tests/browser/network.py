@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from tests.chaos.proxy import Link
+from tests.support.proxy import Link
 
 
 class Network:

@@ -15,7 +15,7 @@ from psycopg2.extras import execute_values
 from api.core.settings import Settings
 from api.http import cookies
 from api.local.discover import completed
-from tests.http.waiting import eventually
+from tests.support.waiting import eventually
 
 PASSWORD = "correct horse battery staple"
 #: Made once: on a busy machine a hash takes seconds.
@@ -81,7 +81,7 @@ class Person:
             answer = self._client.get(path, params=query)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
-        answer = eventually(answered, within_seconds=60)
+        answer = eventually(answered)
         assert answer is not None
         answer.raise_for_status()
         return answer.json()

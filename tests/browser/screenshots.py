@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.browser.conftest import QUIET, program
 from tests.browser.people import Person
 from tests.browser.window import open_window
-from tests.local.stacks import running_stack
+from tests.support.stacks import running_stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 TITLES = (

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 from tests.browser.people import Person
 from tests.browser.test_sending import LONG, said
 from tests.browser.window import Window
-from tests.local.processes import eventually
-from tests.local.stacks import RunningStack
+from tests.support.stacks import RunningStack
+from tests.support.waiting import eventually
 
 #: A dead process's answer is stored by somebody else within 30 s; then the page has to hear of it.
 TAKEN_OVER_MS = 45_000
@@ -34,7 +34,7 @@ def test_an_api_that_is_killed_in_mid_answer_loses_nothing_that_was_shown(
     window.say("are you back?")
     expect(window.state("answered").or_(window.state("stored")).last).to_contain_text("back?”")
 
-    assert eventually(lambda: stack.get("/readyz") is not None, 30)
+    eventually(lambda: stack.get("/readyz") is not None)
     expect(window.messages).to_have_count(6)
     expect(window.page.locator("li.message[data-state=stored]")).to_have_count(5)
     # HTML shows no space at the end of a line; what is stored has it.

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.local.stacks import RunningStack
+from tests.support.stacks import RunningStack
 
 WEB = Path(__file__).parents[2] / "api" / "web"
 POLICY = {

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from tests.browser.network import Network
 from tests.browser.people import Person
 from tests.browser.window import Window
-from tests.http.waiting import eventually
+from tests.support.waiting import eventually
 
 #: The demo assistant quotes it: an answer of about sixty words, which takes seconds.
 LONG = " ".join("abcdefghijklmnopqrstuvwxyz" * 2)

@@ -4,7 +4,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.people import Person
 from tests.browser.window import Window
-from tests.http.waiting import eventually
+from tests.support.waiting import eventually
 
 MANY = 5_000
 

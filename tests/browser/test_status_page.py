@@ -10,7 +10,7 @@ from tests.browser.people import Person
 from tests.browser.test_accessibility import findings
 from tests.browser.test_faults import stopped_worker
 from tests.browser.window import Window
-from tests.local.stacks import RunningStack
+from tests.support.stacks import RunningStack
 
 
 def card(window: Window, title: str) -> Locator:

@@ -25,7 +25,7 @@ from tests.chaos.lateness import quantile_ms
 from tests.chaos.people import join
 from tests.chaos.tables import digest
 from tests.chaos.wire import NoAnswerError, Response, Wire
-from tests.torrent import Sending, Torrent, connect
+from tests.support.load_generator import LoadGenerator, Sending, connect
 
 #: People, and the conversations of each: all partitions have some.
 _PEOPLE: Final = 4
@@ -86,22 +86,22 @@ def main() -> None:
         talks = asyncio.run(_arrive(client, order.prefix))
         ports = cycle(order.ports)
         messages = Messages(f"{order.prefix}t", talks)
-        torrent = Torrent(
+        generator = LoadGenerator(
             lambda: connect(next(ports)), messages.request, _CONNECTIONS, sys.stdin.fileno()
         )
-        torrent.run(_MEASURE_SECONDS, most=_CLIENTS)
+        generator.run(_MEASURE_SECONDS, most=_CLIENTS)
         capacity = (
-            sum(one.status == HTTPStatus.ACCEPTED for one in torrent.sendings) / _MEASURE_SECONDS
+            sum(one.status == HTTPStatus.ACCEPTED for one in generator.sendings) / _MEASURE_SECONDS
         )
         _say({"capacity": capacity})
-        torrent.finish()
-        calm = len(torrent.sendings)
-        torrent.run(_SECONDS_MOST, max(capacity, 1.0) * _FACTOR)
-        torrent.finish()
+        generator.finish()
+        calm = len(generator.sendings)
+        generator.run(_SECONDS_MOST, max(capacity, 1.0) * _FACTOR)
+        generator.finish()
         outcomes = [
-            _write_down(client, messages.write(one.number), one) for one in torrent.sendings
+            _write_down(client, messages.write(one.number), one) for one in generator.sendings
         ]
-        told = _told(torrent.sendings[calm:], outcomes[calm:])
+        told = _told(generator.sendings[calm:], outcomes[calm:])
         _say({"capacity": round(capacity), **told})
 
 

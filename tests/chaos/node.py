@@ -11,7 +11,7 @@ from api.local.command import Command
 from api.local.console import Console
 from api.local.programs import Api, Worker
 from api.local.supervisor import Backoff, Program, Supervised
-from tests.chaos.proxy import Link
+from tests.support.proxy import Link
 
 logger = logging.getLogger(__name__)
 

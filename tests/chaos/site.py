@@ -27,9 +27,9 @@ from api.local.console import Console
 from tests.chaos import shim
 from tests.chaos.disk import Disk
 from tests.chaos.node import ApiProgram, Node, WorkerProgram
-from tests.chaos.proxy import HOST, Link
 from tests.chaos.servers import ChaosPostgres, ChaosRedis
 from tests.chaos.shim import Shim
+from tests.support.proxy import HOST, Link
 
 T = TypeVar("T")
 NAMESPACE: Final = "chaos"

@@ -21,7 +21,7 @@ from api.local.console import Console
 from api.local.supervisor import Backoff, Supervised
 from api.writes import accept
 from api.writes.group_commit import GroupCommit
-from tests.chaos.proxy import HOST
+from tests.support.proxy import HOST
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from api.local.command import Command
 from api.local.redis import EmbeddedRedis
 from tests.chaos import shim
 from tests.chaos.shim import Shim
-from tests.servers import running
+from tests.support.servers import running
 
 WRITE_AND_DIE = """
 import os, signal, sys

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import httptools
 
-from tests.chaos.proxy import HOST
+from tests.support.proxy import HOST
 
 ANSWER_SECONDS = 35.0
 

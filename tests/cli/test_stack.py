@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.stacks import RunningStack, running_stack
+from tests.support.stacks import RunningStack, running_stack
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "dialogues.jsonl"

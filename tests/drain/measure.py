@@ -13,7 +13,7 @@ from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.drain.world import FaultyLog, World
-from tests.servers import running
+from tests.support.servers import running
 
 MESSAGES = 50_000
 CONVERSATIONS = 500

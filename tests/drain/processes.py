@@ -4,22 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from api.core.settings import Settings
-
-#: How long a loaded machine may take to heal, or to start a worker.
-PATIENCE_SECONDS = 60.0
-
-
-def eventually(true: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-    """Poll until it is true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.05)
+from tests.support.waiting import DEADLINE_SECONDS, eventually
 
 
 class WorkerProcess:
@@ -77,7 +65,7 @@ class WorkerProcess:
     def signal_group(self, number: signal.Signals) -> None:
         os.killpg(self.pid, number)
 
-    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
         return self._process.wait(seconds)
 
     def end(self) -> None:

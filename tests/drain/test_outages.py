@@ -19,9 +19,10 @@ from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.operations.audit import audit
-from tests.drain.processes import WorkerProcess, eventually
+from tests.drain.processes import WorkerProcess
 from tests.drain.world import LIMITS, NEVER_LATE, Conversation, FaultyLog, World
-from tests.servers import fresh_database
+from tests.support.servers import fresh_database
+from tests.support.waiting import eventually
 
 CONVERSATIONS = 6
 

@@ -11,8 +11,9 @@ from redis import Redis
 
 from api.core.bell import make_celery, ring
 from api.core.settings import Settings
-from tests.drain.processes import WorkerProcess, eventually
+from tests.drain.processes import WorkerProcess
 from tests.drain.world import Conversation, World
+from tests.support.waiting import eventually
 
 Start = Callable[..., WorkerProcess]
 

@@ -16,7 +16,7 @@ from api.core.database import make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.models import Conversation, Message, User
 from api.http.fields import session_id
-from tests.http.conftest import Api
+from tests.support.api import Api
 
 CANARY = "canary-7f3a"
 JSON = {"Content-Type": "application/json"}

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.conftest import Api
-from tests.http.draining import draining
+from tests.support.api import Api
+from tests.support.draining import draining
 
 UNICODE = "a\u0301 👩‍👩‍👧‍👦 \u202e\ufeff\ufffe\U0010ffff \r\n\t 'quoted' \\u0041 %s $1 <b> 漢"
 

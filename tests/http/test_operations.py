@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from api.main import create_app
-from tests.http.conftest import Api, StartApi
-from tests.http.draining import draining
+from tests.support.api import Api, StartApi
+from tests.support.draining import draining
 
 METRICS_TOKEN = "a token for prometheus"
 #: Every row of the contract, as (method, path).

@@ -8,10 +8,10 @@ import pytest
 
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from tests.http.conftest import Api, StartApi
-from tests.http.draining import draining
-from tests.http.waiting import eventually
-from tests.servers import fresh_database, urls_of
+from tests.support.api import Api, StartApi
+from tests.support.draining import draining
+from tests.support.servers import fresh_database, urls_of
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_chat_goes_on_with_context_while_postgres_is_down(
         assert_unavailable(read)
 
     with draining(api.settings):
-        eventually(lambda: ada.get(f"{path}/history").status_code == 200, within_seconds=30)
+        eventually(lambda: ada.get(f"{path}/history").status_code == 200)
         history = ada.get(f"{path}/history", params={"read_after": answer.json()["replyId"]}).json()
     assert history["totalCount"] == 4
     assert history["messages"][0]["id"] == first["messageId"]
@@ -124,7 +124,7 @@ def test_writes_are_refused_and_reads_go_on_while_redis_is_down(
     assert "verbatim_accepted_total" in metrics.text
     assert "verbatim_backlog_entries" not in metrics.text
     assert [read.status_code for read in reads] == [200, 200]
-    eventually(lambda: is_ready(ada), within_seconds=30)
+    eventually(lambda: is_ready(ada))
     added = ada.post(f"{path}/messages", json={"role": "user", "content": "x"})
     assert added.status_code == 202
     with draining(api.settings):
@@ -150,6 +150,6 @@ def test_an_api_starts_and_heals_without_postgres_and_redis(
     assert alive.status_code == 200
     assert_unavailable(ready)
     with late.client() as client:
-        eventually(lambda: is_ready(client), within_seconds=30)
+        eventually(lambda: is_ready(client))
     with closing(late.person()) as person:
         assert person.post("/api/conversations/", json={}).status_code == 202

@@ -17,8 +17,8 @@ from api.local.errors import LocalError
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.local.server import EmbeddedServer
-from tests.local.processes import is_alive
-from tests.servers import running
+from tests.support.processes import is_alive
+from tests.support.servers import running
 
 
 def remember(server: EmbeddedServer) -> None:

@@ -12,8 +12,8 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from api.local.postgres import EmbeddedPostgres
-from tests.local.stacks import running_stack
-from tests.servers import fresh_database
+from tests.support.servers import fresh_database
+from tests.support.stacks import running_stack
 
 IDLE_SECONDS = 60 if os.environ.get("FULL") else 10
 #: Of one core, for all processes of the stack together.

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.processes import eventually, is_alive, using
-from tests.local.stacks import RunningStack, running_stack
+from tests.support.processes import is_alive, using
+from tests.support.stacks import RunningStack, running_stack
+from tests.support.waiting import eventually
 
 EVERYBODY = ("api", "worker", "flower", "postgres", "redis")
 LOGIN = {"username": "alice", "password": "correct horse battery"}
@@ -62,7 +63,7 @@ def test_whoever_is_killed_comes_back(stack: RunningStack, name: str) -> None:
         consumes = stack.consuming_worker() == stack.pid_of("worker")
         return serves and consumes and stack.pid_of(name) != killed
 
-    assert eventually(is_back, 60)
+    eventually(is_back)
     assert not is_alive(killed)
 
 
@@ -93,7 +94,7 @@ def test_nothing_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:
 
         killed.stop(signal.SIGKILL)
 
-        assert eventually(lambda: not using(data))
+        eventually(lambda: not using(data))
 
     with running_stack(data) as again:
         assert again.get("/auth/me", token=token)["username"] == "alice"
@@ -102,8 +103,8 @@ def test_nothing_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:
 def test_a_stack_stopped_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
     data = tmp_path / "data"
     stack = RunningStack(data)
-    assert eventually(lambda: any("ready to accept" in line for line in stack.lines()), 60)
+    eventually(lambda: any("ready to accept" in line for line in stack.lines()))
 
     assert stack.stop() == 0
 
-    assert eventually(lambda: not using(data))
+    eventually(lambda: not using(data))

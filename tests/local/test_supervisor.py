@@ -8,8 +8,8 @@ from pathlib import Path
 
 from api.local.console import Console
 from api.local.supervisor import Backoff, Program, Supervised
-from tests.local.processes import is_alive
 from tests.local.scripts import FORKS, Script
+from tests.support.processes import is_alive
 
 SOON = Backoff(first_seconds=0.01, longest_seconds=0.08, healthy_seconds=60.0)
 

@@ -8,9 +8,10 @@ from api.local import locks
 from api.local.errors import LocalError
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from tests.local.processes import eventually, is_alive, using
 from tests.local.scripts import FORKS, Script
-from tests.servers import running
+from tests.support.processes import is_alive, using
+from tests.support.servers import running
+from tests.support.waiting import eventually
 
 PARENT = """
 import subprocess, sys, time
@@ -36,7 +37,7 @@ def test_servers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
         parent.kill()
 
     assert len(started) > 2
-    assert eventually(lambda: not using(tmp_path))
+    eventually(lambda: not using(tmp_path))
     with (
         running(EmbeddedPostgres(tmp_path / "postgres")) as postgres,
         running(EmbeddedRedis(tmp_path / "redis")) as redis,
@@ -73,7 +74,7 @@ def test_a_lock_lasts_as_long_as_the_last_child(tmp_path: Path) -> None:
     again = subprocess.run(tethered, capture_output=True, text=True, check=False)
     assert "still holds" in again.stderr
     subprocess.run(["kill", "-9", str(child)], check=True)
-    assert eventually(lambda: not is_alive(child))
+    eventually(lambda: not is_alive(child))
     with locks.held(lock):
         pass
 

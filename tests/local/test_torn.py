@@ -6,7 +6,7 @@ from redis import Redis
 
 from api.local import torn
 from api.local.redis import EmbeddedRedis
-from tests.servers import running
+from tests.support.servers import running
 
 
 def command(*words: bytes) -> bytes:

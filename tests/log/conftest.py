@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 
 from api.core.log import Log
-from tests.log.requests import open_everywhere
+from tests.support.log_requests import open_everywhere
 
 
 @pytest.fixture(scope="session")

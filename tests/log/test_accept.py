@@ -10,7 +10,7 @@ from api.core import ids
 from api.core.entries import Request, turn_line
 from api.core.log import Limits, Log
 from api.core.turns import TurnName, Turns
-from tests.log.requests import (
+from tests.support.log_requests import (
     LIMITS,
     NEVER_LATE,
     edit,

@@ -8,7 +8,7 @@ from redis import Redis
 from api.core import ids
 from api.core.errors import WrongDatabaseError
 from api.core.log import Log
-from tests.log.requests import DATABASE, edit, message, open_conversation, submit
+from tests.support.log_requests import DATABASE, edit, message, open_conversation, submit
 
 
 def test_reading_takes_a_share_of_entries_and_of_bytes_but_at_least_one(log: Log) -> None:

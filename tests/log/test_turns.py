@@ -4,7 +4,7 @@ from redis import Redis
 
 from api.core.log import Log
 from api.core.turns import GRACE_MS, Kind, Said, TurnName, Turns, said_arguments, text_of
-from tests.log.requests import open_conversation, reply, streamed_turn, submit
+from tests.support.log_requests import open_conversation, reply, streamed_turn, submit
 
 
 def begin(log: Log, lease: str = "me", owner: int = 1) -> TurnName:

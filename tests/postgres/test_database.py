@@ -8,7 +8,7 @@ from api.core.errors import Unavailable
 from api.core.models import Conversation, User
 from api.core.settings import postgres_url
 from api.reads.repositories import UserRepository
-from tests.postgres.rows import NOON, add_conversation, add_user
+from tests.support.rows import NOON, add_conversation, add_user
 
 NOWHERE = postgres_url("postgresql://nobody@127.0.0.1:1/none")
 

@@ -16,7 +16,7 @@ from api.core.database import reading
 from api.core.errors import BadRequest
 from api.core.ids import MAX_ID
 from api.reads.repositories import ConversationRepository, MessageRepository
-from tests.postgres.rows import NOON, add_conversation, add_user, statements
+from tests.support.rows import NOON, add_conversation, add_user, statements
 
 CONVERSATIONS = 400
 MESSAGES = 5_000

@@ -21,8 +21,8 @@ from api.reads.repositories import (
     SessionRepository,
     UserRepository,
 )
-from tests.postgres.rows import NOON, statements
-from tests.servers import drop_database, fresh_database, urls_of
+from tests.support.rows import NOON, statements
+from tests.support.servers import drop_database, fresh_database, urls_of
 
 #: Enough that PostgreSQL reads whole tables wherever no index serves; row n belongs to owner n
 #: modulo USERS.

@@ -19,7 +19,7 @@ from api.reads.repositories import (
     Standing,
     UserRepository,
 )
-from tests.postgres.rows import NOON, add_conversation, add_messages, add_user, statements
+from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 
 Call = Callable[[Session, int], Any]
 

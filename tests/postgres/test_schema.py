@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from tests.postgres.rows import NOON, add_conversation, add_messages, add_user
+from tests.support.rows import NOON, add_conversation, add_messages, add_user
 
 MESSAGE = text(
     "INSERT INTO message (id, conversation_id, user_id, position, role, content, status,"

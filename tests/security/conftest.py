@@ -1,5 +1,5 @@
-"""The running API and its people, as the HTTP tests have them."""
+"""The running API and its people."""
 
-from tests.http.conftest import ada, anybody, api, eve, start_api
+from tests.support.api import ada, anybody, api, eve, start_api
 
 __all__ = ["ada", "anybody", "api", "eve", "start_api"]

@@ -13,8 +13,8 @@ from redis import Redis
 
 from api.core.settings import Settings
 from api.local.discover import completed
-from tests.http.waiting import eventually
-from tests.local.stacks import RunningStack, running_stack
+from tests.support.stacks import RunningStack, running_stack
+from tests.support.waiting import eventually
 
 CANARY = "canary5e1f"
 ACCOUNT = {

@@ -16,9 +16,9 @@ from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.main import create_app
 from api.writes.group_commit import GroupCommit
-from tests.http.draining import draining
 from tests.security.careless import share_one_connection
-from tests.servers import fresh_database, urls_of
+from tests.support.draining import draining
+from tests.support.servers import fresh_database, urls_of
 
 USERS = 20
 CANCELLED = 100_000 if os.environ.get("FULL") else 10_000

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.http.conftest import PASSWORD, Api
-from tests.http.draining import draining
+from tests.support.api import PASSWORD, Api
+from tests.support.draining import draining
 
 pytestmark = pytest.mark.timeout(1_200 if os.environ.get("FULL") else 120)
 

@@ -12,9 +12,9 @@ from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.reads import repositories
 from api.reads.repositories import ConversationRepository
-from tests.postgres.rows import add_conversation, add_user
-from tests.security.pgbouncer import pooled
-from tests.servers import urls_of
+from tests.support.pgbouncer import pooled
+from tests.support.rows import add_conversation, add_user
+from tests.support.servers import urls_of
 
 TRANSACTIONS = 10_000 if os.environ.get("FULL") else 1_000
 CLIENTS = 4

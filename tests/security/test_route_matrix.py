@@ -18,12 +18,12 @@ from api.core import log
 from api.core.database import make_engine
 from api.http.fields import session_id
 from api.local.postgres import EmbeddedPostgres
-from tests.http.conftest import PASSWORD, Api, StartApi
-from tests.http.draining import draining
-from tests.http.test_accounts import signed
-from tests.http.waiting import eventually
 from tests.security.layers import forget_the_owner
-from tests.servers import fresh_database
+from tests.support.api import PASSWORD, Api, StartApi
+from tests.support.draining import draining
+from tests.support.servers import fresh_database
+from tests.support.tokens import signed
+from tests.support.waiting import eventually
 from workers import plan
 
 CANARY = "canary-of-ada-93b1"

@@ -19,9 +19,9 @@ from api.core.roles import Role
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.reads.repositories import ConversationRepository, MessageRepository, UserRepository
-from tests.postgres.rows import add_conversation, add_messages, add_user, statements
 from tests.security.layers import forget_the_owner
-from tests.servers import urls_of
+from tests.support.rows import add_conversation, add_messages, add_user, statements
+from tests.support.servers import urls_of
 
 ADA_OWNS, EVE_OWNS = 32, 48
 CHAT = ("conversation", "message", "dead_letter")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.conftest import Api
-from tests.http.draining import draining
+from tests.support.api import Api
+from tests.support.draining import draining
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 FULL = bool(os.environ.get("FULL"))

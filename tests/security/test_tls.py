@@ -16,9 +16,9 @@ from redis.exceptions import NoPermissionError, RedisError
 from api.core import log
 from api.core.bell import make_celery
 from api.core.settings import Settings
-from tests.local.stacks import RunningStack, running_stack
 from tests.security.tls import Authority, TlsPostgres, TlsRedis, acl
-from tests.servers import running
+from tests.support.servers import running
+from tests.support.stacks import RunningStack, running_stack
 
 ACCOUNT = {"username": "ada", "email": "ada@example.com", "password": "correct horse battery"}
 LOGIN = {name: ACCOUNT[name] for name in ("username", "password")}

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 
 from tests.chaos.history import History
 from tests.chaos.load_process import LoadProcess
-from tests.chaos.proxy import Link, Moment, Trap
 from tests.chaos.site import Site
+from tests.support.proxy import Link, Moment, Trap
 
 #: How long a trap waits for a request that springs it.
 TRAP_SECONDS: Final = 3.0

@@ -3,8 +3,8 @@
 from typing import ClassVar, Final
 
 from tests.chaos.faults.base import Fault, Pest
-from tests.chaos.proxy import Link
 from tests.chaos.site import BROKER_DATABASE, NAMESPACE
+from tests.support.proxy import Link
 
 #: A doorbell on its way into the queue, and into a list that nobody reads. To empty the queue would
 #: not do: who waits for it is served at once.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from tests.chaos.faults.base import ADD, COMMIT, Fault
-from tests.chaos.proxy import Direction, Link
+from tests.support.proxy import Direction, Link
 
 
 class _NetworkFault(Fault):

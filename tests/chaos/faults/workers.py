@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from tests.chaos.faults.base import COMMIT, Fault
 from tests.chaos.node import Node
-from tests.chaos.proxy import Moment
+from tests.support.proxy import Moment
 
 _QUEUE: Final = "chaos:doorbell"
 _TRIM: Final = b"\r\ntrim\r\n"

@@ -1,0 +1,246 @@
+"""Sessions: renewed, stolen, ended; and what an access token is worth afterwards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.cookies import SimpleCookie
+from typing import Any
+
+import httpx
+import pytest
+
+from api.accounts.session_store import MOST
+from api.core.database import make_engine
+from api.core.log import SCRIPT
+from tests.support.api import PASSWORD, Api, StartApi
+from tests.support.waiting import eventually
+
+SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+def name(ada: httpx.Client) -> str:
+    return str(ada.get("/auth/me").json()["username"])
+
+
+@pytest.fixture
+def login(anybody: httpx.Client, name: str) -> Callable[[], dict[str, Any]]:
+    def signing_in() -> dict[str, Any]:
+        answer = anybody.post("/auth/login", json={"username": name, "password": PASSWORD})
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    return signing_in
+
+
+def bearer(pair: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {pair['access_token']}"}
+
+
+def can_write(client: httpx.Client, pair: dict[str, Any]) -> bool:
+    status = client.post("/api/conversations/", json={}, headers=bearer(pair)).status_code
+    assert status in {202, 401}
+    return status == 202
+
+
+def can_read(client: httpx.Client, pair: dict[str, Any]) -> bool:
+    status = client.get("/api/conversations/", headers=bearer(pair)).status_code
+    assert status in {200, 401}
+    return status == 200
+
+
+def refresh(client: httpx.Client, pair: dict[str, Any]) -> httpx.Response:
+    return client.post("/auth/refresh", json={"refresh_token": pair["refresh_token"]})
+
+
+Login = Callable[[], dict[str, Any]]
+
+
+def test_a_session_is_renewed_and_its_secret_changes(anybody: httpx.Client, login: Login) -> None:
+    first = login()
+
+    second = refresh(anybody, first).json()
+    third = refresh(anybody, second).json()
+
+    assert len({pair["refresh_token"] for pair in (first, second, third)}) == 3
+    assert third["expires_in"] == 900
+    assert can_read(anybody, third)
+    assert can_write(anybody, third)
+
+
+def test_a_refresh_token_that_comes_twice_ends_the_session(
+    anybody: httpx.Client, login: Login
+) -> None:
+    stolen = login()
+    other = login()
+    successor = refresh(anybody, stolen).json()
+
+    again = refresh(anybody, stolen)
+
+    assert again.status_code == 401
+    assert refresh(anybody, successor).status_code == 401
+    assert not can_write(anybody, successor)
+    assert can_write(anybody, other)
+    eventually(lambda: not can_read(anybody, successor))
+
+
+def test_signing_out_ends_this_session_alone(anybody: httpx.Client, login: Login) -> None:
+    here, there = login(), login()
+
+    answer = anybody.post("/auth/logout", headers=bearer(here))
+
+    assert answer.status_code == 204
+    assert not can_write(anybody, here)
+    assert refresh(anybody, here).status_code == 401
+    eventually(lambda: not can_read(anybody, here))
+    assert can_write(anybody, there)
+    assert refresh(anybody, there).status_code == 200
+
+
+def test_a_new_password_ends_all_sessions_but_the_new_one(
+    anybody: httpx.Client, login: Login, name: str
+) -> None:
+    here, there = login(), login()
+    change = {"current_password": PASSWORD, "new_password": "another horse battery"}
+
+    wrong = anybody.post(
+        "/auth/password", json=change | {"current_password": "no"}, headers=bearer(here)
+    )
+    assert wrong.status_code == 401
+    assert can_write(anybody, there)
+
+    answer = anybody.post("/auth/password", json=change, headers=bearer(here))
+
+    assert answer.status_code == 200
+    assert can_write(anybody, answer.json())
+    for ended in (here, there):
+        assert not can_write(anybody, ended)
+        assert refresh(anybody, ended).status_code == 401
+    old = anybody.post("/auth/login", json={"username": name, "password": PASSWORD})
+    new = anybody.post("/auth/login", json={"username": name, "password": "another horse battery"})
+    assert [old.status_code, new.status_code] == [401, 200]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "", "x", ".", "..", "1..", "1.a.b", "0.a.b", "-1.a.b", "9" * 30 + ".a.b", "1.\0.b",
+        "\u0661.a.b", "x" * 1000, "1.a." + "b" * 500,
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_refresh_token_is_refused(anybody: httpx.Client, token: str) -> None:
+    assert anybody.post("/auth/refresh", json={"refresh_token": token}).status_code in {401, 422}
+
+
+def test_another_users_number_before_a_refresh_token_finds_nothing(
+    anybody: httpx.Client, login: Login, eve: httpx.Client
+) -> None:
+    pair = login()
+    mine, _, rest = pair["refresh_token"].partition(".")
+    other = eve.get("/auth/me").json()["id"]
+
+    swapped = anybody.post("/auth/refresh", json={"refresh_token": f"{other}.{rest}"})
+
+    assert swapped.status_code == 401
+    assert str(other) != mine
+    assert refresh(anybody, pair).status_code == 200
+
+
+def test_secrets_are_hashed_in_postgresql(api: Api, login: Login) -> None:
+    secret = login()["refresh_token"].rpartition(".")[2]
+    engine = make_engine(api.settings.migration_database, application_name="test")
+
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT session::text FROM session").scalars().all()
+    engine.dispose()
+
+    assert rows
+    assert not any(secret in row for row in rows)
+
+
+def test_of_many_sessions_the_oldest_ends(api: Api, anybody: httpx.Client, login: Login) -> None:
+    oldest, kept = login(), [login()]
+    owner = anybody.get("/auth/me", headers=bearer(oldest)).json()["id"]
+    engine = make_engine(api.settings.migration_database, application_name="test")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO session (id, user_id, secret_hash, rotates)"
+            " SELECT number::text, %(owner)s, '', true FROM generate_series(1, %(more)s) number",
+            {"owner": owner, "more": MOST - len(kept) - 1},
+        )
+    engine.dispose()
+
+    kept.append(login())
+
+    assert refresh(anybody, oldest).status_code == 401
+    assert not can_write(anybody, oldest)
+    assert all(can_write(anybody, pair) for pair in kept)
+
+
+@pytest.fixture(scope="module")
+def hasty(start_api: StartApi) -> Api:
+    """An API whose every cookie is renewed at each request."""
+    return start_api()
+
+
+@pytest.fixture
+def browser(hasty: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    with closing(hasty.person()) as person:
+        account = {"username": person.get("/auth/me").json()["username"], "password": PASSWORD}
+    with closing(hasty.client()) as client:
+        client.post("/auth/session", json=account).raise_for_status()
+        yield client
+
+
+def session_of(answer: httpx.Response) -> str:
+    return SimpleCookie(answer.headers["set-cookie"])["verbatim_session"].value
+
+
+def test_a_browser_is_renewed_as_requests_come(
+    browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = browser.get("/auth/me")
+    monkeypatch.setattr("api.accounts.sessions.RENEW_BELOW", 2.0)
+    before = browser.cookies["verbatim_session"]
+
+    answers = [browser.get(path) for path in ("/auth/me", "/api/conversations/", "/auth/me")]
+    failed = browser.get("/api/conversations/7")
+
+    assert "set-cookie" not in quiet.headers
+    assert all(answer.status_code == 200 for answer in answers)
+    assert failed.status_code == 404
+    assert len({before, *map(session_of, answers), session_of(failed)}) == 5
+    assert "HttpOnly" in answers[0].headers["set-cookie"]
+
+
+def test_a_browser_whose_access_token_is_over_goes_on(browser: httpx.Client) -> None:
+    _, _, renewal = browser.cookies["verbatim_session"].partition("~")
+
+    answer = httpx.get(
+        browser.base_url.join("/auth/me"), headers={"Cookie": f"verbatim_session=x~{renewal}"}
+    )
+
+    assert answer.status_code == 200
+    assert session_of(answer)
+
+
+def test_a_browser_that_signed_out_is_out_everywhere(browser: httpx.Client) -> None:
+    copy = {"Cookie": f"verbatim_session={browser.cookies['verbatim_session']}"}
+
+    assert browser.delete("/auth/session", headers=SAME_SITE).status_code == 204
+
+    url = browser.base_url.join("/api/conversations/")
+    assert httpx.post(url, json={}, headers=copy | SAME_SITE).status_code == 401
+    eventually(lambda: httpx.get(url, headers=copy).status_code == 401)
+
+
+def test_a_browsers_secret_refreshes_no_client(browser: httpx.Client) -> None:
+    renewal = browser.cookies["verbatim_session"].partition("~")[2]
+
+    answer = browser.post("/auth/refresh", json={"refresh_token": renewal}, headers=SAME_SITE)
+
+    assert answer.status_code == 401
+
+
+def test_the_script_names_the_key_at_its_head() -> None:
+    assert "-- revoked  " in SCRIPT

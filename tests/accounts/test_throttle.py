@@ -1,0 +1,186 @@
+"""Guessing passwords: slower and slower, for known and unknown names alike."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import httpx
+import pytest
+from redis import Redis
+
+from api.accounts import passwords
+from api.accounts.throttle import Throttle
+from api.core.errors import TooMany
+from api.core.settings import Settings
+from api.local.redis import EmbeddedRedis
+from tests.support.api import PASSWORD, Api
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def throttle(redis_url: str, namespace: str) -> Iterator[Throttle]:
+    made = Throttle(Settings(_env_file=None, redis_url=redis_url, log_namespace=namespace))
+    yield made
+    made.close()
+
+
+def failures(throttle: Throttle, account: str, address: str, number: int) -> list[int]:
+    """Fail so often; return the waits, 0 where the attempt was admitted."""
+
+    def one() -> int:
+        try:
+            throttle.admit(account, address)
+        except TooMany as refused:
+            return refused.retry_after_seconds or 0
+        throttle.failed(account, address)
+        return 0
+
+    return [one() for _ in range(number)]
+
+
+def test_after_five_failures_one_waits_and_then_longer(
+    throttle: Throttle, redis_url: str, namespace: str
+) -> None:
+    def over(*times: str) -> None:
+        """Have the time of these rules be over."""
+        with closing(Redis.from_url(redis_url)) as redis:
+            for one in times:
+                assert redis.delete(*redis.keys(f"{namespace}:*/pair/*/{one}")) == 1
+
+    minute = failures(throttle, "ada", HERE, 7)
+    over("1/minute")
+    ten_minutes = failures(throttle, "ada", HERE, 7)
+    over("1/minute", "10/minute")
+    minute_again = failures(throttle, "ada", HERE, 7)
+    over("1/minute")
+    hour = failures(throttle, "ada", HERE, 7)
+
+    assert [waits[:5] for waits in (minute, ten_minutes, minute_again, hour)] == [[0] * 5] * 4
+    assert all(1 <= wait <= 60 for wait in minute[5:] + minute_again[5:])
+    assert all(540 < wait <= 600 for wait in ten_minutes[5:])
+    assert all(3000 < wait <= 3600 for wait in hour[5:])
+
+
+def test_a_stranger_elsewhere_does_not_keep_the_owner_out(throttle: Throttle) -> None:
+    failures(throttle, "ada", THERE, 100)
+
+    assert failures(throttle, "ADA", HERE, 1) == [0]
+
+
+def test_guesses_from_everywhere_slow_the_account_down(throttle: Throttle) -> None:
+    waits = [failures(throttle, "ada", f"192.0.2.{host}", 1)[0] for host in range(1, 40)]
+
+    assert waits[:30] == [0] * 30
+    assert all(waits[30:])
+
+
+def test_one_network_that_tries_many_names_waits(throttle: Throttle) -> None:
+    waits = [
+        failures(throttle, f"name-{number}", f"2001:db8::{number:x}", 1)[0]
+        for number in range(1, 80)
+    ]
+
+    assert waits[:60] == [0] * 60
+    assert all(waits[60:])
+    assert failures(throttle, "name-1", "2001:db8:0:1::1", 1) == [0]
+
+
+def test_a_success_counts_as_no_failure_and_forgives_those_from_here(throttle: Throttle) -> None:
+    assert failures(throttle, "ada", HERE, 4) == [0] * 4
+
+    for _ in range(100):
+        throttle.admit("ada", HERE)
+        throttle.succeeded("ada", HERE)
+
+    assert failures(throttle, "ada", HERE, 5) == [0] * 5
+
+
+def test_all_processes_count_together(throttle: Throttle, redis_url: str, namespace: str) -> None:
+    other = Throttle(Settings(_env_file=None, redis_url=redis_url, log_namespace=namespace))
+
+    waits = failures(throttle, "ada", HERE, 5) + failures(other, "ada", HERE, 1)
+    other.close()
+
+    assert waits[:5] == [0] * 5
+    assert waits[5]
+
+
+def test_without_redis_each_process_counts_for_itself(
+    start_redis: Callable[[], EmbeddedRedis], namespace: str
+) -> None:
+    redis = start_redis()
+    throttle = Throttle(Settings(_env_file=None, redis_url=redis.url, log_namespace=namespace))
+    redis.stop()
+
+    waits = failures(throttle, "ada", HERE, 6)
+
+    redis.start()
+    throttle.close()
+    assert waits[:5] == [0] * 5
+    assert waits[5]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/session"])
+def test_over_http_known_and_unknown_names_wait_alike(
+    api: Api, ada: httpx.Client, known: bool, path: str
+) -> None:
+    name = ada.get("/auth/me").json()["username"] if known else f"nobody{path[-5:]}"
+    with closing(api.client()) as client:
+        guesses = [
+            client.post(path, json={"username": name, "password": f"guess {number}"})
+            for number in range(6)
+        ]
+        right = client.post(path, json={"username": name, "password": PASSWORD})
+
+    assert [answer.status_code for answer in guesses] == [401] * 5 + [429]
+    assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 60
+    assert right.status_code == 429
+    assert guesses[-1].json()["detail"] == "too many attempts; wait before the next one"
+
+
+# PostgreSQL takes the first for an i, and Python does not; both take the second for a k.
+@pytest.mark.parametrize("letters", [("i", "\u0130"), ("k", "\u212a")], ids=["dotted", "kelvin"])
+def test_no_spelling_of_a_name_has_guesses_of_its_own(api: Api, letters: tuple[str, str]) -> None:
+    letter, other = letters
+    name = f"five-{letter * 6}"
+    account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+    with closing(api.client()) as client:
+        client.post("/auth/register", json=account).raise_for_status()
+        answers = [
+            client.post("/auth/login", json={"username": spelled, "password": "a wrong one"})
+            for spelled in (name.replace(letter, other, number) for number in range(7))
+        ]
+        right = {"username": name.replace(letter, other), "password": PASSWORD}
+        opened = client.post("/auth/login", json=right)
+
+    # Either it is a try at this account, and counts as one, or it leads to none.
+    assert opened.status_code == 401 or [a.status_code for a in answers] == [401] * 5 + [429] * 2
+
+
+def test_guesses_that_come_at_once_are_counted_one_by_one(api: Api) -> None:
+    def guess(number: int) -> int:
+        with closing(api.client()) as client:
+            body = {"username": "guessed-at-once", "password": f"guess {number}"}
+            return client.post("/auth/login", json=body).status_code
+
+    with ThreadPoolExecutor(20) as threads:
+        statuses = sorted(threads.map(guess, range(20)))
+
+    assert statuses == [401] * 5 + [429] * 15
+
+
+def test_whoever_finds_the_room_full_has_made_no_attempt(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(api.client()) as client:
+        body = {"username": "ada-outside", "password": "wrong wrong"}
+        monkeypatch.setattr(passwords, "HASHING_ROOM", 0)
+        refused = [client.post("/auth/login", json=body) for _ in range(30)]
+        monkeypatch.undo()
+        admitted = client.post("/auth/login", json=body)
+
+    assert {answer.status_code for answer in refused} == {503}
+    assert int(refused[0].headers["Retry-After"]) >= 1
+    assert admitted.status_code == 401

@@ -1,0 +1,55 @@
+"""Access tokens that were verified once are remembered, as many and as long as they may be."""
+
+import jwt
+import pytest
+
+from api.accounts import tokens as tokens_module
+from api.accounts.tokens import Tokens
+from api.core.errors import Unauthenticated
+
+KEY = "k" * 32
+
+
+def test_a_verified_token_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(KEY, minutes=1)
+    token = tokens.issue(7)
+    first = tokens.caller(token)
+    monkeypatch.setattr(jwt, "decode", None)
+
+    assert first == tokens.caller(token) == 7
+
+
+def test_a_remembered_token_ends_when_it_expires() -> None:
+    now = 1_000_000.0
+    tokens = Tokens(KEY, minutes=1, now=lambda: now)
+    token = tokens.issue(7)
+
+    assert tokens.caller(token) == 7
+    now += 59
+    assert tokens.caller(token) == 7
+    now += 1
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match="expired"):
+            tokens.caller(token)
+
+
+def test_a_bounded_number_of_tokens_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "TOKENS_REMEMBERED", 10)
+    tokens = Tokens(KEY, minutes=1)
+    issued = [tokens.issue(user_id) for user_id in range(1, 31)]
+
+    for user_id, token in enumerate(issued, start=1):
+        assert tokens.caller(token) == user_id
+
+    assert len(tokens._verified) == 10
+    assert tokens.caller(issued[0]) == 1
+
+
+def test_refused_tokens_are_not_remembered() -> None:
+    tokens = Tokens(KEY, minutes=1)
+
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            tokens.caller(f"junk{number}")
+
+    assert not tokens._verified

@@ -1,0 +1,185 @@
+"""The openai assistant against a real HTTP server that speaks the protocol."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from api.chat.assistants import make_assistant
+from api.core.errors import BadGateway, GatewayTimeout, SettingsError
+from api.core.settings import Settings
+from api.writes.accept import TurnMessage
+from tests.support import model_server
+from tests.support.model_server import Behaviour, ModelServer, failing
+
+CANARY = "canary-51b0"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ModelServer]:
+    with model_server.model_server() as server:
+        yield server
+
+
+@pytest.fixture
+def model(running: ModelServer) -> ModelServer:
+    running.script.clear()
+    running.requests.clear()
+    running.answer = "Certainly."
+    return running
+
+
+def ask(model: ModelServer, *recent: TurnMessage, timeout_seconds: float = 30) -> list[str]:
+    settings = Settings(
+        _env_file=None,
+        assistant="openai",
+        openai_base_url=model.url,
+        openai_model="m",
+        openai_timeout_seconds=timeout_seconds,
+    )
+
+    async def pieces() -> list[str]:
+        assistant = make_assistant(settings)
+        try:
+            return [piece async for piece in assistant.answer(recent, CANARY)]
+        finally:
+            await assistant.close()
+
+    return asyncio.run(pieces())
+
+
+def test_the_answer_comes_in_pieces(model: ModelServer) -> None:
+    model.answer = "Milk is 牛奶 and 🥛 on your list."
+
+    pieces = ask(model)
+
+    assert "".join(pieces) == model.answer
+    assert len(pieces) == 8
+
+
+def test_the_earlier_turns_are_sent_in_order(model: ModelServer) -> None:
+    ask(model, TurnMessage("user", "Buy milk"), TurnMessage("assistant", "Noted."))
+
+    [request] = model.requests
+    assert request["messages"] == [
+        {"role": "user", "content": "Buy milk"},
+        {"role": "assistant", "content": "Noted."},
+        {"role": "user", "content": CANARY},
+    ]
+    assert request["model"] == "m"
+    assert request["stream"] is True
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_error_that_passes_is_asked_again_once(model: ModelServer, status: int) -> None:
+    model.script.append(failing(status))
+
+    assert "".join(ask(model)) == model.answer
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_an_error_that_stays_is_a_bad_gateway(model: ModelServer, status: int) -> None:
+    model.script.extend([failing(status)] * 5)
+
+    with pytest.raises(BadGateway):
+        ask(model)
+
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_an_error_of_ours_is_a_bad_gateway_and_not_asked_again(
+    model: ModelServer, status: int
+) -> None:
+    model.script.extend([failing(status)] * 5)
+
+    with pytest.raises(BadGateway):
+        ask(model)
+
+    assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        model_server.broken_off,
+        model_server.unfinished,
+        model_server.garbage,
+        model_server.an_error_in_the_stream,
+    ],
+)
+def test_a_broken_stream_is_a_bad_gateway(model: ModelServer, behaviour: Behaviour) -> None:
+    model.script.extend([behaviour] * 5)
+
+    with pytest.raises(BadGateway):
+        ask(model)
+
+
+def test_silence_in_mid_answer_is_a_time_out(model: ModelServer) -> None:
+    model.script.extend([model_server.silent(1.0)] * 5)
+
+    with pytest.raises(GatewayTimeout):
+        ask(model, timeout_seconds=0.2)
+
+
+def test_a_model_that_is_not_there_is_a_bad_gateway(model: ModelServer) -> None:
+    nowhere = ModelServer(url="http://127.0.0.1:9/v1")
+
+    with pytest.raises(BadGateway):
+        ask(nowhere)
+
+
+def test_a_failure_says_nothing_of_the_conversation(
+    model: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    model.script.extend([failing(400)])
+
+    with pytest.raises(BadGateway) as failure:
+        ask(model)
+
+    assert CANARY not in caplog.text
+    assert CANARY not in failure.value.detail
+
+
+def test_openai_itself_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
+        make_assistant(Settings(_env_file=None, assistant="openai"))
+
+
+def test_a_key_is_sent(model: ModelServer) -> None:
+    settings = Settings(
+        _env_file=None,
+        assistant="openai",
+        openai_base_url=model.url,
+        openai_api_key=SecretStr("sk-test"),
+    )
+
+    async def one() -> list[str]:
+        assistant = make_assistant(settings)
+        try:
+            return [piece async for piece in assistant.answer([], "x")]
+        finally:
+            await assistant.close()
+
+    assert asyncio.run(one())
+    assert model.headers[-1]["authorization"] == "Bearer sk-test"
+
+
+def test_the_model_names_a_conversation(model: ModelServer) -> None:
+    settings = Settings(_env_file=None, assistant="openai", openai_base_url=model.url)
+
+    async def named() -> str | None:
+        assistant = make_assistant(settings)
+        try:
+            return await assistant.title("Buy milk", "Certainly.")
+        finally:
+            await assistant.close()
+
+    assert asyncio.run(named()) == "A short title"

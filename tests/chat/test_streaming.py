@@ -1,0 +1,308 @@
+"""Streamed answers over HTTP: shown as they are made, stored once, whoever watches."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from api.core.entries import Request
+from api.core.log import Limits
+from api.core.turns import Said, TurnName, said_arguments
+from tests.support.api import Api, StartApi
+from tests.support.waiting import eventually
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture(scope="module")
+def slow_api(start_api: StartApi) -> Api:
+    """An API whose assistant takes 30 ms for a word."""
+    return start_api(demo_word_ms=30)
+
+
+@pytest.fixture(scope="module")
+def other_api(slow_api: Api, start_api: StartApi) -> Api:
+    """A second process of the same stack."""
+    known = slow_api.settings
+    return start_api(
+        database_url=known.database_url, log_namespace=known.log_namespace, demo_word_ms=30
+    )
+
+
+@pytest.fixture
+def ada(slow_api: Api) -> Iterator[httpx.Client]:
+    with closing(slow_api.person()) as client:
+        yield client
+
+
+@pytest.fixture
+def session(ada: httpx.Client) -> str:
+    return str(ada.post("/api/chat/start").json()["sessionId"])
+
+
+class Event(dict[str, Any]):
+    """One server-sent event: `event`, `data` (decoded), `id`."""
+
+
+def events(response: httpx.Response) -> Iterator[Event]:
+    event = Event()
+    for line in response.iter_lines():
+        name, _, value = line.partition(": ")
+        if not line:
+            if "event" in event:
+                yield event
+            event = Event()
+        elif name == "data":
+            event["data"] = json.loads(value)
+        elif name:
+            event[name] = value
+
+
+def say(client: httpx.Client, session: str, text: str, **headers: str) -> list[Event]:
+    path = f"/api/chat/{session}/message"
+    with client.stream("POST", path, json={"message": text}, headers=STREAM | headers) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return list(events(response))
+
+
+def text_of(seen: list[Event]) -> str:
+    return "".join(event["data"]["text"] for event in seen if event["event"] == "delta")
+
+
+def stored(api: Api, session: str) -> list[tuple[str, str]]:
+    """What the log holds of a session (nothing drains it here): status and text."""
+    conversation = int(session.removeprefix("sess_"), 16)
+    entries = api.log.read([conversation & 15], 1_000, 10**7)[conversation & 15]
+    return [
+        (entry.status, entry.data.decode())
+        for entry in entries
+        if entry.conversation_id == conversation and entry.role == "assistant"
+    ]
+
+
+def test_an_answer_comes_as_start_deltas_and_end(
+    ada: httpx.Client, slow_api: Api, session: str
+) -> None:
+    seen = say(ada, session, "Hello there, how are you today?")
+
+    assert [seen[0]["event"], seen[-1]["event"]] == ["start", "end"]
+    assert len(seen) > 4
+    end = seen[-1]["data"]
+    assert seen[0]["data"]["messageId"] == end["messageId"]
+    assert end["response"] == text_of(seen)
+    assert (end["status"], end["processed"]) == ("stored", True)
+    assert stored(slow_api, session) == [("stored", end["response"])]
+
+
+def test_the_streamed_and_the_whole_answer_are_the_same(ada: httpx.Client) -> None:
+    answers = []
+    for headers in ({}, STREAM):
+        session = ada.post("/api/chat/start").json()["sessionId"]
+        path = f"/api/chat/{session}/message"
+        answer = ada.post(path, json={"message": "Same question"}, headers=headers)
+        answers.append(answer.json()["response"] if not headers else text_of(list(events(answer))))
+
+    assert answers[0] == answers[1]
+
+
+def test_a_client_that_goes_away_does_not_stop_the_answer(
+    ada: httpx.Client, slow_api: Api, session: str
+) -> None:
+    path = f"/api/chat/{session}/message"
+    with ada.stream("POST", path, json={"message": "Hello"}, headers=STREAM) as response:
+        next(events(response))
+
+    eventually(lambda: bool(stored(slow_api, session)))
+
+    ((status, text),) = stored(slow_api, session)
+    assert status == "stored"
+    assert text.endswith("Ask me later what you said first.")
+
+
+def test_a_refreshed_client_goes_on_where_it_was_on_any_process(
+    ada: httpx.Client, other_api: Api, session: str
+) -> None:
+    path = f"/api/chat/{session}/message"
+    long = {"message": "a " * 60}
+    with ada.stream("POST", path, json=long, headers=STREAM) as response:
+        live = events(response)
+        start = next(live)
+        first = next(live)
+    turn = start["data"]["messageId"]
+
+    with httpx.Client(base_url=other_api.url, headers=ada.headers) as elsewhere:
+        running = elsewhere.get(f"/api/chat/{session}/turns").json()["turns"]
+        known = {"Last-Event-ID": first["id"]}
+        path = f"/api/chat/{session}/stream"
+        with elsewhere.stream("GET", path, params={"turn": turn}, headers=known) as response:
+            rest = list(events(response))
+
+    assert [running_turn["messageId"] for running_turn in running] == [turn]
+    assert first["data"]["text"] + text_of(rest) == rest[-1]["data"]["response"]
+    assert rest[-1]["event"] == "end"
+
+
+def test_a_finished_answer_can_be_watched_again_from_anywhere(
+    ada: httpx.Client, session: str
+) -> None:
+    seen = say(ada, session, "Hello")
+    turn = seen[0]["data"]["messageId"]
+    whole = seen[-1]["data"]["response"]
+
+    def again(after: str) -> list[Event]:
+        answer = ada.get(
+            f"/api/chat/{session}/stream", params={"turn": turn}, headers={"Last-Event-ID": after}
+        )
+        return list(events(answer))
+
+    assert text_of(again("")) == whole
+    assert text_of(again("10")) == whole[10:]
+    assert [event["event"] for event in again(str(len(whole)))] == ["start", "end"]
+
+
+def test_a_stopped_answer_is_stored_as_interrupted(
+    ada: httpx.Client, slow_api: Api, session: str
+) -> None:
+    seen: list[Event] = []
+    talking = threading.Thread(target=lambda: seen.extend(say(ada, session, "Hello " * 30)))
+    talking.start()
+    with httpx.Client(base_url=slow_api.url, headers=ada.headers) as second:
+        eventually(lambda: bool(second.get(f"/api/chat/{session}/turns").json()["turns"]))
+        time.sleep(0.2)  # some words
+        stopped = second.post(f"/api/chat/{session}/stop").json()["stopped"]
+    talking.join(10)
+
+    end = seen[-1]["data"]
+    assert stopped == [end["messageId"]]
+    assert end["status"] == "interrupted"
+    assert text_of(seen) == end["response"]
+    assert stored(slow_api, session) == [("interrupted", end["response"])]
+    assert not end["response"].endswith("first.")
+
+
+def test_stopping_what_does_not_run_stops_nothing(ada: httpx.Client, session: str) -> None:
+    answer = ada.post(f"/api/chat/{session}/stop", json={"turn": 12345})
+
+    assert answer.json() == {"stopped": []}
+
+
+def test_a_retry_with_the_same_key_watches_the_same_turn(
+    ada: httpx.Client, slow_api: Api, session: str
+) -> None:
+    both: list[list[Event]] = [[], []]
+
+    def talk(which: int) -> None:
+        with httpx.Client(base_url=slow_api.url, headers=ada.headers, timeout=30) as client:
+            both[which] = say(client, session, "Hello", **{"Idempotency-Key": "one"})
+
+    threads = [threading.Thread(target=talk, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    third = say(ada, session, "Hello", **{"Idempotency-Key": "one"})
+
+    assert both[0][-1]["data"] == both[1][-1]["data"] == third[-1]["data"]
+    assert len(stored(slow_api, session)) == 1
+
+
+def test_two_tabs_each_get_their_answer_in_the_order_of_the_log(
+    ada: httpx.Client, slow_api: Api, session: str
+) -> None:
+    both: list[list[Event]] = [[], []]
+
+    def talk(which: int) -> None:
+        with httpx.Client(base_url=slow_api.url, headers=ada.headers, timeout=30) as client:
+            both[which] = say(client, session, f"I am tab {which}")
+
+    threads = [threading.Thread(target=talk, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    for which in (0, 1):
+        assert f"I am tab {which}" in both[which][-1]["data"]["response"]
+    replies = sorted((seen[-1]["data"]["replyId"], text_of(seen)) for seen in both)
+    assert [text for _, text in replies] == [text for _, text in stored(slow_api, session)]
+
+
+@pytest.mark.parametrize("path", ["stream?turn=1", "turns"])
+def test_nobody_watches_somebody_elses_turn(
+    ada: httpx.Client, slow_api: Api, session: str, path: str
+) -> None:
+    say(ada, session, "Hello")
+    with closing(slow_api.person()) as eve:
+        assert eve.get(f"/api/chat/{session}/{path}").status_code == 404
+        assert eve.post(f"/api/chat/{session}/stop").status_code == 404
+
+
+def test_nothing_is_shown_of_a_turn_that_nobody_knows(ada: httpx.Client, session: str) -> None:
+    assert ada.get(f"/api/chat/{session}/stream", params={"turn": 4711}).status_code == 204
+
+
+@pytest.mark.parametrize("known", ["x", "-1", "1" * 50, "1.5"])
+def test_a_senseless_last_event_id_is_refused(ada: httpx.Client, session: str, known: str) -> None:
+    answer = ada.get(
+        f"/api/chat/{session}/stream", params={"turn": 4711}, headers={"Last-Event-ID": known}
+    )
+
+    assert answer.status_code == 400
+
+
+def test_refusals_come_before_the_stream_as_problems(ada: httpx.Client) -> None:
+    answer = ada.post("/api/chat/sess_1000/message", json={"message": "Hello"}, headers=STREAM)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_first_turn_gives_a_title_and_later_ones_do_not(
+    ada: httpx.Client, slow_api: Api, session: str
+) -> None:
+    conversation = int(session.removeprefix("sess_"), 16)
+
+    def titles() -> list[str]:
+        entries = slow_api.log.read([conversation & 15], 1_000, 10**7)[conversation & 15]
+        mine = [entry for entry in entries if entry.conversation_id == conversation]
+        return [entry.data.decode() for entry in mine if entry.op == "title"]
+
+    say(ada, session, "Plan my holiday in the mountains with two children and one very old dog")
+    eventually(lambda: bool(titles()))
+    say(ada, session, "Something else")
+
+    assert titles() == ["Plan my holiday in the mountains with two children and one…"]
+
+
+def test_an_answer_left_by_a_dead_process_is_stored_by_another(
+    slow_api: Api, other_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is played by the accept script alone: it took the lease and said two words."""
+    with closing(slow_api.person()) as ada:
+        session = ada.post("/api/chat/start").json()["sessionId"]
+        conversation = int(session.removeprefix("sess_"), 16)
+        owner = ada.get("/auth/me").json()["id"]
+    turn = left_behind(slow_api, owner, conversation, ["Once ", "upon "])
+
+    eventually(lambda: bool(stored(slow_api, session)))
+
+    assert stored(slow_api, session) == [("interrupted", "Once upon ")]
+    assert turn not in slow_api.log.run("running", owner, conversation)
+
+
+def left_behind(api: Api, owner: int, conversation: int, words: list[str]) -> int:
+    request = Request(
+        "add", owner, "turn", conversation, "user", data=b"Tell me", lease="dead", streamed=True
+    )
+    (answer,) = api.log.accept(Limits(1000, 10**6, 60), 10**13, [request]).entries
+    name, length = TurnName(owner, conversation, answer.id), 0
+    for word in words:
+        length += len(word)
+        api.log.run("say", *said_arguments(name, "dead", Said(length, "delta", word)))
+    return answer.id

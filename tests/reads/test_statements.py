@@ -1,0 +1,92 @@
+"""How many statements a request sends to PostgreSQL. Writes send none: the log knows enough."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from tests.support.api import Api
+from tests.support.draining import draining
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _draining(api: Api) -> Iterator[None]:
+    with draining(api.settings):
+        yield
+
+
+@pytest.fixture
+def talk(ada: httpx.Client) -> dict[str, Any]:
+    """A session with a turn in it, all of it in PostgreSQL."""
+    session = dict(ada.post("/api/chat/start").json())
+    turn = ada.post(f"/api/chat/{session['sessionId']}/message", json={"message": "hello"}).json()
+    ada.get(
+        f"/api/chat/{session['sessionId']}/history", params={"read_after": turn["replyId"]}
+    ).raise_for_status()
+    return session | {"replyId": turn["replyId"]}
+
+
+@contextmanager
+def statements(api: Api) -> Iterator[list[str]]:
+    """Collect what the API sends meanwhile; the drain, in the same process, has another login."""
+    sent: list[str] = []
+
+    def note(connection: Connection, _1: Any, statement: str, *_2: Any) -> None:
+        if connection.engine.url == api.settings.database:
+            sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/conversations/", 1),
+        ("/api/conversations/?q=hello", 1),
+        ("/api/conversations/{conversationId}", 1),
+        ("/api/conversations/{conversationId}/messages", 1),
+        ("/api/conversations/{conversationId}/messages?offset=1", 1),
+        ("/api/conversations/{conversationId}/messages?before=2", 1),
+        ("/api/chat/{sessionId}/history", 1),
+        # Whether the page's last question has an answer, which is on the next page.
+        ("/api/chat/{sessionId}/history?limit=1", 2),
+        # How far the drain has come.
+        ("/api/conversations/{conversationId}/messages?read_after={replyId}", 2),
+        ("/auth/me", 1),
+    ],
+)
+def test_a_read_is_so_many_statements(
+    api: Api, ada: httpx.Client, talk: dict[str, Any], path: str, expected: int
+) -> None:
+    with statements(api) as sent:
+        ada.get(path.format(**talk)).raise_for_status()
+
+    assert len(sent) == expected, sent
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/conversations/", {}),
+        ("POST", "/api/conversations/{conversationId}/messages", {"role": "user", "content": "x"}),
+        ("PATCH", "/api/conversations/{conversationId}", {"title": "x"}),
+        ("DELETE", "/api/conversations/{conversationId}", None),
+        ("POST", "/api/chat/start", None),
+        ("POST", "/api/chat/{sessionId}/message", {"message": "x"}),
+        ("DELETE", "/api/chat/{sessionId}", None),
+    ],
+)
+def test_a_write_is_no_statement_at_all(
+    api: Api, ada: httpx.Client, talk: dict[str, Any], method: str, path: str, body: object
+) -> None:
+    with statements(api) as sent:
+        ada.request(method, path.format(**talk), json=body).raise_for_status()
+
+    assert sent == []

@@ -1,0 +1,115 @@
+"""A model's HTTP server: it speaks OpenAI's chat completions and misbehaves when told to."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.support.serving import serving
+
+Behaviour = Callable[["ModelServer"], Response]
+
+
+@dataclass
+class ModelServer:
+    """Behaves once as each behaviour in `script` says, and well after that."""
+
+    url: str = ""
+    script: deque[Behaviour] = field(default_factory=deque)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Headers] = field(default_factory=list)
+    answer: str = "Certainly."
+    #: What it always answers when it is told to name a conversation.
+    title: str = "“A short title”"
+
+    async def complete(self, request: Request) -> Response:
+        body = await request.json()
+        if body["messages"][0]["role"] == "system":
+            return stream(chunk(self.title), chunk(None, "stop"))
+        self.requests.append(body)
+        self.headers.append(request.headers)
+        behave = self.script.popleft() if self.script else well
+        return behave(self)
+
+
+def chunk(content: str | None = None, finish: str | None = None) -> str:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
+    data = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return f"data: {json.dumps(data | {'choices': [choice]})}\n\n"
+
+
+def stream(*pieces: str, pause_seconds: float = 0.0, then: Exception | None = None) -> Response:
+    async def body() -> AsyncIterator[str]:
+        for piece in pieces:
+            yield piece
+            await asyncio.sleep(pause_seconds)
+        if then is not None:
+            raise then
+
+    return StreamingResponse(body(), media_type="text/event-stream")
+
+
+def well(server: ModelServer) -> Response:
+    words = [chunk(f"{word} ") for word in server.answer.split(" ")[:-1]]
+    usage = f"data: {json.dumps({'id': '1', 'object': 'x', 'choices': []})}\n\n"
+    last = [chunk(server.answer.split(" ")[-1]), chunk(None, "stop"), usage, "data: [DONE]\n\n"]
+    return stream(*words, *last)
+
+
+def failing(status: int) -> Behaviour:
+    def fail(server: ModelServer) -> Response:
+        said = server.requests[-1]["messages"][-1]["content"]
+        error = {"error": {"message": f"cannot answer {said}", "type": "x"}}
+        return JSONResponse(error, status, headers={"Retry-After": "0"})
+
+    return fail
+
+
+def silent(seconds: float) -> Behaviour:
+    return lambda _: stream(chunk("Wait"), chunk("…"), pause_seconds=seconds)
+
+
+def dripping(_: ModelServer) -> Response:
+    """Never silent for long, and never done."""
+    return stream(*[chunk("Wait… ")] * 60, pause_seconds=0.1)
+
+
+def broken_off(_: ModelServer) -> Response:
+    """The connection is cut in mid-answer."""
+    return stream(chunk("Half an "), then=ConnectionAbortedError())
+
+
+def unfinished(_: ModelServer) -> Response:
+    """The stream ends properly, but the answer does not."""
+    return stream(chunk("Half an "))
+
+
+def garbage(_: ModelServer) -> Response:
+    return stream("data: {no json\n\n")
+
+
+def an_error_in_the_stream(_: ModelServer) -> Response:
+    return stream(chunk("Half an "), 'data: {"error": {"message": "overloaded"}}\n\n')
+
+
+def empty(_: ModelServer) -> Response:
+    return stream(chunk(None, "stop"), "data: [DONE]\n\n")
+
+
+@contextmanager
+def model_server() -> Iterator[ModelServer]:
+    """Run a model server."""
+    server = ModelServer()
+    app = Starlette(routes=[Route("/v1/chat/completions", server.complete, methods=["POST"])])
+    with serving(app) as url:
+        server.url = f"{url}/v1"
+        yield server

@@ -1,0 +1,194 @@
+"""The write path when Redis or PostgreSQL is gone, slow, or answers too late."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from api.core import ids
+from api.core.database import make_engine
+from api.core.errors import Unavailable
+from api.core.settings import Settings
+from api.local.postgres import EmbeddedPostgres
+from api.local.redis import EmbeddedRedis
+from api.reads.read_after import Reads
+from api.writes.write_path import WritePath
+from tests.support.servers import fresh_database
+
+
+@pytest.fixture(scope="module")
+def own_redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
+    return start_redis()
+
+
+@pytest.fixture(scope="module")
+def own_postgres(start_postgres: Callable[[], EmbeddedPostgres]) -> EmbeddedPostgres:
+    return start_postgres()
+
+
+@pytest.fixture(scope="module")
+def own_settings(own_redis: EmbeddedRedis, own_postgres: EmbeddedPostgres) -> Settings:
+    return Settings(
+        database_url=fresh_database(own_postgres),
+        redis_url=own_redis.url,
+        secret_key=SecretStr("x" * 32),
+    )
+
+
+@contextmanager
+def frozen(server: EmbeddedRedis) -> Iterator[None]:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def started(settings: Settings) -> AsyncIterator[WritePath]:
+    engine = make_engine(settings.database, application_name="verbatim-test")
+    path = WritePath(settings, engine, Reads(engine))
+    await path.start()
+    try:
+        yield path
+    finally:
+        await path.stop()
+        engine.dispose()
+
+
+async def until_ready(path: WritePath) -> None:
+    while not path.ready:  # noqa: ASYNC110 - a test polls
+        await asyncio.sleep(0.02)
+
+
+def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_killed_redis_refuses_at_once_and_heals_alone(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            kept = (await path.accept.open(1, "kept", None)).id
+            own_redis.kill()
+            with pytest.raises(Unavailable):
+                await path.accept.open(1, "refused", None)
+            assert not path.ready
+            own_redis.start()
+            await until_ready(path)
+            await path.accept.open(1, "later", None)
+
+            status = path.log.status()
+            found = path.log.read([ids.partition_of(kept)], 100, 10**6)[ids.partition_of(kept)]
+            assert kept in {entry.id for entry in found}
+            assert status.entries >= 2
+
+    run(scenario)
+
+
+def test_an_unknown_outcome_is_made_one_by_its_key(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            conversation = (await path.accept.open(1, None, None)).id
+            before = path.log.status().entries
+            with frozen(own_redis), pytest.raises(Unavailable, match="outcome is unknown"):
+                await path.accept.add(1, conversation, "user", "once", "key")
+            await until_ready(path)
+            first = await path.accept.add(1, conversation, "user", "once", "key")
+            second = await path.accept.add(1, conversation, "user", "once", "key")
+
+            assert second.id == first.id
+            # What timed out here had passed its deadline when Redis woke, or was accepted once.
+            assert path.log.status().entries == before + 1
+
+    run(scenario)
+
+
+def test_a_late_answer_never_reaches_another_request(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            mine = (await path.accept.open(1, None, None)).id
+            theirs = (await path.accept.open(2, None, None)).id
+            with frozen(own_redis), pytest.raises(Unavailable):
+                await path.accept.begin_turn(1, mine, "a secret of user 1", None)
+            await until_ready(path)
+            for _ in range(5):
+                turn = await path.accept.begin_turn(2, theirs, "hello", None)
+                assert all("secret" not in message.content for message in turn.recent)
+
+    run(scenario)
+
+
+def test_too_many_waiting_requests_are_refused_at_once(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            with frozen(own_redis):
+                answers = await asyncio.gather(
+                    *(path.accept.open(1, None, None) for _ in range(3_000)), return_exceptions=True
+                )
+            refused = [str(answer) for answer in answers if isinstance(answer, Unavailable)]
+            assert len(refused) == 3_000
+            assert sum("too many requests wait" in detail for detail in refused) >= 900
+
+    run(scenario)
+
+
+def test_chat_goes_on_while_postgresql_is_down(
+    own_postgres: EmbeddedPostgres, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            conversation = (await path.accept.open(1, None, None)).id
+            turn = await path.accept.begin_turn(1, conversation, "one", None)
+            await path.accept.reply(turn.name, "two")
+            own_postgres.kill()
+            try:
+                warm = await path.accept.begin_turn(1, conversation, "three", None)
+                with Redis.from_url(own_settings.redis) as redis:
+                    redis.delete(path.log.key(f"turns:{conversation}"))
+                cold = await path.accept.begin_turn(1, conversation, "four", None)
+                with pytest.raises(Unavailable, match="database"):
+                    await path.accept.add(1, 4096, "user", "whose?", None)
+            finally:
+                own_postgres.start()
+            assert [message.content for message in warm.recent] == ["one", "two"]
+            assert cold.recent == []
+
+    run(scenario)
+
+
+def test_a_clock_that_was_set_back_or_forth_refuses_nothing(own_settings: Settings) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            for hours in (-1, 1):
+                path._commits._clock_offset_ms += hours * 3_600_000
+                await path.accept.open(1, None, None)
+
+    run(scenario)
+
+
+def test_stopping_answers_what_waits(own_settings: Settings) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            waiting = [asyncio.create_task(path.accept.open(1, None, None)) for _ in range(300)]
+            await asyncio.sleep(0)
+            await path.stop()
+            answers = await asyncio.gather(*waiting)
+            assert len({answer.id for answer in answers}) == 300
+            with pytest.raises(Unavailable, match="stopping"):
+                await path.accept.open(1, None, None)
+
+    run(scenario)

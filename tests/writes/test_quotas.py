@@ -1,0 +1,123 @@
+"""What one user may take of the log: rate, bytes, backlog, conversations."""
+
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from fakeredis import FakeRedis
+from redis import Redis
+
+from api.core.entries import Answer, Request
+from api.core.log import Limits, Log
+from tests.support.api import StartApi
+from tests.support.log_requests import message, open_conversation, open_everywhere
+
+FREE = Limits(max_entries=1_000, max_bytes=10**9, idempotency_seconds=60)
+NEVER_LATE = 10**13
+
+
+@pytest.fixture(params=["fake", "real"])
+def log(request: pytest.FixtureRequest, namespace: str) -> Log:
+    redis: Redis = (
+        FakeRedis() if request.param == "fake" else request.getfixturevalue("redis_client")
+    )
+    made = Log(redis, namespace)
+    open_everywhere(made)
+    return made
+
+
+def submit(log: Log, limits: Limits, *requests: Request) -> list[Answer]:
+    return log.accept(limits, NEVER_LATE, requests).entries
+
+
+def statuses(answers: list[Answer]) -> list[str]:
+    return [answer.status for answer in answers]
+
+
+@pytest.mark.parametrize(
+    "limits", [replace(FREE, user_entries=3), replace(FREE, user_bytes=3)], ids=["entries", "bytes"]
+)
+def test_a_user_has_so_much_a_minute_whether_in_one_call_or_in_many(
+    log: Log, limits: Limits
+) -> None:
+    mine, other = open_conversation(log), open_conversation(log, owner=2)
+    sent = [message(mine, "x") for _ in range(4)]
+
+    together = submit(log, limits, *sent[:2])
+    apart = [submit(log, limits, one)[0] for one in sent[2:]]
+    neighbour = submit(log, limits, message(other, "x", owner=2))
+
+    assert statuses(together + apart) == ["ok", "ok", "ok", "quota"]
+    assert 1 <= apart[-1].id <= 60
+    assert statuses(neighbour) == ["ok"]
+
+
+def test_a_new_minute_is_a_new_quota(log: Log) -> None:
+    mine = open_conversation(log)
+    limits = replace(FREE, user_entries=1)
+    submit(log, limits, message(mine, "x"))
+    assert statuses(submit(log, limits, message(mine, "x"))) == ["quota"]
+
+    log._redis.hincrby(log.key("quota:1"), "minute", -1)
+
+    assert statuses(submit(log, limits, message(mine, "x"))) == ["ok"]
+
+
+def test_a_retry_of_what_was_accepted_costs_nothing(log: Log) -> None:
+    mine = open_conversation(log)
+    limits = replace(FREE, user_entries=1)
+
+    answers = [submit(log, limits, message(mine, "x", key="k"))[0] for _ in range(3)]
+
+    assert statuses(answers) == ["ok", "replay", "replay"]
+
+
+def test_answers_and_deletions_are_never_refused(log: Log) -> None:
+    mine = open_conversation(log)
+    limits = replace(FREE, user_entries=1, user_bytes=1, user_held=1)
+    submit(log, limits, message(mine, "x"))
+
+    reply = Request("add", 1, "reply", mine, "assistant", data=b"an answer", key="7")
+    answers = submit(log, limits, reply, Request("delete", 1, "edit", mine))
+
+    assert statuses(answers) == ["ok", "ok"]
+
+
+def test_a_users_backlog_is_bounded_until_it_is_drained(log: Log) -> None:
+    limits = replace(FREE, user_held=2)
+    opened = submit(log, limits, Request("open", 1, "open"))[0].id
+    first, second = (submit(log, limits, message(opened, "x"))[0] for _ in range(2))
+
+    assert statuses([first, second]) == ["ok", "quota"]
+    log.trim({opened % 16: first.id}, [opened], {}, {1: 2})
+    assert statuses(submit(log, limits, message(opened, "x"))) == ["ok"]
+
+
+def test_an_empty_log_holds_nothing_of_anybody_whatever_was_counted(log: Log) -> None:
+    log._redis.hset(log.key("held"), "1", 99)
+
+    assert log.finish()
+
+    assert not log._redis.exists(log.key("held"))
+
+
+def test_conversations_are_bounded_by_the_day(log: Log) -> None:
+    limits = replace(FREE, user_opens=2)
+
+    answers = submit(log, limits, *[Request("open", 1, "open") for _ in range(3)])
+
+    assert statuses(answers) == ["ok", "ok", "quota"]
+    assert 1 <= answers[-1].id <= 86_400
+
+
+def test_over_http_a_quota_is_a_429_that_says_when_to_come_back(start_api: StartApi) -> None:
+    strict: dict[str, Any] = {"user_writes_per_minute": 2}
+    with closing(start_api(**strict).person()) as ada:
+        answers = [ada.post("/api/conversations/", json={}) for _ in range(3)]
+
+    refused: httpx.Response = answers[-1]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert refused.json()["title"] == "Too many requests"
