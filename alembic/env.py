@@ -1,4 +1,4 @@
-"""Runs the migrations: from `api.core.database.migrate`, or by the `alembic` command.
+"""Runs the migrations: from `api.core.migrations.migrate`, or by the `alembic` command.
 
 The URL comes from the caller, else from the settings; it is never logged.
 """

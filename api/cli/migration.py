@@ -5,7 +5,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy.engine import URL
 
-from api.core import database, roles
+from api.core import database, migrations, roles
 from api.core.errors import VerbatimError
 from api.core.settings import Settings
 
@@ -22,12 +22,12 @@ def upgrade(settings: Settings) -> tuple[list[str], str]:
     Raises SchemaError for a schema that a newer version left behind.
     """
     url = settings.migration_database
-    scripts = ScriptDirectory.from_config(database.alembic_config(url))
+    scripts = ScriptDirectory.from_config(migrations.alembic_config(url))
     before = _revision(url)
     try:
         walked = scripts.walk_revisions(before or "base")
         missing = [script for script in walked if script.revision != before]
-        database.migrate(url)
+        migrations.migrate(url)
     except CommandError as error:
         raise SchemaError(f"the schema is at {before}, which this version does not know") from error
     now = _revision(url)

@@ -1,19 +1,17 @@
-"""PostgreSQL: one engine per process, short sessions, and the schema brought up to date.
+"""PostgreSQL: one engine per process, and short transactions on it.
 
 Everything here works through a transaction pooler: no session state, no server-side prepared
-statements (psycopg2 makes none). Only migrations want the direct connection.
+statements (psycopg2 makes none). Only migrations (`api.core.migrations`) want the direct
+connection.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg2
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
@@ -22,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 from api.core import roles
-from api.core.errors import SettingsError, Unavailable
+from api.core.errors import Unavailable
 from api.core.settings import Settings
 
 #: Serverless PostgreSQL ends idle connections after five minutes.
@@ -41,9 +39,6 @@ _KEEPALIVE: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-
-_MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
-
 
 #: What row-level security goes by. `true`: for this transaction alone, since a pooler may give
 #: the connection to somebody else afterwards. Sent with the first statement, it costs no round
@@ -166,22 +161,3 @@ def _reachable() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, NoConnectionFree) as error:
         raise Unavailable("the database does not answer") from error
-
-
-def migrate(url: URL) -> None:
-    """Bring the schema up to date. Two starts at once are safe: env.py takes a lock."""
-    command.upgrade(alembic_config(url), "head")
-
-
-def alembic_config(url: URL) -> Config:
-    """Return Alembic's configuration for a database, whatever the working directory is.
-
-    Raises SettingsError where the migrations are missing, as next to an installed package.
-    """
-    if not (_MIGRATIONS / "env.py").is_file():
-        raise SettingsError("the migrations are missing: run Verbatim from its checkout")
-    config = Config()
-    config.set_main_option("script_location", _MIGRATIONS.as_posix().replace("%", "%%"))
-    # An attribute, not an option: options are text, and get printed.
-    config.attributes["url"] = url
-    return config

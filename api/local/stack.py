@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
-from api.core import database, roles
+from api.core import migrations, roles
 from api.core.settings import Settings
 from api.local import keep, logins
 from api.local.console import Console
@@ -145,7 +145,7 @@ def _migrate(settings: Settings, own_postgres: EmbeddedServer | None) -> None:
     try:
         if isinstance(own_postgres, EmbeddedPostgres):
             own_postgres.let_owner_make_roles()
-        database.migrate(owner)
+        migrations.migrate(owner)
         roles.give_logins(
             owner,
             {"verbatim_api": settings.database, "verbatim_worker": settings.worker_database},

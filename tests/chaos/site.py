@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from api.core import bell, database
+from api.core import bell, database, migrations
 from api.core.log import Log
 from api.core.settings import Settings, postgres_url
 from api.local import keep
@@ -95,7 +95,7 @@ class Site:
             for disk in (self.redis_disk, self.postgres_disk):
                 stack.enter_context(disk)
             await self._start_servers(stack)
-            await asyncio.to_thread(database.migrate, postgres_url(self.postgres_server.url))
+            await asyncio.to_thread(migrations.migrate, postgres_url(self.postgres_server.url))
             await self._start_programs(stack)
             self._stack = stack.pop_all()
         return self

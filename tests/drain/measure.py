@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from api.core import database
+from api.core import database, migrations
 from api.core.bind import open_log
 from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
@@ -28,7 +28,7 @@ def main() -> None:
         Redis.from_url(redis.url) as client,
     ):
         settings = Settings(database_url=postgres.url, redis_url=redis.url)
-        database.migrate(postgres_url(postgres.url))
+        migrations.migrate(postgres_url(postgres.url))
         engine = database.make_engine(settings.database, application_name="measure")
         log = FaultyLog(client, "verbatim")
         open_log(log, engine)

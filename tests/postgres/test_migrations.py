@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from api.core import database
+from api.core import migrations
 from api.core.errors import SettingsError
 from api.core.models import Base
 from api.core.settings import postgres_url
@@ -25,7 +25,7 @@ from api.local.postgres import EmbeddedPostgres
 MIGRATE = """
 import os
 from api.core import database, settings
-database.migrate(settings.postgres_url(os.environ["TARGET"]))
+migrations.migrate(settings.postgres_url(os.environ["TARGET"]))
 """
 TABLES = {
     "conversation",
@@ -75,7 +75,7 @@ def anatomy(connection: Connection, schema: str) -> dict[str, set[tuple[Any, ...
 
 
 def test_the_migrations_go_down_to_nothing_and_up_again(database_url: str, engine: Engine) -> None:
-    config = database.alembic_config(postgres_url(database_url))
+    config = migrations.alembic_config(postgres_url(database_url))
     with engine.connect() as connection:
         assert tables(connection) == TABLES
 
@@ -89,7 +89,7 @@ def test_the_migrations_go_down_to_nothing_and_up_again(database_url: str, engin
 
 
 def test_alembic_finds_no_difference_between_models_and_migrations(database_url: str) -> None:
-    command.check(database.alembic_config(postgres_url(database_url)))
+    command.check(migrations.alembic_config(postgres_url(database_url)))
 
 
 def test_the_migrations_build_all_that_the_models_declare_checks_and_fillfactor_included(
@@ -117,7 +117,7 @@ def test_sixteen_partitions_start_at_zero(engine: Engine) -> None:
 def test_every_migrated_database_has_an_identity_of_its_own(
     database_url: str, engine: Engine
 ) -> None:
-    config = database.alembic_config(postgres_url(database_url))
+    config = migrations.alembic_config(postgres_url(database_url))
     before = identity(engine)
 
     command.downgrade(config, "base")
@@ -128,7 +128,7 @@ def test_every_migrated_database_has_an_identity_of_its_own(
 
 def test_two_starts_at_once_migrate_once(database_url: str, engine: Engine) -> None:
     url = postgres_url(database_url)
-    command.downgrade(database.alembic_config(url), "base")
+    command.downgrade(migrations.alembic_config(url), "base")
     environment = os.environ | {"TARGET": database_url, "PYTHONPATH": str(Path.cwd())}
 
     with engine.begin() as holder:
@@ -163,8 +163,8 @@ def test_migrating_works_from_any_directory_and_twice(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    database.migrate(postgres_url(database_url))
-    database.migrate(postgres_url(database_url))
+    migrations.migrate(postgres_url(database_url))
+    migrations.migrate(postgres_url(database_url))
 
 
 def test_the_password_is_in_no_log_no_output_and_no_error(
@@ -173,14 +173,14 @@ def test_the_password_is_in_no_log_no_output_and_no_error(
     url = postgres_url(database_url)
     assert url.password
     wrong = url.set(password="open-sesame-4711")
-    config = database.alembic_config(url)
+    config = migrations.alembic_config(url)
     caplog.set_level(logging.DEBUG)
     logging.getLogger("sqlalchemy.engine").setLevel(logging.DEBUG)
 
     command.downgrade(config, "base")
-    database.migrate(url)
+    migrations.migrate(url)
     with pytest.raises(OperationalError) as refused:
-        database.migrate(wrong)
+        migrations.migrate(wrong)
     logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
 
     said = caplog.text + "".join(capfd.readouterr()) + str(refused.value) + repr(refused.value)
@@ -194,7 +194,7 @@ def test_the_sql_can_be_printed_without_any_database(
 ) -> None:
     nowhere = postgres_url("postgresql://nobody@127.0.0.1:1/none")
 
-    command.upgrade(database.alembic_config(nowhere), "head", sql=True)
+    command.upgrade(migrations.alembic_config(nowhere), "head", sql=True)
 
     printed = capsys.readouterr().out
     assert "fillfactor = 10" in printed
@@ -204,7 +204,7 @@ def test_the_sql_can_be_printed_without_any_database(
 def test_the_settings_say_which_database_where_no_caller_does(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = database.alembic_config(postgres_url(database_url))
+    config = migrations.alembic_config(postgres_url(database_url))
     del config.attributes["url"]
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("DATABASE_DIRECT_URL", database_url)
@@ -213,10 +213,10 @@ def test_the_settings_say_which_database_where_no_caller_does(
 
 
 def test_missing_migrations_are_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_MIGRATIONS", tmp_path)
+    monkeypatch.setattr(migrations, "_MIGRATIONS", tmp_path)
 
     with pytest.raises(SettingsError, match="migrations are missing"):
-        database.migrate(postgres_url("postgresql://nobody@127.0.0.1:1/none"))
+        migrations.migrate(postgres_url("postgresql://nobody@127.0.0.1:1/none"))
 
 
 @pytest.fixture
@@ -235,4 +235,4 @@ def latin_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 
 def test_a_database_that_cannot_hold_unicode_is_refused(latin_database: str) -> None:
     with pytest.raises(SettingsError, match="UTF8"):
-        database.migrate(postgres_url(latin_database))
+        migrations.migrate(postgres_url(latin_database))

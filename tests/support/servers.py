@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.sql import SQL, Identifier
 from sqlalchemy.engine import URL, make_url
 
-from api.core import database, roles
+from api.core import migrations, roles
 from api.core.settings import postgres_url
 from api.local import logins
 from api.local.postgres import EmbeddedPostgres
@@ -34,7 +34,7 @@ def fresh_database(server: EmbeddedPostgres) -> str:
     """Return the URL of a new, migrated database on this server."""
     if not _exists(server, TEMPLATE):
         _administer(server, "CREATE DATABASE {name} OWNER verbatim", TEMPLATE)
-        database.migrate(postgres_url(_url_of(server, TEMPLATE)))
+        migrations.migrate(postgres_url(_url_of(server, TEMPLATE)))
     name = f"test_{secrets.token_hex(4)}"
     _administer(server, "CREATE DATABASE {name} OWNER verbatim TEMPLATE migrated", name)
     return _url_of(server, name)
