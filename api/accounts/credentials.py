@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from api.accounts.passwords import Passwords, hasher, is_outdated, matches
+from api.accounts.repositories import UserRepository
 from api.accounts.session_store import Opened, SessionRows
 from api.accounts.throttle import Throttle
 from api.core import redis_client
@@ -20,7 +21,6 @@ from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
 from api.core.models import User
 from api.core.settings import Settings
-from api.reads.repositories import UserRepository
 
 
 class Credentials:

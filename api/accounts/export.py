@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from sqlmodel import Session
 
+from api.accounts.repositories import UserRepository
 from api.core import models
 from api.reads.read_after import Reads
-from api.reads.repositories import ConversationRepository, MessageRepository, UserRepository
+from api.reads.repositories import ConversationRepository, MessageRepository
 
 PAGE: Final = 200
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import jwt
 
+from api.accounts.repositories import UserRepository
 from api.core.entries import Caller
 from api.core.errors import Conflict, Unauthenticated, Unavailable
 from api.core.settings import Settings
 from api.reads.read_after import Reads
-from api.reads.repositories import UserRepository
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS: Final = 30

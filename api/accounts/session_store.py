@@ -14,10 +14,10 @@ from typing import Final
 from redis.exceptions import RedisError
 from sqlmodel import Session
 
+from api.accounts.repositories import SessionRepository
 from api.core.errors import Unavailable
 from api.core.log import Log
 from api.core.settings import Settings
-from api.reads.repositories import SessionRepository
 
 #: A user's sessions; signing in once more ends the one that was renewed longest ago.
 MOST: Final = 50

@@ -10,13 +10,13 @@ from typing import Final
 
 from sqlmodel import Session
 
+from api.accounts.repositories import SessionRepository, UserRepository
 from api.accounts.session_store import Opened, SessionRows, hashed, new_secret
 from api.accounts.tokens import Tokens
 from api.core.entries import Caller
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
 from api.reads.read_after import Reads
-from api.reads.repositories import SessionRepository, UserRepository
 from api.writes.write_path import WritePath
 
 #: A browser's access token is renewed once it has less than this part of its life left.

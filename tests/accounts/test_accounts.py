@@ -10,8 +10,8 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
+from api.accounts.repositories import UserRepository
 from api.core.database import make_engine, reading, writing
-from api.reads.repositories import UserRepository
 from tests.support.api import PASSWORD, Api
 from tests.support.tokens import signed, unsigned
 

@@ -3,11 +3,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, InternalError
 from sqlmodel import select
 
+from api.accounts.repositories import UserRepository
 from api.core import database
 from api.core.errors import Unavailable
 from api.core.models import Conversation, User
 from api.core.settings import postgres_url
-from api.reads.repositories import UserRepository
 from tests.support.rows import NOON, add_conversation, add_user
 
 NOWHERE = postgres_url("postgresql://nobody@127.0.0.1:1/none")

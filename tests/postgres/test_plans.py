@@ -10,17 +10,13 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from api.accounts.repositories import SessionRepository, UserRepository
 from api.core.cursors import Cursor, Order, Sort
 from api.core.database import Viewer, make_engine, reading
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.reads import repositories
-from api.reads.repositories import (
-    ConversationRepository,
-    MessageRepository,
-    SessionRepository,
-    UserRepository,
-)
+from api.reads.repositories import ConversationRepository, MessageRepository
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
 

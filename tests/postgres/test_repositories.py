@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from api.accounts.repositories import UserRepository
 from api.core.database import reading, writing
 from api.core.errors import Conflict
 from api.reads.repositories import (
@@ -17,7 +18,6 @@ from api.reads.repositories import (
     MessageRepository,
     PartitionRepository,
     Standing,
-    UserRepository,
 )
 from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 

@@ -13,12 +13,13 @@ from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import connection as DbapiConnection  # noqa: N812 - a class, badly named
 from sqlalchemy import Engine, text
 
+from api.accounts.repositories import UserRepository
 from api.core.database import Viewer, make_engine, reading
 from api.core.errors import UnsafeRoleError
 from api.core.roles import Role
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads.repositories import ConversationRepository, MessageRepository, UserRepository
+from api.reads.repositories import ConversationRepository, MessageRepository
 from tests.security.layers import forget_the_owner
 from tests.support.rows import add_conversation, add_messages, add_user, statements
 from tests.support.servers import urls_of

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, insert, update
 from sqlmodel import col
 
+from api.accounts.repositories import UserRepository
 from api.core.database import writing
 from api.core.models import Conversation, Message
-from api.reads.repositories import UserRepository
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 

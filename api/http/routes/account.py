@@ -4,6 +4,7 @@ from fastapi import APIRouter, status
 from fastapi.responses import StreamingResponse
 
 from api.accounts import export
+from api.accounts.repositories import UserRepository
 from api.core.errors import (
     BadRequest,
     Forbidden,
@@ -18,7 +19,6 @@ from api.http.dependencies import Address, App, Owner
 from api.http.fields import ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
-from api.reads.repositories import UserRepository
 
 router = APIRouter(tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
+from api.accounts.repositories import UserRepository
 from api.accounts.sessions import Granted, cookie_of
 from api.core.errors import (
     BadRequest,
@@ -18,7 +19,6 @@ from api.http import cookies, schemas
 from api.http.dependencies import Address, App, Owner
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
-from api.reads.repositories import UserRepository
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 
