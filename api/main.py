@@ -21,6 +21,7 @@ from api.chat.assistants import make_assistant
 from api.chat.streaming.wiring import streaming
 from api.chat.titles import Titles
 from api.chat.turn import Chat
+from api.core.async_database import THREADS, AsyncDatabase
 from api.core.database import api_engine
 from api.core.settings import Settings
 from api.http import openapi as docs
@@ -29,7 +30,7 @@ from api.http.dependencies import Services
 from api.http.middleware import Door, Edge, is_sign_in, is_write
 from api.http.routes import account, auth, chat, conversations, health, streams, web
 from api.operations.monitoring import Observer
-from api.reads.read_after import CONNECTIONS, Reads
+from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 
 #: Objects made before a collection of each generation; CPython's default is 700, 10, 10.
@@ -91,7 +92,7 @@ def _doors(services: Callable[[], Services]) -> list[Door]:
 @asynccontextmanager
 async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
-        engine = api_engine(settings, pool_size=CONNECTIONS + WRITE_PATH_CONNECTIONS)
+        engine = api_engine(settings, pool_size=THREADS + WRITE_PATH_CONNECTIONS)
         stack.callback(engine.dispose)
         assistant = make_assistant(settings)
         stack.push_async_callback(assistant.close)
@@ -99,13 +100,14 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.callback(throttle.close)
         passwords = Passwords()
         credentials = Credentials(settings, passwords)
-        reads = Reads(engine)
-        stack.callback(reads.close)
-        write_path = WritePath(settings, engine, reads)
+        database = AsyncDatabase(engine)
+        reads = Reads(database)
+        stack.callback(database.close)
+        write_path = WritePath(settings, engine, database)
         stack.push_async_callback(write_path.stop)
         await write_path.start()
         accept = write_path.accept
-        answers = Answers(accept, reads)
+        answers = Answers(accept, database)
         titles = Titles(accept, assistant)
         stack.push_async_callback(titles.stop)
         seconds = settings.openai_timeout_seconds
@@ -114,7 +116,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
                 settings=settings,
                 write_path=write_path,
                 answers=answers,
-                reads=reads,
+                database=database,
                 assistant=assistant,
                 titles=titles,
             )
@@ -124,6 +126,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         yield Services(
             settings=settings,
             accept=accept,
+            database=database,
             reads=reads,
             chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
             streamed_chat=streamed,
@@ -131,9 +134,9 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             credentials=credentials,
             throttle=throttle,
             tokens=tokens,
-            sessions=Sessions(settings, tokens, reads, write_path),
-            issuer=Issuer(settings, reads) if settings.oidc_issuer else None,
-            erasure=Erasure(reads, write_path, tokens.lifetime_seconds),
+            sessions=Sessions(settings, tokens, database, write_path),
+            issuer=Issuer(settings, database) if settings.oidc_issuer else None,
+            erasure=Erasure(database, reads, write_path, tokens.lifetime_seconds),
             observer=Observer(write_path, settings.database),
         )
 

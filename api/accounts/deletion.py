@@ -15,6 +15,8 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from api.core import failpoints, ids
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.core.errors import Unavailable
 from api.reads.read_after import Reads
 from api.writes.accept import aside
@@ -59,7 +61,10 @@ class _Erased:
 class Erasure:
     """Deletes accounts, for good."""
 
-    def __init__(self, reads: Reads, write_path: WritePath, token_seconds: int) -> None:
+    def __init__(
+        self, database: AsyncDatabase, reads: Reads, write_path: WritePath, token_seconds: int
+    ) -> None:
+        self._database = database
         self._reads = reads
         self._log = write_path.log
         self._token_seconds = token_seconds
@@ -71,7 +76,9 @@ class Erasure:
             # What is queued reaches PostgreSQL first, if it does so soon, and goes with the rest.
             await self._reads.after(owner, tails, lambda _: None)
         try:
-            erased = await self._reads.write(owner, _erase(owner), seconds=ERASING_SECONDS)
+            erased = await self._database.write(
+                Viewer(owner), _erase(owner), timeout_seconds=ERASING_SECONDS
+            )
         except Unavailable:
             await aside(self._log.run, "gone", owner, 0)
             raise

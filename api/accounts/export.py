@@ -9,6 +9,8 @@ from sqlmodel import Session
 
 from api.accounts.repositories import UserRepository
 from api.core import models
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository, MessageRepository
 
@@ -19,7 +21,9 @@ _CONVERSATION: Final = (*("id", "title", "message_count", "created_at", "updated
 _MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
 
 
-async def lines(reads: Reads, owner: int, read_after: Sequence[int]) -> AsyncIterator[bytes]:
+async def lines(
+    database: AsyncDatabase, reads: Reads, owner: int, read_after: Sequence[int]
+) -> AsyncIterator[bytes]:
     """Yield the account, each conversation with its messages, and a last line with their numbers.
 
     Without the last line the export is not whole.
@@ -30,10 +34,13 @@ async def lines(reads: Reads, owner: int, read_after: Sequence[int]) -> AsyncIte
     if user is not None:
         yield _line("account", user, _ACCOUNT)
     conversations = messages = last = 0
-    while page := await reads.query(owner, lambda session: _conversations(session, owner, last)):  # noqa: B023 - called at once
+    while page := await database.read(
+        Viewer(owner),
+        lambda session: _conversations(session, owner, last),  # noqa: B023 - called at once
+    ):
         for conversation in page:
             yield _line("conversation", conversation, _CONVERSATION)
-            async for message in _messages(reads, owner, conversation.id):
+            async for message in _messages(database, owner, conversation.id):
                 messages += 1
                 yield message
         conversations += len(page)
@@ -41,11 +48,13 @@ async def lines(reads: Reads, owner: int, read_after: Sequence[int]) -> AsyncIte
     yield _json({"type": "end", "conversations": conversations, "messages": messages})
 
 
-async def _messages(reads: Reads, owner: int, conversation_id: int) -> AsyncIterator[bytes]:
+async def _messages(
+    database: AsyncDatabase, owner: int, conversation_id: int
+) -> AsyncIterator[bytes]:
     position = 0
     while True:
-        page = await reads.query(
-            owner,
+        page = await database.read(
+            Viewer(owner),
             lambda session: MessageRepository(session).after(
                 owner,
                 conversation_id,

@@ -13,10 +13,11 @@ from typing import Any, Final
 import jwt
 
 from api.accounts.repositories import UserRepository
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.core.entries import Caller
 from api.core.errors import Conflict, Unauthenticated, Unavailable
 from api.core.settings import Settings
-from api.reads.read_after import Reads
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS: Final = 30
@@ -36,10 +37,10 @@ _REQUIRED: Final = ["exp", "iat", "sub", "iss", "aud"]
 class Issuer:
     """One identity provider."""
 
-    def __init__(self, settings: Settings, reads: Reads) -> None:
+    def __init__(self, settings: Settings, database: AsyncDatabase) -> None:
         self._issuer = settings.oidc_issuer or ""
         self._audience = settings.oidc_audience
-        self._reads = reads
+        self._database = database
         self._keys = _Keys(
             settings.oidc_jwks_url or "", lifespan=KEYS_SECONDS, timeout=FETCH_SECONDS
         )
@@ -97,13 +98,14 @@ class Issuer:
         digest = hashlib.sha256(f"{self._issuer}\n{subject}".encode()).hexdigest()[:40]
         # No name that is registered has a colon, and no address ends so.
         name, email = f"ext:{digest}", f"{digest}@external.invalid"
-        user = await self._reads.sign_in(
-            name, lambda session: UserRepository(session).by_name(name)
+        user = await self._database.read(
+            Viewer(signing_in=name), lambda session: UserRepository(session).by_name(name)
         )
         if user is None:
             try:
-                user = await self._reads.register(
-                    name, lambda session: UserRepository(session).add(name, email, "")
+                user = await self._database.write(
+                    Viewer(signing_in=name),
+                    lambda session: UserRepository(session).add(name, email, ""),
                 )
             except Conflict:  # another request was first
                 return await self._user_of(subject)

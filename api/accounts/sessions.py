@@ -13,10 +13,11 @@ from sqlmodel import Session
 from api.accounts.repositories import SessionRepository, UserRepository
 from api.accounts.session_store import Opened, SessionRows, hashed, new_secret
 from api.accounts.tokens import Tokens
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.core.entries import Caller
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
-from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 
 #: A browser's access token is renewed once it has less than this part of its life left.
@@ -38,10 +39,10 @@ class Sessions:
     """Opens, renews and ends sessions."""
 
     def __init__(
-        self, settings: Settings, tokens: Tokens, reads: Reads, write_path: WritePath
+        self, settings: Settings, tokens: Tokens, database: AsyncDatabase, write_path: WritePath
     ) -> None:
         self._tokens = tokens
-        self._reads = reads
+        self._database = database
         self._write_path = write_path
         self._rows = SessionRows(settings, write_path.log)
 
@@ -53,8 +54,8 @@ class Sessions:
     async def open(self, user_id: int) -> Granted:
         """Open a session for somebody who has just proved who they are."""
         return self.grant(
-            await self._reads.write(
-                user_id, lambda session: self._rows.open(session, user_id, rotates=True)
+            await self._database.write(
+                Viewer(user_id), lambda session: self._rows.open(session, user_id, rotates=True)
             )
         )
 
@@ -74,7 +75,7 @@ class Sessions:
             self._rows.end(session, known.user_id, [known.session_id])
             return False
 
-        if not await self._reads.write(known.user_id, rotate):
+        if not await self._database.write(Viewer(known.user_id), rotate):
             raise Unauthenticated("the refresh token is not valid; sign in again")
         return self.grant(renewed)
 
@@ -104,8 +105,8 @@ class Sessions:
 
     async def end(self, caller: Caller) -> None:
         """Sign out. Raises Unavailable, and then nothing has changed."""
-        await self._reads.write(
-            caller, lambda session: self._rows.end(session, caller, [caller.session])
+        await self._database.write(
+            Viewer(int(caller)), lambda session: self._rows.end(session, caller, [caller.session])
         )
 
     async def end_renewal(self, cookie: str) -> None:
@@ -120,7 +121,7 @@ class Sessions:
             if self._renew(session, known, known, rotates=False):
                 self._rows.end(session, known.user_id, [known.session_id])
 
-        await self._reads.write(known.user_id, end)
+        await self._database.write(Viewer(known.user_id), end)
 
     async def change_password(self, user_id: int, password_hash: str) -> None:
         """Replace the password and end every session."""
@@ -129,12 +130,12 @@ class Sessions:
             UserRepository(session).set_password(user_id, password_hash)
             self._rows.end(session, user_id, None)
 
-        await self._reads.write(user_id, change)
+        await self._database.write(Viewer(user_id), change)
 
     async def _renewed(self, renewal: str) -> Granted:
         known = _parts(renewal)
-        if not await self._reads.write(
-            known.user_id, lambda session: self._renew(session, known, known, rotates=False)
+        if not await self._database.write(
+            Viewer(known.user_id), lambda session: self._renew(session, known, known, rotates=False)
         ):
             raise Unauthenticated("the session has ended; sign in again")
         return self.grant(known)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.core.errors import NotFound
 from api.core.turns import TurnName
-from api.reads.read_after import Reads
 from api.reads.repositories import MessageRepository
 from api.writes.accept import Accept
 
@@ -23,9 +24,9 @@ class Answered:
 class Answers:
     """Finds the answer of a turn by its id."""
 
-    def __init__(self, accept: Accept, reads: Reads) -> None:
+    def __init__(self, accept: Accept, database: AsyncDatabase) -> None:
         self._accept = accept
-        self._reads = reads
+        self._database = database
 
     async def stored(self, turn: TurnName, reply_id: int) -> Answered:
         """Return an accepted answer. Raises NotFound if its conversation is gone.
@@ -35,8 +36,8 @@ class Answers:
         entry = await self._accept.find(turn.user_id, turn.conversation_id, reply_id)
         if entry is not None:
             return Answered(turn.id, reply_id, entry.data.decode(), entry.status)
-        message = await self._reads.query(
-            turn.user_id,
+        message = await self._database.read(
+            Viewer(turn.user_id),
             lambda session: MessageRepository(session).get(
                 turn.user_id, turn.conversation_id, reply_id
             ),

@@ -18,6 +18,7 @@ from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.streaming.chat import StreamedChat
 from api.chat.turn import Chat
+from api.core.async_database import AsyncDatabase
 from api.core.entries import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
@@ -36,6 +37,7 @@ class Services:
 
     settings: Settings
     accept: Accept
+    database: AsyncDatabase
     reads: Reads
     chat: Chat
     streamed_chat: StreamedChat

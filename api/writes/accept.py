@@ -18,6 +18,8 @@ from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.core.entries import Answer, Entry, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
@@ -95,10 +97,13 @@ class Accept:
     or Unavailable, which also says what is known of the outcome.
     """
 
-    def __init__(self, commits: GroupCommit, log: Log, reads: Reads) -> None:
+    def __init__(
+        self, commits: GroupCommit, log: Log, database: AsyncDatabase, reads: Reads
+    ) -> None:
         self._commits = commits
         self._log = log
         self._turns = Turns(log)
+        self._database = database
         self._reads = reads
         self._hints = itertools.count(secrets.randbelow(PARTITIONS))
 
@@ -285,7 +290,7 @@ class Accept:
         loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(COLD_PATIENCE_SECONDS):
-                while (loaded := await self._reads.query(owner, load))[1] < as_of:  # noqa: ASYNC110 - polled
+                while (loaded := await self._database.read(Viewer(owner), load))[1] < as_of:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 
 from api.core import bell, redis_client
+from api.core.async_database import AsyncDatabase
 from api.core.bind import open_log
 from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
 from api.core.log import Log
@@ -25,7 +26,7 @@ RETRY_SECONDS: Final = 1.0
 class WritePath:
     """Opens the log at start, again after each reconnection, and lends out `accept`."""
 
-    def __init__(self, settings: Settings, engine: Engine, reads: Reads) -> None:
+    def __init__(self, settings: Settings, engine: Engine, database: AsyncDatabase) -> None:
         self._settings = settings
         self._engine = engine
         self._redis = redis_client.connect(settings, "verbatim-api")
@@ -34,7 +35,7 @@ class WritePath:
         self._refused = False
         self.log = Log(self._redis, settings.log_namespace)
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
-        self.accept = Accept(self._commits, self.log, reads)
+        self.accept = Accept(self._commits, self.log, database, Reads(database))
 
     @property
     def ready(self) -> bool:

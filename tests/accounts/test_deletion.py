@@ -9,10 +9,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from api.core import ids
+from api.core import async_database, ids
 from api.core.database import make_engine
 from api.operations.audit import audit
-from api.reads import read_after as reads
 from tests.support.api import PASSWORD, Api
 from tests.support.draining import draining
 from tests.support.waiting import eventually
@@ -199,7 +198,7 @@ def test_nobody_waits_for_a_large_account_to_go(
     monkeypatch: pytest.MonkeyPatch,
     purging: bool,
 ) -> None:
-    monkeypatch.setattr(reads, "QUERY_SECONDS", 2.0)
+    monkeypatch.setattr(async_database, "TIMEOUT_SECONDS", 2.0)
     monkeypatch.setattr(persist, "PURGE_CHUNK", 1)
     with draining(api.settings):
         conversation = chat(ada, 5)

@@ -19,6 +19,7 @@ from sqlmodel import Session
 
 from api import main
 from api.chat.streaming.chat import StreamedChat
+from api.core.async_database import AsyncDatabase
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
 from api.http import schemas
@@ -68,8 +69,8 @@ def create_app() -> FastAPI:
 class RememberedReads(Reads):
     """Reads from memory what was read once: the same payload, and nobody is asked for it."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, database: AsyncDatabase) -> None:
+        super().__init__(database)
         self._known: dict[tuple[int, int], Any] = {}
 
     async def of_conversation(

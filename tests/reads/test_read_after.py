@@ -1,4 +1,4 @@
-"""Reads by themselves: what they do when the drain, or nobody, comes in between."""
+"""Reads that wait for the drain, and what they do when it comes in between."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,11 +9,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session, text
 
 from api.core import ids
+from api.core.async_database import AsyncDatabase
 from api.core.database import writing
 from api.core.errors import NotFound, Unavailable
-from api.reads import read_after as reading
 from api.reads.read_after import Reads
-from api.reads.repositories import PartitionRepository
 
 T = TypeVar("T")
 
@@ -23,8 +22,8 @@ ACCEPTED = ids.first_at(1_795_400_000_000, 7)
 
 @pytest.fixture
 def reads(engine: Engine) -> Iterator[Reads]:
-    opened = Reads(engine)
-    yield opened
+    opened = AsyncDatabase(engine)
+    yield Reads(opened)
     opened.close()
 
 
@@ -74,29 +73,3 @@ def test_several_ids_of_one_partition_mean_the_greatest(reads: Reads, engine: En
     for late in ([ACCEPTED, ACCEPTED + 32], [ACCEPTED + 32, ACCEPTED]):
         with pytest.raises(Unavailable):
             run(lambda late=late: reads.after(1, late, lambda _: None))  # type: ignore[misc]
-
-
-def test_more_reads_than_there_is_room_for_are_refused(
-    reads: Reads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "ROOM", 3)
-
-    async def burst() -> list[int | BaseException]:
-        return await asyncio.gather(
-            *(reads.query(1, lambda s: PartitionRepository(s).last_id(0)) for _ in range(5)),
-            return_exceptions=True,
-        )
-
-    answers = asyncio.run(burst())
-
-    assert sum(isinstance(answer, Unavailable) for answer in answers) == 2
-    assert sum(answer == 0 for answer in answers) == 3
-
-
-def test_a_database_that_hangs_is_unavailable_in_time(
-    reads: Reads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "QUERY_SECONDS", 0.2)
-
-    with pytest.raises(Unavailable):
-        run(lambda: reads.query(1, lambda s: s.connection().execute(text("SELECT pg_sleep(1)"))))

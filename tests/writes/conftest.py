@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine, text
 
+from api.core.async_database import AsyncDatabase
 from api.core.database import writing
 from api.core.settings import Settings
-from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 from tests.support.api import ada, anybody, api, eve, start_api
 
@@ -36,7 +36,7 @@ def open_path(settings: Settings, engine: Engine) -> OpenPath:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[WritePath]:
-        path = WritePath(settings, engine, Reads(engine))
+        path = WritePath(settings, engine, AsyncDatabase(engine))
         await path.start()
         try:
             yield path

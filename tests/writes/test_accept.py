@@ -7,6 +7,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from api.core import ids
+from api.core.async_database import AsyncDatabase
 from api.core.errors import (
     Conflict,
     NotFound,
@@ -16,7 +17,6 @@ from api.core.errors import (
     WrongDatabaseError,
 )
 from api.core.settings import Settings
-from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 from tests.writes.conftest import OpenPath
 
@@ -241,7 +241,7 @@ def test_a_log_of_another_database_stops_the_start(
     redis_client.set(f"{settings.log_namespace}:database", "another")
 
     with pytest.raises(WrongDatabaseError):
-        asyncio.run(WritePath(settings, engine, Reads(engine)).start())
+        asyncio.run(WritePath(settings, engine, AsyncDatabase(engine)).start())
 
 
 def test_a_redis_that_forgets_stops_the_start(
@@ -250,7 +250,7 @@ def test_a_redis_that_forgets_stops_the_start(
     redis_client.config_set("appendfsync", "everysec")
     try:
         with pytest.raises(UnsafeRedisError, match="appendfsync is 'everysec', must be always"):
-            asyncio.run(WritePath(settings, engine, Reads(engine)).start())
+            asyncio.run(WritePath(settings, engine, AsyncDatabase(engine)).start())
     finally:
         redis_client.config_set("appendfsync", "always")
 

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from redis import Redis
 
 from api.core import ids
+from api.core.async_database import AsyncDatabase
 from api.core.database import make_engine
 from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 from tests.support.servers import fresh_database
 
@@ -53,7 +53,7 @@ def frozen(server: EmbeddedRedis) -> Iterator[None]:
 @asynccontextmanager
 async def started(settings: Settings) -> AsyncIterator[WritePath]:
     engine = make_engine(settings.database, application_name="verbatim-test")
-    path = WritePath(settings, engine, Reads(engine))
+    path = WritePath(settings, engine, AsyncDatabase(engine))
     await path.start()
     try:
         yield path

@@ -16,9 +16,10 @@ from typing import Final
 from api.chat.answers import Answered, Answers
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import LiveTurns
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
 from api.core.turns import Said, TurnName, Turns
-from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository
 from api.writes.accept import Accept, aside
 
@@ -69,7 +70,7 @@ class StreamedChat:
 
     accept: Accept
     answers: Answers
-    reads: Reads
+    database: AsyncDatabase
     turns: Turns
     live: LiveTurns
     runner: Runner
@@ -128,8 +129,8 @@ class StreamedChat:
     async def _must_own(self, name: TurnName) -> None:
         state = await aside(self.turns.state, name)
         if state.owner is None:
-            found = await self.reads.query(
-                name.user_id,
+            found = await self.database.read(
+                Viewer(name.user_id),
                 lambda session: ConversationRepository(session).get(
                     name.user_id, name.conversation_id
                 ),

@@ -10,9 +10,9 @@ from api.chat.streaming.publisher import Deltas
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import LiveTurns
 from api.chat.titles import Titles
+from api.core.async_database import AsyncDatabase
 from api.core.settings import Settings
 from api.core.turns import Turns
-from api.reads.read_after import Reads
 from api.writes.async_script import Script
 from api.writes.write_path import WritePath
 
@@ -23,7 +23,7 @@ async def streaming(
     settings: Settings,
     write_path: WritePath,
     answers: Answers,
-    reads: Reads,
+    database: AsyncDatabase,
     assistant: Assistant,
     titles: Titles,
 ) -> AsyncIterator[StreamedChat]:
@@ -45,7 +45,7 @@ async def streaming(
     chat = StreamedChat(
         accept=write_path.accept,
         answers=answers,
-        reads=reads,
+        database=database,
         turns=turns,
         live=live,
         runner=runner,

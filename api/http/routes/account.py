@@ -5,6 +5,7 @@ from fastapi.responses import StreamingResponse
 
 from api.accounts import export
 from api.accounts.repositories import UserRepository
+from api.core.database import Viewer
 from api.core.errors import (
     BadRequest,
     Forbidden,
@@ -50,7 +51,7 @@ async def export_everything(
     # Waited for here, where it can still be a 503.
     await app.reads.after(owner, read_after, lambda _: None)
     return StreamingResponse(
-        export.lines(app.reads, owner, read_after),
+        export.lines(app.database, app.reads, owner, read_after),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": 'attachment; filename="verbatim.jsonl"'},
     )
@@ -78,7 +79,9 @@ async def delete_account(app: App, address: Address, owner: Owner, body: schemas
 
     What is still queued brings nothing back. After a 503 repeat it; a 401 says that it is gone.
     """
-    user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
+    user = await app.database.read(
+        Viewer(owner), lambda session: UserRepository(session).by_id(owner)
+    )
     if user is None:
         raise Unauthenticated("this account was deleted")
     if user.password_hash and not await app.credentials.check(

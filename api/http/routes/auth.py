@@ -5,6 +5,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accounts.repositories import UserRepository
 from api.accounts.sessions import Granted, cookie_of
+from api.core.database import Viewer
 from api.core.errors import (
     BadRequest,
     Conflict,
@@ -37,8 +38,8 @@ async def register(app: App, address: Address, body: schemas.Registration) -> sc
     with app.passwords.seat() as seat:
         await run_in_threadpool(app.throttle.admit_registration, address)
         password_hash = await seat.hash(body.password)
-    user = await app.reads.register(
-        body.username,
+    user = await app.database.write(
+        Viewer(signing_in=body.username),
         lambda session: UserRepository(session).add(body.username, body.email, password_hash),
     )
     return schemas.User.model_validate(user)
@@ -116,7 +117,9 @@ async def change_password(
     app: App, address: Address, owner: Owner, body: schemas.NewPassword
 ) -> schemas.Token:
     """Whoever else is signed in to this account is signed out."""
-    user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
+    user = await app.database.read(
+        Viewer(owner), lambda session: UserRepository(session).by_id(owner)
+    )
     if user is None:
         raise Unauthenticated("this account was deleted")
     if not await app.credentials.check(user.username, body.current_password, address):
@@ -182,7 +185,9 @@ async def close_session(app: App, request: Request, response: Response) -> None:
 )
 async def me(app: App, owner: Owner) -> schemas.User:
     """Return the account that the token belongs to."""
-    user = await app.reads.query(owner, lambda session: UserRepository(session).by_id(owner))
+    user = await app.database.read(
+        Viewer(owner), lambda session: UserRepository(session).by_id(owner)
+    )
     if user is None:
         raise Unauthenticated("this account was deleted")
     return schemas.User.model_validate(user)

@@ -1,0 +1,78 @@
+"""PostgreSQL for coroutines: each transaction runs in a thread, with a connection of its own.
+
+Every transaction names the user it is for, and PostgreSQL shows it no row of anyone else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from api.core.database import Viewer, reading, writing
+from api.core.errors import Unavailable
+
+T = TypeVar("T")
+
+#: Threads, each with a connection of its own.
+THREADS: Final = 10
+#: Transactions waiting or running in one process; one more is refused.
+IN_FLIGHT_MOST: Final = 400
+#: Longest time of a transaction, the wait for a thread included.
+TIMEOUT_SECONDS: Final = 10.0
+
+
+class AsyncDatabase:
+    """Runs one process's transactions in a bounded pool of threads.
+
+    Its methods raise Unavailable when PostgreSQL cannot be reached, does not answer in time, or
+    when IN_FLIGHT_MOST transactions are in flight already. A `work` gets an open session and must
+    be complete when it returns; the `viewer` is made anew for each transaction.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        self._in_flight = 0
+
+    async def read(self, viewer: Viewer, work: Callable[[Session], T]) -> T:
+        """Run `work` in a READ ONLY transaction and return its result."""
+
+        def run() -> T:
+            with reading(self._engine, viewer) as session:
+                return work(session)
+
+        return await self._in_thread(run, TIMEOUT_SECONDS)
+
+    async def write(
+        self, viewer: Viewer, work: Callable[[Session], T], *, timeout_seconds: float | None = None
+    ) -> T:
+        """Run `work` in one transaction, commit it, and return its result.
+
+        Only accounts are written outside the drain. After a timeout (TIMEOUT_SECONDS unless
+        given) the transaction may still commit.
+        """
+
+        def run() -> T:
+            with writing(self._engine, viewer) as session:
+                return work(session)
+
+        return await self._in_thread(run, timeout_seconds or TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Let running transactions finish and start no more."""
+        self._threads.shutdown(cancel_futures=True)
+
+    async def _in_thread(self, run: Callable[[], T], timeout_seconds: float) -> T:
+        if self._in_flight >= IN_FLIGHT_MOST:
+            raise Unavailable("too many requests wait for the database")
+        self._in_flight += 1
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        except TimeoutError as error:
+            raise Unavailable("the database does not answer") from error
+        finally:
+            self._in_flight -= 1
