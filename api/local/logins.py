@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from api.core.settings import Settings
-from api.local import keep
+from api.local import data_dir
 
 _DIRECTORY = "roles"
 #: The setting that names each role's URL.
@@ -33,10 +33,10 @@ def urls(directory: Path, owner: URL, reached_at: URL | None = None) -> dict[str
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     mark = kept / "mark"
     if not mark.exists():
-        keep.write_privately(mark, secrets.token_hex(4))
+        data_dir.write_privately(mark, secrets.token_hex(4))
     found = {"database_direct_url": _text(owner)}
     for role, setting in _ROLES.items():
-        password = keep.secret(kept / f"{role}.password")
+        password = data_dir.secret(kept / f"{role}.password")
         name = f"verbatim_{role}_{mark.read_text()}"
         found[setting] = _text((reached_at or owner).set(username=name, password=password))
     return found

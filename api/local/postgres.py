@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import psycopg2
 
-from api.local import keep
+from api.local import data_dir
 from api.local.command import Command
 from api.local.errors import LocalError
 from api.local.server import EmbeddedServer
@@ -60,7 +60,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return self._url("postgres", "postgres")
 
     def _url(self, role: str, database: str) -> str:
-        password = keep.secret(self.directory / f"{role}.password")
+        password = data_dir.secret(self.directory / f"{role}.password")
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
     def let_owner_make_roles(self) -> None:
@@ -111,8 +111,8 @@ class EmbeddedPostgres(EmbeddedServer):
         new = self.directory / "cluster.new"
         shutil.rmtree(new, ignore_errors=True)
         admin = self.directory / "postgres.password"
-        owner = keep.secret(self.directory / "verbatim.password")
-        keep.secret(admin)
+        owner = data_dir.secret(self.directory / "verbatim.password")
+        data_dir.secret(admin)
         self._give_to_server_user()
         self._run(
             *(self.program("initdb"), "-D", str(new), "--username=postgres", f"--pwfile={admin}"),

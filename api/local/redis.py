@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from api.local import keep, torn
+from api.local import data_dir, torn
 from api.local.command import Command
 from api.local.errors import LocalError
 from api.local.server import EmbeddedServer
@@ -47,7 +47,7 @@ class EmbeddedRedis(EmbeddedServer):
     @property
     def url(self) -> str:
         """Database 0, for the log; the broker takes the next."""
-        return f"redis://:{keep.secret(self.directory / 'password')}@127.0.0.1:{self.port}/0"
+        return f"redis://:{data_dir.secret(self.directory / 'password')}@127.0.0.1:{self.port}/0"
 
     def answers(self) -> bool:
         """Tell whether the data is loaded."""
@@ -61,9 +61,9 @@ class EmbeddedRedis(EmbeddedServer):
         """Write the configuration; the password would be visible to all on a command line."""
         super().prepare()
         directory = str(self.directory).replace("\\", "\\\\").replace('"', '\\"')
-        password = keep.secret(self.directory / "password")
+        password = data_dir.secret(self.directory / "password")
         configuration = CONFIGURATION.format(port=self.port, password=password, directory=directory)
-        keep.write_privately(self.directory / "redis.conf", configuration)
+        data_dir.write_privately(self.directory / "redis.conf", configuration)
         self.mend()
 
     def mend(self) -> None:

@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from api.local import keep, locks
+from api.local import data_dir, locks
 from api.local.command import Command
 from api.local.errors import LocalError
 
@@ -31,7 +31,7 @@ class EmbeddedServer(ABC):
     def port(self) -> int:
         """The port, chosen at the first start and kept since."""
         if self._port is None:
-            self._port = keep.port(self.directory / "port")
+            self._port = data_dir.port(self.directory / "port")
         return self._port
 
     @property

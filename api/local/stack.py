@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.core import migrations, roles
 from api.core.settings import Settings
-from api.local import keep, logins
+from api.local import data_dir, logins
 from api.local.console import Console
 from api.local.errors import LocalError
 from api.local.postgres import EmbeddedPostgres
@@ -95,10 +95,10 @@ def _completed(settings: Settings, servers: dict[str, EmbeddedServer]) -> Settin
     if "database_url" in servers:
         decided |= {"database_direct_url": None, "worker_database_url": None}
     if settings.secret_key is None:
-        kept = keep.secret(settings.verbatim_data_dir / "secret_key")
+        kept = data_dir.secret(settings.verbatim_data_dir / "secret_key")
         decided["secret_key"] = SecretStr(kept)
-    decided["port"] = settings.port or keep.free_port()
-    decided["flower_port"] = settings.flower_port or keep.free_port()
+    decided["port"] = settings.port or data_dir.free_port()
+    decided["flower_port"] = settings.flower_port or data_dir.free_port()
     complete = settings.model_copy(update=decided)
     return logins.completed(settings.verbatim_data_dir, complete)
 
@@ -128,7 +128,7 @@ def _prepared_programs(settings: Settings) -> list[PythonProgram]:
 
 def _check_port(setting: str, host: str, port: int) -> None:
     try:
-        keep.try_port(host, port)
+        data_dir.try_port(host, port)
     except OSError as error:
         reason = error.strerror or error
         raise LocalError(f"cannot listen on {host}:{port} ({setting}): {reason}") from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from api.local import keep
+from api.local import data_dir
 from api.local.command import Command
 from tests.bench.site import cpu_seconds
 
@@ -73,7 +73,7 @@ class Server(Running):
 
     def __init__(self, contestant: str, env: Mapping[str, str], directory: Path) -> None:
         self.name = contestant
-        self.port = keep.free_port()
+        self.port = data_dir.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(
             [

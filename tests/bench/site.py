@@ -20,7 +20,7 @@ from api.core.bind import open_log
 from api.core.entries import Request
 from api.core.log import Limits, Log
 from api.core.settings import Settings
-from api.local import keep
+from api.local import data_dir
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.support.servers import drop_database, fresh_database, running, urls_of
@@ -163,7 +163,7 @@ def seated(
         _env_file=None,
         redis_url=redis.url,
         log_namespace=namespace,
-        secret_key=keep.secret(directory / "secret"),
+        secret_key=data_dir.secret(directory / "secret"),
         access_token_minutes=24 * 60,
     ).model_copy(update=urls_of(postgres, fresh_database(postgres)))
     log = Log(client, namespace)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from api.core import bell, database, migrations
 from api.core.log import Log
 from api.core.settings import Settings, postgres_url
-from api.local import keep
+from api.local import data_dir
 from api.local.console import Console
 from tests.chaos import shim
 from tests.chaos.disk import Disk
@@ -139,7 +139,7 @@ class Site:
             "broker": Link(f"{kind} and broker", self.redis_server.port),
             "postgres": Link(f"{kind} and database", self.postgres_server.port),
         }
-        port = keep.free_port()
+        port = data_dir.free_port()
         if kind == "api":
             self.doors.append(Link("client and api", port))
             await self.doors[-1].start()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from api.local import keep, locks
+from api.local import data_dir, locks
 
 
 def run(data: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    ports = {"PORT": str(keep.free_port()), "FLOWER_PORT": str(keep.free_port())}
+    ports = {"PORT": str(data_dir.free_port()), "FLOWER_PORT": str(data_dir.free_port())}
     return subprocess.run(
         [sys.executable, "-m", "api.local"],
         env=os.environ | ports | {"VERBATIM_DATA_DIR": str(data)} | env,
@@ -47,7 +47,7 @@ def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path, setting
 
 
 def test_api_and_dashboard_cannot_share_a_port(tmp_path: Path) -> None:
-    port = str(keep.free_port())
+    port = str(data_dir.free_port())
 
     assert_refused(run(tmp_path, PORT=port, FLOWER_PORT=port), "FLOWER_PORT")
 
@@ -70,7 +70,7 @@ def test_a_database_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_that_does_not_answer_is_refused(tmp_path: Path) -> None:
-    port = keep.free_port()
+    port = data_dir.free_port()
 
     done = run(tmp_path, DATABASE_URL=f"postgresql://someone:secret@127.0.0.1:{port}/none")
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from api.local import keep
+from api.local import data_dir
 from api.local.command import Command
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
@@ -44,7 +44,7 @@ class Authority:
         """Return a certificate for `localhost`, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         path = self.directory / "server.key"
-        keep.write_privately(
+        data_dir.write_privately(
             path,
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -93,12 +93,12 @@ class TlsRedis(EmbeddedRedis):
     @property
     def url(self) -> str:
         """The administrator's."""
-        return self._url("default", keep.secret(self.directory / "password"))
+        return self._url("default", data_dir.secret(self.directory / "password"))
 
     @property
     def user_url(self) -> str:
         """The manual's user."""
-        return self._url("verbatim", keep.secret(self.directory / "user.password"))
+        return self._url("verbatim", data_dir.secret(self.directory / "user.password"))
 
     def _url(self, user: str, password: str) -> str:
         known = f"ssl_ca_certs={self._authority.certificate}"
@@ -110,7 +110,7 @@ class TlsRedis(EmbeddedRedis):
         path = self.directory / "redis.conf"
         certificate, key = self._authority.server()
         plain = path.read_text().replace(f"port {self.port}\n", "port 0\n")
-        password = keep.secret(self.directory / "user.password")
+        password = data_dir.secret(self.directory / "user.password")
         secured = [
             f"tls-port {self.port}",
             f'tls-cert-file "{certificate}"',
@@ -119,7 +119,7 @@ class TlsRedis(EmbeddedRedis):
             "tls-auth-clients no",
             acl().replace("PASSWORD", password),
         ]
-        keep.write_privately(path, "\n".join([plain, *secured, ""]))
+        data_dir.write_privately(path, "\n".join([plain, *secured, ""]))
 
     def command(self) -> Command:
         """Run Debian's."""

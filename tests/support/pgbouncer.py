@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy.engine import URL
 
-from api.local import keep
+from api.local import data_dir
 from tests.support.waiting import eventually
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -34,7 +34,7 @@ ignore_startup_parameters = extra_float_digits,options
 def pooled(directory: Path, urls: Sequence[URL], connections: int) -> Iterator[list[URL]]:
     """Yield URLs through a pooler that shares so few connections among all clients of a role."""
     assert PROGRAM, "there is no pgbouncer: `make system-deps` installs Debian's"
-    port = keep.free_port()
+    port = data_dir.free_port()
     users = directory / "users.txt"
     users.write_text("".join(f'"{url.username}" "{url.password}"\n' for url in urls))
     ini = directory / "pgbouncer.ini"

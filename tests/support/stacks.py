@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from api.local import keep
+from api.local import data_dir
 from tests.support.processes import using
 from tests.support.waiting import eventually
 
@@ -25,7 +25,7 @@ class RunningStack:
 
     def __init__(self, data: Path, **env: str) -> None:
         self.data = data
-        self.port, self.flower_port = keep.free_port(), keep.free_port()
+        self.port, self.flower_port = data_dir.free_port(), data_dir.free_port()
         self.log = data.with_name(f"{data.name}-{self.port}.log")
         settings = {
             "VERBATIM_DATA_DIR": str(data),

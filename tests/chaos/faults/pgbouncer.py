@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from api.local import keep
+from api.local import data_dir
 from tests.chaos.faults.base import Fault
 from tests.chaos.site import Site
 
@@ -47,7 +47,7 @@ class ThroughPgBouncer(Fault):
 
     async def inject(self) -> None:
         directory = self.site.directory / "pgbouncer"
-        port = keep.free_port()
+        port = data_dir.free_port()
         self._configure(directory, port)
         self._process = await asyncio.create_subprocess_exec(
             *(str(_PROGRAM), "-q", *(["-u", "nobody"] if os.geteuid() == 0 else [])),
