@@ -1,1 +1,1 @@
-"""The command line: `verbatim …`. It meets a running server over HTTP, or asks its stores."""
+"""The command line `verbatim`. `replay` talks HTTP, all other commands to Redis and PostgreSQL."""

@@ -1,4 +1,4 @@
-"""`verbatim …`: the command line for operators."""
+"""The commands of `verbatim`: their options and help; the work is in other modules."""
 
 import asyncio
 import math
@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api.cli import common as frame
-from api.cli import dead, log_memory, migration, terminal
+from api.cli import common, dead, log_memory, migration, terminal
 from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
@@ -18,13 +17,13 @@ from api.cli.status import report
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local.programs import base_url
-from api.operations.audit import audit as weigh
+from api.operations.audit import audit as audit_partitions
 
 app = typer.Typer(
     name="verbatim",
-    cls=frame.Group,
+    cls=common.CommandGroup,
     help="Operate Verbatim: the schema, the log, dead letters, and a proof by replay.\n\n"
-    + frame.EXIT_CODES,
+    + common.EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,7 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(dead.app)
 
-#: An address to listen on is none to connect to.
+#: Wildcard addresses can be listened on, but not connected to.
 _CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
 
 
@@ -40,18 +39,18 @@ _CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is 
 def migrate() -> None:
     """Bring the database's schema up to date.
 
-    Uses DATABASE_DIRECT_URL, or DATABASE_URL. Then makes the roles that DATABASE_URL and
-    WORKER_DATABASE_URL name, where they are others than the owner's. Safe to repeat, and to run
-    twice at once.
+    Connects by DATABASE_DIRECT_URL, or else by DATABASE_URL. Then creates the roles named in
+    DATABASE_URL and WORKER_DATABASE_URL, unless they are the owner's. Safe to repeat, and to run
+    several times at once.
     """
-    done, revision = migration.upgrade(frame.settings())
+    done, revision = migration.upgrade(common.find_settings())
     for line in done:
-        terminal.say("migrated", line)
-    terminal.say("schema", f"at {revision}" + ("" if done else ", nothing was missing"))
+        terminal.print_line("migrated", line)
+    terminal.print_line("schema", f"at {revision}" + ("" if done else ", nothing was missing"))
 
 
 def _rate(text: str) -> Rate:
-    """Read `--rate`: a number, `steady` or `max`."""
+    """Parse `--rate`: a number, `steady` or `max` (None). Raises typer.BadParameter."""
     if text == "steady":
         return "steady"
     if text == "max":
@@ -75,28 +74,28 @@ def replay(
     rate: Annotated[
         str,
         typer.Option(
-            help="Messages a second; or `steady`: measures the saturation first, then keeps to "
-            "500 or to 60 % of that, whichever is less; or `max`."
+            help="Messages per second; or `steady`: measures the saturation first, then sends "
+            "at 500 or at 60 % of that, whichever is less; or `max`."
         ),
     ] = "steady",
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="Conversations at once.")] = 32,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many dialogues.")
+        int | None, typer.Option(min=1, help="Only the first LIMIT dialogues.")
     ] = None,
 ) -> None:
     """Send dialogues through a running server, read them back, compare.
 
-    Registers a throw-away user. Every write has an Idempotency-Key; what was refused for now (429,
-    503) or has an unknown outcome is repeated, for up to two minutes. Then each conversation is
-    read back and compared: number, order, roles, contents, ids. The lag comes from the server's
-    own /metrics: it includes what others write meanwhile.
+    Registers a throw-away user. Every write has an Idempotency-Key; a write that was refused
+    temporarily (429, 503) or whose outcome is unknown is retried for up to two minutes. Then each
+    conversation is read back and compared: number, order, roles, contents, ids. The lag comes from
+    the server's /metrics, so it includes writes of other users.
 
     \b
     verbatim replay dialogues.jsonl
     verbatim replay dialogues.jsonl --rate 200 --concurrency 50
     verbatim replay dialogues.jsonl --url http://127.0.0.1:8123 --limit 20
 
-    Exit code 1: something came back different, or did not come back.
+    Exit code 1: a message is different, or missing.
     """  # noqa: D301 - the backspace keeps the lines of an example apart
     per_second = _rate(rate)
     settings = Settings()
@@ -112,35 +111,35 @@ def replay(
             return await Replay(client, found, per_second, concurrency).run()
 
     if not asyncio.run(run()):
-        raise typer.Exit(frame.BAD)
+        raise typer.Exit(common.EXIT_PROBLEM)
 
 
 @app.command()
 def status(
     memory: Annotated[
         bool,
-        typer.Option("--memory", help="Also what the log takes in Redis; scans all of its keys."),
+        typer.Option("--memory", help="Also the log's memory in Redis; scans all of its keys."),
     ] = False,
 ) -> None:
     """Show backlog, age of the oldest entry, lag, dead letters.
 
-    Asks Redis and PostgreSQL, each by itself: with one of them down it shows what the other knows.
+    Asks Redis and PostgreSQL separately: while one of them is down, it shows the other's part.
 
     Exit code 1: one of them does not answer.
     """
-    with frame.stack("verbatim-status") as (redis, log, engine):
+    with common.open_stores("verbatim-status") as (redis, log, engine):
         answered = report(log, engine)
         if memory:
             _report_memory(redis, log)
     if not answered:
-        raise typer.Exit(frame.BAD)
+        raise typer.Exit(common.EXIT_PROBLEM)
 
 
 def _report_memory(redis: Redis, log: Log) -> None:
     held = log_memory.streams_bytes(redis, log)
-    terminal.say("memory", f"{held} bytes in the 16 logs (MEMORY USAGE, which samples)")
+    terminal.print_line("memory", f"{held} bytes in the 16 logs (MEMORY USAGE, which samples)")
     for kind in log_memory.expiring(redis, log):
-        terminal.say(
+        terminal.print_line(
             "apart",
             f"{kind.name}: {kind.keys} keys, about {kind.bytes} bytes, {kind.ttl_share:.0%} with a "
             f"TTL now (size and TTL of {kind.sampled} of them, scaled up)",
@@ -149,16 +148,16 @@ def _report_memory(redis: Redis, log: Log) -> None:
 
 @app.command()
 def audit() -> None:
-    """Check that everything ever accepted is accounted for.
+    """Check that every entry that was ever accepted is accounted for.
 
-    Per partition: accepted = applied + dead + discarded + pending, read under its lock. Drains and
-    accepts go on meanwhile.
+    Per partition: accepted = applied + dead + discarded + pending, read under its lock. The server
+    may run meanwhile.
 
     Exit code 1: a partition does not balance.
     """
-    with frame.stack("verbatim-audit") as (_, log, engine):
-        balances = weigh(log, engine)
-    table = terminal.table(
+    with common.open_stores("verbatim-audit") as (_, log, engine):
+        balances = audit_partitions(log, engine)
+    table = terminal.make_table(
         "partition", "accepted", "applied", "dead", "discarded", "pending", "unaccounted", left=0
     )
     for balance in balances:
@@ -168,17 +167,17 @@ def audit() -> None:
             *map(str, (balance.applied, balance.dead, balance.discarded, balance.pending)),
             "" if balance.balanced else str((balance.accepted or 0) - balance.accounted),
         )
-    terminal.show(table)
+    terminal.print_table(table)
     wrong = [str(balance.partition) for balance in balances if not balance.balanced]
     if wrong:
-        terminal.say("audit", f"DOES NOT BALANCE in partition {', '.join(wrong)}")
-        raise typer.Exit(frame.BAD)
+        terminal.print_line("audit", f"DOES NOT BALANCE in partition {', '.join(wrong)}")
+        raise typer.Exit(common.EXIT_PROBLEM)
     total = sum(balance.accepted or 0 for balance in balances)
-    terminal.say("audit", f"balances: {total} entries accepted, all accounted for")
+    terminal.print_line("audit", f"balances: {total} entries accepted, all accounted for")
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; exits the process."""
     app()
 
 

@@ -1,4 +1,4 @@
-"""What every command has in common: settings, exit codes, failures told in one line."""
+"""What all commands share: settings, exit codes, connections, one-line error messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import typer
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -17,63 +16,60 @@ from api.cli import terminal
 from api.core import database, redis_client
 from api.core.errors import VerbatimError
 from api.core.log import Log
-from api.core.settings import Settings
+from api.core.settings import Settings, describe_errors
 from api.local import discover
 
-#: What was looked at is not as it should be: a difference, an unbalanced audit, a part down.
-BAD: Final = 1
-#: The command could not do its work: a senseless setting, a server out of reach.
-FAILED: Final = 3
+#: The command worked and found a problem: a difference, an unbalanced audit, a server down.
+EXIT_PROBLEM: Final = 1
+#: The command could not do its work: an invalid setting, a server that is unreachable.
+EXIT_FAILED: Final = 3
 
 EXIT_CODES: Final = """\
 \b
-Exit codes: 0 all is well; 1 what was asked about is not; 2 the command line
-makes no sense; 3 the command could not do its work (settings, servers)."""
+Exit codes: 0 all is well; 1 the command found a problem; 2 the command line
+is invalid; 3 the command could not do its work (settings, servers)."""
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """Commands whose expected failures are one line on stderr, never a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the chosen command. Raises typer.Exit(EXIT_FAILED) for an expected failure."""
         try:
             return super().invoke(ctx)
         except ValidationError as error:
-            problems = error.errors(include_input=False, include_url=False)
-            reasons = "; ".join(map(_described, problems))
+            reason = "; ".join(describe_errors(error))
         except VerbatimError as error:
-            reasons = str(error)
+            reason = str(error)
         except RedisError as error:
-            reasons = f"Redis does not answer as it should: {type(error).__name__}"
+            reason = f"Redis does not answer as it should: {type(error).__name__}"
         except SQLAlchemyError as error:
             # Its text would quote the statement and, for some, its values.
-            reasons = f"PostgreSQL does not answer as it should: {type(error).__name__}"
+            reason = f"PostgreSQL does not answer as it should: {type(error).__name__}"
         except BrokenPipeError:
-            raise  # whoever read our output has seen enough; Typer knows what to do
+            raise  # the reader closed the pipe (`| head`); Typer exits quietly
         except OSError as error:
-            reasons = str(error)
-        terminal.complain(reasons)
-        raise typer.Exit(FAILED)
+            reason = str(error)
+        terminal.print_error(reason)
+        raise typer.Exit(EXIT_FAILED)
 
 
-def settings() -> Settings:
-    """Return the settings, with the running stack of the data directory where no URL is set."""
+def find_settings() -> Settings:
+    """Return the settings; URLs that are not set are those of the stack in the data directory."""
     return discover.completed(Settings())
 
 
 @contextmanager
-def stack(name: str) -> Iterator[tuple[Redis, Log, Engine]]:
-    """Open what an operator's command looks at; nothing is connected before it is used."""
-    chosen = settings()
-    engine = database.make_engine(chosen.worker_database, application_name=name, pool_size=1)
+def open_stores(name: str) -> Iterator[tuple[Redis, Log, Engine]]:
+    """Yield clients of Redis, the log and PostgreSQL, and close them at the end.
+
+    `name` is what the servers show for these connections. Nothing is connected before its first
+    use. Raises SettingsError where a URL is not set.
+    """
+    settings = find_settings()
+    engine = database.make_engine(settings.worker_database, application_name=name, pool_size=1)
     try:
-        with redis_client.connect(chosen, name) as redis:
-            yield redis, Log(redis, chosen.log_namespace), engine
+        with redis_client.connect(settings, name) as redis:
+            yield redis, Log(redis, settings.log_namespace), engine
     finally:
         engine.dispose()
-
-
-def _described(problem: ErrorDetails) -> str:
-    """Name the setting. Pydantic's own text quotes the value, and that may be a secret."""
-    name = "_".join(map(str, problem["loc"])).upper()
-    return f"{name}: {problem['msg']}" if name else problem["msg"]

@@ -1,4 +1,4 @@
-"""`verbatim dead …`: entries that PostgreSQL would not take, for an operator to settle."""
+"""`verbatim dead …`: list, redrive and discard entries that PostgreSQL refused."""
 
 import re
 from collections import Counter
@@ -9,24 +9,20 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import Engine
 
-from api.cli import common as frame
-from api.cli import terminal
-from api.cli.status import age
+from api.cli import common, terminal
 from api.operations import dead_letters
 from api.operations.dead_letters import DeadLetter, Outcome, State
 
 app = typer.Typer(
     name="dead",
-    help="List, show, redrive and discard dead letters: entries that PostgreSQL refuses.\n\n"
+    help="List, show, redrive and discard dead letters: entries that PostgreSQL refused.\n\n"
     "A dead message keeps its place in its conversation, with empty content, until it is redriven.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-#: More than any list that a person can read, so that filters see all of them.
-_ALL = 1_000_000
-#: Letters that are shown; all are counted.
-_SHOWN = 20
+#: Failed letters that are printed; all are counted.
+_MAX_SHOWN = 20
 _OUTCOMES: Final[Mapping[State, str]] = {
     "redriven": "redriven",
     "discarded": "discarded with their conversations",
@@ -37,7 +33,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 LetterId = Annotated[int, typer.Argument(help="The letter's number, as `dead list` shows it.")]
 
 
-def _span(text: str) -> timedelta:
+def _duration(text: str) -> timedelta:
     found = re.fullmatch(r"(\d+)([smhd])", text)
     if found is None:
         raise typer.BadParameter("must be a number and s, m, h or d, such as 90m")
@@ -56,17 +52,17 @@ def list_letters(
         bool, typer.Option("--settled", help="Also redriven and discarded ones.")
     ] = False,
 ) -> None:
-    """List dead letters, oldest entry first, without their texts.
+    """List dead letters, oldest entry first, without their payloads.
 
     \b
     verbatim dead list --reason refused --newer 1h
     verbatim dead list --user 7 --settled
     """  # noqa: D301 - the backspace keeps the lines of an example apart
     now = datetime.now(UTC)
-    after = now - _span(newer) if newer else None
-    before = now - _span(older) if older else None
-    with frame.stack("verbatim-dead") as (_, _, engine):
-        found = dead_letters.find(engine, settled=settled, limit=_ALL)
+    after = now - _duration(newer) if newer else None
+    before = now - _duration(older) if older else None
+    with common.open_stores("verbatim-dead") as (_, _, engine):
+        found = dead_letters.find(engine, settled=settled)
     shown = [
         letter
         for letter in found
@@ -78,11 +74,11 @@ def list_letters(
     ]
     if shown:
         _show_table(shown, now)
-    terminal.say("dead letters", f"{len(shown)} of {len(found)}" if found else "none")
+    terminal.print_line("dead letters", f"{len(shown)} of {len(found)}" if found else "none")
 
 
 def _show_table(letters: list[DeadLetter], now: datetime) -> None:
-    table = terminal.table(
+    table = terminal.make_table(
         *(
             "letter",
             "entry",
@@ -109,27 +105,29 @@ def _show_table(letters: list[DeadLetter], now: datetime) -> None:
             str(letter.conversation_id),
             str(letter.position or ""),
             str(letter.payload_bytes),
-            age(now - letter.created_at),
+            terminal.format_age(now - letter.created_at),
         )
-    terminal.show(table)
+    terminal.print_table(table)
 
 
 @app.command()
 def show(
     letter: LetterId,
     text: Annotated[
-        bool, typer.Option("--text", help="Also the payload: somebody's own words.")
+        bool, typer.Option("--text", help="Also the payload, which is text of a user.")
     ] = False,
 ) -> None:
     """Show one dead letter; its payload only if asked for."""
-    with frame.stack("verbatim-dead") as (_, _, engine):
-        found, payload = dead_letters.show(engine, letter)
+    with common.open_stores("verbatim-dead") as (_, _, engine):
+        found, payload = dead_letters.get(engine, letter)
     for name in found.__slots__:
         value = getattr(found, name)
         if value is not None:
-            terminal.say(name, terminal.harmless(str(value)))
+            terminal.print_line(name, terminal.escape_control(str(value)))
     if text:
-        terminal.say("payload", terminal.harmless(payload.decode(errors="backslashreplace")))
+        terminal.print_line(
+            "payload", terminal.escape_control(payload.decode(errors="backslashreplace"))
+        )
 
 
 @app.command()
@@ -155,9 +153,9 @@ def redrive(
     """  # noqa: D301 - the backspace keeps the lines of an example apart
     if every == (letter is not None):
         raise typer.BadParameter("give one letter's number, or --all")
-    with frame.stack("verbatim-dead") as (_, _, engine):
+    with common.open_stores("verbatim-dead") as (_, _, engine):
         if dry_run:
-            letters = dead_letters.find(engine, limit=_ALL)
+            letters = dead_letters.find(engine)
             _show_dry_run([one for one in letters if letter in {None, one.id}])
             return
         if letter is not None:
@@ -166,22 +164,22 @@ def redrive(
             outcomes = _redrive_all(engine)
     counted = Counter(outcome.state for outcome in outcomes)
     states = ", ".join(f"{counted[state]} {named}" for state, named in _OUTCOMES.items())
-    terminal.say("redrive", states)
-    stubborn = [outcome for outcome in outcomes if outcome.state == "dead"]
-    for outcome in stubborn[:_SHOWN]:
-        terminal.say("still dead", f"{outcome.letter_id}: {outcome.why}")
-    if stubborn:
-        raise typer.Exit(frame.BAD)
+    terminal.print_line("redrive", states)
+    failed = [outcome for outcome in outcomes if outcome.state == "dead"]
+    for outcome in failed[:_MAX_SHOWN]:
+        terminal.print_line("still dead", f"{outcome.letter_id}: {outcome.why}")
+    if failed:
+        raise typer.Exit(common.EXIT_PROBLEM)
 
 
 def _show_dry_run(letters: list[DeadLetter]) -> None:
     if letters:
         _show_table(letters, datetime.now(UTC))
-    terminal.say("dry run", f"{len(letters)} would be tried; nothing was changed")
+    terminal.print_line("dry run", f"{len(letters)} would be tried; nothing was changed")
 
 
 def _redrive_all(engine: Engine) -> list[Outcome]:
-    total = len(dead_letters.find(engine, limit=_ALL))
+    total = len(dead_letters.find(engine))
     outcomes = []
     with terminal.progress("redriving", total) as advance:
         for outcome in dead_letters.redrive_all(engine):
@@ -195,9 +193,9 @@ def discard(
     letter: LetterId,
     note: Annotated[str, typer.Option(help="Why; kept beside the dead letter.")],
 ) -> None:
-    """Give a dead letter up. Its payload stays, and its place in the conversation stays empty."""
+    """Discard a dead letter. Its payload stays, and its place in the conversation stays empty."""
     if not note.strip():
         raise typer.BadParameter("a note that says why is needed")
-    with frame.stack("verbatim-dead") as (_, _, engine):
+    with common.open_stores("verbatim-dead") as (_, _, engine):
         dead_letters.discard(engine, letter, note)
-    terminal.say("discarded", str(letter))
+    terminal.print_line("discarded", str(letter))

@@ -1,4 +1,4 @@
-"""Lag, from accepted to committed, as the histogram `verbatim_lag_seconds` tells it."""
+"""Quantiles of the lag, from accepted to committed, out of the histogram `verbatim_lag_seconds`."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ FAMILY: Final = "verbatim_lag_seconds"
 
 
 class NoHistogramError(VerbatimError):
-    """These metrics hold no usable lag histogram."""
+    """The metrics contain no usable lag histogram."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Lag:
         return self.counts[-1]
 
     def since(self, earlier: "Lag") -> "Lag":
-        """Return what was observed after an earlier reading of the same server.
+        """Return the observations made since an earlier reading of the same server.
 
-        Raises NoHistogramError if it was reset in between (another Redis, another version).
+        Raises NoHistogramError if the histogram was reset in between (another Redis or version).
         """
         counts = tuple(now - then for now, then in zip(self.counts, earlier.counts, strict=False))
         if self.bounds != earlier.bounds or min(counts) < 0:
@@ -56,7 +56,7 @@ class Lag:
 
 
 def parse(exposed: str) -> Lag:
-    """Read the histogram out of a `/metrics` page. Raises NoHistogramError if it has none."""
+    """Parse the histogram in a `/metrics` page. Raises NoHistogramError if it has none."""
     try:
         families = list(text_string_to_metric_families(exposed))
     except ValueError as error:
@@ -75,5 +75,5 @@ def parse(exposed: str) -> Lag:
 
 
 def of_counts(drained: Mapping[str, int]) -> Lag:
-    """Read the histogram out of the drain's hash, through the one place that knows its fields."""
+    """Return the histogram in the drain's counts (`Log.counts`)."""
     return parse(exposition(drain_families(drained)).decode())

@@ -1,4 +1,4 @@
-"""What the log's keys take in Redis' memory: the 16 streams, and apart from them what expires."""
+"""Redis memory used by the log: the 16 streams, and separately the keys that expire."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from redis import Redis
 from api.core import ids
 from api.core.log import Log
 
-#: Keys that are given a TTL, by the first word of their name.
+#: Kinds of keys that get a TTL: the first word of their names.
 EXPIRING: Final = ("conv", "turns", "idem")
-#: Keys of one kind whose size is asked for; that of the others is taken to be like theirs.
+#: Keys of each kind that are measured; the others are assumed to be alike.
 SAMPLES: Final = 500
 _SCAN_COUNT: Final = 1000
 
@@ -23,19 +23,21 @@ class Kind:
     name: str
     keys: int
     bytes: int
+    #: Keys whose size was measured.
     sampled: int
+    #: Part of the sampled keys that have a TTL now, 0 to 1.
     ttl_share: float
 
 
 def streams_bytes(redis: Redis, log: Log) -> int:
-    """Return the memory of all logs. Redis itself samples within a stream."""
+    """Return the memory of all 16 streams in bytes. Redis samples within a stream."""
     keys = (log.key(f"log:{partition}") for partition in range(ids.PARTITIONS))
-    # None for a stream that nothing was ever written to.
+    # None for a stream that does not exist yet.
     return sum(redis.memory_usage(key) or 0 for key in keys)
 
 
 def expiring(redis: Redis, log: Log) -> list[Kind]:
-    """Count the keys that expire; looks at every key of this Redis, a thousand at a time."""
+    """Return the keys that expire, by kind; scans every key of this Redis, a thousand at a time."""
     counted: Counter[str] = Counter()
     samples: defaultdict[str, list[bytes]] = defaultdict(list)
     for key in redis.scan_iter(match=log.key("*"), count=_SCAN_COUNT):

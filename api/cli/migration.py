@@ -1,4 +1,4 @@
-"""`verbatim migrate`: the schema brought up to date, and what that took."""
+"""`verbatim migrate`: bring the schema up to date and create the roles."""
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -11,15 +11,15 @@ from api.core.settings import Settings
 
 
 class SchemaError(VerbatimError):
-    """The database's schema is none that this version knows."""
+    """The database's schema is unknown to this version."""
 
 
 def upgrade(settings: Settings) -> tuple[list[str], str]:
-    """Run the migrations that are missing; return a line for each, and where the schema is now.
+    """Run the missing migrations; return a line for each change, and the schema's revision now.
 
-    Then make the roles that the URLs of API and worker name, with their passwords.
+    Then create the roles named in the URLs of API and worker, with their passwords.
 
-    Raises SchemaError for a schema that a newer version left behind.
+    Raises SchemaError for a schema of a newer version, SettingsError where no URL is set.
     """
     url = settings.migration_database
     scripts = ScriptDirectory.from_config(migrations.alembic_config(url))

@@ -1,48 +1,54 @@
-"""How the command line speaks: a bar where somebody watches, plain lines where nobody does."""
+"""Output of the command line: a progress bar on a terminal, plain lines everywhere else."""
 
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-#: Seconds between two lines of progress where there is no terminal.
+#: Between two lines of progress where there is no terminal.
 LINE_SECONDS: Final = 5.0
+#: Width of a table in characters where there is no terminal.
+_PLAIN_WIDTH: Final = 200
 
 
-def say(name: str, text: str) -> None:
-    """Print one finding, under its name."""
-    print(f"{name:<12} {text}", flush=True)  # noqa: T201 - the command line's own voice
+def print_line(name: str, text: str) -> None:
+    """Print one result: a name, padded to a column, and its text."""
+    print(f"{name:<12} {text}", flush=True)  # noqa: T201 - output of the command line
 
 
-def complain(text: str) -> None:
-    """Print one line about what went wrong."""
+def print_error(text: str) -> None:
+    """Print one line about a failure to stderr."""
     print(f"verbatim: {text}", file=sys.stderr, flush=True)  # noqa: T201 - see above
 
 
-def show(table: Table) -> None:
-    """Print a table, no wider than the terminal; whole where there is none."""
-    width = None if sys.stdout.isatty() else 200
-    # Cells may hold what people wrote: no markup, no emoji names.
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal, or 200 characters wide where there is none."""
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    # Cells may hold text of users: no markup, no emoji names.
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     console.print(table)
 
 
-def table(*columns: str, left: int = 1) -> Table:
-    """Make a table: the first columns to the left, numbers to the right."""
+def make_table(*columns: str, left: int = 1) -> Table:
+    """Return an empty table; the first `left` columns are aligned left, the others right."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         made.add_column(column, justify="left" if place < left else "right")
     return made
 
 
-def harmless(text: str) -> str:
-    """Return foreign text without what would steer the terminal; line breaks stay."""
+def escape_control(text: str) -> str:
+    """Return text with control characters escaped, so that it cannot steer the terminal.
+
+    Line breaks stay.
+    """
     return "".join(
         character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
         for character in text
@@ -51,7 +57,7 @@ def harmless(text: str) -> str:
 
 @contextmanager
 def progress(name: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show how far something is; call what this yields once per thing that is done."""
+    """Show progress towards `total`; yields a function to call once per finished item."""
     if sys.stdout.isatty():
         with Progress(
             TextColumn(f"{name:<12}"),
@@ -63,11 +69,11 @@ def progress(name: str, total: int) -> Iterator[Callable[[], None]]:
             task = bar.add_task(name, total=total)
             yield lambda: bar.advance(task)
     else:
-        yield _Lines(name, total).advance
+        yield _ProgressLines(name, total).advance
 
 
-class _Lines:
-    """Progress as a line now and then."""
+class _ProgressLines:
+    """Progress as one printed line every LINE_SECONDS."""
 
     def __init__(self, name: str, total: int) -> None:
         self._name = name
@@ -80,13 +86,22 @@ class _Lines:
         now = time.monotonic()
         if now >= self._next_at:
             self._next_at = now + LINE_SECONDS
-            say(self._name, f"{self._done} of {self._total}")
+            print_line(self._name, f"{self._done} of {self._total}")
 
 
-def milliseconds(seconds: float) -> str:
-    """Write a time the way lags are read."""
+def format_seconds(seconds: float) -> str:
+    """Return a duration in milliseconds, or in seconds from 1 s on; NaN and infinity in words."""
     if math.isnan(seconds):
         return "unknown"
     if math.isinf(seconds):
         return "beyond the last bucket"
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def format_age(span: timedelta) -> str:
+    """Return a duration in its largest unit, from seconds to days; a negative one is 0.0 s."""
+    seconds = max(span.total_seconds(), 0.0)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"

@@ -1,10 +1,10 @@
-"""Every setting, in one class: environment variables or `.env` (reference: docs/settings.md)."""
+"""All settings, in one class: environment variables or `.env` (reference: docs/settings.md)."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
@@ -13,7 +13,7 @@ from api.core.errors import SettingsError
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
 SECRET_KEY_MIN_BYTES = 32
 
-#: What the log's Redis must promise.
+#: How the log's Redis must write to disk.
 Durability = Literal["always", "everysec", "unchecked"]
 #: URLs hold passwords.
 Secret = Annotated[str | None, Field(repr=False)]
@@ -24,7 +24,7 @@ def postgres_url(text: str) -> URL:
     """Turn any `postgres://` or `postgresql://` form into SQLAlchemy's psycopg2 form.
 
     SQLAlchemy 2.1 refuses `postgres://` and takes `postgresql://` for psycopg 3.
-    Raises SettingsError for anything that is no PostgreSQL URL.
+    Raises SettingsError for anything that is not a PostgreSQL URL.
     """
     scheme, _, rest = text.partition("://")
     if not rest or scheme.partition("+")[0] not in {"postgres", "postgresql"}:
@@ -36,7 +36,10 @@ def postgres_url(text: str) -> URL:
 
 
 def next_redis_database(url: str) -> str:
-    """Return the same Redis URL with the next database number, for Celery's broker."""
+    """Return the same Redis URL with the next database number, for Celery's broker.
+
+    Raises SettingsError for a URL whose path is not a number.
+    """
     parts = urlsplit(url)
     number = parts.path.lstrip("/") or "0"
     if not number.isdecimal():
@@ -44,8 +47,20 @@ def next_redis_database(url: str) -> str:
     return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
 
 
-def _verified(url: str) -> str:
-    """Have Celery ask a TLS broker for its certificate: told nothing, kombu takes any."""
+def describe_errors(error: ValidationError) -> list[str]:
+    """Return one line per invalid setting: its name and the reason.
+
+    Pydantic's own text quotes the value, which may be a secret.
+    """
+    problems = error.errors(include_input=False, include_url=False)
+    return [
+        ": ".join([*(str(part).upper() for part in problem["loc"]), problem["msg"]])
+        for problem in problems
+    ]
+
+
+def _require_certificate(url: str) -> str:
+    """Return a broker URL that makes kombu verify a TLS broker's certificate, its default not."""
     parts = urlsplit(url)
     if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
         return url
@@ -54,13 +69,13 @@ def _verified(url: str) -> str:
 
 
 class Settings(BaseSettings):
-    """The settings of one process. A missing or senseless one stops it with a clear message."""
+    """The settings of one process. Raises pydantic's ValidationError for an invalid one."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    # Where things are
+    # Addresses
     database_url: Secret = None
-    #: Migrations need a direct connection where `database_url` is a transaction pooler.
+    #: For migrations: they need a direct connection if `database_url` is a transaction pooler.
     database_direct_url: Secret = None
     worker_database_url: Secret = None
     redis_url: Secret = None
@@ -71,20 +86,20 @@ class Settings(BaseSettings):
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     verbatim_data_dir: Path = Path(".verbatim")
 
-    # Who may
+    # Access
     secret_key: SecretStr | None = None
-    #: Another key whose tokens are taken, while keys change.
+    #: A second key whose tokens are accepted during key rotation.
     secret_key_other: SecretStr | None = None
     access_token_minutes: Positive = 15
-    #: A session that nobody renewed for so long is over.
+    #: A session ends when it was not renewed for this long.
     session_days: Positive = 30
-    #: Accounts that may be made from one address.
+    #: Registrations allowed per client address.
     registrations_per_hour: Positive = 300
-    #: An identity provider whose tokens are taken: its `iss`, our `aud`, where its keys are.
+    #: An identity provider whose tokens are accepted: their `iss` and `aud`, and its key set's URL.
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
-    #: Lets `/metrics` be read from beyond loopback, as `Authorization: Bearer …`.
+    #: Allows `/metrics` from other machines, with `Authorization: Bearer …`.
     metrics_token: SecretStr | None = None
 
     # The assistant
@@ -96,23 +111,23 @@ class Settings(BaseSettings):
     openai_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
     # The log
-    #: Refused with 503 above this many entries, or bytes, in one of the 16 partitions.
+    #: Writes get 503 above this many entries, or bytes, in one of the 16 partitions.
     log_max_entries: Positive = 100_000
     log_max_bytes: Positive = 64 * 1024 * 1024
-    #: Refused with 503 while a partition's oldest entry has waited for PostgreSQL longer than this.
+    #: Writes get 503 while the oldest entry of their partition is older than this.
     log_max_age_seconds: Positive = 24 * 3600
     idempotency_seconds: Positive = 3600
-    # Of one user; 0 for none. Generous, since one user may be a program: set what a person may.
+    # Limits of one user; 0: no limit. High, since a user may be a program; lower them for people.
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000
     user_bytes_per_minute: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
     user_backlog_entries: Annotated[int, Field(ge=0)] = 400_000
     user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
     #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.
-    #: unchecked: a managed Redis that shows no CONFIG; what it keeps is for its operator to know.
+    #: unchecked: for a managed Redis without CONFIG; its operator answers for durability.
     redis_durability: Durability = "always"
 
     # The database
-    #: unchecked: for development, a role that row-level security does not hold may be used.
+    #: unchecked: for development; accepts a role that row-level security does not restrict.
     row_security: Literal["enforced", "unchecked"] = "enforced"
 
     # The drain
@@ -131,7 +146,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _issuer_is_whole(self) -> "Settings":
+    def _oidc_is_complete(self) -> "Settings":
         parts = (self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url)
         if any(parts) and not all(parts):
             raise ValueError("OIDC_ISSUER, OIDC_AUDIENCE and OIDC_JWKS_URL go together")
@@ -144,7 +159,7 @@ class Settings(BaseSettings):
 
     @property
     def migration_database(self) -> URL:
-        """The database as migrations reach it: directly."""
+        """The database for migrations, by a direct connection."""
         return postgres_url(self.database_direct_url) if self.database_direct_url else self.database
 
     @property
@@ -154,13 +169,13 @@ class Settings(BaseSettings):
 
     @property
     def redis(self) -> str:
-        """The URL of the Redis that holds the log."""
+        """The URL of the log's Redis. Raises SettingsError where none is set."""
         return _required("REDIS_URL", self.redis_url)
 
     @property
     def broker(self) -> str:
-        """The URL of Celery's broker."""
-        return _verified(self.celery_broker_url or next_redis_database(self.redis))
+        """The URL of Celery's broker: by default the next database of the log's Redis."""
+        return _require_certificate(self.celery_broker_url or next_redis_database(self.redis))
 
     @property
     def signing_key(self) -> str:

@@ -1,4 +1,4 @@
-"""Dead letters from end to end: accepted, refused by PostgreSQL, settled on the command line."""
+"""Dead letters end to end: accepted, refused by PostgreSQL, settled on the command line."""
 
 import re
 from dataclasses import dataclass
@@ -67,9 +67,9 @@ class Chats:
                 connection.execute(text("SELECT id FROM dead_letter ORDER BY id")).scalars()
             )
 
-    def heal(self) -> None:
+    def accept_poison(self) -> None:
         with self.engine.begin() as connection:
-            connection.execute(text("ALTER TABLE message DROP CONSTRAINT allergy"))
+            connection.execute(text("ALTER TABLE message DROP CONSTRAINT no_poison"))
 
     def _accept(self, request: Request) -> int:
         (answer,) = self.log.accept(LIMITS, NEVER, [request]).entries
@@ -82,14 +82,14 @@ def chats(log: Log, engine: Engine) -> Chats:
     """A database that refuses messages that begin with poison."""
     with engine.begin() as connection:
         connection.execute(
-            text("ALTER TABLE message ADD CONSTRAINT allergy CHECK (content NOT LIKE 'poison%')")
+            text("ALTER TABLE message ADD CONSTRAINT no_poison CHECK (content NOT LIKE 'poison%')")
         )
     made = Chats(log, engine)
     made.add_owner()
     return made
 
 
-def test_a_dead_letter_is_redriven_to_the_place_that_was_kept_for_it(chats: Chats) -> None:
+def test_a_dead_letter_is_redriven_to_the_position_reserved_for_it(chats: Chats) -> None:
     conversation, (_, dead, _) = chats.accept(b"one", POISON.encode(), b"three")
     chats.drain()
     assert chats.contents(conversation) == ["one", "", "three"]
@@ -97,7 +97,7 @@ def test_a_dead_letter_is_redriven_to_the_place_that_was_kept_for_it(chats: Chat
 
     listed = verbatim("dead", "list")
     too_early = verbatim("dead", "redrive", str(letter))
-    chats.heal()
+    chats.accept_poison()
     dry = verbatim("dead", "redrive", "--all", "--dry-run")
     unchanged = chats.contents(conversation)
     redriven = verbatim("dead", "redrive", str(letter))
@@ -117,21 +117,21 @@ def test_a_dead_letter_is_redriven_to_the_place_that_was_kept_for_it(chats: Chat
     assert verbatim("audit").exit_code == 0
 
 
-def test_all_are_redriven_with_a_count(chats: Chats) -> None:
-    healthy = [chats.accept(POISON.encode())[0] for _ in range(5)]
+def test_all_dead_letters_are_redriven_and_counted(chats: Chats) -> None:
+    redriven = [chats.accept(POISON.encode())[0] for _ in range(5)]
     chats.accept(b"never \x00 storable")
     chats.drain()
-    chats.heal()
+    chats.accept_poison()
 
     result = verbatim("dead", "redrive", "--all")
 
     assert result.exit_code == 1
     assert "5 redriven, 0 discarded with their conversations, 1 still dead" in result.stdout
-    assert [chats.contents(conversation) for conversation in healthy] == [[POISON]] * 5
+    assert [chats.contents(conversation) for conversation in redriven] == [[POISON]] * 5
     assert verbatim("audit").exit_code == 0
 
 
-def test_the_text_is_shown_only_if_asked_for_and_cannot_steer_the_terminal(chats: Chats) -> None:
+def test_the_text_is_shown_only_with_an_option_and_without_control_characters(chats: Chats) -> None:
     chats.accept(POISON.encode())
     chats.drain()
     [letter] = chats.letters()
@@ -164,7 +164,7 @@ def test_a_dead_letter_is_discarded_with_a_note(chats: Chats) -> None:
     assert verbatim("audit").exit_code == 0
 
 
-def test_a_letter_that_is_none_is_told_in_one_line(chats: Chats) -> None:
+def test_an_unknown_letter_is_an_error_of_one_line(chats: Chats) -> None:
     for command in (["show", "7"], ["redrive", "7"], ["discard", "7", "--note", "why"]):
         result = verbatim("dead", *command)
 
@@ -173,12 +173,12 @@ def test_a_letter_that_is_none_is_told_in_one_line(chats: Chats) -> None:
         assert result.stderr.count("\n") == 1
 
 
-def test_redrive_wants_one_id_or_all(chats: Chats) -> None:
+def test_redrive_needs_one_id_or_all(chats: Chats) -> None:
     assert verbatim("dead", "redrive").exit_code == 2
     assert verbatim("dead", "redrive", "7", "--all").exit_code == 2
 
 
-def test_filters_choose_what_is_listed(chats: Chats) -> None:
+def test_filters_select_dead_letters(chats: Chats) -> None:
     first, (refused,) = chats.accept(POISON.encode())
     second, (unencodable,) = chats.accept(b"\x00")
     chats.drain()

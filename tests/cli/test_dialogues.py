@@ -5,28 +5,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.cli.replay import dialogues
-from api.cli.replay.dialogues import Dialogue, DialogueError, Said, Sent, Stored, compare, digest
+from api.cli.replay.dialogues import (
+    Dialogue,
+    DialogueError,
+    SentDialogue,
+    SentMessage,
+    StoredMessage,
+    compare,
+    digest,
+)
 
 DATA = Path(__file__).parents[1] / "data" / "dialogues.jsonl"
 SECRET = "the patient's own words"
 
 
-def sent(*contents: str) -> Sent:
-    said = tuple(Said(role="user", content=content) for content in contents)
-    return Sent(Dialogue(messages=said), 100, [101 + place for place in range(len(contents))])
+def sent(*contents: str) -> SentDialogue:
+    message = tuple(SentMessage(role="user", content=content) for content in contents)
+    return SentDialogue(
+        Dialogue(messages=message), 100, [101 + place for place in range(len(contents))]
+    )
 
 
-def stored(original: Sent) -> list[Stored]:
-    """What a faithful server reads back."""
+def stored(original: SentDialogue) -> list[StoredMessage]:
+    """Return the messages that a correct server reads back."""
     return [
-        Stored(id=id_, position=place, role=said.role, content=said.content, status="stored")
-        for place, (id_, said) in enumerate(
+        StoredMessage(
+            id=id_, position=place, role=message.role, content=message.content, status="stored"
+        )
+        for place, (id_, message) in enumerate(
             zip(original.ids, original.dialogue.messages, strict=True), start=1
         )
     ]
 
 
-def found(original: Sent, read: list[Stored], total: int | None = None) -> list[tuple[int, str]]:
+def found(
+    original: SentDialogue, read: list[StoredMessage], total: int | None = None
+) -> list[tuple[int, str]]:
     differences = compare(original, read, len(read) if total is None else total)
     assert all(difference.conversation_id == 100 for difference in differences)
     assert not any(SECRET in difference.what for difference in differences)
@@ -34,7 +48,7 @@ def found(original: Sent, read: list[Stored], total: int | None = None) -> list[
 
 
 @given(st.lists(st.text(min_size=1), max_size=5))
-def test_a_faithful_copy_has_no_difference(contents: list[str]) -> None:
+def test_an_exact_copy_has_no_difference(contents: list[str]) -> None:
     original = sent(*contents)
 
     assert found(original, stored(original)) == []
@@ -82,7 +96,7 @@ def test_a_message_stored_twice_is_found() -> None:
     assert (2, "message 102 is stored more than once") in found(original, read)
 
 
-def test_a_message_nobody_sent_is_found() -> None:
+def test_a_message_that_was_never_sent_is_found() -> None:
     original = sent("a")
     read = stored(original)
     read.append(read[0].model_copy(update={"id": 999, "position": 2, "content": SECRET}))
@@ -124,14 +138,14 @@ def test_composed_and_decomposed_characters_differ() -> None:
     assert len(found(original, read)) == 1
 
 
-def test_the_digest_knows_where_one_message_ends() -> None:
-    def messages(*contents: str) -> list[Said]:
-        return [Said(role="user", content=content) for content in contents]
+def test_the_digest_depends_on_where_a_message_ends() -> None:
+    def messages(*contents: str) -> list[SentMessage]:
+        return [SentMessage(role="user", content=content) for content in contents]
 
     assert digest(messages("ab", "c")) != digest(messages("a", "bc"))
 
 
-def test_the_dialogues_of_the_tests_are_read() -> None:
+def test_the_sample_dialogues_are_read() -> None:
     read = dialogues.read(DATA)
 
     assert len(read) == 20
@@ -142,14 +156,12 @@ def test_the_dialogues_of_the_tests_are_read() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"{", "line 2 is no dialogue"),
-        (b'{"messages": [{"role": "system", "content": "x"}]}', "line 2 is no dialogue"),
+        (b"{", "line 2 is not a dialogue"),
+        (b'{"messages": [{"role": "system", "content": "x"}]}', "line 2 is not a dialogue"),
         (b"\xff", "not UTF-8"),
     ],
 )
-def test_a_file_that_holds_no_dialogues_is_told_by_line(
-    tmp_path: Path, line: bytes, reason: str
-) -> None:
+def test_a_line_that_is_not_a_dialogue_is_named(tmp_path: Path, line: bytes, reason: str) -> None:
     file = tmp_path / "dialogues.jsonl"
     file.write_bytes(b'{"messages": []}\n' + line)
 
@@ -157,9 +169,9 @@ def test_a_file_that_holds_no_dialogues_is_told_by_line(
         dialogues.read(file)
 
 
-def test_an_empty_file_is_told(tmp_path: Path) -> None:
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "dialogues.jsonl"
     file.touch()
 
-    with pytest.raises(DialogueError, match="holds no dialogue"):
+    with pytest.raises(DialogueError, match="contains no dialogue"):
         dialogues.read(file)

@@ -34,14 +34,14 @@ def test_empty_buckets_do_not_move_a_quantile() -> None:
     assert found.quantile_seconds(0.0) == pytest.approx(0.2)
 
 
-def test_a_quantile_beyond_the_last_bound_is_not_made_up() -> None:
+def test_a_quantile_beyond_the_last_bound_is_infinite() -> None:
     found = counted(5, 400_000)
 
     assert found.quantile_seconds(0.25) < 0.005
     assert found.quantile_seconds(0.99) == INF
 
 
-def test_a_histogram_of_nothing_has_no_quantile() -> None:
+def test_an_empty_histogram_has_no_quantile() -> None:
     assert math.isnan(counted().quantile_seconds(0.5))
 
 
@@ -58,7 +58,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_value_at_that_rank(
     assert lower - 1e-6 <= found <= upper + 1e-6
 
 
-def test_only_what_was_observed_in_between_counts() -> None:
+def test_only_observations_in_between_count() -> None:
     before = counted(10_000, 10_000)
     after = counted(10_000, 10_000, 4, 4)
 
@@ -68,7 +68,7 @@ def test_only_what_was_observed_in_between_counts() -> None:
     assert between.quantile_seconds(0.99) < 0.005
 
 
-def test_a_histogram_that_was_reset_is_told() -> None:
+def test_a_histogram_that_was_reset_is_an_error() -> None:
     with pytest.raises(NoHistogramError, match="reset"):
         counted(4).since(counted(4, 5))
 
@@ -86,6 +86,6 @@ def test_the_histogram_is_read_from_the_metrics_page_of_the_server() -> None:
 
 
 @pytest.mark.parametrize("page", ["", "verbatim_lag_seconds 3\n", "<html>", "a{b 1\n"])
-def test_a_page_without_the_histogram_is_told(page: str) -> None:
+def test_a_page_without_the_histogram_is_an_error(page: str) -> None:
     with pytest.raises(NoHistogramError):
         lag.parse(page)

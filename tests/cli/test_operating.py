@@ -21,8 +21,8 @@ from api.local.redis import EmbeddedRedis
 
 LIMITS = Limits(max_entries=1000, max_bytes=10**6, idempotency_seconds=60)
 NEVER = 2**53
-NOWHERE_REDIS = "redis://127.0.0.1:9/0"
-NOWHERE_DATABASE = "postgresql://nobody:hunter2@127.0.0.1:9/nothing"
+UNREACHABLE_REDIS = "redis://127.0.0.1:9/0"
+UNREACHABLE_DATABASE = "postgresql://user:hunter2@127.0.0.1:9/nothing"
 
 
 def verbatim(*arguments: str) -> Result:
@@ -46,7 +46,7 @@ def accept_conversation(log: Log, messages: int) -> int:
 def empty_database(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, postgres_server: EmbeddedPostgres
 ) -> Iterator[None]:
-    """A database that was never migrated."""
+    """An empty database, without a schema."""
     name = f"bare_{secrets.token_hex(4)}"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", re.sub("[^/]+$", name, postgres_server.url))
@@ -59,7 +59,9 @@ def empty_database(
     connection.close()
 
 
-def test_migrating_says_what_it_did_and_then_that_nothing_was_missing(empty_database: None) -> None:
+def test_migrate_prints_its_migrations_and_then_that_nothing_was_missing(
+    empty_database: None,
+) -> None:
     first = verbatim("migrate")
     second = verbatim("migrate")
 
@@ -69,7 +71,7 @@ def test_migrating_says_what_it_did_and_then_that_nothing_was_missing(empty_data
     assert "nothing was missing" in second.stdout
 
 
-def test_a_schema_from_the_future_is_left_alone(stack: None, engine: Engine) -> None:
+def test_a_schema_of_a_newer_version_is_left_alone(stack: None, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
@@ -79,7 +81,7 @@ def test_a_schema_from_the_future_is_left_alone(stack: None, engine: Engine) -> 
     assert result.stderr == "verbatim: the schema is at 9999, which this version does not know\n"
 
 
-def test_status_shows_what_waits_and_for_how_long(log: Log) -> None:
+def test_status_shows_the_backlog_and_its_age(log: Log) -> None:
     accept_conversation(log, messages=2)
 
     result = verbatim("status")
@@ -112,7 +114,7 @@ def test_status_of_a_closed_log_says_that_nothing_is_accepted(stack: None) -> No
 
 
 def test_status_works_without_redis(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", NOWHERE_REDIS)
+    monkeypatch.setenv("REDIS_URL", UNREACHABLE_REDIS)
 
     result = verbatim("status")
 
@@ -124,7 +126,7 @@ def test_status_works_without_redis(log: Log, monkeypatch: pytest.MonkeyPatch) -
 
 def test_status_works_without_postgresql(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     accept_conversation(log, messages=1)
-    monkeypatch.setenv("DATABASE_URL", NOWHERE_DATABASE)
+    monkeypatch.setenv("DATABASE_URL", UNREACHABLE_DATABASE)
 
     result = verbatim("status")
 
@@ -134,7 +136,7 @@ def test_status_works_without_postgresql(log: Log, monkeypatch: pytest.MonkeyPat
     assert "hunter2" not in result.output
 
 
-def test_status_tells_the_logs_memory_apart_from_what_expires(log: Log) -> None:
+def test_status_shows_the_memory_of_the_log_and_of_expiring_keys(log: Log) -> None:
     accept_conversation(log, messages=20)
 
     result = verbatim("status", "--memory")
@@ -147,7 +149,7 @@ def test_status_tells_the_logs_memory_apart_from_what_expires(log: Log) -> None:
     assert re.search(r"apart +idem: 1 keys, about \d+ bytes, 100% with a TTL", result.stdout)
 
 
-def test_the_audit_balances_while_entries_wait(log: Log) -> None:
+def test_the_audit_balances_while_entries_are_pending(log: Log) -> None:
     for _ in range(20):
         accept_conversation(log, messages=3)
 
@@ -157,7 +159,7 @@ def test_the_audit_balances_while_entries_wait(log: Log) -> None:
     assert "balances: 80 entries accepted" in result.stdout
 
 
-def test_the_audit_is_red_when_the_log_counted_one_more(log: Log, redis_client: Redis) -> None:
+def test_the_audit_fails_when_the_log_counted_one_more(log: Log, redis_client: Redis) -> None:
     accept_conversation(log, messages=3)
     redis_client.incr(log.key("accepted:5"))
 
@@ -168,7 +170,7 @@ def test_the_audit_is_red_when_the_log_counted_one_more(log: Log, redis_client: 
 
 
 @pytest.mark.parametrize("column", ["applied", "dead", "discarded"])
-def test_the_audit_is_red_when_postgresql_counted_one_more(
+def test_the_audit_fails_when_postgresql_counted_one_more(
     log: Log, engine: Engine, column: str
 ) -> None:
     with engine.begin() as connection:
@@ -180,7 +182,7 @@ def test_the_audit_is_red_when_postgresql_counted_one_more(
     assert "DOES NOT BALANCE in partition 7" in result.stdout
 
 
-def test_the_audit_is_red_when_an_entry_vanished(log: Log, redis_client: Redis) -> None:
+def test_the_audit_fails_when_an_entry_is_lost(log: Log, redis_client: Redis) -> None:
     conversation = accept_conversation(log, messages=3)
     redis_client.xtrim(log.key(f"log:{conversation & 15}"), maxlen=3, approximate=False)
 
@@ -191,9 +193,9 @@ def test_the_audit_is_red_when_an_entry_vanished(log: Log, redis_client: Redis) 
 
 
 @pytest.mark.parametrize(
-    ("variable", "url"), [("REDIS_URL", NOWHERE_REDIS), ("DATABASE_URL", NOWHERE_DATABASE)]
+    ("variable", "url"), [("REDIS_URL", UNREACHABLE_REDIS), ("DATABASE_URL", UNREACHABLE_DATABASE)]
 )
-def test_an_audit_without_a_server_is_one_line(
+def test_an_audit_without_a_server_is_an_error_of_one_line(
     stack: None, monkeypatch: pytest.MonkeyPatch, variable: str, url: str
 ) -> None:
     monkeypatch.setenv(variable, url)
@@ -206,7 +208,7 @@ def test_an_audit_without_a_server_is_one_line(
     assert "hunter2" not in result.output
 
 
-def test_without_urls_the_stack_of_the_data_directory_is_found(
+def test_without_urls_the_stack_in_the_data_directory_is_used(
     log: Log,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -229,7 +231,7 @@ def test_without_urls_the_stack_of_the_data_directory_is_found(
     assert re.search(r"^postgresql +answers", result.stdout, re.MULTILINE)
 
 
-def test_a_data_directory_nothing_ran_in_is_left_as_it_is(
+def test_a_data_directory_is_not_created_by_looking_for_a_stack(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -243,7 +245,7 @@ def test_a_data_directory_nothing_ran_in_is_left_as_it_is(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_senseless_setting_is_named_and_not_quoted(
+def test_an_invalid_setting_is_named_and_not_quoted(
     stack: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "too-short-and-secret")

@@ -1,4 +1,4 @@
-"""Replay's checker, against a server that can be careless. The real one is in test_stack.py."""
+"""Replay against a server with faults. Replay against the real one is in test_stack.py."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from api.cli.replay import dialogues
 from api.cli.replay import run as replay_module
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Replay
-from tests.cli.careless_server import Faults, Messages, serving
+from tests.cli.faulty_server import Faults, Messages, serving
 
 DATA = Path(__file__).parents[1] / "data" / "dialogues.jsonl"
 
@@ -32,25 +32,25 @@ def line(result: Result, name: str) -> str:
     return found[1]
 
 
-def test_what_comes_back_as_it_was_sent_is_identical() -> None:
-    with serving(Faults()) as (url, world):
+def test_dialogues_that_come_back_unchanged_are_identical() -> None:
+    with serving(Faults()) as (url, state):
         result = replay(url, "--rate", "max")
 
     assert result.exit_code == 0, result.output
     assert "344 messages in 20 conversations" in line(result, "identical")
-    assert sum(map(len, world.conversations.values())) == 344
+    assert sum(map(len, state.conversations.values())) == 344
     assert "p50 4.0 ms, p99 5.0 ms" in line(result, "lag")
     assert "364 entries" in line(result, "lag")
 
 
 def test_a_limit_takes_the_first_dialogues_only() -> None:
-    with serving(Faults()) as (url, world):
+    with serving(Faults()) as (url, state):
         result = replay(url, "--rate", "max", "--limit", "3")
 
     assert "in 3 conversations" in line(result, "identical")
     first_lines = DATA.read_text().splitlines()[:3]
     sent = [said["content"] for text in first_lines for said in json.loads(text)["messages"]]
-    stored = [row["content"] for messages in world.conversations.values() for row in messages]
+    stored = [row["content"] for messages in state.conversations.values() for row in messages]
     assert sorted(stored) == sorted(sent)
 
 
@@ -90,7 +90,7 @@ def lose_all(_: Messages) -> Messages:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lose_one,
         lose_the_last,
@@ -102,45 +102,45 @@ def lose_all(_: Messages) -> Messages:
         change_a_role,
     ],
 )
-def test_a_single_spoilt_conversation_is_a_difference(
-    spoil: Callable[[Messages], Messages],
+def test_a_single_corrupted_conversation_is_a_difference(
+    corrupt: Callable[[Messages], Messages],
 ) -> None:
-    spoilt: list[int] = []
+    corrupted: list[int] = []
 
     def once(messages: Messages) -> Messages:
         conversation = messages[0]["id"]
-        if not spoilt or conversation in spoilt:
-            spoilt.append(conversation)
-            return spoil(messages)
+        if not corrupted or conversation in corrupted:
+            corrupted.append(conversation)
+            return corrupt(messages)
         return messages
 
-    with serving(Faults(spoil=once)) as (url, world):
+    with serving(Faults(corrupt=once)) as (url, state):
         result = replay(url, "--rate", "max")
 
     assert result.exit_code == 1, result.output
     assert re.search(r"conversation \d+, position \d+: ", result.stdout)
     assert "identical" not in result.stdout
-    words = {row["content"] for messages in world.conversations.values() for row in messages}
+    words = {row["content"] for messages in state.conversations.values() for row in messages}
     assert not any(said in result.output for said in words if len(said) > 12)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_is_refused_for_now_is_repeated(status: int) -> None:
+def test_a_temporary_refusal_is_retried(status: int) -> None:
     faults = Faults(refusal=(status, "0"), refusals=1)
-    with serving(faults) as (url, world):
+    with serving(faults) as (url, state):
         result = replay(url, "--rate", "max", "--limit", "4")
 
     assert result.exit_code == 0, result.output
-    assert line(result, "repeated") == f"requests: {len(world.tries)} after {status}"
-    assert set(world.tries.values()) == {2}
+    assert line(result, "repeated") == f"requests: {len(state.tries)} after {status}"
+    assert set(state.tries.values()) == {2}
 
 
-def test_an_answer_that_is_lost_makes_no_second_message() -> None:
-    with serving(Faults(answers_are_lost=True)) as (url, world):
+def test_a_lost_answer_does_not_store_a_second_message() -> None:
+    with serving(Faults(answers_are_lost=True)) as (url, state):
         result = replay(url, "--rate", "max", "--limit", "3")
 
     assert result.exit_code == 0, result.output
-    assert max(world.tries.values()) == 2
+    assert max(state.tries.values()) == 2
     assert "after RemoteProtocolError" in line(result, "repeated")
 
 
@@ -155,16 +155,16 @@ def test_a_server_that_ignores_keys_is_caught() -> None:
 def test_retry_after_is_honoured() -> None:
     faults = Faults(refusal=(503, "1"), refusals=1, never_accepts_position=1)
     began = time.monotonic()
-    with serving(faults) as (url, world):
+    with serving(faults) as (url, state):
         result = replay(url, "--rate", "max", "--limit", "1")
 
-    # Two writes, each refused once for a second; the message then for good.
-    assert list(world.tries.values()) == [2, 2]
+    # Two writes, each refused once with a Retry-After of 1 s; the message then permanently.
+    assert list(state.tries.values()) == [2, 2]
     assert time.monotonic() - began > 2
     assert result.exit_code == 1
 
 
-def test_a_message_that_is_refused_for_good_is_a_difference() -> None:
+def test_a_message_that_is_refused_permanently_is_a_difference() -> None:
     with serving(Faults(never_accepts_position=3)) as (url, _):
         result = replay(url, "--rate", "max", "--limit", "2")
 
@@ -173,15 +173,15 @@ def test_a_message_that_is_refused_for_good_is_a_difference() -> None:
     assert "answers 422" in result.stdout
 
 
-def test_a_token_that_runs_out_is_renewed() -> None:
-    with serving(Faults(token_lives_requests=30)) as (url, world):
+def test_an_expired_token_is_replaced() -> None:
+    with serving(Faults(token_lives_requests=30)) as (url, state):
         result = replay(url, "--rate", "max", "--limit", "6")
 
     assert result.exit_code == 0, result.output
-    assert len(world.tokens) > 2
+    assert len(state.tokens) > 2
 
 
-def test_a_server_that_hides_its_metrics_is_replayed_to_all_the_same() -> None:
+def test_a_server_without_metrics_can_be_replayed_to() -> None:
     with serving(Faults(shows_metrics=False)) as (url, _):
         result = replay(url, "--rate", "steady", "--limit", "3")
 
@@ -189,7 +189,7 @@ def test_a_server_that_hides_its_metrics_is_replayed_to_all_the_same() -> None:
     assert "/metrics answers 403" in line(result, "lag")
 
 
-def test_a_steady_rate_is_derived_from_the_saturation_and_both_are_printed() -> None:
+def test_the_steady_rate_is_derived_from_the_saturation_and_both_are_printed() -> None:
     with serving(Faults()) as (url, _):
         result = replay(url, "--rate", "steady", "--concurrency", "4")
 
@@ -200,7 +200,7 @@ def test_a_steady_rate_is_derived_from_the_saturation_and_both_are_printed() -> 
     assert "344 messages in 20 conversations" in line(result, "identical")
 
 
-def test_what_the_saturation_left_is_sent_at_the_steady_rate(
+def test_dialogues_left_over_from_the_saturation_are_sent_at_the_steady_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay_module, "SATURATION_SECONDS", 0.1)
@@ -214,7 +214,7 @@ def test_what_the_saturation_left_is_sent_at_the_steady_rate(
     assert "344 messages in 20 conversations" in line(result, "identical")
 
 
-def test_a_given_rate_is_kept() -> None:
+def test_messages_are_sent_at_the_given_rate() -> None:
     with serving(Faults()) as (url, _):
         result = replay(url, "--rate", "100", "--limit", "6")
 
@@ -223,7 +223,7 @@ def test_a_given_rate_is_kept() -> None:
     assert 50 <= int(found[1]) <= 102
 
 
-def test_where_no_server_is_one_line_says_so() -> None:
+def test_without_a_server_one_line_says_so() -> None:
     result = replay("http://127.0.0.1:9", "--rate", "max")
 
     assert result.exit_code == 3
@@ -232,7 +232,7 @@ def test_where_no_server_is_one_line_says_so() -> None:
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "fast"])
-def test_a_senseless_rate_is_refused(rate: str) -> None:
+def test_an_invalid_rate_is_refused(rate: str) -> None:
     assert replay("http://127.0.0.1:9", f"--rate={rate}").exit_code == 2
 
 
@@ -243,14 +243,14 @@ def test_a_senseless_rate_is_refused(rate: str) -> None:
         (Faults(never_reads=True), "was given up after 503"),
     ],
 )
-def test_what_is_given_up_is_a_difference_and_ends_the_replay(
+def test_a_request_that_is_given_up_is_a_difference_and_ends_the_replay(
     faults: Faults, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(url: str) -> bool:
-        async with ReplayClient(url, connections=2, patience_seconds=0.3) as client:
+        async with ReplayClient(url, connections=2, retry_seconds=0.3) as client:
             return await Replay(client, dialogues.read(DATA), None, concurrency=2).run()
 
-    with serving(faults) as (url, world):
+    with serving(faults) as (url, state):
         is_identical = asyncio.run(run(url))
 
     printed = capsys.readouterr().out
@@ -259,11 +259,11 @@ def test_what_is_given_up_is_a_difference_and_ends_the_replay(
     if faults.never_reads:
         assert re.search(r"^different +20 differences; 0 of 344", printed, re.MULTILINE)
     else:
-        assert len(world.tries) == 2  # one by each of the two, then no more
+        assert len(state.tries) == 2  # one by each of the two, then no more
         assert re.search(r"^different +2 differences; 344 of 344", printed, re.MULTILINE)
 
 
-def test_a_conversation_of_many_pages_comes_back(tmp_path: Path) -> None:
+def test_a_conversation_of_many_pages_is_read_back(tmp_path: Path) -> None:
     said = [{"role": "user", "content": f"message {number}"} for number in range(250)]
     file = tmp_path / "long.jsonl"
     file.write_text(json.dumps({"messages": said}) + "\n")
@@ -275,7 +275,7 @@ def test_a_conversation_of_many_pages_comes_back(tmp_path: Path) -> None:
     assert "250 messages in 1 conversations" in line(result, "identical")
 
 
-def test_all_of_unicode_comes_back(tmp_path: Path) -> None:
+def test_all_of_unicode_is_read_back_unchanged(tmp_path: Path) -> None:
     contents = [
         "e\u0301 \u00e9",
         "👩‍👩‍👧‍👦",
@@ -289,9 +289,9 @@ def test_all_of_unicode_comes_back(tmp_path: Path) -> None:
     file = tmp_path / "unicode.jsonl"
     file.write_text(json.dumps({"messages": said}) + "\n", encoding="utf-8")
 
-    with serving(Faults()) as (url, world):
+    with serving(Faults()) as (url, state):
         result = replay(url, file=file)
 
     assert result.exit_code == 0, result.output
-    (stored,) = world.conversations.values()
+    (stored,) = state.conversations.values()
     assert [row["content"] for row in stored] == contents

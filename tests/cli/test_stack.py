@@ -1,4 +1,4 @@
-"""The command line as its own process, beside a whole stack that `make run` would start."""
+"""The command line as a process of its own, beside a whole stack as `make run` starts it."""
 
 import os
 import re
@@ -24,13 +24,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 def start(running: RunningStack, *arguments: str) -> "subprocess.Popen[str]":
     """Start the command line with nothing but the stack's port and data directory."""
-    known = {"VERBATIM_DATA_DIR": str(running.data), "PORT": str(running.port)}
-    unknown = {"DATABASE_URL", "REDIS_URL", "LOG_NAMESPACE"}
-    inherited = {name: value for name, value in os.environ.items() if name not in unknown}
+    set_here = {"VERBATIM_DATA_DIR": str(running.data), "PORT": str(running.port)}
+    unset = {"DATABASE_URL", "REDIS_URL", "LOG_NAMESPACE"}
+    inherited = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.Popen(
         [sys.executable, "-m", "api.cli", *arguments],
         cwd=ROOT,
-        env=inherited | known,
+        env=inherited | set_here,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -40,12 +40,12 @@ def start(running: RunningStack, *arguments: str) -> "subprocess.Popen[str]":
 def verbatim(running: RunningStack, *arguments: str) -> str:
     """Run a command that must succeed; return what it printed."""
     with start(running, *arguments) as process:
-        printed, complaints = process.communicate(timeout=100)
-    assert process.returncode == 0, printed + complaints
+        printed, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, printed + errors
     return printed
 
 
-def test_dialogues_come_back_as_they_were_sent(running: RunningStack) -> None:
+def test_dialogues_come_back_unchanged(running: RunningStack) -> None:
     printed = verbatim(running, "replay", str(DATA), "--limit", "12")
 
     assert re.search(r"^identical +\d+ messages in 12 conversations", printed, re.MULTILINE)
@@ -53,20 +53,20 @@ def test_dialogues_come_back_as_they_were_sent(running: RunningStack) -> None:
     assert re.search(r"^lag +p50 [\d.]+ m?s, p99 [\d.]+ m?s", printed, re.MULTILINE)
 
 
-def test_a_server_that_is_killed_meanwhile_makes_no_difference(running: RunningStack) -> None:
+def test_a_replay_survives_a_server_that_is_killed(running: RunningStack) -> None:
     with start(running, "replay", str(DATA), "--rate", "60", "--concurrency", "8") as process:
         assert process.stdout is not None
         first_line = process.stdout.readline()
         os.kill(running.pid_of("api"), signal.SIGKILL)
-        printed, complaints = process.communicate(timeout=100)
+        printed, errors = process.communicate(timeout=100)
 
     assert first_line.startswith("replay")
-    assert process.returncode == 0, printed + complaints
+    assert process.returncode == 0, printed + errors
     assert "identical    344 messages in 20 conversations" in printed
     assert re.search(r"^repeated +requests: \d+ after", printed, re.MULTILINE)
 
 
-def test_the_running_stack_is_found_by_its_data_directory(running: RunningStack) -> None:
+def test_commands_find_the_running_stack_by_its_data_directory(running: RunningStack) -> None:
     verbatim(running, "replay", str(DATA), "--rate", "max", "--limit", "3")
 
     status = verbatim(running, "status", "--memory")
@@ -80,7 +80,7 @@ def test_the_running_stack_is_found_by_its_data_directory(running: RunningStack)
     assert re.search(r"^dead letters +none$", dead, re.MULTILINE)
 
 
-def test_migrating_a_running_stack_finds_nothing_to_do(running: RunningStack) -> None:
+def test_migrate_finds_nothing_to_do_in_a_running_stack(running: RunningStack) -> None:
     printed = verbatim(running, "migrate")
 
     assert re.search(r"^schema +at \d+", printed, re.MULTILINE)

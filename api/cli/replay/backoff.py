@@ -1,13 +1,13 @@
-"""How long to go on repeating one request, and how long to wait in between."""
+"""Retries of one request: which answers are retried, after which delay, and for how long."""
 
 import random
 from http import HTTPStatus
 from typing import Final
 
-FIRST_WAIT_SECONDS: Final = 0.1
-LONGEST_WAIT_SECONDS: Final = 5.0
-#: What may pass. Any 5xx is an unknown outcome, which the Idempotency-Key makes safe to repeat.
-PASSING: Final = {
+FIRST_DELAY_SECONDS: Final = 0.1
+MAX_DELAY_SECONDS: Final = 5.0
+#: Temporary errors. The outcome of a 5xx is unknown; the Idempotency-Key makes a retry safe.
+RETRYABLE: Final = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -17,18 +17,19 @@ PASSING: Final = {
 }
 
 
-class Patience:
-    """One request's: waits that double, with jitter, or what the server asks for, until it ends."""
+class Backoff:
+    """Exponential back-off with jitter for one request, on top of the server's `Retry-After`."""
 
     def __init__(self, seconds: float, now: float) -> None:
+        """Allow retries for `seconds` from `now`, a time of the monotonic clock."""
         self._ends_at = now + seconds
-        self._longest = FIRST_WAIT_SECONDS
+        self._max_delay = FIRST_DELAY_SECONDS
 
-    def wait_seconds(self, now: float, retry_after: str | None) -> float | None:
-        """Return how long to wait before the next try; None means to give up."""
-        jitter = random.uniform(self._longest / 2, self._longest)  # noqa: S311 - not a secret
-        self._longest = min(self._longest * 2, LONGEST_WAIT_SECONDS)
-        # The header's other form, a date, is treated as none at all.
+    def delay_seconds(self, now: float, retry_after: str | None) -> float | None:
+        """Return the delay before the next try, or None to give up."""
+        jitter = random.uniform(self._max_delay / 2, self._max_delay)  # noqa: S311 - not a secret
+        self._max_delay = min(self._max_delay * 2, MAX_DELAY_SECONDS)
+        # The header's other form, a date, is ignored.
         asked = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
-        wait = asked + jitter
-        return wait if now + wait <= self._ends_at else None
+        delay = asked + jitter
+        return delay if now + delay <= self._ends_at else None

@@ -1,6 +1,6 @@
-"""Verbatim's public HTTP API as `verbatim replay` uses it: patient, and never sending twice.
+"""Client of Verbatim's public HTTP API for `verbatim replay`, with retries.
 
-Every write of chat data carries an Idempotency-Key, so that repeating one is always safe.
+Every write of chat data carries an Idempotency-Key, so a retry never stores a message twice.
 """
 
 import asyncio
@@ -14,23 +14,23 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from api.cli.replay.backoff import PASSING, Patience
-from api.cli.replay.dialogues import Said, Stored
-from api.cli.replay.http_pool import HttpClients
+from api.cli.replay.backoff import RETRYABLE, Backoff
+from api.cli.replay.dialogues import SentMessage, StoredMessage
+from api.cli.replay.http_pool import HttpPool
 from api.core.errors import VerbatimError
 
-#: How long one request is repeated before the replay gives up on it.
-PATIENCE_SECONDS: Final = 120.0
+#: How long one request is retried before the replay gives up on it.
+RETRY_SECONDS: Final = 120.0
 #: The largest page the contract allows.
 PAGE: Final = 100
 
 
 class ReplayError(VerbatimError):
-    """The server does not answer, or not as the contract says."""
+    """The server does not answer, or its answer breaks the contract."""
 
 
 class RefusedError(ReplayError):
-    """The server refused a request for good."""
+    """The server refused a request with a status that is not retried."""
 
     def __init__(self, what: str, status: int) -> None:
         super().__init__(f"{what} answers {status}")
@@ -38,7 +38,7 @@ class RefusedError(ReplayError):
 
 
 class _Page(BaseModel):
-    messages: list[Stored]
+    messages: list[StoredMessage]
     total: int
 
 
@@ -51,17 +51,17 @@ class ReplayClient:
         *,
         connections: int,
         metrics_token: str | None = None,
-        patience_seconds: float = PATIENCE_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._url = url
-        self._http = HttpClients(url, connections)
+        self._http = HttpPool(url, connections)
         self._metrics_token = metrics_token
-        self._patience_seconds = patience_seconds
+        self._retry_seconds = retry_seconds
         self._account: dict[str, str] = {}
         self._authorization: dict[str, str] = {}
         self._signing_in = asyncio.Lock()
-        #: Requests that were repeated, by cause.
-        self.repeated: Counter[str] = Counter()
+        #: Retries by cause: a status code or the name of an exception.
+        self.retries: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +75,10 @@ class ReplayClient:
         await self._http.close()
 
     async def register(self) -> str:
-        """Make a user, sign in and return the name. Raises ReplayError if nobody answers."""
+        """Register a user, sign in, and return the username.
+
+        Raises ReplayError if no server answers.
+        """
         try:
             await self._http.request("GET", "/livez")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -89,25 +92,30 @@ class ReplayClient:
                 "POST", "/auth/register", json={"email": f"{name}@example.com", **self._account}
             )
         except RefusedError as error:
-            # A registration has no key: one that was repeated may find its own user.
-            if error.status != HTTPStatus.CONFLICT or not self.repeated:
+            # Registration has no Idempotency-Key: a retry may conflict with its own first try.
+            if error.status != HTTPStatus.CONFLICT or not self.retries:
                 raise
         await self._sign_in(stale={})
         return name
 
-    async def open(self) -> int:
-        """Open a conversation and return its id."""
+    async def create_conversation(self) -> int:
+        """Create a conversation and return its id. Raises ReplayError."""
         return int(_field(await self._write("/api/conversations/", {}), "id"))
 
-    async def add(self, conversation_id: int, said: Said) -> int:
-        """Add a message and return its id."""
+    async def send_message(self, conversation_id: int, message: SentMessage) -> int:
+        """Add a message to a conversation and return its id. Raises ReplayError."""
         path = f"/api/conversations/{conversation_id}/messages"
-        return int(_field(await self._write(path, said.model_dump()), "id"))
+        return int(_field(await self._write(path, message.model_dump()), "id"))
 
-    async def messages(self, conversation_id: int, read_after: int) -> tuple[list[Stored], int]:
-        """Return a whole conversation as of an id, page by page, and its length as it claims."""
+    async def messages(
+        self, conversation_id: int, read_after: int
+    ) -> tuple[list[StoredMessage], int]:
+        """Read a whole conversation, page by page, once entry `read_after` is in PostgreSQL.
+
+        Return its messages and the total that the server reports. Raises ReplayError.
+        """
         path = f"/api/conversations/{conversation_id}/messages"
-        found: list[Stored] = []
+        found: list[StoredMessage] = []
         while True:
             params = {"read_after": read_after, "limit": PAGE, "offset": len(found)}
             try:
@@ -120,7 +128,7 @@ class ReplayClient:
                 return found, page.total
 
     async def metrics(self) -> str:
-        """Return the server's metrics. Raises ReplayError if it does not show them."""
+        """Return the text of `/metrics`. Raises ReplayError if the server does not send it."""
         token = self._metrics_token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
@@ -136,7 +144,7 @@ class ReplayClient:
 
     async def _sign_in(self, *, stale: dict[str, str]) -> None:
         async with self._signing_in:
-            # Of many whose token has run out, the first signs in for all.
+            # Many requests may find the token expired: the first one signs in for all of them.
             if self._authorization == stale:
                 self._authorization = {}
                 answer = await self._send("POST", "/auth/login", json=self._account)
@@ -152,8 +160,11 @@ class ReplayClient:
         params: dict[str, int] | None = None,
         key: str | None = None,
     ) -> Any:
-        """Send until it is answered. Raises RefusedError, or ReplayError when out of patience."""
-        patience = Patience(self._patience_seconds, time.monotonic())
+        """Send a request, with retries, and return the JSON of its answer.
+
+        Raises RefusedError for a status that is not retried, ReplayError when time is up.
+        """
+        backoff = Backoff(self._retry_seconds, time.monotonic())
         keyed = {"Idempotency-Key": key} if key else {}
         while True:
             authorization = self._authorization
@@ -163,31 +174,31 @@ class ReplayClient:
                     method, path, json=json, params=params, headers=authorization | keyed
                 )
             except httpx.RequestError as error:
-                trouble = type(error).__name__
+                cause = type(error).__name__
             else:
                 if response.is_success:
                     return _json(response)
-                trouble = str(response.status_code)
+                cause = str(response.status_code)
                 retry_after = response.headers.get("Retry-After")
                 if response.status_code == HTTPStatus.UNAUTHORIZED and authorization:
                     await self._sign_in(stale=authorization)
-                elif response.status_code not in PASSING:
+                elif response.status_code not in RETRYABLE:
                     raise RefusedError(f"{method} {path}", response.status_code)
-            wait = patience.wait_seconds(time.monotonic(), retry_after)
-            if wait is None:
-                raise ReplayError(f"{method} {path} was given up after {trouble}")
-            self.repeated[trouble] += 1
-            await asyncio.sleep(wait)
+            delay = backoff.delay_seconds(time.monotonic(), retry_after)
+            if delay is None:
+                raise ReplayError(f"{method} {path} was given up after {cause}")
+            self.retries[cause] += 1
+            await asyncio.sleep(delay)
 
 
 def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise ReplayError(f"{response.url.path} answers something that is no JSON") from error
+        raise ReplayError(f"the answer of {response.url.path} is not JSON") from error
 
 
 def _field(answer: Any, name: str) -> Any:
     if not isinstance(answer, dict) or name not in answer:
-        raise ReplayError(f"an answer lacks its {name}")
+        raise ReplayError(f"an answer has no field {name}")
     return answer[name]

@@ -1,6 +1,6 @@
-"""Dialogues to replay, and the comparison of what was sent with what was stored.
+"""Dialogues to replay, and the comparison of the messages sent with the messages stored.
 
-A difference names ids and positions, never a word of anybody's text.
+A difference names ids and positions, never text of a message.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from api.core.errors import VerbatimError
 
 
 class DialogueError(VerbatimError):
-    """The file cannot be read, or is not made of dialogues."""
+    """The file cannot be read, or does not contain dialogues."""
 
 
-class Said(BaseModel, frozen=True):
+class SentMessage(BaseModel, frozen=True):
     """One message to send."""
 
     role: Literal["user", "assistant"]
@@ -28,14 +28,14 @@ class Said(BaseModel, frozen=True):
 
 
 class Dialogue(BaseModel, frozen=True):
-    """One line of the file, and its number."""
+    """The messages of one line of the file, and the line's number from 1."""
 
     line: int = 0
-    messages: tuple[Said, ...]
+    messages: tuple[SentMessage, ...]
 
 
-class Stored(BaseModel, frozen=True):
-    """One message as the server reads it back."""
+class StoredMessage(BaseModel, frozen=True):
+    """One message as the server returns it."""
 
     id: int
     position: int
@@ -45,22 +45,22 @@ class Stored(BaseModel, frozen=True):
 
 
 @dataclass(slots=True)
-class Sent:
-    """A dialogue on its way: the ids of its messages as the server answered them, in order."""
+class SentDialogue:
+    """A dialogue, its conversation, and the ids of the messages accepted so far, in order."""
 
     dialogue: Dialogue
     conversation_id: int
     ids: list[int] = field(default_factory=list)
 
     @property
-    def accepted(self) -> tuple[Said, ...]:
-        """The messages that were accepted so far."""
+    def accepted(self) -> tuple[SentMessage, ...]:
+        """The messages accepted so far."""
         return self.dialogue.messages[: len(self.ids)]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not as it was sent; `line` is the dialogue's in the file."""
+    """One message that is not as it was sent; `line` is its dialogue's in the file."""
 
     line: int
     conversation_id: int
@@ -69,7 +69,10 @@ class Difference:
 
 
 def read(file: Path, limit: int | None = None) -> list[Dialogue]:
-    """Read a file of JSON lines. Raises DialogueError, which names the line."""
+    """Read the first `limit` lines, or all, of a JSON lines file.
+
+    Raises DialogueError, which names the line.
+    """
     dialogues: list[Dialogue] = []
     try:
         with file.open(encoding="utf-8") as lines:
@@ -79,7 +82,7 @@ def read(file: Path, limit: int | None = None) -> list[Dialogue]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise DialogueError(f"{file} cannot be read: {reason}") from error
     if not dialogues:
-        raise DialogueError(f"{file} holds no dialogue")
+        raise DialogueError(f"{file} contains no dialogue")
     return dialogues
 
 
@@ -87,18 +90,24 @@ def _dialogue(line: str, number: int) -> Dialogue:
     try:
         return Dialogue.model_validate_json(line).model_copy(update={"line": number})
     except ValidationError as error:
-        raise DialogueError(f"line {number} is no dialogue: {error.errors()[0]['msg']}") from error
+        reason = error.errors()[0]["msg"]
+        raise DialogueError(f"line {number} is not a dialogue: {reason}") from error
 
 
-def compare(sent: Sent, stored: Sequence[Stored], total: int) -> list[Difference]:
-    """Return every difference between a dialogue as it was sent and as it was read back."""
+def compare(sent: SentDialogue, stored: Sequence[StoredMessage], total: int) -> list[Difference]:
+    """Return every difference between a dialogue and the messages `stored` of it.
+
+    `total` is the number of messages that the server reports.
+    """
     return [
         Difference(sent.dialogue.line, sent.conversation_id, position, what)
         for position, what in _differences(sent, stored, total)
     ]
 
 
-def _differences(sent: Sent, stored: Sequence[Stored], total: int) -> Iterator[tuple[int, str]]:
+def _differences(
+    sent: SentDialogue, stored: Sequence[StoredMessage], total: int
+) -> Iterator[tuple[int, str]]:
     if total != len(sent.ids):
         yield len(sent.ids), f"{len(sent.ids)} messages were accepted, the server counts {total}"
     places = {message_id: place for place, message_id in enumerate(sent.ids, start=1)}
@@ -122,18 +131,18 @@ def _differences(sent: Sent, stored: Sequence[Stored], total: int) -> Iterator[t
             yield place, f"message {message_id} {what}"
 
 
-def _altered(place: int, said: Said, message: Stored) -> Iterator[tuple[int, str]]:
+def _altered(place: int, sent: SentMessage, message: StoredMessage) -> Iterator[tuple[int, str]]:
     if message.status != "stored":
         yield place, f"message {message.id} is {message.status}"
-    if message.role != said.role:
+    if message.role != sent.role:
         yield place, f"message {message.id} has another role"
-    if message.content != said.content:
-        before, after = digest([said])[:12], digest([message])[:12]
+    if message.content != sent.content:
+        before, after = digest([sent])[:12], digest([message])[:12]
         yield place, f"message {message.id} has another content: {before} sent, {after} stored"
 
 
-def digest(messages: Iterable[Said | Stored]) -> str:
-    """Return one SHA-256 over the roles and contents of all messages, in order."""
+def digest(messages: Iterable[SentMessage | StoredMessage]) -> str:
+    """Return one SHA-256, as hex, over the roles and contents of all messages, in order."""
     whole = hashlib.sha256()
     for message in messages:
         content = message.content.encode("utf-8", "surrogatepass")

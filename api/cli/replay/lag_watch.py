@@ -1,4 +1,4 @@
-"""The lag that a server's histogram saw between two moments."""
+"""The lag that a server's histogram observed between two points in time."""
 
 import asyncio
 import time
@@ -8,35 +8,34 @@ from api.cli import lag
 from api.cli.lag import Lag, NoHistogramError
 from api.cli.replay.client import ReplayClient, ReplayError
 
-#: How long the histogram may take to show what can be read already: drains count after a commit.
-PATIENCE_SECONDS: Final = 5.0
+#: How long to wait for the histogram: a message can be read before the drain has counted it.
+TIMEOUT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 
 
 class LagWatch:
-    """Reads a server's `/metrics` before and after something."""
+    """Reads a server's `/metrics` before and after a part of the replay."""
 
-    def __init__(self, client: ReplayClient, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, client: ReplayClient) -> None:
         self._client = client
-        self._patience_seconds = patience_seconds
         self._before: Lag | NoHistogramError = NoHistogramError("it was never read")
 
     async def begin(self) -> None:
-        """Take what was observed so far as the beginning; a failure is told at the end."""
+        """Read the histogram as the starting point; a failure is raised by `since`."""
         try:
             self._before = await self._read()
         except NoHistogramError as error:
             self._before = error
 
     async def since(self, entries: int) -> Lag:
-        """Return what was observed since the beginning, once it is so many entries.
+        """Return the lags observed since `begin`, once `entries` entries were observed.
 
-        Later than its patience, it returns what there is. Raises NoHistogramError where the
-        server shows nothing usable.
+        After TIMEOUT_SECONDS it returns those observed so far. Raises NoHistogramError if one of
+        the two readings failed.
         """
         if not isinstance(self._before, Lag):
             raise self._before
-        deadline = time.monotonic() + self._patience_seconds
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             found = (await self._read()).since(self._before)
             if found.entries >= entries or time.monotonic() > deadline:

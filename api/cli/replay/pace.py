@@ -1,4 +1,4 @@
-"""Open-loop pacing: messages are due by the clock, however long their answers take."""
+"""Open-loop rate: messages are due by the clock, however long their answers take."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ import time
 class Pace:
     """Hands out one slot after the other: the n-th is due n / rate seconds after the first.
 
-    Whoever is late gets an overdue slot at once, so that the average holds. Without a rate every
-    slot is due now.
+    A late caller gets an overdue slot at once, so that the average rate is kept. Without a rate
+    every slot is due now.
     """
 
     def __init__(self, per_second: float | None) -> None:
@@ -17,7 +17,7 @@ class Pace:
         self._given = 0
 
     def wait_seconds(self, now: float) -> float:
-        """Take the next slot and return how long it is until then, 0 if it is overdue."""
+        """Take the next slot; return the seconds until it is due, 0 if it is overdue."""
         if self._per_second is None:
             return 0.0
         if self._first_at is None:

@@ -1,6 +1,6 @@
-"""`verbatim replay`: real dialogues through a running server, read back and compared.
+"""`verbatim replay`: send dialogues through a running server, read them back, compare, report.
 
-The rate is kept open-loop: a slow answer delays its own conversation, never the schedule.
+Sending is open-loop: a slow answer delays its own conversation, never the schedule.
 """
 
 import time
@@ -20,16 +20,19 @@ from api.cli.replay.lag_watch import LagWatch
 from api.cli.replay.pace import Pace
 from api.cli.replay.round_trip import Phase, RoundTrip
 
-#: `--rate steady`: this many messages a second, or this part of the saturation if that is less.
+#: `--rate steady`: this many messages per second, or this part of the saturation if that is less,
+#: but never below the minimum.
 STEADY_PER_SECOND: Final = 500.0
 STEADY_SHARE: Final = 0.6
-SLOWEST_PER_SECOND: Final = 1.0
-#: How long saturation is measured, and with how much of the dialogues at most.
+MIN_PER_SECOND: Final = 1.0
+#: How long the saturation is measured, and with which part of all messages at most.
 SATURATION_SECONDS: Final = 5.0
 SATURATION_PART: Final = 0.25
-#: Differences that are shown; all are counted.
-SHOWN: Final = 10
+#: Differences that are printed; all are counted.
+MAX_SHOWN: Final = 10
 
+#: Messages per second; None: as fast as the server answers.
+#: Messages per second; None: as fast as the server answers.
 Rate = float | Literal["steady"] | None
 
 
@@ -43,13 +46,15 @@ class Replay:
     concurrency: int
 
     async def run(self) -> bool:
-        """Send, read back, report. True if everything came back as it was sent.
+        """Send, read back, report; return whether all messages came back as they were sent.
 
-        Raises ReplayError if there is no server to begin with.
+        Raises ReplayError if no server answers at the start.
         """
         total = sum(len(dialogue.messages) for dialogue in self.dialogues)
         user = await self.client.register()
-        terminal.say("replay", f"{len(self.dialogues)} dialogues, {total} messages, user {user}")
+        terminal.print_line(
+            "replay", f"{len(self.dialogues)} dialogues, {total} messages, user {user}"
+        )
         trip = RoundTrip(self.client, self.concurrency)
         watch = LagWatch(self.client)
         waiting = deque(self.dialogues)
@@ -58,7 +63,7 @@ class Replay:
             await watch.begin()
             per_second, entries = await self._steady_rate(trip, waiting)
             with suppress(NoHistogramError):
-                # The lags of the saturation must not count: it ends before the rest begins.
+                # Wait until the drain has counted these entries: their lags must not be reported.
                 await watch.since(entries)
         await watch.begin()
         with terminal.progress("sending", sum(len(d.messages) for d in waiting)) as advance:
@@ -66,15 +71,15 @@ class Replay:
         _report_sending(phase, per_second)
         await self._read_back(trip)
         await _report_lag(watch, phase.entries)
-        if self.client.repeated:
-            causes = ", ".join(f"{n} after {cause}" for cause, n in self.client.repeated.items())
-            terminal.say("repeated", f"requests: {causes}")
+        if self.client.retries:
+            causes = ", ".join(f"{n} after {cause}" for cause, n in self.client.retries.items())
+            terminal.print_line("repeated", f"requests: {causes}")
         return _verdict(trip, total)
 
     async def _steady_rate(self, trip: RoundTrip, waiting: deque[Dialogue]) -> tuple[float, int]:
         """Measure the saturation with the first dialogues.
 
-        Return the rate to keep, and how many entries were accepted meanwhile.
+        Return the rate to send at, and the number of entries that were accepted meanwhile.
         """
         part = deque(waiting.popleft() for _ in range(_first_part(waiting)))
         with terminal.progress("saturating", sum(len(d.messages) for d in part)) as advance:
@@ -82,17 +87,17 @@ class Replay:
         waiting.extendleft(reversed(part))
         saturation = phase.per_second(within=SATURATION_SECONDS)
         rate = min(STEADY_PER_SECOND, STEADY_SHARE * saturation)
-        terminal.say(
+        terminal.print_line(
             "saturation",
             f"{saturation:.0f} messages/s, measured with {len(phase.answered_at)} messages "
             f"in {phase.seconds():.1f} s",
         )
-        terminal.say(
+        terminal.print_line(
             "steady",
             f"{rate:.0f} messages/s: the smaller of {STEADY_PER_SECOND:.0f} "
             f"and {STEADY_SHARE * 100:.0f} % of the saturation ({STEADY_SHARE * saturation:.0f})",
         )
-        return max(rate, SLOWEST_PER_SECOND), phase.entries
+        return max(rate, MIN_PER_SECOND), phase.entries
 
     async def _read_back(self, trip: RoundTrip) -> None:
         expected = sum(len(sent.ids) for sent in trip.sent)
@@ -101,17 +106,19 @@ class Replay:
             await trip.read_back(advance)
         seconds = time.monotonic() - began
         found = sum(len(stored) for _, stored in trip.read)
-        terminal.say("read back", f"{found} messages in {seconds:.1f} s: {found / seconds:.0f}/s")
+        terminal.print_line(
+            "read back", f"{found} messages in {seconds:.1f} s: {found / seconds:.0f}/s"
+        )
 
 
 async def _report_lag(watch: LagWatch, entries: int) -> None:
     try:
         found = await watch.since(entries)
     except NoHistogramError as error:
-        terminal.say("lag", f"unknown: {error}")
+        terminal.print_line("lag", f"unknown: {error}")
         return
-    p50, p99 = (terminal.milliseconds(found.quantile_seconds(q)) for q in (0.5, 0.99))
-    terminal.say(
+    p50, p99 = (terminal.format_seconds(found.quantile_seconds(q)) for q in (0.5, 0.99))
+    terminal.print_line(
         "lag",
         f"p50 {p50}, p99 {p99}, from accepted to committed: {found.entries} entries in the "
         f"server's histogram {lag.FAMILY} meanwhile, interpolated within its buckets",
@@ -119,43 +126,45 @@ async def _report_lag(watch: LagWatch, entries: int) -> None:
 
 
 def _first_part(waiting: Sequence[Dialogue]) -> int:
-    """Return how many dialogues to measure the saturation with, at least one."""
+    """Return the number of dialogues to measure the saturation with, at least one."""
     running = list(accumulate(len(dialogue.messages) for dialogue in waiting))
     return max(sum(count <= running[-1] * SATURATION_PART for count in running), 1)
 
 
 def _report_sending(phase: Phase, per_second: float | None) -> None:
     asked = "as fast as answered" if per_second is None else f"asked for {per_second:.0f}"
-    terminal.say(
+    terminal.print_line(
         "sent",
         f"{len(phase.answered_at)} messages in {phase.seconds():.1f} s: "
         f"{phase.per_second():.0f} messages/s ({asked})",
     )
     if phase.answer_seconds:
-        p50, p99 = (terminal.milliseconds(phase.answer_quantile(q)) for q in (0.5, 0.99))
-        terminal.say("answered", f"p50 {p50}, p99 {p99}, from request to 202, seen from here")
+        p50, p99 = (terminal.format_seconds(phase.answer_quantile(q)) for q in (0.5, 0.99))
+        terminal.print_line(
+            "answered", f"p50 {p50}, p99 {p99}, from request to 202, seen from here"
+        )
 
 
 def _verdict(trip: RoundTrip, total: int) -> bool:
-    """Say whether all is as it was sent."""
+    """Print the result and the first differences; return whether there are none."""
     accepted = sum(len(sent.ids) for sent in trip.sent)
     read = sorted(trip.read, key=lambda pair: pair[0].dialogue.line)
-    before = dialogues.digest(said for sent, _ in read for said in sent.accepted)
+    before = dialogues.digest(message for sent, _ in read for message in sent.accepted)
     after = dialogues.digest(message for _, stored in read for message in stored)
     if accepted == total and before == after and not trip.differences:
-        terminal.say(
+        terminal.print_line(
             "identical",
             f"{total} messages in {len(read)} conversations: number, order, roles and contents "
             f"(SHA-256 of all: {after[:16]}…)",
         )
         return True
-    terminal.say(
+    terminal.print_line(
         "different",
         f"{len(trip.differences)} differences; {total - accepted} of {total} messages were not "
         f"accepted; SHA-256 of the others: {before[:16]}… sent, {after[:16]}… read",
     )
-    for difference in trip.differences[:SHOWN]:
-        terminal.say(
+    for difference in trip.differences[:MAX_SHOWN]:
+        terminal.print_line(
             "",
             f"line {difference.line}, conversation {difference.conversation_id}, "
             f"position {difference.position}: {difference.what}",

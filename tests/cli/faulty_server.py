@@ -1,6 +1,6 @@
-"""A small HTTP server that speaks enough of the contract to be replayed to, and can do it badly.
+"""A small HTTP server with enough of the contract for a replay, and with faults to switch on.
 
-It is no stand-in for the product: it is here to be caught.
+It does not stand in for the product: replay must detect its faults.
 """
 
 import json
@@ -22,25 +22,25 @@ Messages = list[dict[str, Any]]
 
 @dataclass
 class Faults:
-    """What goes wrong. `spoil` gets a conversation as it is read back, whole."""
+    """Faults of the server. `corrupt` gets a whole conversation and returns what is read back."""
 
-    spoil: Callable[[Messages], Messages] = lambda messages: messages
-    #: Each write is answered so often with this before it is served.
+    corrupt: Callable[[Messages], Messages] = lambda messages: messages
+    #: Each write is answered `refusals` times with this status and Retry-After before it is served.
     refusal: tuple[int, str] | None = None
     refusals: int = 0
-    #: Each write is served, and its first answer never sent.
+    #: Each write is served, but the first answer is never sent.
     answers_are_lost: bool = False
     honours_keys: bool = True
     token_lives_requests: int = 10**9
     shows_metrics: bool = True
     never_reads: bool = False
-    #: Refused for good: messages at this position.
+    #: Messages at this position are refused with 422.
     never_accepts_position: int = 0
 
 
 @dataclass
-class World:
-    """All that the server knows."""
+class ServerState:
+    """Everything the server stores and counts."""
 
     faults: Faults
     conversations: dict[int, Messages] = field(default_factory=dict)
@@ -67,7 +67,9 @@ class World:
 
     def page(self, path: str, query: dict[str, list[str]]) -> dict[str, Any]:
         assert "read_after" in query
-        messages = self.faults.spoil([dict(row) for row in self.conversations[_conversation(path)]])
+        messages = self.faults.corrupt(
+            [dict(row) for row in self.conversations[_conversation(path)]]
+        )
         offset, limit = int(query["offset"][0]), int(query["limit"][0])
         return {"messages": messages[offset : offset + limit], "total": len(messages)}
 
@@ -76,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     #: Head and body in one packet: else the second waits for a delayed acknowledgement.
     wbufsize = -1
-    world: World
+    state: ServerState
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -84,11 +86,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {})
         elif parts.path == "/metrics":
             self._metrics()
-        elif self.world.faults.never_reads:
+        elif self.state.faults.never_reads:
             self._answer(503, {"detail": "not now"}, {"Retry-After": "1"})
         elif self._signed_in():
-            with self.world.lock:
-                page = self.world.page(parts.path, parse_qs(parts.query))
+            with self.state.lock:
+                page = self.state.page(parts.path, parse_qs(parts.query))
             self._answer(200, page)
 
     def do_POST(self) -> None:
@@ -96,43 +98,43 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/auth/register":
             self._answer(201, {"id": 1})
         elif self.path == "/auth/login":
-            token = f"token-{len(self.world.tokens)}"
-            self.world.tokens[token] = self.world.faults.token_lives_requests
+            token = f"token-{len(self.state.tokens)}"
+            self.state.tokens[token] = self.state.faults.token_lives_requests
             self._answer(200, {"access_token": token, "token_type": "bearer", "expires_in": 60})
         elif self._signed_in():
-            with self.world.lock:
+            with self.state.lock:
                 self._write(body)
 
     def _write(self, body: dict[str, Any]) -> None:
-        faults, key = self.world.faults, self.headers["Idempotency-Key"]
-        self.world.tries[key] += 1
-        if faults.refusal and self.world.tries[key] <= faults.refusals:
+        faults, key = self.state.faults, self.headers["Idempotency-Key"]
+        self.state.tries[key] += 1
+        if faults.refusal and self.state.tries[key] <= faults.refusals:
             status, retry_after = faults.refusal
             self._answer(status, {"detail": "not now"}, {"Retry-After": retry_after})
             return
-        if faults.honours_keys and key in self.world.by_key:
-            self._answer(202, self.world.by_key[key])
+        if faults.honours_keys and key in self.state.by_key:
+            self._answer(202, self.state.by_key[key])
             return
-        status, answer = self.world.write(self.path, body)
-        self.world.by_key[key] = answer
-        if faults.answers_are_lost and self.world.tries[key] == 1:
+        status, answer = self.state.write(self.path, body)
+        self.state.by_key[key] = answer
+        if faults.answers_are_lost and self.state.tries[key] == 1:
             self.close_connection = True
         else:
             self._answer(status, answer)
 
     def _signed_in(self) -> bool:
         token = self.headers["Authorization"].removeprefix("Bearer ")
-        self.world.tokens[token] -= 1
-        if self.world.tokens[token] < 0:
+        self.state.tokens[token] -= 1
+        if self.state.tokens[token] < 0:
             self._answer(401, {"detail": "expired"})
             return False
         return True
 
     def _metrics(self) -> None:
-        if not self.world.faults.shows_metrics:
+        if not self.state.faults.shows_metrics:
             self._answer(403, {})
             return
-        page = metrics.exposition(metrics.drain_families(self.world.counts.mapping()))
+        page = metrics.exposition(metrics.drain_families(self.state.counts.mapping()))
         self._send(200, page, {"Content-Type": "text/plain"})
 
     def _answer(
@@ -148,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -157,15 +159,15 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(faults: Faults) -> Iterator[tuple[str, World]]:
-    """Serve on loopback; yield the URL and what the server knows."""
-    world = World(faults)
-    handler = type("Handler", (_Handler,), {"world": world})
+def serving(faults: Faults) -> Iterator[tuple[str, ServerState]]:
+    """Serve on loopback; yield the URL and the server's state."""
+    state = ServerState(faults)
+    handler = type("Handler", (_Handler,), {"state": state})
     with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", world
+            yield f"http://127.0.0.1:{server.server_port}", state
         finally:
             server.shutdown()
             thread.join()
