@@ -29,7 +29,7 @@ from api.http import problems
 from api.http.dependencies import Services
 from api.http.middleware import Door, Edge, is_sign_in, is_write
 from api.http.routes import account, auth, chat, conversations, health, streams, web
-from api.operations.monitoring import Observer
+from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 
@@ -137,7 +137,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             sessions=Sessions(settings, tokens, database, write_path),
             issuer=Issuer(settings, database) if settings.oidc_issuer else None,
             erasure=Erasure(database, reads, write_path, tokens.lifetime_seconds),
-            observer=Observer(write_path, settings.database),
+            observer=Monitor(write_path, settings.database),
         )
 
 

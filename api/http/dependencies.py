@@ -24,7 +24,7 @@ from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
 from api.http import cookies
-from api.operations.monitoring import Observer
+from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
 
@@ -48,7 +48,7 @@ class Services:
     sessions: Sessions
     issuer: Issuer | None
     erasure: Erasure
-    observer: Observer
+    observer: Monitor
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The audit: whether everything that was ever accepted is accounted for.
+"""The audit: check that every entry that was ever accepted is accounted for.
 
-Per partition: accepted = applied + dead + discarded + entries in the log above `last_id`. It is
-read under the partition's lock: no drain moves entries from one side to the other meanwhile.
+Per partition: accepted = applied + dead + discarded + entries in the log above `last_id`. Both
+sides are read under the partition's lock, so that no drain moves entries in between.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from api.core import ids
 from api.core.log import Log
 
-#: A drain holds its partitions for one batch.
+#: Waits for a drain, which holds the lock for one batch.
 _LOCK: Final = text(
     "SELECT last_id, applied, dead, discarded FROM log_partition WHERE id = :id FOR UPDATE"
 )
@@ -21,10 +21,10 @@ _PATIENCE: Final = text("SET LOCAL lock_timeout = '15s'; SET LOCAL statement_tim
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The books of one partition."""
+    """The counts of one partition, in entries."""
 
     partition: int
-    #: None while the log is closed: it knows of nothing that was accepted.
+    #: None while the log has no tail for the partition, so that its count is unknown.
     accepted: int | None
     applied: int
     dead: int
@@ -33,21 +33,24 @@ class Balance:
 
     @property
     def accounted(self) -> int:
-        """Entries whose fate is known, and those that wait for it."""
+        """Entries that were settled (applied, dead, discarded) or are pending."""
         return self.applied + self.dead + self.discarded + self.pending
 
     @property
     def balanced(self) -> bool:
-        """Tell whether nothing was dropped."""
+        """Whether every accepted entry is accounted for, and no other."""
         return (self.accepted or 0) == self.accounted
 
 
 def audit(log: Log, engine: Engine) -> list[Balance]:
-    """Weigh all partitions, one after the other. Drains and accepts go on."""
-    return [_weigh(log, engine, partition) for partition in range(ids.PARTITIONS)]
+    """Return the balance of each of the 16 partitions. Drains and accepts may run meanwhile.
+
+    Raises redis-py's RedisError or SQLAlchemy's SQLAlchemyError if a server does not answer.
+    """
+    return [_balance(log, engine, partition) for partition in range(ids.PARTITIONS)]
 
 
-def _weigh(log: Log, engine: Engine, partition: int) -> Balance:
+def _balance(log: Log, engine: Engine, partition: int) -> Balance:
     with engine.begin() as connection:
         connection.execute(_PATIENCE)
         row = connection.execute(_LOCK, {"id": partition}).one()

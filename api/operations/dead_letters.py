@@ -1,8 +1,8 @@
-"""Dead letters: entries that PostgreSQL would not take, for an operator to redrive or discard.
+"""Dead letters: entries that PostgreSQL refused, for an operator to redrive or discard.
 
-Each is settled in one transaction under its partition's lock, as a drain would write it. A
-message that has a place (an `unavailable` row) gets its content there, so that order survives; one
-without a place is appended. What fails again stays dead. Nothing here touches the log.
+Each is settled in one transaction under its partition's lock, as a drain writes. A message with a
+reserved position (a row of status `unavailable`) gets its content there, so that the order stays;
+one without is appended. A letter that is refused again stays dead. The log is not touched.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,9 @@ _COLUMNS: Final = (
 )
 _UNSETTLED: Final = "redriven_at IS NULL AND discarded_at IS NULL"
 _PATIENCE: Final = text("SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'")
-#: What an entry may do wrong: data, a constraint, a program limit. All else is not its fault.
-_REFUSALS: Final = ("22", "23", "54")
+#: Classes of SQLSTATE that the entry itself causes: data exception, integrity constraint, program
+#: limit. Any other error has another cause and is raised.
+_ENTRY_ERROR_CLASSES: Final = ("22", "23", "54")
 
 _FILL_PLACE: Final = text(
     "UPDATE message SET content = :content, role = :role, status = :status"
@@ -59,7 +60,7 @@ _DELETE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead letter, without its payload: lists are read by people who need not read that."""
+    """One dead letter, without its payload, which is text of a user."""
 
     id: int
     entry_id: int
@@ -81,7 +82,7 @@ class DeadLetter:
 
     @property
     def state(self) -> State:
-        """Tell what became of it."""
+        """Whether it was settled, and how."""
         if self.redriven_at:
             return "redriven"
         return "discarded" if self.discarded_at else "dead"
@@ -89,24 +90,24 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a redrive did. `why` says why it is still dead, or was discarded."""
+    """The result of a redrive. `why`: the reason why the letter is still dead or was discarded."""
 
     letter_id: int
     state: State
     why: str = ""
 
 
-def find(engine: Engine, *, settled: bool = False, limit: int = 1000) -> list[DeadLetter]:
-    """Return dead letters, oldest first; also redriven and discarded ones if asked."""
+def find(engine: Engine, *, settled: bool = False) -> list[DeadLetter]:
+    """Return all dead letters, oldest entry first; with `settled` also redriven and discarded."""
     query = text(
         f"SELECT {_COLUMNS} FROM dead_letter WHERE {'true' if settled else _UNSETTLED}"  # noqa: S608 - our own words
-        " ORDER BY entry_id, id LIMIT :limit"
+        " ORDER BY entry_id, id"
     )
     with engine.begin() as connection:
-        return [DeadLetter(*row) for row in connection.execute(query, {"limit": limit})]
+        return [DeadLetter(*row) for row in connection.execute(query)]
 
 
-def show(engine: Engine, letter_id: int) -> tuple[DeadLetter, bytes]:
+def get(engine: Engine, letter_id: int) -> tuple[DeadLetter, bytes]:
     """Return one dead letter and its payload. Raises NotFound."""
     query = text(f"SELECT {_COLUMNS}, payload FROM dead_letter WHERE id = :id")  # noqa: S608 - our own words
     with engine.begin() as connection:
@@ -118,7 +119,7 @@ def show(engine: Engine, letter_id: int) -> tuple[DeadLetter, bytes]:
 
 
 def redrive(engine: Engine, letter_id: int) -> Outcome:
-    """Try to apply one dead letter again. Raises NotFound if it is none, or settled."""
+    """Try to apply one dead letter again. Raises NotFound if there is none, or it is settled."""
     with _settling(engine, letter_id) as (connection, letter):
         owner = connection.execute(
             text("SELECT user_id, deleted_at FROM conversation WHERE id = :id"),
@@ -128,28 +129,36 @@ def redrive(engine: Engine, letter_id: int) -> Outcome:
             why = "its conversation was deleted"
             _settle(connection, letter, "discarded", why)
             return Outcome(letter_id, "discarded", why)
-        if refusal := _refusal(letter, owner) or _apply(connection, letter, exists=bool(owner)):
-            return Outcome(letter_id, "dead", refusal)
+        if reason := _permanent_refusal(letter, owner) or _apply(
+            connection, letter, exists=bool(owner)
+        ):
+            return Outcome(letter_id, "dead", reason)
         _settle(connection, letter, "applied")
     return Outcome(letter_id, "redriven")
 
 
 def redrive_all(engine: Engine) -> Iterator[Outcome]:
-    """Try all of them, in the order of their entries, each in a transaction of its own."""
-    for letter in find(engine, limit=1_000_000):
+    """Redrive all unsettled letters, in the order of their entries, one transaction each."""
+    for letter in find(engine):
         with suppress(NotFound):  # settled meanwhile
             yield redrive(engine, letter.id)
 
 
 def discard(engine: Engine, letter_id: int, note: str) -> None:
-    """Give one up, with a note why; its payload stays. Raises NotFound if none, or settled."""
+    """Discard one dead letter, with a note why; its payload stays.
+
+    Raises NotFound if there is none, or it is settled.
+    """
     with _settling(engine, letter_id) as (connection, letter):
         _settle(connection, letter, "discarded", note)
 
 
 @contextmanager
 def _settling(engine: Engine, letter_id: int) -> Iterator[tuple[Connection, Row[Any]]]:
-    """Open the transaction that settles an unsettled letter, under its partition's lock."""
+    """Yield a transaction and an unsettled letter, under its partition's lock.
+
+    Raises NotFound if there is none, or it is settled.
+    """
     with engine.begin() as connection:
         connection.execute(_PATIENCE)
         connection.execute(
@@ -168,8 +177,11 @@ def _settling(engine: Engine, letter_id: int) -> Iterator[tuple[Connection, Row[
         yield connection, letter
 
 
-def _refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
-    """Say what no attempt can heal, or nothing."""
+def _permanent_refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
+    """Return the reason why no retry can succeed, or an empty string.
+
+    `owner` is the row of the letter's conversation, if it exists.
+    """
     if letter.reason == "malformed":
         return "it cannot be read"
     if letter.reason == "conflict":
@@ -177,12 +189,12 @@ def _refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
     if owner is None and letter.op != "open":
         return "its conversation does not exist"
     if owner is not None and owner.user_id != letter.user_id:
-        return "its conversation belongs to somebody else"
+        return "its conversation belongs to another user"
     return ""
 
 
 def _apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
-    """Apply a letter; return why it was refused, or nothing."""
+    """Apply a letter; return the reason why it was refused, or an empty string."""
     try:
         with connection.begin_nested():
             return _write(connection, letter, exists=exists)
@@ -190,7 +202,7 @@ def _apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
         return type(error).__name__
     except DBAPIError as error:
         sqlstate = getattr(error.orig, "pgcode", None) or ""
-        if sqlstate.startswith(_REFUSALS):
+        if sqlstate.startswith(_ENTRY_ERROR_CLASSES):
             return f"SQLSTATE {sqlstate}"
         raise
 
@@ -208,7 +220,7 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
     match letter.op:
         case "add" if letter.position is not None:
             if connection.execute(_FILL_PLACE, facts).rowcount != 1:
-                return "its place is gone"
+                return "its reserved position is gone"
         case "add":
             connection.execute(_APPEND, facts)
             connection.execute(_COUNT_APPENDED, facts)

@@ -1,4 +1,4 @@
-"""What an operator sees of one process: is it ready, and its metrics."""
+"""Monitoring of one API process: readiness, Prometheus metrics, figures of the status page."""
 
 import asyncio
 from typing import Any, Final
@@ -13,14 +13,14 @@ from api.core.errors import Unavailable
 from api.writes.write_path import WritePath
 
 PROBE_SECONDS: Final = 1.0
-#: PostgreSQL's SSLRequest, which any server answers with one byte before it asks who is there
+#: PostgreSQL's SSLRequest: any server answers it with one byte before authentication
 #: (https://www.postgresql.org/docs/current/protocol-message-formats.html). A query would wake a
-#: serverless database at every probe and keep it from ever sleeping.
+#: serverless database at every probe, so that it never sleeps.
 _SSL_REQUEST: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
-class Observer:
-    """Looks at the log and at PostgreSQL without getting into anybody's way."""
+class Monitor:
+    """Reads the state of the log and of PostgreSQL, without a connection of the requests' pool."""
 
     def __init__(self, write_path: WritePath, database: URL) -> None:
         self._write_path = write_path
@@ -28,11 +28,11 @@ class Observer:
 
     @property
     def log_is_open(self) -> bool:
-        """The log answered last time, and was open: writes are accepted."""
+        """Whether writes are accepted: the log answered the last call, and is open."""
         return self._write_path.ready
 
     async def database_answers(self) -> bool:
-        """Tell whether a PostgreSQL answers at the database's address."""
+        """Return whether a PostgreSQL server answers at the database's address within 1 s."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 reader, writer = await self._connect()
@@ -45,7 +45,7 @@ class Observer:
             return False
 
     async def exposition(self) -> bytes:
-        """Return all metrics; only this process's own while Redis does not answer."""
+        """Return all metrics as text; without those of Redis while it does not answer."""
         try:
             shared = await run_in_threadpool(self._shared)
         except RedisError:
@@ -58,7 +58,7 @@ class Observer:
         return [*metrics.log_families(log.status(), ratio), *metrics.drain_families(log.counts())]
 
     async def figures(self) -> dict[str, Any]:
-        """Return what the queue page shows. Raises Unavailable while Redis does not answer."""
+        """Return the status page's figures. Raises Unavailable while Redis does not answer."""
         try:
             return await run_in_threadpool(self._figures)
         except RedisError as error:

@@ -78,7 +78,7 @@ def test_a_letter_can_be_given_up_with_a_note(world: World) -> None:
 
     assert world.contents(conversation) == ["a", "", "b"]
     assert world.books(0) == (3, 0, 1)
-    letter, payload = dead_letters.show(world.engine, poison)
+    letter, payload = dead_letters.get(world.engine, poison)
     assert (letter.state, letter.discard_note, payload) == (
         "discarded", "nobody misses it", b"refused",
     )  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_letter_is_settled_once(world: World) -> None:
         lambda: dead_letters.discard(world.engine, poison, "again"),
         lambda: dead_letters.redrive(world.engine, poison),
         lambda: dead_letters.redrive(world.engine, 12345),
-        lambda: dead_letters.show(world.engine, 12345),
+        lambda: dead_letters.get(world.engine, 12345),
     ):
         with pytest.raises(NotFound):
             settle()
@@ -165,9 +165,9 @@ def test_a_title_is_given_only_where_none_is(world: World) -> None:
         ("UPDATE dead_letter SET reason = 'malformed'", "it cannot be read"),
         ("UPDATE dead_letter SET reason = 'conflict'", "another entry has its id"),
         ("UPDATE dead_letter SET conversation_id = 17", "its conversation does not exist"),
-        ("UPDATE dead_letter SET user_id = 999", "its conversation belongs to somebody else"),
+        ("UPDATE dead_letter SET user_id = 999", "its conversation belongs to another user"),
         ("UPDATE dead_letter SET op = 'frobnicate'", "its operation is unknown"),
-        ("UPDATE message SET status = 'stored'", "its place is gone"),
+        ("UPDATE message SET status = 'stored'", "its reserved position is gone"),
     ],
 )
 def test_what_no_attempt_can_heal_stays_dead(world: World, change: str, why: str) -> None:

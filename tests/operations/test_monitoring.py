@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.operations.monitoring import Observer
+from api.operations.monitoring import Monitor
 from api.writes.write_path import WritePath
 
 
@@ -24,7 +24,7 @@ def listening() -> Iterator[socket.socket]:
 
 
 def answers(database: URL) -> bool:
-    return asyncio.run(Observer(cast("WritePath", None), database).database_answers())
+    return asyncio.run(Monitor(cast("WritePath", None), database).database_answers())
 
 
 def url_of(listener: socket.socket) -> URL:
@@ -68,7 +68,7 @@ def test_a_socket_in_the_file_system_is_found(tmp_path: Path) -> None:
     async def asked() -> bool:
         database = postgres_url(f"postgresql:///x?host={tmp_path}")
         async with await asyncio.start_unix_server(greet, tmp_path / ".s.PGSQL.5432"):
-            answered = await Observer(cast("WritePath", None), database).database_answers()
+            answered = await Monitor(cast("WritePath", None), database).database_answers()
             await gone.wait()
         return answered
 
