@@ -26,7 +26,7 @@ from api.core.errors import (
 from api.core.settings import Settings
 from workers.failures import describe
 from workers.process import Process, refuse_to_start
-from workers.watchdog import Watch
+from workers.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -36,21 +36,22 @@ _GC_THRESHOLDS: Final = (50_000, 20, 50)
 settings = Settings()
 app = make_celery(settings)
 app.conf.update(include=["workers.tasks"], worker_concurrency=2)
-app.steps["worker"].add(Watch)
+app.steps["worker"].add(Watchdog)
 
-#: One byte that the main process shares with its children: set once the worker shuts down.
-_leaving = mmap.mmap(-1, 1)
-#: This process alone was told to end, while it drained.
-_told = threading.Event()
+#: One byte that the main process shares with its children: not 0 once the worker shuts down.
+_shutting_down = mmap.mmap(-1, 1)
+#: Set by a SIGTERM to this process while it drains.
+_terminated = threading.Event()
+#: This process's drain, once it is made.
 _processes: list[Process] = []
 
 
 def drain() -> dict[str, int]:
     """Run this process's drain."""
-    # Only now: billiard sets handlers of its own after `worker_process_init`. A signal to the whole
-    # process group must not end the batch in hand; the main process ends us after it.
-    _told.clear()
-    before = signal.signal(signal.SIGTERM, lambda *_: _told.set())
+    # Set here, because billiard sets its own handlers after `worker_process_init`. A signal to the
+    # whole process group must not end a batch half-way; the main process ends this one afterwards.
+    _terminated.clear()
+    before = signal.signal(signal.SIGTERM, lambda *_: _terminated.set())
     try:
         return _process().run()
     finally:
@@ -64,19 +65,19 @@ def _process() -> Process:
 
 
 def _should_stop() -> bool:
-    return _told.is_set() or _leaving[0] != 0
+    return _terminated.is_set() or _shutting_down[0] != 0
 
 
 @worker_init.connect
 def _check_servers(**_: Any) -> None:
-    """Refuse to start on a log that is not ours, or on a Redis that does not keep it."""
+    """Refuse to start on another database's log, or on a Redis that may lose what it accepted."""
     try:
         refuse_to_start(settings)
     except (UnsafeRedisError, UnsafeRoleError, WrongDatabaseError, SettingsError) as error:
         raise SystemExit(f"the worker does not start: {error}") from None
     except (Unavailable, RedisError) as error:
         # Each process checks again at its first drain.
-        logger.warning("the worker starts though a server is away: %s", describe(error))
+        logger.warning("the worker starts, but a server does not answer: %s", describe(error))
 
 
 @worker_process_init.connect
@@ -95,4 +96,4 @@ def _close_process(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _tell_children(**_: Any) -> None:
-    _leaving[0] = 1
+    _shutting_down[0] = 1

@@ -1,8 +1,8 @@
-"""The watch: rings for entries that nobody moves, and ends a worker that hears no doorbell.
+"""The watchdog: rings for entries that do not move, and ends a worker that hears no doorbell.
 
 A bootstep of the *worker*, with a thread of its own in each worker's main process. As a step of the
-consumer it would stand still with the consumer's timer, while the broker is lost or frozen. It asks
-Redis only: an idle serverless PostgreSQL may sleep.
+consumer it would stop together with the consumer's timer while the broker is lost or frozen. It
+asks Redis only: an idle serverless PostgreSQL may sleep.
 """
 
 import logging
@@ -25,20 +25,20 @@ from workers.failures import describe
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
-#: Entries of which none moved for so long are rung for, whatever the bell says.
-STILL_SECONDS: Final = 2.0
-#: A worker is deaf after so many rings over so long, if no drain anywhere started.
+CHECK_SECONDS: Final = 1.0
+#: If no entry has moved for this long, the watchdog rings, even while the bell is set.
+STALL_SECONDS: Final = 2.0
+#: A worker is deaf after this many rings over this long, if no drain started anywhere.
 DEAF_RINGS: Final = 3
 DEAF_SECONDS: Final = 30.0
-#: A deaf worker may be too deaf to shut down.
+#: A deaf worker may also be unable to shut down: it is killed after this long.
 EXIT_SECONDS: Final = 10.0
 EXIT_CODE: Final = 70
 
 
 @dataclass(slots=True)
-class Patience:
-    """What to conclude from what is seen, on the watch's own clock."""
+class StallDetector:
+    """Decides when to ring, and when the worker is deaf. Times are of one monotonic clock."""
 
     _heads: dict[int, int] = field(default_factory=dict)
     _still_since: float = 0.0
@@ -47,12 +47,12 @@ class Patience:
     _first_ring: float = 0.0
 
     def is_ring_due(self, now: float, heads: dict[int, int]) -> bool:
-        """Tell whether entries are there (partition → oldest id) and none moved for long."""
+        """Return whether there are entries (partition → oldest id), and none moved for long."""
         moved = any(heads.get(partition) != first for partition, first in self._heads.items())
         if moved or not self._heads:
             self._still_since = now
         self._heads = heads
-        return bool(heads) and now - self._still_since >= STILL_SECONDS
+        return bool(heads) and now - self._still_since >= STALL_SECONDS
 
     def note_ring(self, now: float, starts: int) -> None:
         """Note a ring, and how many drains had ever started before it."""
@@ -62,27 +62,27 @@ class Patience:
         self._rings += 1
 
     def is_deaf(self, now: float) -> bool:
-        """Tell whether all those rings started no drain anywhere."""
+        """Return whether the rings so far started no drain anywhere."""
         return self._rings >= DEAF_RINGS and now - self._first_ring >= DEAF_SECONDS
 
 
-class Watch(bootsteps.StartStopStep):
-    """Looks once a second whether what is in the log moves."""
+class Watchdog(bootsteps.StartStopStep):
+    """Checks once a second whether the entries of the log move."""
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: WorkController, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         settings = Settings()
-        self._log = Log(redis_client.connect(settings, "verbatim-watch"), settings.log_namespace)
+        self._log = Log(redis_client.connect(settings, "verbatim-watchdog"), settings.log_namespace)
         self._broker = Redis.from_url(
-            settings.broker, **redis_client.redis_options("verbatim-watch")
+            settings.broker, **redis_client.redis_options("verbatim-watchdog")
         )
         self._app = parent.app
-        self._patience = Patience()
+        self._stall = StallDetector()
         self._seen = {"backlog": 0, "oldest_ms": 0}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self, _parent: WorkController) -> None:
         """Start the thread."""
@@ -90,8 +90,8 @@ class Watch(bootsteps.StartStopStep):
 
     def stop(self, _parent: WorkController) -> None:
         """End the thread."""
-        self._over.set()
-        self._thread.join(timeout=LOOK_SECONDS)
+        self._stopped.set()
+        self._thread.join(timeout=CHECK_SECONDS)
 
     def info(  # type: ignore[override] # the stubs forget what the docs show: a dictionary
         self, _obj: WorkController
@@ -100,29 +100,29 @@ class Watch(bootsteps.StartStopStep):
         return {"verbatim": self._seen}
 
     def _run(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
+        while not self._stopped.wait(CHECK_SECONDS):
             try:
-                self._look(time.monotonic())
+                self._check(time.monotonic())
             except (RedisError, OperationalError, OSError) as error:
-                logger.warning("the watch sees nothing: %s", type(error).__name__)
-            except Exception as error:  # noqa: BLE001 - the watch goes on, whatever it meets
-                logger.error("the watch failed: %s", describe(error))  # noqa: TRY400 - no text
+                logger.warning("the watchdog cannot see the log: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the watchdog must go on in any case
+                logger.error("the watchdog failed: %s", describe(error))  # noqa: TRY400 - no text
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         heads = self._log.heads()
         status = self._log.status()
         self._seen = {"backlog": status.entries, "oldest_ms": status.oldest_age_ms}
-        if not self._patience.is_ring_due(now, {head.partition: head.first_id for head in heads}):
+        if not self._stall.is_ring_due(now, {head.partition: head.first_id for head in heads}):
             return
-        self._patience.note_ring(now, self._log.starts())
-        if self._patience.is_deaf(now) and self._broker.ping():
+        self._stall.note_ring(now, self._log.starts())
+        if self._stall.is_deaf(now) and self._broker.ping():
             self._exit()
-        logger.warning("nothing moves: ringing for %d entries", status.entries)
+        logger.warning("no entry moves: ringing for %d entries", status.entries)
         bell.ring(self._app)
 
     def _exit(self) -> None:
         """End this worker, so that its supervisor starts one that hears."""
         logger.critical("doorbells are not heard: the worker ends")
         state.should_stop = EXIT_CODE  # type: ignore[assignment] # an exit code, once set
-        self._over.wait(EXIT_SECONDS)
+        self._stopped.wait(EXIT_SECONDS)
         os._exit(EXIT_CODE)

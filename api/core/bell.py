@@ -1,7 +1,7 @@
 """The doorbell: Celery as both processes see it, and how the API rings without waiting.
 
 A doorbell carries nothing. One that is lost, doubled or late changes nothing: the log is the data,
-and the workers' watch rings for what nobody rang for.
+and the workers' watchdog rings for entries that no doorbell was heard for.
 """
 
 import logging
@@ -18,8 +18,9 @@ from api.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: The one task, rung by name: `api` never imports `workers`.
-PERSIST: Final = "persist"
+#: The one task, rung by name: `api` never imports `workers`. The name is older than the word drain;
+#: it stays, because API and workers of different versions ring each other during an upgrade.
+DRAIN_TASK: Final = "persist"
 #: Whoever waits for an answer goes first: to ring takes the interpreter for milliseconds.
 HEAD_START_SECONDS: Final = 0.003
 
@@ -52,7 +53,7 @@ def make_celery(settings: Settings) -> Celery:
 
 def ring(app: Celery) -> None:
     """Ring once, waiting for the broker. Raises kombu's OperationalError if it is out of reach."""
-    app.send_task(PERSIST, ignore_result=True, retry=False)
+    app.send_task(DRAIN_TASK, ignore_result=True, retry=False)
 
 
 class Bell:
@@ -85,5 +86,5 @@ class Bell:
             try:
                 ring(self._app)
             except (OperationalError, OSError) as error:
-                # The watch will ring for what is in the log.
+                # The watchdog will ring for what is in the log.
                 logger.warning("the doorbell did not ring: %s", type(error).__name__)

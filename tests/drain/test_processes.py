@@ -108,7 +108,7 @@ def test_doubled_doorbells_change_nothing(
     all_arrived(world, conversations, contents)
 
 
-def test_lost_doorbells_are_made_up_for_by_the_watch(
+def test_lost_doorbells_are_made_up_for_by_the_watchdog(
     world: World, start: Start, ring_bell: Callable[[], None], settings: Settings
 ) -> None:
     conversations, contents = fill(world)
