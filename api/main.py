@@ -1,9 +1,8 @@
 """The app: settings in, engine and log opened, routes mounted, everything closed again."""
 
-import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
@@ -21,6 +20,7 @@ from api.chat.assistants import make_assistant
 from api.chat.streaming.wiring import streaming
 from api.chat.titles import Titles
 from api.chat.turn import Chat
+from api.core import garbage_collector
 from api.core.async_database import THREADS, AsyncDatabase
 from api.core.database import api_engine
 from api.core.settings import Settings
@@ -33,8 +33,6 @@ from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.writes.write_path import WritePath
 
-#: Objects made before a collection of each generation; CPython's default is 700, 10, 10.
-GC_THRESHOLDS: Final = (50_000, 20, 100)
 #: Connections for what the write path asks of PostgreSQL, beside the reads'.
 WRITE_PATH_CONNECTIONS: Final = 5
 
@@ -54,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _opened(known, tokens) as services:
             app.state.services = services
-            with _quiet_garbage_collector():
+            with garbage_collector.quiet():
                 yield
 
     app: FastAPI = FastAPI(  # annotated for mypy: a part of it refers to it
@@ -139,23 +137,6 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             erasure=Erasure(database, reads, write_path, tokens.lifetime_seconds),
             observer=Monitor(write_path, settings.database),
         )
-
-
-@contextmanager
-def _quiet_garbage_collector() -> Iterator[None]:
-    """Keep full collections from stopping every request for 60 to 86 ms once a second.
-
-    What start-up made lives for ever: nobody needs to look at it again.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _log_at(level: str) -> None:

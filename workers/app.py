@@ -1,11 +1,10 @@
 """The Celery app of the workers: `celery --app=workers.app worker`."""
 
-import gc
 import logging
 import mmap
 import signal
 import threading
-from typing import Any, Final
+from typing import Any
 
 from celery.signals import (
     worker_init,
@@ -15,6 +14,7 @@ from celery.signals import (
 )
 from redis.exceptions import RedisError
 
+from api.core import garbage_collector
 from api.core.bell import make_celery, ring
 from api.core.errors import (
     SettingsError,
@@ -29,9 +29,6 @@ from workers.process import Process, refuse_to_start
 from workers.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
-
-#: Collections of everything pause whatever runs; what is there after the start stays for good.
-_GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 settings = Settings()
 app = make_celery(settings)
@@ -83,9 +80,7 @@ def _check_servers(**_: Any) -> None:
 @worker_process_init.connect
 def _start_process(**_: Any) -> None:
     _process()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    garbage_collector.quieten()
 
 
 @worker_process_shutdown.connect
