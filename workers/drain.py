@@ -1,16 +1,37 @@
-"""The drain: moves the log to PostgreSQL until it is quiet, or its slice of time is over.
+"""The drain: moves entries from the log to PostgreSQL until the log is quiet.
 
-It serves all partitions at once, keeps nothing that matters in memory, and may run any number of
-times, beside itself or twice for one doorbell: what it does is decided under PostgreSQL's locks.
+It serves all partitions, keeps no state that matters in memory, and may run any number of times,
+in parallel or twice for one doorbell: what it does is decided under PostgreSQL's locks. One run:
+
+               the log is quiet, the slice is over,
+               or the worker shuts down
+    DRAINING ---------------------------------------> LEAVING
+     |  ^  ^                                           |   |
+     |  |  |    new entries, and the slice is not over |   |
+     |  |  +-------------------------------------------+   |
+     |  |                                              |   |
+     |  |  one moved, and the                          |   | only suspects are left,
+     |  |  slice is not over                           |   | or the slice is over
+     |  +---------------------------- RETRYING <-----------+
+     |                                 |               |
+     | other drains hold all           | otherwise     | the log is empty,
+     | partitions, or too many         |               | or the worker shuts down
+     | dead letters                    v               v
+     +---------------------------------------------> ENDED
+
+DRAINING commits batches of all workable partitions, and purges deleted conversations meanwhile. A
+batch that fails is tried again partition by partition. LEAVING puts the bell away, so that the next
+accept rings, and rings at once for what is left. RETRYING tries the suspects one by one: partitions
+that failed in an earlier run (`workers.health`). From DRAINING to ENDED the bell stays as it is:
+another drain puts it away, or it expires. Losing a server ends the run in any state.
 """
 
 import logging
-import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from enum import Enum, auto
+from typing import Final
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -21,75 +42,32 @@ from api.core.bind import open_log
 from api.core.errors import WrongDatabaseError
 from api.core.log import Head, Log
 from api.core.settings import Settings
-from workers.batch import Batch, Persister
-from workers.failures import BatchFailedError, DrainFailedError, describe
+from workers.attempts import ALONE_SECONDS, Attempts, Step, shuffled
+from workers.batch import BatchWriter
+from workers.failures import DrainFailedError, describe
+from workers.health import PartitionHealth
+from workers.purge import Purger
+from workers.run import Run
 
 logger = logging.getLogger(__name__)
 
-_Item = TypeVar("_Item")
-
-#: Ticks without an entry after which a drain ends.
+#: Ticks without an entry after which the log counts as quiet.
 QUIET_TICKS: Final = 3
-#: Between batches it rests as long as the last one took, a tick at least: where the machine has
-#: much to do, batches get larger, and each message cheaper.
-REST_MOST_SECONDS: Final = 0.05
-#: A drain gives its process back after so long, and rings for the next.
+#: Between batches a drain rests as long as the last one took, a tick at least and this at most: on
+#: a busy machine batches get larger, and each message cheaper.
+MAX_REST_SECONDS: Final = 0.05
+#: A drain gives its process back after this time, and rings for the next one.
 SLICE_SECONDS: Final = 5.0
-#: No partition is tried alone later than this in a run; Celery's hard limit is 60 s.
-ALONE_SECONDS: Final = 20.0
-#: Above so many entries a second drain is rung for, and each locks a few partitions only.
+#: Above this many entries a second drain is rung for, and each locks a few partitions only.
 HELPER_BACKLOG: Final = 2_000
 HELPED_PARTITIONS: Final = 4
 
 
-@dataclass(slots=True)
-class _Run:
-    """What one run did, and what it keeps away from."""
-
-    started: float = field(default_factory=time.monotonic)
-    messages: int = 0
-    entries: int = 0
-    batches: int = 0
-    duplicates: int = 0
-    discarded: int = 0
-    dead: int = 0
-    oldest_ms: int = 0
-    #: More is known to wait than the last batch took.
-    more: bool = False
-    #: Others hold every partition that has entries, or too many entries died: leave all as it is.
-    ended: bool = False
-    failed: set[int] = field(default_factory=set)
-    waiting: set[int] = field(default_factory=set)
-    failure: str = ""
-    #: The failure was a time-out: somebody holds a row, the rest of PostgreSQL may well work.
-    timed_out: bool = False
-
-    def lasts(self, seconds: float) -> bool:
-        """Tell whether the run is younger than this."""
-        return time.monotonic() - self.started < seconds
-
-    def record(self, batch: Batch) -> None:
-        """Add up what a batch did."""
-        self.batches += bool(batch.done)
-        self.entries += len(batch.entries)
-        self.messages += sum(entry.op == "add" for entry in batch.applied)
-        self.duplicates += batch.duplicates
-        self.discarded += batch.discarded
-        self.dead += len(batch.deaths)
-        self.oldest_ms = max(self.oldest_ms, *batch.lags_ms, 0)
-        self.waiting |= batch.waiting
-
-    def summary(self) -> dict[str, int]:
-        """Return what Flower shows of a run."""
-        return {
-            "messages": self.messages,
-            "entries": self.entries,
-            "batches": self.batches,
-            "oldest_ms": self.oldest_ms,
-            "duplicates": self.duplicates,
-            "discarded": self.discarded,
-            "dead": self.dead,
-        }
+class _State(Enum):
+    DRAINING = auto()
+    LEAVING = auto()
+    RETRYING = auto()
+    ENDED = auto()
 
 
 class Drain:
@@ -108,26 +86,20 @@ class Drain:
         self._ring_bell = ring
         self._should_stop = should_stop
         self._tick_seconds = settings.tick_ms / 1000
-        self._max_entries = settings.batch_max_entries
-        self._persister = Persister(log, engine, settings)
+        self._health = PartitionHealth(settings.batch_max_entries)
+        self._purger = Purger(engine)
+        writer = BatchWriter(log, engine, settings)
+        self._attempts = Attempts(writer, self._health, self._purger)
         self._opened = False
-        #: Partitions that failed when tried alone; they are tried last, so that they delay nobody.
-        self._suspects: set[int] = set()
-        #: Entries a batch may take of partitions that timed out.
-        self._sizes: dict[int, int] = {}
-        #: Deleted conversations whose messages are still to be removed.
-        self._unpurged: list[int] = []
 
     def run(self) -> dict[str, int]:
         """Drain, and return what was done. Raises DrainFailedError: the next ring tries again."""
-        run = _Run()
+        run = Run()
         try:
             self._log.started()
             self._open()
-            while not run.ended:
-                self._until_quiet(run)
-                if not run.ended:
-                    self._leave(run)
+            self._health.begin_run()
+            self._run(run)
         except WrongDatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 - its text may quote rows, so it goes no further
@@ -138,181 +110,113 @@ class Drain:
         return run.summary()
 
     def _open(self) -> None:
-        """At the start of a process: see that this is our log, and what was left undone."""
+        """Once per process: check that the log is this database's, and load unfinished purges."""
         if not self._opened:
             open_log(self._log, self._engine)
-            self._unpurged = self._persister.unpurged()
+            self._purger.load()
             self._opened = True
 
-    def _back_off(self, run: _Run) -> None:
-        """Where nothing works at all, let no accept ring before the bell's time is over."""
+    def _run(self, run: Run) -> None:
+        state = _State.DRAINING
+        while state is not _State.ENDED:
+            match state:
+                case _State.DRAINING:
+                    state = self._drain(run)
+                case _State.LEAVING:
+                    state = self._leave(run)
+                case _State.RETRYING:
+                    state = self._retry_suspects(run)
+
+    def _back_off(self, run: Run) -> None:
+        """If the run committed nothing, keep the bell set until it expires (3 s).
+
+        Accepts do not start another drain meanwhile. Not after a timeout: that is one row's matter.
+        """
         if not run.entries and not run.timed_out:
             with suppress(RedisError):
                 self._log.hold_bell()
 
-    def _until_quiet(self, run: _Run) -> None:
-        quiet = 0
-        while quiet < QUIET_TICKS and run.lasts(SLICE_SECONDS) and not self._should_stop():
+    # DRAINING
+
+    def _drain(self, run: Run) -> _State:
+        """Commit batches until the log is quiet, the slice is over, or the worker shuts down."""
+        quiet_ticks = 0
+        while quiet_ticks < QUIET_TICKS and not self._is_over(run) and not self._should_stop():
             began = time.monotonic()
-            heads = self._workable(run)
-            run.more = False
-            moved = bool(heads) and self._step(run, heads)
-            if run.ended:
-                return
-            if not run.more:
-                moved = self._purge_some(run) or moved
+            heads = self._workable_heads()
+            step = self._step(run, heads) if heads else Step()
+            if step.ends_run:
+                return _State.ENDED
+            moved = step.moved
+            if not step.more:
+                moved = self._attempts.purge_some(run) or moved
                 took = time.monotonic() - began
-                time.sleep(max(self._tick_seconds, min(took, REST_MOST_SECONDS)))
-            quiet = 0 if moved else quiet + 1
+                time.sleep(max(self._tick_seconds, min(took, MAX_REST_SECONDS)))
+            quiet_ticks = 0 if moved else quiet_ticks + 1
+        return _State.LEAVING
 
-    def _workable(self, run: _Run) -> list[Head]:
-        aside = self._suspects | run.failed | run.waiting
-        return [head for head in self._log.heads() if head.partition not in aside]
-
-    def _step(self, run: _Run, heads: list[Head]) -> bool:
-        """Commit one batch; tell whether something moved."""
-        backlog = sum(head.entries for head in heads)
+    def _step(self, run: Run, heads: Sequence[Head]) -> Step:
+        """Try one batch of these partitions, with a helper if much waits."""
         most = ids.PARTITIONS
-        if backlog > HELPER_BACKLOG:
+        if sum(head.entries for head in heads) > HELPER_BACKLOG:
             most = HELPED_PARTITIONS
             if self._log.wants_helper():
                 self._ring()
-        try:
-            batch = self._persister.persist(
-                _shuffled(head.partition for head in heads), most, self._sizes
-            )
-        except BatchFailedError as failure:
-            self._note(failure)
-            if failure.out_of_reach:
-                raise
-            self._each_alone(run, failure)
-            return True
-        self._succeed(run, batch)
-        run.more = backlog > len(batch.entries) > 0
-        run.ended = run.ended or not batch.locked
-        return bool(batch.entries)
+        return self._attempts.try_batch(run, heads, most)
 
-    def _each_alone(self, run: _Run, failure: BatchFailedError) -> None:
-        """Try each partition of a failed batch in a transaction of its own, in random order.
+    # LEAVING
 
-        So one row that somebody holds delays its own partition only.
-        """
-        if len(failure.partitions) == 1:
-            self._set_aside(run, failure)
-            return
-        for partition in _shuffled(failure.partitions):
-            if run.lasts(ALONE_SECONDS):
-                self._alone(run, partition)
-
-    def _alone(self, run: _Run, partition: int) -> bool:
-        try:
-            batch = self._persister.persist([partition], 1, self._sizes)
-        except BatchFailedError as failure:
-            self._note(failure)
-            if failure.out_of_reach:
-                raise
-            self._set_aside(run, failure)
-            return False
-        self._succeed(run, batch)
-        if batch.locked:
-            self._suspects.discard(partition)
-        return bool(batch.entries)
-
-    def _set_aside(self, run: _Run, failure: BatchFailedError) -> None:
-        run.failed.update(failure.partitions)
-        run.failure = run.failure or str(failure)
-        run.timed_out = run.timed_out or failure.timed_out
-        self._suspects.update(failure.partitions)
-
-    def _note(self, failure: BatchFailedError) -> None:
-        """Log a failure, and take smaller batches after a time-out."""
-        logger.warning("a batch of partitions %s failed: %s", failure.partitions, failure)
-        if failure.timed_out:
-            for partition in failure.partitions:
-                size = min(self._sizes.get(partition, failure.share), failure.share)
-                self._sizes[partition] = max(1, size // 2)
-
-    def _succeed(self, run: _Run, batch: Batch) -> None:
-        run.record(batch)
-        self._unpurged.extend(batch.deleted)
-        for partition in batch.locked.keys() & self._sizes.keys():
-            self._sizes[partition] *= 2
-            if self._sizes[partition] >= self._max_entries:
-                del self._sizes[partition]
-        if batch.halted:
-            logger.error("too many dead letters in a minute: partitions %s stop", batch.halted)
-            run.failure = "too many dead letters in a minute"
-            run.ended = True
-
-    def _purge_some(self, run: _Run) -> bool:
-        """Remove a chunk of a deleted conversation's messages; tell whether some were."""
-        if not self._unpurged:
-            return False
-        conversation = self._unpurged.pop()
-        if ids.partition_of(conversation) in run.failed:
-            self._unpurged.insert(0, conversation)
-            return False
-        try:
-            purged = self._persister.purge(conversation)
-        except BatchFailedError as failure:
-            self._unpurged.insert(0, conversation)
-            if failure.out_of_reach:
-                raise
-            run.failed.update(failure.partitions)
-            run.failure = run.failure or str(failure)
-            return True
-        if not purged:
-            self._unpurged.insert(0, conversation)
-        return purged is not None
-
-    def _leave(self, run: _Run) -> None:
-        """End the run, unless entries came that can be moved; see that what is left is rung for."""
-        run.ended = True
+    def _leave(self, run: Run) -> _State:
+        """Put the bell away, and see that what is left in the log is rung for."""
         if self._log.finish():
-            if self._unpurged and not run.lasts(SLICE_SECONDS):
+            if not self._purger.is_done and self._is_over(run):
                 self._ring()
-        elif self._should_stop():
+            return _State.ENDED
+        if self._should_stop():
             self._log.silence()
             self._ring()
-        else:
-            self._leave_some(run)
-
-    def _leave_some(self, run: _Run) -> None:
-        over = not run.lasts(SLICE_SECONDS)
-        workable = bool(self._workable(run))
-        if not workable:
+            return _State.ENDED
+        is_over = self._is_over(run)
+        is_workable = bool(self._workable_heads())
+        if not is_workable:
             # What is left cannot be moved now. The next accept is to ring all the same; what was
-            # accepted before the bell was away is looked for once more.
+            # accepted just before the bell was put away did not, so it is looked for once more.
             self._log.silence()
-            workable = bool(self._workable(run))
-        if workable and not over:
-            run.ended = False
-            return
-        if workable:
+            is_workable = bool(self._workable_heads())
+        if is_workable and not is_over:
+            return _State.DRAINING
+        if is_workable:
             self._ring()
-        if self._try_suspects(run):
-            if over:
-                self._ring()
-            run.ended = over
+        return _State.RETRYING
 
-    def _try_suspects(self, run: _Run) -> bool:
-        """Try partitions that failed in an earlier run; tell whether one moved."""
+    # RETRYING
+
+    def _retry_suspects(self, run: Run) -> _State:
+        """Try each partition that failed in an earlier run, alone and in random order."""
+        was_over = self._is_over(run)
         moved = False
-        for head in _shuffled(self._log.heads()):
-            suspect = head.partition in self._suspects - run.failed - run.waiting
-            if suspect and run.lasts(ALONE_SECONDS) and not self._should_stop():
-                moved = self._alone(run, head.partition) or moved
-        return moved
+        for head in shuffled(self._log.heads()):
+            may_be_retried = self._health.may_be_retried(head.partition)
+            if may_be_retried and run.is_younger_than(ALONE_SECONDS) and not self._should_stop():
+                batch = self._attempts.try_alone(run, head.partition)
+                moved = moved or bool(batch and batch.entries)
+        if moved and not was_over:
+            return _State.DRAINING
+        if moved:
+            self._ring()
+        return _State.ENDED
+
+    # What the states share
+
+    def _is_over(self, run: Run) -> bool:
+        return not run.is_younger_than(SLICE_SECONDS)
+
+    def _workable_heads(self) -> list[Head]:
+        return [head for head in self._log.heads() if self._health.is_workable(head.partition)]
 
     def _ring(self) -> None:
         try:
             self._ring_bell()
         except (OperationalError, OSError) as error:
-            # The watch will ring for what is in the log.
+            # The watchdog will ring for what is in the log.
             logger.warning("the doorbell did not ring: %s", type(error).__name__)
-
-
-def _shuffled(items: Iterable[_Item]) -> list[_Item]:
-    shuffled = list(items)
-    random.shuffle(shuffled)
-    return shuffled

@@ -1,79 +1,33 @@
-"""What becomes of each entry of a batch. Decided here, in memory; `workers.batch` writes it.
+"""Decide what becomes of each entry of a batch, in memory; `workers.write` writes it.
 
-Every rule is one of order: a plan goes through each partition's entries as the log has them, and
-keeps in mind what the earlier ones will have done.
+An entry is applied, discarded or dead-lettered. The entries of a partition are taken in the order
+of the log, and each is decided on as if the ones before it had been written already.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Literal
 
-from api.core import ids
 from api.core.entries import MALFORMED, VERSION, Entry
+from workers.known import Known, KnownConversation
 
-#: refused: PostgreSQL takes it only without its text. regressed: the log gave out an id that was
-#: passed already. conflict: something else has its id. foreign, unknown: its conversation belongs
-#: to somebody else, or does not exist. malformed: no accept script wrote it.
+#: Why an entry became a dead letter.
+#: refused: PostgreSQL accepts it only without its text. regressed: its id is at or below `last_id`,
+#: but it was never stored. conflict: another row has its id. foreign: its conversation belongs to
+#: another user. unknown: its conversation does not exist. malformed: no accept script wrote it.
 Reason = Literal["refused", "regressed", "conflict", "foreign", "unknown", "malformed"]
 
-_OPS: Final = frozenset({"open", "add", "rename", "title", "close", "delete"})
-_MAX_USER: Final = 2**63 - 1
-#: The year 9999, in Unix milliseconds.
-_MAX_AT_MS: Final = 253_370_764_800_000
-
 
 @dataclass(frozen=True, slots=True)
-class KnownConversation:
-    """A conversation as PostgreSQL has it."""
-
-    owner: int
-    created_at_ms: int
-    titled: bool = False
-    closed: bool = False
-    deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KnownMessage:
-    """A message as PostgreSQL has it."""
-
-    conversation_id: int
-    user_id: int
-    created_at_ms: int
-    role: str
-    content: bytes
-
-    def is_of(self, entry: Entry) -> bool:
-        """Tell whether this entry wrote it."""
-        return self == KnownMessage(
-            entry.conversation_id, entry.user_id, entry.created_at_ms, entry.role, entry.data
-        )
-
-
-@dataclass(slots=True)
-class Known:
-    """What PostgreSQL has of what a batch is about."""
-
-    users: set[int] = field(default_factory=set)
-    conversations: dict[int, KnownConversation] = field(default_factory=dict)
-    messages: dict[int, KnownMessage] = field(default_factory=dict)
-    #: Entry id and payload of each.
-    dead: set[tuple[int, bytes]] = field(default_factory=set)
-
-    def has_buried(self, entry: Entry) -> bool:
-        """Tell whether this entry is a dead letter already."""
-        return (entry.id, entry.data) in self.dead
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """An entry that becomes a dead letter. `placed`: an unavailable row keeps its place."""
+class DeadLetter:
+    """An entry that becomes a dead letter."""
 
     partition: int
     entry: Entry
     reason: Reason
     sqlstate: str | None = None
-    placed: bool = False
+    #: A message without its text (status `unavailable`) takes its position.
+    keeps_position: bool = False
 
 
 @dataclass(slots=True)
@@ -89,7 +43,7 @@ class Change:
 
 @dataclass(slots=True)
 class Tally:
-    """What a partition's row is advanced by."""
+    """How a partition's row advances: its new `last_id`, and what is added to its counts."""
 
     last_id: int
     applied: int = 0
@@ -99,54 +53,41 @@ class Tally:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be written, and counted."""
+    """What is to be written and counted."""
 
     tallies: dict[int, Tally]
     opens: list[Entry] = field(default_factory=list)
     adds: list[Entry] = field(default_factory=list)
     changes: dict[int, Change] = field(default_factory=dict)
-    deaths: list[Death] = field(default_factory=list)
-    #: Entries whose text PostgreSQL refuses, and why: they are applied without it.
-    blank: Mapping[int, str | None] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    #: Entries whose text PostgreSQL refuses (id → SQLSTATE): they are written without it.
+    refused: Mapping[int, str | None] = field(default_factory=dict)
     applied: list[Entry] = field(default_factory=list)
+    #: Entries that were stored already.
     duplicates: int = 0
 
 
 def make_plan(
     batch: Mapping[int, Iterable[Entry]],
-    cursors: Mapping[int, int],
+    last_ids: Mapping[int, int],
     known: Known,
-    blank: Mapping[int, str | None],
+    refused: Mapping[int, str | None],
 ) -> Plan:
-    """Decide on entries by partition. A cursor is the id up to which a partition is committed."""
-    plan = Plan({p: Tally(cursors[p]) for p in batch}, blank=blank)
+    """Decide on a batch: entries by partition, each partition's in the order of the log.
+
+    `last_ids` says up to which id each partition is committed. Entries above it are decided on;
+    those at or below it are only checked for being stored, and never applied again.
+    """
+    plan = Plan({p: Tally(last_ids[p]) for p in batch}, refused=refused)
     planner = _Planner(plan, replace(known, conversations=dict(known.conversations)))
     for partition, entries in batch.items():
         for entry in entries:
-            if entry.id <= cursors[partition]:
-                planner.check(partition, entry)
+            if entry.id <= last_ids[partition]:
+                planner.check_committed(partition, entry)
             else:
                 planner.decide(partition, entry)
                 plan.tallies[partition].last_id = entry.id
     return plan
-
-
-def sound(partition: int, entry: Entry) -> Entry:
-    """Return the entry if the accept script can have written it, else one marked MALFORMED.
-
-    Its numbers are then dropped: they may be too large for PostgreSQL, in every statement.
-    """
-    if (
-        entry.version == VERSION
-        and entry.op in _OPS
-        and ids.is_id(entry.conversation_id)
-        and ids.partition_of(entry.conversation_id) == partition
-        and (entry.op != "open" or entry.conversation_id == entry.id)
-        and 1 <= entry.user_id <= _MAX_USER
-        and 0 <= entry.created_at_ms <= _MAX_AT_MS
-    ):
-        return entry
-    return Entry(entry.id, MALFORMED, "add", 0, 0, "", "", 0, 0, entry.data)
 
 
 class _Planner:
@@ -154,18 +95,18 @@ class _Planner:
         self._plan = plan
         self._known = known
 
-    def check(self, partition: int, entry: Entry) -> None:
-        """Look whether a committed entry is there. It is never applied again."""
+    def check_committed(self, partition: int, entry: Entry) -> None:
+        """Check that an entry at or below `last_id` is stored; if not, it becomes a dead letter."""
         self._plan.duplicates += 1
-        if reason := self._doubt(entry):
-            self._bury(partition, entry, reason)
+        if reason := self._why_missing(entry):
+            self._dead_letter(partition, entry, reason)
 
-    def _doubt(self, entry: Entry) -> Reason | None:
-        """Say why a committed entry seems not to be; a rename leaves no trace to look for."""
+    def _why_missing(self, entry: Entry) -> Reason | None:
+        """Return why a committed entry is not stored, or None. A rename leaves nothing to check."""
         known = self._known
         conversation = known.conversations.get(entry.conversation_id)
         message = known.messages.get(entry.id)
-        if known.has_buried(entry):
+        if known.has_dead_letter(entry):
             return None
         if entry.version == VERSION and (
             entry.user_id not in known.users or (conversation and conversation.deleted)
@@ -173,24 +114,24 @@ class _Planner:
             return None
         if conversation is None:
             return "regressed"
-        is_there = {
-            "open": _opened_by(conversation, entry),
-            "add": message is not None and message.is_of(entry),
+        is_stored = {
+            "open": conversation.was_opened_by(entry),
+            "add": message is not None and message.was_added_by(entry),
             "rename": True,
             "title": True,
             "close": conversation.closed,
             "delete": False,
         }
-        if is_there[entry.op]:
+        if is_stored[entry.op]:
             return None
         return "conflict" if entry.op == "open" or message else "regressed"
 
     def decide(self, partition: int, entry: Entry) -> None:
-        """Decide on an entry that comes after its partition's cursor."""
-        if self._known.has_buried(entry):
+        """Decide on an entry above its partition's `last_id`."""
+        if self._known.has_dead_letter(entry):
             self._plan.tallies[partition].dead += 1
         elif entry.version == MALFORMED:
-            self._bury(partition, entry, "malformed")
+            self._dead_letter(partition, entry, "malformed")
         elif entry.user_id not in self._known.users:
             self._plan.tallies[partition].discarded += 1
         elif entry.op == "open":
@@ -206,25 +147,25 @@ class _Planner:
                 entry.user_id, entry.created_at_ms, titled=self._has_text(entry)
             )
             self._apply(partition, entry)
-        elif _opened_by(conversation, entry):
-            self._repeat(partition)
+        elif conversation.was_opened_by(entry):
+            self._count_duplicate(partition)
         else:
-            self._bury(partition, entry, "conflict")
+            self._dead_letter(partition, entry, "conflict")
 
     def _change(self, partition: int, entry: Entry) -> None:
         conversation = self._known.conversations.get(entry.conversation_id)
         message = self._known.messages.get(entry.id)
         if conversation is None:
-            self._bury(partition, entry, "unknown")
+            self._dead_letter(partition, entry, "unknown")
         elif conversation.owner != entry.user_id:
-            self._bury(partition, entry, "foreign")
+            self._dead_letter(partition, entry, "foreign")
         elif conversation.deleted:
             self._plan.tallies[partition].discarded += 1
         elif entry.op == "add" and message:
-            if message.is_of(entry):
-                self._repeat(partition)
+            if message.was_added_by(entry):
+                self._count_duplicate(partition)
             else:
-                self._bury(partition, entry, "conflict")
+                self._dead_letter(partition, entry, "conflict")
         else:
             self._write(entry, conversation)
             self._apply(partition, entry)
@@ -252,33 +193,34 @@ class _Planner:
                 )
 
     def _has_text(self, entry: Entry) -> bool:
-        return bool(entry.data) and entry.id not in self._plan.blank
+        return bool(entry.data) and entry.id not in self._plan.refused
 
     def _apply(self, partition: int, entry: Entry) -> None:
-        if entry.id in self._plan.blank:
-            sqlstate = self._plan.blank[entry.id]
-            self._bury(partition, entry, "refused", sqlstate, placed=entry.op == "add")
+        """Count an entry that is written, as a dead letter if it is written without its text."""
+        if entry.id in self._plan.refused:
+            sqlstate = self._plan.refused[entry.id]
+            self._dead_letter(
+                partition, entry, "refused", sqlstate, keeps_position=entry.op == "add"
+            )
         else:
             self._plan.tallies[partition].applied += 1
             self._plan.applied.append(entry)
 
-    def _repeat(self, partition: int) -> None:
-        """Count one that is there, though PostgreSQL's own books were set back behind it."""
+    def _count_duplicate(self, partition: int) -> None:
+        """Count an entry above `last_id` that is stored: PostgreSQL's `last_id` was set back."""
         self._plan.tallies[partition].applied += 1
         self._plan.duplicates += 1
 
-    def _bury(
+    def _dead_letter(
         self,
         partition: int,
         entry: Entry,
         reason: Reason,
         sqlstate: str | None = None,
         *,
-        placed: bool = False,
+        keeps_position: bool = False,
     ) -> None:
         self._plan.tallies[partition].dead += 1
-        self._plan.deaths.append(Death(partition, entry, reason, sqlstate, placed))
-
-
-def _opened_by(conversation: KnownConversation, entry: Entry) -> bool:
-    return (conversation.owner, conversation.created_at_ms) == (entry.user_id, entry.created_at_ms)
+        self._plan.dead_letters.append(
+            DeadLetter(partition, entry, reason, sqlstate, keeps_position)
+        )

@@ -14,7 +14,8 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly 
 from sqlalchemy import Engine
 
 from api.core.entries import Entry
-from workers.plan import Change, Death, Known, KnownConversation, KnownMessage, Plan, Tally
+from workers.known import Known, KnownConversation, KnownMessage
+from workers.plan import Tally
 
 #: Nothing of a session outlives the transaction: a pooler may give the next one to somebody else.
 #: PostgreSQL itself ends a worker that stands still with the lock in hand.
@@ -50,47 +51,6 @@ _LOOK_UP_SUSPECTS: Final = """
     SELECT 'dead', entry_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, payload
     FROM dead_letter WHERE entry_id = ANY(%(entries)s::bigint[])
 """
-#: A Unix time in milliseconds, exactly.
-_AT: Final = "timestamptz 'epoch' + {} * interval '1 millisecond'"
-_OPEN: Final = f"""
-    INSERT INTO conversation (id, user_id, title, created_at, updated_at)
-    SELECT e.id, e.user_id, e.title, {_AT.format("e.at")}, {_AT.format("e.at")}
-    FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[]) AS e (id, user_id, title, at)
-"""  # noqa: S608 - our own words
-#: A conversation that is not there gives no position, which fails: nothing is lost in the join.
-_ADD: Final = f"""
-    INSERT INTO message
-        (id, conversation_id, user_id, position, role, content, status, created_at)
-    SELECT e.id, e.conversation_id, e.user_id,
-        c.message_count + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.id),
-        e.role, e.content, e.status, {_AT.format("e.at")}
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-        %s::bigint[]) AS e (id, conversation_id, user_id, role, content, status, at)
-    LEFT JOIN conversation AS c ON c.id = e.conversation_id
-"""  # noqa: S608 - our own words
-_CHANGE: Final = f"""
-    UPDATE conversation AS c SET
-        message_count = c.message_count + e.added,
-        updated_at = {_AT.format("e.at")},
-        title = CASE WHEN e.deleted_at IS NOT NULL THEN NULL WHEN e.renamed THEN e.title
-            ELSE c.title END,
-        closed_at = coalesce(c.closed_at, {_AT.format("e.closed_at")}),
-        deleted_at = {_AT.format("e.deleted_at")}
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bool[], %s::text[], %s::bigint[],
-        %s::bigint[]) AS e (id, added, at, renamed, title, closed_at, deleted_at)
-    WHERE c.id = e.id
-"""  # noqa: S608 - our own words
-_BURY: Final = f"""
-    INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id, position, role,
-        status, reason, sqlstate, payload, entry_created_at)
-    SELECT e.id, e.partition, e.op, e.user_id, e.conversation_id, m.position, e.role,
-        e.status, e.reason, e.sqlstate, e.payload, {_AT.format("e.at")}
-    FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
-        %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bool[])
-        AS e (id, partition, op, user_id, conversation_id, role, status, reason, sqlstate, payload,
-            at, placed)
-    LEFT JOIN message AS m ON e.placed AND m.id = e.id
-"""  # noqa: S608 - our own words
 _ADVANCE: Final = """
     UPDATE log_partition AS p SET last_id = greatest(p.last_id, e.last_id),
         applied = p.applied + e.applied, dead = p.dead + e.dead,
@@ -101,7 +61,7 @@ _ADVANCE: Final = """
     RETURNING p.id, p.last_id, p.applied + p.dead + p.discarded,
         (extract(epoch FROM clock_timestamp()) * 1000)::float8
 """
-_RECENT_DEATHS: Final = (
+_RECENT_DEAD_LETTERS: Final = (
     "SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'"
 )
 #: Tombstones that still have messages, or may have.
@@ -136,7 +96,6 @@ _PURGED: Final = """
         discarded = discarded + (SELECT count(*) FROM settled)
     WHERE id = %(conversation)s %% 16 AND EXISTS (SELECT FROM settled)
 """
-_ROLES: Final = frozenset({"user", "assistant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,44 +169,32 @@ def look_up(cursor: Cursor, entries: Collection[Entry], suspects: Iterable[Entry
     }
     cursor.execute(_LOOK_UP + _LOOK_UP_SUSPECTS if facts["entries"] else _LOOK_UP, facts)
     known = Known()
-    for kind, row_id, user_id, at_ms, conversation_id, *standing, role, data in cursor:
+    for kind, row_id, user_id, at_ms, conversation_id, *flags, role, data in cursor:
         match kind:
             case "user":
                 known.users.add(row_id)
             case "conversation":
-                known.conversations[row_id] = KnownConversation(user_id, at_ms, *standing)
+                known.conversations[row_id] = KnownConversation(user_id, at_ms, *flags)
             case "message":
                 known.messages[row_id] = KnownMessage(
                     conversation_id, user_id, at_ms, role, bytes(data)
                 )
             case _:
-                known.dead.add((row_id, bytes(data)))
+                known.dead_letters.add((row_id, bytes(data)))
     return known
-
-
-def write(cursor: Cursor, plan: Plan) -> None:
-    """Write what a plan says, in as few statements as there are tables."""
-    statements = [
-        *_statement(cursor, _OPEN, [_opened(entry, plan) for entry in plan.opens]),
-        *_statement(cursor, _ADD, [_added(entry, plan) for entry in plan.adds]),
-        *_statement(cursor, _CHANGE, [_changed(*item, plan) for item in plan.changes.items()]),
-        *_statement(cursor, _BURY, [_buried(death) for death in plan.deaths]),
-    ]
-    if statements:
-        cursor.execute(b";".join(statements))
 
 
 def advance(cursor: Cursor, tallies: Iterable[tuple[int, Tally]]) -> Advanced:
     """Advance the cursors and books of partitions; the transaction's last statement."""
     rows = [(p, t.last_id, t.applied, t.dead, t.discarded) for p, t in tallies]
-    cursor.execute(_ADVANCE, _columns(rows))
+    cursor.execute(_ADVANCE, columns(rows))
     found = cursor.fetchall()
     return Advanced({p: (last, counted) for p, last, counted, _ in found}, found[0][3])
 
 
-def recent_deaths(cursor: Cursor) -> int:
+def recent_dead_letters(cursor: Cursor) -> int:
     """Count the dead letters of the last minute."""
-    cursor.execute(_RECENT_DEATHS)
+    cursor.execute(_RECENT_DEAD_LETTERS)
     return int(cursor.fetchall()[0][0])
 
 
@@ -273,55 +220,6 @@ def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
     return True
 
 
-def _statement(cursor: Cursor, sql: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[bytes]:
-    if rows:
-        yield cursor.mogrify(sql, _columns(rows))
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+def columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Turn rows into columns: the arrays that `unnest` takes."""
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _text(entry: Entry, plan: Plan) -> str | None:
-    """Return an entry's text, or nothing where PostgreSQL will not have it."""
-    return None if entry.id in plan.blank else entry.data.decode() or None
-
-
-def _opened(entry: Entry, plan: Plan) -> tuple[Any, ...]:
-    return entry.id, entry.user_id, _text(entry, plan), entry.created_at_ms
-
-
-def _added(entry: Entry, plan: Plan) -> tuple[Any, ...]:
-    refused = entry.id in plan.blank
-    return (
-        entry.id,
-        entry.conversation_id,
-        entry.user_id,
-        (_role(entry) or "user") if refused else entry.role,
-        _text(entry, plan) or "",
-        "unavailable" if refused else entry.status,
-        entry.created_at_ms,
-    )
-
-
-def _changed(conversation_id: int, change: Change, plan: Plan) -> tuple[Any, ...]:
-    title = _text(change.rename, plan) if change.rename else None
-    return (
-        *(conversation_id, change.added, change.at_ms, change.rename is not None, title),
-        *(change.closed_at_ms, change.deleted_at_ms),
-    )
-
-
-def _buried(death: Death) -> tuple[Any, ...]:
-    entry = death.entry
-    is_message = entry.op == "add"
-    return (
-        *(entry.id, death.partition, entry.op, entry.user_id, entry.conversation_id),
-        *((_role(entry), entry.status) if is_message else (None, None)),
-        *(death.reason, death.sqlstate, psycopg2.Binary(entry.data)),
-        *(entry.created_at_ms, death.placed),
-    )
-
-
-def _role(entry: Entry) -> str | None:
-    return entry.role if entry.role in _ROLES else None

@@ -15,7 +15,7 @@ from api.operations.audit import audit
 from tests.support.api import PASSWORD, Api
 from tests.support.draining import draining
 from tests.support.waiting import eventually
-from workers import batch as persist
+from workers import purge
 
 TABLES = ("message", "conversation", "dead_letter", "session")
 WORDS = "for-nobody-else-6d1c"
@@ -199,7 +199,7 @@ def test_nobody_waits_for_a_large_account_to_go(
     purging: bool,
 ) -> None:
     monkeypatch.setattr(async_database, "TIMEOUT_SECONDS", 2.0)
-    monkeypatch.setattr(persist, "PURGE_CHUNK", 1)
+    monkeypatch.setattr(purge, "PURGE_CHUNK", 1)
     with draining(api.settings):
         conversation = chat(ada, 5)
         me = ada.get("/auth/me").json()["id"]

@@ -19,7 +19,7 @@ from tests.bench.processes import Server, servers
 from tests.bench.rounds import interleaved
 from tests.bench.scale import Scale
 from tests.bench.site import TEXT, Site, another
-from workers import sql
+from workers import sql, write
 from workers.plan import make_plan
 
 #: Messages of the one long conversation, and where its last page begins.
@@ -88,7 +88,7 @@ def load(at: Site, messages: int) -> None:
                 )
             entries = [entry for several in batch.values() for entry in several]
             plan = make_plan(batch, cursors, sql.look_up(cursor, entries, []), {})
-            sql.write(cursor, plan)
+            write.write_plan(cursor, plan)
             sql.advance(cursor, plan.tallies.items())
     engine.dispose()
     with at.connection() as connection:

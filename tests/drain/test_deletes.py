@@ -4,8 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.drain.world import Conversation, World
-from workers import batch as persist
-from workers import sql
+from workers import purge, sql
 
 
 def test_a_deleted_conversation_leaves_a_tombstone_without_text(world: World) -> None:
@@ -75,7 +74,7 @@ def test_entries_of_a_user_who_is_gone_are_discarded(world: World) -> None:
 def test_messages_of_a_deleted_conversation_go_in_chunks(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(persist, "PURGE_CHUNK", 10)
+    monkeypatch.setattr(purge, "PURGE_CHUNK", 10)
     conversation, kept = world.open(world.user()), world.open(world.user())
     world.add(conversation, *(str(n) for n in range(95)))
     world.add(kept, "kept")

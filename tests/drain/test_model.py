@@ -174,7 +174,7 @@ def one_world(world: World) -> Iterator[type[Pipeline]]:
 def test_whatever_happens_readers_see_what_was_accepted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.batch.MOST_DEATHS_A_MINUTE", 10_000)
+    monkeypatch.setattr("workers.apply.MAX_DEAD_LETTERS_PER_MINUTE", 10_000)
     with one_world(world) as machine:
         run_state_machine_as_test(
             machine,

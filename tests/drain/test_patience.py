@@ -55,11 +55,11 @@ def test_a_suspect_is_one_no_longer_once_it_moves(world: World) -> None:
     world.add(conversation, "a")
     with world.locked(conversation):
         world.drain_in_vain()
-    assert world.drain._suspects == {0}
+    assert not world.drain._health.is_workable(0)
 
     world.drain.run()
 
-    assert world.drain._suspects == set()
+    assert world.drain._health.is_workable(0)
     assert world.contents(conversation) == ["a"]
 
 
@@ -93,7 +93,7 @@ def test_batches_halve_at_each_time_out_and_grow_again(world: World) -> None:
     with world.locked(held):
         while world.contents(free) != ["0", "1", "2"]:
             world.drain_in_vain(drain)
-            sizes.append(drain._sizes[0])
+            sizes.append(drain._health.limits[0])
     world.add(free, "4")
     while world.backlog():
         drain.run()
@@ -102,7 +102,7 @@ def test_batches_halve_at_each_time_out_and_grow_again(world: World) -> None:
     assert sizes[-1] == 1
     assert world.contents(free) == ["0", "1", "2", "3", "4"]
     assert world.contents(held) == ["held"]
-    assert drain._sizes == {} or drain._sizes[0] > 1
+    assert drain._health.limits.get(0, 8) > 1
 
 
 def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:

@@ -8,8 +8,7 @@ from sqlalchemy import event
 from api.core import ids
 from api.operations.audit import audit
 from tests.drain.world import World
-from workers import batch as persist
-from workers import sql
+from workers import apply, sql
 
 
 def test_a_poisonous_message_keeps_its_place_and_delays_nobody(world: World) -> None:
@@ -333,7 +332,7 @@ def test_an_older_redis_is_counted_anew_by_a_drain_at_work(world: World) -> None
 def test_too_many_dead_letters_in_a_minute_stop_the_drain(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(persist, "MOST_DEATHS_A_MINUTE", 5)
+    monkeypatch.setattr(apply, "MAX_DEAD_LETTERS_PER_MINUTE", 5)
     conversation = world.open(world.user())
     world.add(conversation, "a", *[b"\0"] * 7, "z")
 

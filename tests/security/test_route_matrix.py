@@ -24,7 +24,7 @@ from tests.support.draining import draining
 from tests.support.servers import fresh_database
 from tests.support.tokens import signed
 from tests.support.waiting import eventually
-from workers import plan
+from workers.known import KnownConversation
 
 CANARY = "canary-of-ada-93b1"
 #: This far from an id is one that was not given out, a millisecond earlier in its partition.
@@ -459,7 +459,6 @@ def intrude(scene: Scene, status: int = 202) -> set[str]:
 
 def trust_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (b) off: the worker takes the log's word for whose a conversation is."""
-    known = plan.KnownConversation
 
     class Anybodys(int):
         def __eq__(self, other: object) -> bool:
@@ -470,8 +469,8 @@ def trust_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
         __hash__ = int.__hash__
 
-    def careless(owner: int, *rest: Any) -> plan.KnownConversation:
-        return known(Anybodys(owner), *rest)
+    def careless(owner: int, *rest: Any) -> KnownConversation:
+        return KnownConversation(Anybodys(owner), *rest)
 
     monkeypatch.setattr("workers.sql.KnownConversation", careless)
 

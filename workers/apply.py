@@ -1,0 +1,92 @@
+"""Apply entries inside one transaction, and find those that PostgreSQL refuses."""
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
+
+from api.core.entries import Entry
+from workers import sql, write
+from workers.batch_result import BatchResult
+from workers.failures import may_be_entrys_own, sqlstate_of
+from workers.plan import DeadLetter, make_plan
+
+#: Circuit breaker: above this rate of dead letters a partition stops, because the database is the
+#: likelier cause.
+MAX_DEAD_LETTERS_PER_MINUTE: Final = 100
+
+
+class Applier:
+    """Writes entries in one transaction, and notes in its result what became of them."""
+
+    def __init__(self, cursor: Cursor, result: BatchResult) -> None:
+        self._cursor = cursor
+        self._result = result
+        self._last_ids = {p: locked.last_id for p, locked in result.locked.items()}
+
+    def apply(
+        self,
+        entries: Mapping[int, list[Entry]],
+        *,
+        look_up_all: bool = False,
+        refused: Mapping[int, str | None] | None = None,
+    ) -> None:
+        """Write entries, given by partition and in the order of the log.
+
+        Entries at or below `last_id` are looked up to check that they are stored; with
+        `look_up_all` the others are, too. Entries in `refused` are written without their text.
+        """
+        everything = list(chain.from_iterable(entries.values()))
+        if not everything:
+            return
+        committed = [e for p, found in entries.items() for e in found if e.id <= self._last_ids[p]]
+        known = sql.look_up(self._cursor, everything, everything if look_up_all else committed)
+        plan = make_plan(entries, self._last_ids, known, refused or {})
+        if plan.dead_letters:
+            room = MAX_DEAD_LETTERS_PER_MINUTE - sql.recent_dead_letters(self._cursor)
+            if excess := plan.dead_letters[max(room, 0) :]:
+                entries = self._halt(entries, excess)
+                plan = make_plan(entries, self._last_ids, known, refused or {})
+        write.write_plan(self._cursor, plan)
+        self._result.plans.append(plan)
+        for partition, found in entries.items():
+            self._result.done.setdefault(partition, []).extend(found)
+
+    def bisect(self, partition: int, entries: list[Entry]) -> None:
+        """Write entries; halve them on errors of the data until the entries at fault are alone.
+
+        Those are written without their text. If that fails too, the entry was not the cause: the
+        error is raised, and the whole batch is tried again later.
+        """
+        if partition in self._result.halted:
+            return
+        try:
+            with sql.savepoint(self._cursor):
+                self.apply({partition: entries}, look_up_all=True)
+        except Exception as error:
+            if not may_be_entrys_own(error):
+                raise
+            sqlstate = sqlstate_of(error) or None
+        else:
+            return
+        if len(entries) == 1:
+            refused = {entries[0].id: sqlstate}
+            self.apply({partition: entries}, look_up_all=True, refused=refused)
+            return
+        half = len(entries) // 2
+        self.bisect(partition, entries[:half])
+        self.bisect(partition, entries[half:])
+
+    def _halt(
+        self, entries: Mapping[int, list[Entry]], excess: list[DeadLetter]
+    ) -> dict[int, list[Entry]]:
+        """Return, per partition, the entries before its first excess dead letter."""
+        stops: dict[int, int] = {}
+        for letter in excess:
+            stops.setdefault(letter.partition, letter.entry.id)
+        self._result.halted |= stops.keys()
+        return {
+            partition: [e for e in found if e.id < stops.get(partition, e.id + 1)]
+            for partition, found in entries.items()
+        }

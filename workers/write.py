@@ -1,0 +1,117 @@
+"""Write what a plan says: one statement per table and kind of change, all in one round trip."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
+
+from api.core.entries import Entry
+from workers.plan import Change, DeadLetter, Plan
+from workers.sql import columns
+
+#: A Unix time in milliseconds, exactly.
+_AT: Final = "timestamptz 'epoch' + {} * interval '1 millisecond'"
+_OPEN: Final = f"""
+    INSERT INTO conversation (id, user_id, title, created_at, updated_at)
+    SELECT e.id, e.user_id, e.title, {_AT.format("e.at")}, {_AT.format("e.at")}
+    FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[]) AS e (id, user_id, title, at)
+"""  # noqa: S608 - our own words
+#: An outer join: a missing conversation gives no position and fails the statement. An inner one
+#: would drop its messages silently.
+_ADD: Final = f"""
+    INSERT INTO message
+        (id, conversation_id, user_id, position, role, content, status, created_at)
+    SELECT e.id, e.conversation_id, e.user_id,
+        c.message_count + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.id),
+        e.role, e.content, e.status, {_AT.format("e.at")}
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+        %s::bigint[]) AS e (id, conversation_id, user_id, role, content, status, at)
+    LEFT JOIN conversation AS c ON c.id = e.conversation_id
+"""  # noqa: S608 - our own words
+_CHANGE: Final = f"""
+    UPDATE conversation AS c SET
+        message_count = c.message_count + e.added,
+        updated_at = {_AT.format("e.at")},
+        title = CASE WHEN e.deleted_at IS NOT NULL THEN NULL WHEN e.renamed THEN e.title
+            ELSE c.title END,
+        closed_at = coalesce(c.closed_at, {_AT.format("e.closed_at")}),
+        deleted_at = {_AT.format("e.deleted_at")}
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bool[], %s::text[], %s::bigint[],
+        %s::bigint[]) AS e (id, added, at, renamed, title, closed_at, deleted_at)
+    WHERE c.id = e.id
+"""  # noqa: S608 - our own words
+_DEAD_LETTER: Final = f"""
+    INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id, position, role,
+        status, reason, sqlstate, payload, entry_created_at)
+    SELECT e.id, e.partition, e.op, e.user_id, e.conversation_id, m.position, e.role,
+        e.status, e.reason, e.sqlstate, e.payload, {_AT.format("e.at")}
+    FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+        %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bool[])
+        AS e (id, partition, op, user_id, conversation_id, role, status, reason, sqlstate, payload,
+            at, keeps_position)
+    LEFT JOIN message AS m ON e.keeps_position AND m.id = e.id
+"""  # noqa: S608 - our own words
+_ROLES: Final = frozenset({"user", "assistant"})
+
+
+def write_plan(cursor: Cursor, plan: Plan) -> None:
+    """Write conversations, messages, changes and dead letters, in this order."""
+    statements = [
+        *_statement(cursor, _OPEN, [_conversation_row(entry, plan) for entry in plan.opens]),
+        *_statement(cursor, _ADD, [_message_row(entry, plan) for entry in plan.adds]),
+        *_statement(cursor, _CHANGE, [_change_row(*item, plan) for item in plan.changes.items()]),
+        *_statement(cursor, _DEAD_LETTER, [_dead_letter_row(d) for d in plan.dead_letters]),
+    ]
+    if statements:
+        cursor.execute(b";".join(statements))
+
+
+def _statement(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[bytes]:
+    if rows:
+        yield cursor.mogrify(statement, columns(rows))
+
+
+def _text(entry: Entry, plan: Plan) -> str | None:
+    """Return an entry's text, or None where there is none or PostgreSQL refuses it."""
+    return None if entry.id in plan.refused else entry.data.decode() or None
+
+
+def _conversation_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
+    return entry.id, entry.user_id, _text(entry, plan), entry.created_at_ms
+
+
+def _message_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
+    refused = entry.id in plan.refused
+    return (
+        entry.id,
+        entry.conversation_id,
+        entry.user_id,
+        (_role(entry) or "user") if refused else entry.role,
+        _text(entry, plan) or "",
+        "unavailable" if refused else entry.status,
+        entry.created_at_ms,
+    )
+
+
+def _change_row(conversation_id: int, change: Change, plan: Plan) -> tuple[Any, ...]:
+    title = _text(change.rename, plan) if change.rename else None
+    return (
+        *(conversation_id, change.added, change.at_ms, change.rename is not None, title),
+        *(change.closed_at_ms, change.deleted_at_ms),
+    )
+
+
+def _dead_letter_row(letter: DeadLetter) -> tuple[Any, ...]:
+    entry = letter.entry
+    is_message = entry.op == "add"
+    return (
+        *(entry.id, letter.partition, entry.op, entry.user_id, entry.conversation_id),
+        *((_role(entry), entry.status) if is_message else (None, None)),
+        *(letter.reason, letter.sqlstate, psycopg2.Binary(entry.data)),
+        *(entry.created_at_ms, letter.keeps_position),
+    )
+
+
+def _role(entry: Entry) -> str | None:
+    return entry.role if entry.role in _ROLES else None
