@@ -15,7 +15,7 @@ from typing import Final
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 from sqlalchemy import Engine
 
-from api.core import failpoints
+from api.core import failpoints, partition_counts
 from api.core.bind import open_log
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.errors import WrongDatabaseError
@@ -65,7 +65,7 @@ class BatchWriter:
         result = BatchResult()
         try:
             with sql.transaction(self._engine) as cursor:
-                result.locked = sql.lock(cursor, partitions, most)
+                result.locked = partition_counts.lock_free(cursor, partitions, most)
                 failpoints.reach("drain.after_lock")
                 now_ms = self._apply(cursor, result, limits, bisecting=bisecting)
                 answered = time.monotonic()
@@ -103,11 +103,11 @@ class BatchWriter:
         advances = result.advances()
         if not advances:
             return 0
-        advanced = sql.advance(cursor, advances.items())
+        advanced = partition_counts.advance(cursor, advances)
         self._recount_regressed(result, advanced)
         return advanced.now_ms
 
-    def _check_marks(self, locked: Mapping[int, sql.Locked]) -> None:
+    def _check_marks(self, locked: Mapping[int, partition_counts.Locked]) -> None:
         """Refuse another database's log; bring a log that forgot something up to date.
 
         A tail below `last_id` is raised, so that ids which PostgreSQL has passed are not given out
@@ -128,13 +128,13 @@ class BatchWriter:
             logger.error("partitions %s: the log counted less than is stored", forgotten)
             self._log.recount(books[p] for p in forgotten)
 
-    def _recount_regressed(self, result: BatchResult, advanced: sql.Advanced) -> None:
+    def _recount_regressed(self, result: BatchResult, advanced: partition_counts.Advanced) -> None:
         """Add regressed entries to the log's count of accepted entries, which lacks them."""
         partitions = {
             letter.partition for letter in result.dead_letters if letter.reason == "regressed"
         }
         if partitions:
-            self._log.recount((partition, *advanced.books[partition]) for partition in partitions)
+            self._log.recount((partition, *advanced.counted[partition]) for partition in partitions)
 
     def _read(self, result: BatchResult, limits: Mapping[int, int]) -> dict[int, list[Entry]]:
         share = self._share(result.locked)

@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from api.core.entries import Entry
-from workers import sql
-from workers.plan import DeadLetter, Plan, Tally
+from api.core.partition_counts import Locked, Tally
+from workers.plan import DeadLetter, Plan
 
 
 @dataclass(slots=True)
 class BatchResult:
     """What one transaction did. Without locked partitions: other drains hold them all."""
 
-    locked: dict[int, sql.Locked] = field(default_factory=dict)
+    locked: dict[int, Locked] = field(default_factory=dict)
     #: Entries that were decided on, whether applied, discarded or dead-lettered.
     done: dict[int, list[Entry]] = field(default_factory=dict)
     plans: list[Plan] = field(default_factory=list)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from api.core.entries import MALFORMED, VERSION, Entry
+from api.core.partition_counts import Tally
 from workers.known import Known, KnownConversation
 
 #: Why an entry became a dead letter.
@@ -39,16 +40,6 @@ class Change:
     rename: Entry | None = None
     closed_at_ms: int | None = None
     deleted_at_ms: int | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """How a partition's row advances: its new `last_id`, and what is added to its counts."""
-
-    last_id: int
-    applied: int = 0
-    dead: int = 0
-    discarded: int = 0
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from api.core import ids
+from api.core import ids, partition_counts
 from workers import sql
 from workers.failures import BatchFailedError
 
@@ -58,7 +58,7 @@ class Purger:
         partition = ids.partition_of(conversation_id)
         try:
             with sql.transaction(self._engine) as cursor:
-                if not sql.lock(cursor, [partition], 1):
+                if not partition_counts.lock_free(cursor, [partition], 1):
                     return None
                 return sql.purge(cursor, conversation_id, PURGE_CHUNK)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next drain tries again

@@ -4,34 +4,25 @@ Several statements in one string save round trips, and are statements all the sa
 snapshot of its own.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 from sqlalchemy import Engine
 
+from api.core import partition_counts
 from api.core.entries import Entry
 from workers.known import Known, KnownConversation, KnownMessage
-from workers.plan import Tally
 
 #: Nothing of a session outlives the transaction: a pooler may give the next one to somebody else.
 #: PostgreSQL itself ends a worker that stands still with the lock in hand.
-_BEGIN: Final = """
+_BEGIN: Final = f"""
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     SET LOCAL synchronous_commit = on;
     SET LOCAL idle_in_transaction_session_timeout = '5s';
-    SET LOCAL statement_timeout = '10s';
-    SET LOCAL lock_timeout = '2s';
-"""
-#: Alone in its statement: one that also read the tables would read them as of before the lock.
-_LOCK: Final = """
-    SELECT id, last_id, applied + dead + discarded, (SELECT id FROM database_identity)
-    FROM log_partition WHERE id = ANY(%(wanted)s)
-    ORDER BY array_position(%(wanted)s, id::int) LIMIT %(most)s
-    FOR UPDATE SKIP LOCKED
+    {partition_counts.timeouts(lock_seconds=2, statement_seconds=10)};
 """
 _LOOK_UP: Final = """
     SELECT 'user', id, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bool, NULL::bool,
@@ -50,16 +41,6 @@ _LOOK_UP_SUSPECTS: Final = """
     UNION ALL
     SELECT 'dead', entry_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, payload
     FROM dead_letter WHERE entry_id = ANY(%(entries)s::bigint[])
-"""
-_ADVANCE: Final = """
-    UPDATE log_partition AS p SET last_id = greatest(p.last_id, e.last_id),
-        applied = p.applied + e.applied, dead = p.dead + e.dead,
-        discarded = p.discarded + e.discarded
-    FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-        AS e (id, last_id, applied, dead, discarded)
-    WHERE p.id = e.id
-    RETURNING p.id, p.last_id, p.applied + p.dead + p.discarded,
-        (extract(epoch FROM clock_timestamp()) * 1000)::float8
 """
 _RECENT_DEAD_LETTERS: Final = (
     "SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'"
@@ -80,39 +61,10 @@ _PURGE: Final = """
             SELECT id FROM conversation WHERE id = %(conversation)s AND deleted_at IS NOT NULL)
         ORDER BY position LIMIT %(chunk)s)
 """
-#: Also what the owner's dead letters of it held: nobody may bring it back.
 _PURGED: Final = """
     UPDATE conversation SET message_count = 0
-    WHERE id = %(conversation)s AND deleted_at IS NOT NULL AND message_count > 0;
-    WITH settled AS (
-        UPDATE dead_letter AS d SET payload = '', discarded_at = now(),
-            discard_note = 'its conversation was deleted'
-        FROM conversation AS c
-        WHERE c.id = %(conversation)s AND c.deleted_at IS NOT NULL
-            AND d.conversation_id = c.id AND d.user_id = c.user_id
-            AND d.redriven_at IS NULL AND d.discarded_at IS NULL
-        RETURNING d.entry_id)
-    UPDATE log_partition SET dead = dead - (SELECT count(*) FROM settled),
-        discarded = discarded + (SELECT count(*) FROM settled)
-    WHERE id = %(conversation)s %% 16 AND EXISTS (SELECT FROM settled)
+    WHERE id = %(conversation)s AND deleted_at IS NOT NULL AND message_count > 0
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """A partition that this transaction holds: how far it is committed, and its books."""
-
-    last_id: int
-    counted: int
-    database_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """The partitions as they will be once committed, and PostgreSQL's clock just before that."""
-
-    books: dict[int, tuple[int, int]]
-    now_ms: float
 
 
 @contextmanager
@@ -148,15 +100,6 @@ def savepoint(cursor: Cursor) -> Iterator[None]:
     cursor.execute("RELEASE SAVEPOINT entries")
 
 
-def lock(cursor: Cursor, partitions: Sequence[int], most: int) -> dict[int, Locked]:
-    """Lock those partitions that nobody holds, the first ones first, at most so many."""
-    cursor.execute(_LOCK, {"wanted": list(partitions), "most": most})
-    return {
-        partition: Locked(last_id, counted, str(database_id))
-        for partition, last_id, counted, database_id in cursor.fetchall()
-    }
-
-
 def look_up(cursor: Cursor, entries: Collection[Entry], suspects: Iterable[Entry]) -> Known:
     """Return what PostgreSQL has of these entries' users and conversations.
 
@@ -184,14 +127,6 @@ def look_up(cursor: Cursor, entries: Collection[Entry], suspects: Iterable[Entry
     return known
 
 
-def advance(cursor: Cursor, tallies: Iterable[tuple[int, Tally]]) -> Advanced:
-    """Advance the cursors and books of partitions; the transaction's last statement."""
-    rows = [(p, t.last_id, t.applied, t.dead, t.discarded) for p, t in tallies]
-    cursor.execute(_ADVANCE, columns(rows))
-    found = cursor.fetchall()
-    return Advanced({p: (last, counted) for p, last, counted, _ in found}, found[0][3])
-
-
 def recent_dead_letters(cursor: Cursor) -> int:
     """Count the dead letters of the last minute."""
     cursor.execute(_RECENT_DEAD_LETTERS)
@@ -217,9 +152,5 @@ def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
     if cursor.rowcount == chunk:
         return False
     cursor.execute(_PURGED, facts)
+    partition_counts.settle_deleted_conversation(cursor.execute, conversation_id)
     return True
-
-
-def columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    """Turn rows into columns: the arrays that `unnest` takes."""
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -8,7 +8,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly 
 
 from api.core.entries import Entry
 from workers.plan import Change, DeadLetter, Plan
-from workers.sql import columns
 
 #: A Unix time in milliseconds, exactly.
 _AT: Final = "timestamptz 'epoch' + {} * interval '1 millisecond'"
@@ -69,7 +68,8 @@ def write_plan(cursor: Cursor, plan: Plan) -> None:
 
 def _statement(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[bytes]:
     if rows:
-        yield cursor.mogrify(statement, columns(rows))
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        yield cursor.mogrify(statement, columns)
 
 
 def _text(entry: Entry, plan: Plan) -> str | None:

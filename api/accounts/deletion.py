@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from api.core import failpoints, ids
+from api.core import failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Unavailable
@@ -30,19 +30,9 @@ GONE_SECONDS: Final = 24 * 3600
 #: What a streamed turn said is kept for ten minutes.
 STREAM_MS: Final = 11 * 60 * 1000
 
-_PATIENCE: Final = text("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '40s'")
+_TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=5, statement_seconds=40)
 #: The drain removes no messages of a deleted conversation of this user meanwhile (`workers.sql`).
 _ALONE: Final = text("SELECT pg_advisory_xact_lock(:user)")
-#: No drain may be between having read an entry of this user and writing it.
-_LOCK: Final = text("SELECT id FROM log_partition ORDER BY id FOR UPDATE")
-#: The audit still balances: what was dead is discarded now.
-_SETTLE: Final = text(
-    "WITH gone AS (DELETE FROM dead_letter WHERE user_id = :user"
-    " RETURNING partition, redriven_at IS NULL AND discarded_at IS NULL AS unsettled),"
-    " sums AS (SELECT partition, count(*) AS number FROM gone WHERE unsettled GROUP BY partition)"
-    " UPDATE log_partition AS p SET dead = p.dead - s.number, discarded = p.discarded + s.number"
-    " FROM sums AS s WHERE p.id = s.partition"
-)
 _MESSAGES: Final = text("DELETE FROM message WHERE user_id = :user RETURNING id")
 _CONVERSATIONS: Final = text("DELETE FROM conversation WHERE user_id = :user RETURNING id")
 _SESSIONS: Final = text("DELETE FROM session WHERE user_id = :user RETURNING id")
@@ -108,13 +98,14 @@ def _erase(owner: int) -> Callable[[Session], _Erased]:
         def deleted(statement: Any) -> list[Any]:
             return list(connection.execute(statement, facts).scalars())
 
-        connection.execute(_PATIENCE)
+        connection.exec_driver_sql(_TIMEOUTS)
         connection.execute(_ALONE, facts)
         # Nearly all of it before the locks, which stop the drain for everybody.
         messages = deleted(_MESSAGES)
-        connection.execute(_LOCK)
+        # No drain may be between having read an entry of this user and writing it.
+        partition_counts.lock(connection, range(ids.PARTITIONS))
         messages += deleted(_MESSAGES)
-        connection.execute(_SETTLE, facts)
+        partition_counts.settle_deleted_user(connection.exec_driver_sql, int(owner))
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
         turns = [message for message in messages if message >= recent]
         erased = _Erased(deleted(_CONVERSATIONS), turns, deleted(_SESSIONS))

@@ -7,16 +7,12 @@ sides are read under the partition's lock, so that no drain moves entries in bet
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from api.core import ids
+from api.core import ids, partition_counts
 from api.core.log import Log
 
-#: Waits for a drain, which holds the lock for one batch.
-_LOCK: Final = text(
-    "SELECT last_id, applied, dead, discarded FROM log_partition WHERE id = :id FOR UPDATE"
-)
-_PATIENCE: Final = text("SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'")
+_TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=15, statement_seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ def audit(log: Log, engine: Engine) -> list[Balance]:
 
 def _balance(log: Log, engine: Engine, partition: int) -> Balance:
     with engine.begin() as connection:
-        connection.execute(_PATIENCE)
-        row = connection.execute(_LOCK, {"id": partition}).one()
+        connection.exec_driver_sql(_TIMEOUTS)
+        row = partition_counts.lock(connection, [partition])[partition]
         accepted, pending = log.balance(partition, row.last_id)
     return Balance(partition, accepted, row.applied, row.dead, row.discarded, pending)

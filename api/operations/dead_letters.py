@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
+from api.core import partition_counts
 from api.core.errors import NotFound
 
 State = Literal["dead", "redriven", "discarded"]
@@ -23,8 +24,7 @@ _COLUMNS: Final = (
     "sqlstate, octet_length(payload) AS payload_bytes, entry_created_at, created_at, "
     "redriven_at, discarded_at, discard_note"
 )
-_UNSETTLED: Final = "redriven_at IS NULL AND discarded_at IS NULL"
-_PATIENCE: Final = text("SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'")
+_TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=15, statement_seconds=20)
 #: Classes of SQLSTATE that the entry itself causes: data exception, integrity constraint, program
 #: limit. Any other error has another cause and is raised.
 _ENTRY_ERROR_CLASSES: Final = ("22", "23", "54")
@@ -99,9 +99,9 @@ class Outcome:
 
 def find(engine: Engine, *, settled: bool = False) -> list[DeadLetter]:
     """Return all dead letters, oldest entry first; with `settled` also redriven and discarded."""
+    chosen = "true" if settled else partition_counts.UNSETTLED
     query = text(
-        f"SELECT {_COLUMNS} FROM dead_letter WHERE {'true' if settled else _UNSETTLED}"  # noqa: S608 - our own words
-        " ORDER BY entry_id, id"
+        f"SELECT {_COLUMNS} FROM dead_letter WHERE {chosen} ORDER BY entry_id, id"  # noqa: S608 - our own words
     )
     with engine.begin() as connection:
         return [DeadLetter(*row) for row in connection.execute(query)]
@@ -127,13 +127,13 @@ def redrive(engine: Engine, letter_id: int) -> Outcome:
         ).one_or_none()
         if owner is not None and owner.user_id == letter.user_id and owner.deleted_at:
             why = "its conversation was deleted"
-            _settle(connection, letter, "discarded", why)
+            partition_counts.settle_discarded(connection.exec_driver_sql, letter_id, why)
             return Outcome(letter_id, "discarded", why)
         if reason := _permanent_refusal(letter, owner) or _apply(
             connection, letter, exists=bool(owner)
         ):
             return Outcome(letter_id, "dead", reason)
-        _settle(connection, letter, "applied")
+        partition_counts.settle_redriven(connection.exec_driver_sql, letter_id)
     return Outcome(letter_id, "redriven")
 
 
@@ -149,8 +149,8 @@ def discard(engine: Engine, letter_id: int, note: str) -> None:
 
     Raises NotFound if there is none, or it is settled.
     """
-    with _settling(engine, letter_id) as (connection, letter):
-        _settle(connection, letter, "discarded", note)
+    with _settling(engine, letter_id) as (connection, _):
+        partition_counts.settle_discarded(connection.exec_driver_sql, letter_id, note)
 
 
 @contextmanager
@@ -160,16 +160,13 @@ def _settling(engine: Engine, letter_id: int) -> Iterator[tuple[Connection, Row[
     Raises NotFound if there is none, or it is settled.
     """
     with engine.begin() as connection:
-        connection.execute(_PATIENCE)
-        connection.execute(
-            text(
-                "SELECT id FROM log_partition WHERE id ="
-                " (SELECT partition FROM dead_letter WHERE id = :id) FOR UPDATE"
-            ),
-            {"id": letter_id},
-        )
+        connection.exec_driver_sql(_TIMEOUTS)
+        partitions = connection.execute(
+            text("SELECT partition FROM dead_letter WHERE id = :id"), {"id": letter_id}
+        ).scalars()
+        partition_counts.lock(connection, partitions)
         letter = connection.execute(
-            text(f"SELECT * FROM dead_letter WHERE id = :id AND {_UNSETTLED}"),  # noqa: S608 - our own words
+            text(f"SELECT * FROM dead_letter WHERE id = :id AND {partition_counts.UNSETTLED}"),  # noqa: S608 - our own words
             {"id": letter_id},
         ).one_or_none()
         if letter is None:
@@ -235,20 +232,3 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
         case _:
             return "its operation is unknown"
     return ""
-
-
-def _settle(
-    connection: Connection, letter: Row[Any], to: Literal["applied", "discarded"], note: str = ""
-) -> None:
-    """Mark a letter, and move its partition's count so that the audit still balances."""
-    done = (
-        "redriven_at = now()" if to == "applied" else "discarded_at = now(), discard_note = :note"
-    )
-    connection.execute(
-        text(f"UPDATE dead_letter SET {done} WHERE id = :id"),  # noqa: S608 - our own words
-        {"id": letter.id} | ({"note": note} if to == "discarded" else {}),
-    )
-    connection.execute(
-        text(f"UPDATE log_partition SET dead = dead - 1, {to} = {to} + 1 WHERE id = :partition"),  # noqa: S608 - our own words
-        {"partition": letter.partition},
-    )

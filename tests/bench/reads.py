@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final
 
+from api.core import partition_counts
 from api.core.database import make_engine
 from api.core.entries import VERSION, Entry
 from api.core.ids import PARTITIONS, partition_of
@@ -73,7 +74,7 @@ def load(at: Site, messages: int) -> None:
         numbers = range(first, min(first + _CHUNK, messages))
         seats = [at.seats[0 if n < long else n % len(at.seats)] for n in numbers]
         with sql.transaction(engine) as cursor:
-            locked = sql.lock(cursor, range(PARTITIONS), PARTITIONS)
+            locked = partition_counts.lock_free(cursor, range(PARTITIONS), PARTITIONS)
             cursors = {partition: one.last_id for partition, one in locked.items()}
             ends = dict(cursors)
             batch: dict[int, list[Entry]] = {partition: [] for partition in locked}
@@ -89,7 +90,7 @@ def load(at: Site, messages: int) -> None:
             entries = [entry for several in batch.values() for entry in several]
             plan = make_plan(batch, cursors, sql.look_up(cursor, entries, []), {})
             write.write_plan(cursor, plan)
-            sql.advance(cursor, plan.tallies.items())
+            partition_counts.advance(cursor, plan.tallies)
     engine.dispose()
     with at.connection() as connection:
         connection.autocommit = True

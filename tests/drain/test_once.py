@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from api.core.entries import Entry
+from api.core.partition_counts import lock_free
 from tests.drain.world import World
 from workers import sql
 
@@ -108,7 +109,7 @@ def test_the_log_is_read_only_after_its_partition_is_locked(world: World) -> Non
 
     def is_locked() -> None:
         with sql.transaction(world.engine) as cursor:
-            held.append(not sql.lock(cursor, [0], 1))
+            held.append(not lock_free(cursor, [0], 1))
 
     world.log.before_commit = is_locked
     world.drain.run()
@@ -123,7 +124,7 @@ def test_a_drain_that_gets_no_partition_ends_and_leaves_the_bell(world: World) -
     released = threading.Event()
 
     with sql.transaction(world.engine) as cursor:
-        sql.lock(cursor, [0], 1)
+        lock_free(cursor, [0], 1)
         summary = world.drain.run()
         released.set()
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from api.core.entries import MALFORMED, VERSION, Entry, Op
+from api.core.partition_counts import Tally
 from workers.known import Known, KnownConversation, KnownMessage
-from workers.plan import Change, DeadLetter, Plan, Reason, Tally, make_plan
+from workers.plan import Change, DeadLetter, Plan, Reason, make_plan
 
 OWNER, OTHER, DELETED_USER = 1, 2, 3
 #: A conversation of OWNER's that PostgreSQL has, unless a row says otherwise.

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from api.core import ids
+from api.core.partition_counts import lock_free
 from api.operations.audit import audit
 from tests.drain.world import World
 from workers import apply, sql
@@ -71,7 +72,7 @@ def test_the_locks_of_a_failed_transaction_are_gone_before_its_connection(world:
 
     def fail_with_the_lock_in_hand() -> None:
         with sql.transaction(world.engine) as cursor:
-            assert list(sql.lock(cursor, [5], 1)) == [5]
+            assert list(lock_free(cursor, [5], 1)) == [5]
             assert not world.sql(free)
             raise ValueError("poison")
 
