@@ -130,9 +130,9 @@ async def _last_event_id(
             examples=["42"],
         ),
     ] = None,
-) -> int:
+) -> int | None:
     if not known:
-        return 0
+        return None
     if not known.isdecimal() or len(known) > len(str(CONTENT_MOST)):
         raise BadRequest("Last-Event-ID is not one that was sent")
     return int(known)
@@ -165,4 +165,5 @@ Address = Annotated[str, Depends(_address)]
 #: The client asked for server-sent events.
 WantsStream = Annotated[bool, Depends(_wants_stream)]
 #: Code points of an answer that a reconnecting client knows already.
-LastEventId = Annotated[int, Depends(_last_event_id)]
+#: Code points of an answer that the client says it has; None where it says nothing.
+LastEventId = Annotated[int | None, Depends(_last_event_id)]

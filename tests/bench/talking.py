@@ -51,7 +51,7 @@ class UnloggedChat:
         return self._events(TurnName(owner, conversation_id, time.time_ns() % 2**50), message)
 
     async def _events(self, name: TurnName, message: str) -> AsyncIterator[Event]:
-        yield Started(name)
+        yield Started(name, after=0)
         whole = ""
         async for piece in self.talker.answer([], message):
             whole += piece

@@ -1,11 +1,9 @@
 """Streamed answers over HTTP: shown as they are made, stored once, whoever watches."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import httpx
 import pytest
@@ -13,10 +11,9 @@ import pytest
 from api.core.entries import Request
 from api.core.log import Limits
 from api.core.turns import Said, TurnName, said_arguments
+from tests.chat.events import STREAM, Event, events, say, text_of
 from tests.support.api import Api, StartApi
 from tests.support.waiting import eventually
-
-STREAM = {"Accept": "text/event-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -43,36 +40,6 @@ def ada(slow_api: Api) -> Iterator[httpx.Client]:
 @pytest.fixture
 def session(ada: httpx.Client) -> str:
     return str(ada.post("/api/chat/start").json()["sessionId"])
-
-
-class Event(dict[str, Any]):
-    """One server-sent event: `event`, `data` (decoded), `id`."""
-
-
-def events(response: httpx.Response) -> Iterator[Event]:
-    event = Event()
-    for line in response.iter_lines():
-        name, _, value = line.partition(": ")
-        if not line:
-            if "event" in event:
-                yield event
-            event = Event()
-        elif name == "data":
-            event["data"] = json.loads(value)
-        elif name:
-            event[name] = value
-
-
-def say(client: httpx.Client, session: str, text: str, **headers: str) -> list[Event]:
-    path = f"/api/chat/{session}/message"
-    with client.stream("POST", path, json={"message": text}, headers=STREAM | headers) as response:
-        assert response.status_code == 200, response.read()
-        assert response.headers["content-type"].startswith("text/event-stream")
-        return list(events(response))
-
-
-def text_of(seen: list[Event]) -> str:
-    return "".join(event["data"]["text"] for event in seen if event["event"] == "delta")
 
 
 def stored(api: Api, session: str) -> list[tuple[str, str]]:

@@ -36,6 +36,8 @@ class Started:
     """The turn's message is accepted."""
 
     turn: TurnName
+    #: Code points of the answer that the client has already: what follows comes after them.
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +91,35 @@ class StreamedChat:
         await self.runner.stop()
 
     async def send(
-        self, owner: int, conversation_id: int, message: str, key: str | None
-    ) -> AsyncIterator[Event]:
-        """Accept a message and return its turn's events. Raises a Problem before the first one."""
+        self, owner: int, conversation_id: int, message: str, key: str | None, *, after: int = 0
+    ) -> AsyncIterator[Event] | None:
+        """Accept a message and return its turn's events, or None as `resume` does.
+
+        `after` is for a request that is repeated with its key: the code points that were received.
+        Raises a Problem before the first event.
+        """
         turn = await self.accept.begin_turn(owner, conversation_id, message, key, streamed=True)
         if turn.reply_id is not None:
-            return self._replay(await self.answers.stored(turn.name, turn.reply_id), turn.name, 0)
+            answered = await self.answers.stored(turn.name, turn.reply_id)
+            return _replay(answered, turn.name, after)
         if turn.lease is not None:
             self.runner.run(turn, message)
-        return self._follow(turn.name, after=0)
+        return self._follow(turn.name, after)
 
     async def resume(
         self, owner: int, conversation_id: int, turn_id: int, after: int
     ) -> AsyncIterator[Event] | None:
-        """Return a turn's events after so many code points; None if nothing is known of it.
+        """Return a turn's events after the answer's first `after` code points.
 
-        Raises NotFound for a conversation that is not the owner's.
+        Return None if there is nothing to tell: the turn is unknown, or it has ended and `after`
+        says that its `end` was received. Raises NotFound for a conversation that is not the
+        owner's.
         """
         name = TurnName(owner, conversation_id, turn_id)
         await self._must_own(name)
         state = await aside(self.turns.state, name)
         if state.reply_id is not None:
-            answered = await self.answers.stored(name, state.reply_id)
-            return self._replay(answered, name, after)
+            return _replay(await self.answers.stored(name, state.reply_id), name, after)
         if not state.is_running:
             return None
         return self._follow(name, after)
@@ -141,7 +149,7 @@ class StreamedChat:
             raise NotFound("there is no such conversation")
 
     async def _follow(self, name: TurnName, after: int) -> AsyncIterator[Event]:
-        yield Started(name)
+        yield Started(name, after)
         known, whole = 0, [""]
         with self.live.listening(name.id) as turn:
             while True:
@@ -174,12 +182,6 @@ class StreamedChat:
             return None
         return Failed(Unavailable.status, Unavailable.title, "the turn was lost; ask again")
 
-    async def _replay(self, answered: Answered, name: TurnName, after: int) -> AsyncIterator[Event]:
-        yield Started(name)
-        if answered.response[after:]:
-            yield Delta(len(answered.response), answered.response[after:])
-        yield answered
-
     async def _rescue(self) -> None:
         """Store what turns said whose process is gone."""
         while True:
@@ -189,6 +191,20 @@ class StreamedChat:
                 for name in await aside(self.turns.claim, token, RESCUE_MOST):
                     logger.warning("a turn was left unfinished; what it said is stored")
                     self.runner.finish(name, token)
+
+
+def _replay(answered: Answered, name: TurnName, after: int) -> AsyncIterator[Event] | None:
+    """Return the events of a finished turn, None if `after` lies beyond its text."""
+    if after > len(answered.response):
+        return None
+
+    async def events() -> AsyncIterator[Event]:
+        yield Started(name, after)
+        if answered.response[after:]:
+            yield Delta(len(answered.response), answered.response[after:])
+        yield answered
+
+    return events()
 
 
 def _new(fresh: list[Said], after: int) -> tuple[str, int]:

@@ -20,7 +20,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import fields, schemas
-from api.http.dependencies import KEYED, App, Owner, WantsStream, Writing
+from api.http.dependencies import KEYED, App, LastEventId, Owner, WantsStream, Writing
 from api.http.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
@@ -63,7 +63,12 @@ async def start(by: Writing) -> schemas.SessionStarted:
     responses=documented(*_WRITE, *_BODY, BadGateway, GatewayTimeout) | streams.DOCUMENTED,
 )
 async def send(
-    *, by: Writing, session_id: SessionId, body: schemas.ChatMessage, wants_stream: WantsStream
+    *,
+    by: Writing,
+    session_id: SessionId,
+    body: schemas.ChatMessage,
+    wants_stream: WantsStream,
+    last_event_id: LastEventId,
 ) -> schemas.ChatAnswer | Response:
     """The message and the answer are both in the log when this answers.
 
@@ -73,10 +78,17 @@ async def send(
 
     With `Accept: text/event-stream` the answer comes as it is made: `start`, `delta` …, `end`. It
     goes on, and is stored, though the client goes away; `GET …/stream` shows it again.
+
+    `Last-Event-ID` marks a reconnection: with the request's key the stream goes on after that
+    event, and is a 204 if it was the last; without a key it is always a 204, never a new message.
     """
+    if last_event_id is not None and by.key is None:
+        return Response(status_code=204)
     if wants_stream:
         return streams.respond(
-            await by.app.streamed_chat.send(by.owner, session_id, body.message, by.key)
+            await by.app.streamed_chat.send(
+                by.owner, session_id, body.message, by.key, after=last_event_id or 0
+            )
         )
     answered = await by.app.chat.turn(by.owner, session_id, body.message, by.key)
     return schemas.ChatAnswer.of(session_id, answered)

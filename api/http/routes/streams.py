@@ -23,25 +23,33 @@ from api.core.errors import (
 from api.http import fields, schemas
 from api.http.dependencies import App, LastEventId, Owner
 from api.http.fields import Id, SessionId
-from api.http.middleware import BODY_MOST_BYTES
+from api.http.middleware import BODY_MOST_BYTES, HEADERS
 from api.http.problems import UnsupportedMediaType, documented
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
 _FAILURES: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
 _EXAMPLE: Final = (
-    "event: start\n"
+    "id: 0\nevent: start\n"
     'data: {"sessionId": "sess_de6ec7d8b4000", "conversationId": 3912881020092416, '
     '"messageId": 3912881020096512}\n\n'
     "id: 6\nevent: delta\n"
     'data: {"text": "Hello!"}\n\n'
-    "event: end\n"
+    "id: 7\nevent: end\n"
     'data: {"response": "Hello!", "replyId": 3912881020100608, "status": "stored", …}\n\n'
 )
 #: What a route that may stream adds to its documented answers.
 DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}},
+    204: {"description": "`Last-Event-ID` says that all was received, or nothing is known."},
 }
+_HEADERS: Final = {
+    "X-Accel-Buffering": "no",
+    # A proxy that compresses holds back what does not fill its buffer: word by word needs none.
+    "Cache-Control": f"{HEADERS['Cache-Control']}, no-transform",
+}
+#: A line that all clients skip. With an empty line after it, some would take it for an event.
+_HEARTBEAT: Final = b": ping\n"
 
 
 @router.get(
@@ -50,9 +58,7 @@ DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="watchTurn",
     response_class=Response,
     response_description="The answer from `Last-Event-ID` on, as it is made.",
-    responses=documented(*_FAILURES)
-    | DOCUMENTED
-    | {204: {"description": "Nothing is known of this turn; the history may have its answer."}},
+    responses=documented(*_FAILURES) | DOCUMENTED,
 )
 async def watch(
     app: App,
@@ -61,9 +67,12 @@ async def watch(
     turn: Annotated[Id, Query(description="The `messageId` of the turn.")],
     last_event_id: LastEventId,
 ) -> Response:
-    """Any process can show a turn, whichever runs it. Watching neither starts nor stops one."""
-    events = await app.streamed_chat.resume(owner, session_id, turn, last_event_id)
-    return Response(status_code=204) if events is None else respond(events)
+    """Any process can show a turn, whichever runs it. Watching neither starts nor stops one.
+
+    204 when nothing is known of the turn (the history may have its answer), and when
+    `Last-Event-ID` is the id of its `end`: an `EventSource` then stops asking.
+    """
+    return respond(await app.streamed_chat.resume(owner, session_id, turn, last_event_id or 0))
 
 
 @router.get(
@@ -98,12 +107,12 @@ async def stop(
     return schemas.Stopped(stopped=await app.streamed_chat.interrupt(owner, session_id, turn))
 
 
-def respond(events: AsyncIterator[Event]) -> StreamingResponse:
-    """Answer with server-sent events."""
+def respond(events: AsyncIterator[Event] | None) -> Response:
+    """Answer with server-sent events; 204, the end of reconnecting, without any."""
+    if events is None:
+        return Response(status_code=204)
     # FastAPI's own EventSourceResponse encodes only what a generator route yields.
-    return StreamingResponse(
-        _encoded(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
+    return StreamingResponse(_encoded(events), media_type="text/event-stream", headers=_HEADERS)
 
 
 async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
@@ -111,21 +120,24 @@ async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     conversation = 0
     async for event in events:
         match event:
-            case Started(turn):
+            case Started(turn, after):
                 conversation = turn.conversation_id
                 session = fields.session_id(conversation)
                 told = {"sessionId": session, "conversationId": conversation, "messageId": turn.id}
-                yield _event("start", told, "0")
+                # A client that is cut off now goes on from here, not from the beginning.
+                yield _event("start", told, str(after))
             case Delta(length, text):
                 yield _event("delta", {"text": text}, str(length))
             case Answered():
                 told_end = schemas.ChatAnswer.of(conversation, event)
-                yield _event("end", told_end.model_dump(by_alias=True))
+                # Beyond the text: a client that reconnects with this id has all of it.
+                end_id = str(len(event.response) + 1)
+                yield _event("end", told_end.model_dump(by_alias=True), end_id)
             case Failed(status, title, detail):
                 problem = {"type": "about:blank", "title": title, "status": status}
                 yield _event("error", problem | {"detail": detail})
             case Ping():
-                yield format_sse_event(comment="ping")
+                yield _HEARTBEAT
 
 
 def _event(name: str, data: dict[str, Any], event_id: str | None = None) -> bytes:

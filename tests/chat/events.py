@@ -1,0 +1,39 @@
+"""Server-sent events, read as the tests need them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+class Event(dict[str, Any]):
+    """One server-sent event: `event`, `data` (decoded), `id`."""
+
+
+def events(response: httpx.Response) -> Iterator[Event]:
+    event = Event()
+    for line in response.iter_lines():
+        name, _, value = line.partition(": ")
+        if not line:
+            if "event" in event:
+                yield event
+            event = Event()
+        elif name == "data":
+            event["data"] = json.loads(value)
+        elif name:
+            event[name] = value
+
+
+def say(client: httpx.Client, session: str, text: str, **headers: str) -> list[Event]:
+    path = f"/api/chat/{session}/message"
+    with client.stream("POST", path, json={"message": text}, headers=STREAM | headers) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return list(events(response))
+
+
+def text_of(seen: list[Event]) -> str:
+    return "".join(event["data"]["text"] for event in seen if event["event"] == "delta")
