@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
@@ -188,7 +189,7 @@ def test_exactly_the_writes_of_chat_data_take_a_key(
 def test_the_table_of_events_is_what_a_stream_sends(document: dict[str, Any]) -> None:
     turn = TurnName(1, 4096, 8192)
     sent: dict[type, Event] = {
-        Started: Started(turn),
+        Started: Started(turn, after=0),
         Delta: Delta(5, "Hello"),
         Answered: Answered(8192, 8193, "Hello", "stored"),
         Failed: Failed(502, "The model failed", "the model answered with an error"),
@@ -220,5 +221,6 @@ async def encoded(events: list[Event]) -> str:
         for event in events:
             yield event
 
-    chunks = [chunk async for chunk in streams.respond(given()).body_iterator]
+    response = cast("StreamingResponse", streams.respond(given()))
+    chunks = [chunk async for chunk in response.body_iterator]
     return b"".join(bytes(chunk) for chunk in chunks if not isinstance(chunk, str)).decode()
