@@ -72,7 +72,7 @@ class Erasure:
         except Unavailable:
             await aside(self._log.run, "gone", owner, 0)
             raise
-        failpoints.reach("erasure.after_commit")
+        failpoints.reach("deletion.after_commit")
         # Not before: a rolled back transaction must leave an account that works.
         await aside(self._forget, owner, erased)
 

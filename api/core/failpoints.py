@@ -3,11 +3,6 @@
 VERBATIM_FAILPOINTS="name=kill|stop|sleep:SECONDS[:once-file]", several separated by commas. With
 a once-file only the first process that reaches the point acts, and leaves that file. Unset, a
 failpoint costs one look-up in an empty dictionary.
-
-    drain.after_lock     the partitions are locked, nothing is read yet
-    drain.before_commit  everything is written, nothing is committed
-    drain.after_commit   committed, not trimmed
-    accept.after_append  the log has the entries, nobody was answered
 """
 
 import os
@@ -15,9 +10,16 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from api.core.errors import SettingsError
+
+Point = Literal[
+    "drain.after_lock",  # the partitions are locked, nothing is read yet
+    "drain.before_commit",  # everything is written, nothing is committed
+    "drain.after_commit",  # committed, not trimmed
+    "deletion.after_commit",  # PostgreSQL has deleted the account, Redis still has keys of it
+]
 
 VARIABLE: Final = "VERBATIM_FAILPOINTS"
 _SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -38,9 +40,9 @@ class _Action:
             time.sleep(self.seconds)
 
 
-def reach(name: str) -> None:
+def reach(point: Point) -> None:
     """Do what is armed for this point: nothing, outside of tests."""
-    if action := _armed.get(name):
+    if action := _armed.get(point):
         action.act()
 
 
@@ -54,10 +56,12 @@ def _is_first(marker: Path) -> bool:
 
 def _parse(text: str) -> dict[str, _Action]:
     armed = {}
-    for point in filter(None, text.split(",")):
-        name, _, rest = point.partition("=")
+    for one in filter(None, text.split(",")):
+        name, _, rest = one.partition("=")
         verb, _, rest = rest.partition(":")
         seconds, _, once = rest.partition(":") if verb == "sleep" else ("0", "", rest)
+        if name not in get_args(Point):
+            raise SettingsError(f"{VARIABLE}: there is no failpoint {name}")
         if verb not in {*_SIGNALS, "sleep"}:
             raise SettingsError(f"{VARIABLE}: {name} must be kill, stop or sleep:SECONDS")
         armed[name] = _Action(_SIGNALS.get(verb), float(seconds), Path(once) if once else None)

@@ -13,6 +13,7 @@ from api.core import async_database, ids
 from api.core.database import make_engine
 from api.operations.audit import audit
 from tests.support.api import PASSWORD, Api
+from tests.support.api_process import ApiProcess
 from tests.support.draining import draining
 from tests.support.waiting import eventually
 from workers import purge
@@ -169,6 +170,48 @@ def test_a_deletion_that_fails_half_way_changes_nothing_and_can_be_repeated(
     assert failed.status_code == 503
     assert ada.post("/api/conversations/", json={}).status_code == 202
     assert leave(ada).status_code == 204
+
+
+@pytest.fixture
+def dies_after_the_commit(api: Api) -> Iterator[ApiProcess]:
+    """Another API process of the same stack, killed as soon as PostgreSQL has deleted."""
+    known = api.settings
+    process = ApiProcess(
+        {
+            "DATABASE_URL": known.database_url or "",
+            "REDIS_URL": known.redis,
+            "LOG_NAMESPACE": known.log_namespace,
+            "SECRET_KEY": known.signing_key,
+            "VERBATIM_FAILPOINTS": "deletion.after_commit=kill",
+        }
+    )
+    process.start()
+    yield process
+    process.terminate()
+
+
+def test_a_process_that_dies_after_the_commit_leaves_no_account(
+    api: Api, ada: httpx.Client, engine: Engine, dies_after_the_commit: ApiProcess
+) -> None:
+    me = ada.get("/auth/me").json()["id"]
+    mine = chat(ada, 1)
+    with (
+        httpx.Client(base_url=dies_after_the_commit.url, headers=ada.headers, timeout=60) as client,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        leave(client)
+
+    assert rows_of(engine, me) == {}
+    # Writes are refused for a minute; after it, the drain discards them.
+    body = {"role": "user", "content": WORDS}
+    assert ada.post(f"/api/conversations/{mine}/messages", json=body).status_code == 401
+    api.log.run("gone", me, 0)
+    assert ada.post(f"/api/conversations/{mine}/messages", json=body).status_code == 202
+    with draining(api.settings):
+        eventually(lambda: api.log.status().entries == 0)
+    assert rows_of(engine, me) == {}
+    assert all(one.balanced for one in audit(api.log, engine))
+    assert leave(ada).status_code == 401
 
 
 @pytest.fixture

@@ -7,10 +7,6 @@ answer, which is a prefix of what the assistant had to say and holds all that an
 import json
 import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +21,12 @@ from redis import Redis
 from api.chat.assistants.demo import reply_to
 from api.core.ids import PARTITIONS
 from api.core.log import Log
+from tests.support.api_process import START_SECONDS, ApiProcess
 from tests.support.waiting import eventually
 
 WANTED = 200 if os.environ.get("FULL") else 20
 TURNS_AT_ONCE = 20
 WORD_MS = 40
-#: A process may take this long to start while other tests run.
-START_SECONDS = 120
 PASSWORD = "correct horse battery staple"
 
 
@@ -48,45 +43,6 @@ class Shown:
     @property
     def conversation(self) -> int:
         return int(self.session.removeprefix("sess_"), 16)
-
-
-class ApiProcess:
-    """One API process on a port of its own."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
-        self._environment = environment
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
-                *("--port", str(self._port), "--no-access-log", "--log-level", "error"),
-                *("--http", "api.http.protocol:Connection", "--ws", "none"),
-            ],
-            env=os.environ | self._environment,
-            stdout=subprocess.DEVNULL,
-        )
-        eventually(self._answers, within_seconds=START_SECONDS)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-    def terminate(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-
-    def _answers(self) -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz").status_code == 200
-        return False
 
 
 @pytest.fixture

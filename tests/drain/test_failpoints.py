@@ -1,21 +1,28 @@
 """Failpoints, in a process of their own: they kill and stop."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from api.core.failpoints import Point
+
+ROOT = Path(__file__).parents[2]
+POINT = "drain.after_lock"
 PROGRAM = """
 from api.core import failpoints
-failpoints.reach("other")
+failpoints.reach("drain.after_commit")
 print("before", flush=True)
-failpoints.reach("point")
+failpoints.reach("drain.after_lock")
 print("after", flush=True)
-failpoints.reach("point")
+failpoints.reach("drain.after_lock")
 print("end", flush=True)
 """
 
@@ -41,20 +48,20 @@ def test_nothing_armed_does_nothing() -> None:
 
 
 def test_a_point_can_kill() -> None:
-    assert run("point=kill") == (-signal.SIGKILL, ["before"])
+    assert run(f"{POINT}=kill") == (-signal.SIGKILL, ["before"])
 
 
 def test_a_point_acts_once_if_asked(tmp_path: Path) -> None:
     once = tmp_path / "once"
 
-    assert run(f"point=kill:{once}") == (-signal.SIGKILL, ["before"])
-    assert run(f"point=kill:{once}") == (0, ["before", "after", "end"])
+    assert run(f"{POINT}=kill:{once}") == (-signal.SIGKILL, ["before"])
+    assert run(f"{POINT}=kill:{once}") == (0, ["before", "after", "end"])
 
 
 def test_a_point_can_wait(tmp_path: Path) -> None:
     started = time.monotonic()
 
-    assert run(f"another=kill,point=sleep:0.7:{tmp_path / 'once'}") == (
+    assert run(f"drain.before_commit=kill,{POINT}=sleep:0.7:{tmp_path / 'once'}") == (
         0,
         ["before", "after", "end"],
     )
@@ -64,7 +71,7 @@ def test_a_point_can_wait(tmp_path: Path) -> None:
 
 def test_a_point_can_stop_until_it_is_continued(tmp_path: Path) -> None:
     once = tmp_path / "once"
-    with start(f"point=stop:{once}") as process:
+    with start(f"{POINT}=stop:{once}") as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         process.send_signal(signal.SIGCONT)
         said, _ = process.communicate(timeout=30)
@@ -72,10 +79,29 @@ def test_a_point_can_stop_until_it_is_continued(tmp_path: Path) -> None:
     assert said.split() == ["before", "after", "end"]
 
 
-@pytest.mark.parametrize("armed", ["point=explode", "point"])
-def test_a_mistake_is_told_at_once(armed: str) -> None:
+@pytest.mark.parametrize(
+    ("armed", "mistake"),
+    [
+        (f"{POINT}=explode", "must be kill, stop or sleep"),
+        (POINT, "must be kill, stop or sleep"),
+        ("drain.nowhere=kill", "there is no failpoint drain.nowhere"),
+    ],
+)
+def test_a_mistake_is_told_at_once(armed: str, mistake: str) -> None:
     with start(armed) as process:
         _, complaint = process.communicate(timeout=30)
 
     assert process.returncode == 1
-    assert "must be kill, stop or sleep" in complaint
+    assert mistake in complaint
+
+
+def reached() -> Iterator[str]:
+    """Yield the point of each call of `failpoints.reach` in the product."""
+    for path in (*ROOT.glob("api/**/*.py"), *ROOT.glob("workers/**/*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "failpoints.reach":
+                yield ast.literal_eval(call.args[0])
+
+
+def test_the_list_has_exactly_the_points_that_are_reached() -> None:
+    assert sorted(reached()) == sorted(get_args(Point))
