@@ -1,7 +1,8 @@
-"""Every failure a caller may meet, one class per cause; a class's docstring is its title.
+"""Every error that a caller may meet, one class per cause.
 
-`Problem` and its children cross the HTTP edge as `application/problem+json` (RFC 9457); the one
-handler is in `api.main`. No detail ever quotes what a client sent.
+`api.http.problems` answers a `Problem` as `application/problem+json` (RFC 9457), with its `status`,
+`title` and `detail`; its docstring is the description in the OpenAPI document. No detail ever
+quotes what a client sent.
 """
 
 from typing import ClassVar
@@ -52,13 +53,13 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    """The browser's session came from a page of another site."""
+    """A page of another site sent the browser's session cookie."""
 
     status, title = 403, "Forbidden"
 
 
 class NotFound(Problem):
-    """It does not exist, or belongs to somebody else: the answer is the same."""
+    """It does not exist, or belongs to another user: the answer is the same."""
 
     status, title = 404, "Not found"
 

@@ -223,7 +223,7 @@ class DeadLetter(Base, table=True):
     #: The role and status its message would have had.
     role: str | None = Field(default=None, sa_type=Text)
     status: str | None = Field(default=None, sa_type=Text)
-    #: A short class of failure: `refused`, `regressed`, `conflict`.
+    #: Why, in one word: a `workers.plan.Reason`.
     reason: str = Field(sa_type=Text)
     sqlstate: str | None = Field(default=None, sa_type=Text)
     #: Bytes, since what failed may be no text that PostgreSQL takes.
