@@ -12,7 +12,11 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 VENDOR := api/web/vendor
 NODE_DEV := node_modules/.dev.stamp
 
-.PHONY: help run test chaos check bench sbom lock clean system-deps screenshots
+# Some environments forbid it; then each of the hundreds of processes that the tests start would
+# compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help run test test-fast chaos check bench sbom lock clean system-deps screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -21,11 +25,19 @@ help: ## List the targets
 run: $(VENV)/run.stamp $(VENDOR)/stamp ## Start API, worker, Flower and, unless given URLs, PostgreSQL and Redis
 	@exec $(BIN)/python -m api.local
 
-test: system-deps $(VENV)/dev.stamp $(NODE_DEV) ## Run all tests, on real servers they start themselves
+# One part of the tests needs not all that all of them need; each says what it lacks.
+test: $(if $(T),,system-deps) $(VENV)/dev.stamp $(NODE_DEV) ## Run all tests, on real servers they start themselves; T=tests/drain: one part
+ifdef T
+	$(BIN)/python -m pytest $(T)
+else
 	$(BIN)/python -m pytest --cov --cov-fail-under 0 --numprocesses 2 --dist loadfile \
 		--no-loadscope-reorder --ignore tests/browser
 	@# Playwright keeps an event loop running in its process, where no other test could run one.
 	$(BIN)/python -m pytest --cov --cov-append tests/browser
+endif
+
+test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: under a minute, no root, no browser
+	$(BIN)/python -m pytest --fast $(T)
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
@@ -13,11 +14,29 @@ from api.core import database
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
+from tests.support.fast import is_fast, refuse_processes
+from tests.support.scale import FULL
 from tests.support.servers import drop_database, fresh_database, running
+
+# The same examples each time; FULL=1 looks for new ones.
+hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("default" if FULL else "gate")
 
 # A shell ignores SIGINT in what it runs in the background; what the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="run only tests that start no process")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("fast"):
+        slow = [item for item in items if not is_fast(item)]
+        items[:] = [item for item in items if is_fast(item)]
+        config.hook.pytest_deselected(items=slow)
+        refuse_processes()
 
 
 @pytest.fixture(scope="session")

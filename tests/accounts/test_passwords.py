@@ -17,6 +17,8 @@ from api.accounts.low_priority import NICENESS, SLICE_NS
 from api.accounts.passwords import Passwords, hasher, matches
 from api.core.errors import TooMany, Unavailable
 
+pytestmark = pytest.mark.slow
+
 #: Numbers of sched_getattr(2).
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 

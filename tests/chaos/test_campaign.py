@@ -18,6 +18,7 @@ _LONGEST_SECONDS: Final = 420.0
 _SEED: Final = 10
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(_LONGEST_SECONDS + 60)
 def test_nothing_is_lost_in_a_short_campaign() -> None:
     told, said = campaign("--rate=40", "--reads=20")
@@ -27,6 +28,7 @@ def test_nothing_is_lost_in_a_short_campaign() -> None:
     assert told["acknowledged"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(_LONGEST_SECONDS + 60)
 def test_what_everysec_loses_is_counted_and_nothing_takes_its_place() -> None:
     told, said = campaign(

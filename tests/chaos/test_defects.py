@@ -71,6 +71,7 @@ class FullDisk:
         return True
 
 
+@pytest.mark.slow
 def test_a_program_is_started_once_its_full_disk_has_room_again() -> None:
     async def test() -> None:
         log = io.StringIO()

@@ -57,6 +57,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     assert list(history.read([path])) == EVENTS[:1]
 
 
+@pytest.mark.slow
 def test_what_was_synced_survives_the_testers_death(tmp_path: Path) -> None:
     path = tmp_path / "one.jsonl"
     program = (

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -6,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.planted import Planted, all_planted, apply, copied_tree, run_campaign
+from tests.support.scale import FULL
 
 PLANTED = all_planted()
 #: The quickest ones; FULL=1 runs all, for half an hour.
 QUICK = {"accepted_not_counted", "discard_not_counted"}
-RUN = [planted for planted in PLANTED if "FULL" in os.environ or planted.name in QUICK]
+RUN = [planted for planted in PLANTED if FULL or planted.name in QUICK]
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,13 @@ def test_enough_bugs_are_planted() -> None:
     assert len(PLANTED) >= 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
 def test_a_planted_bug_still_applies(planted: Planted, tree: Path) -> None:
     assert apply(planted, tree, dry=True), f"make {planted.patch} anew"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1_300)
 @pytest.mark.parametrize("planted", RUN, ids=lambda planted: planted.name)
 def test_a_planted_bug_is_caught_and_nothing_without_it(planted: Planted) -> None:

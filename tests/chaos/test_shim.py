@@ -12,6 +12,8 @@ from tests.chaos import shim
 from tests.chaos.shim import Shim
 from tests.support.servers import running
 
+pytestmark = pytest.mark.slow
+
 WRITE_AND_DIE = """
 import os, signal, sys
 file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)

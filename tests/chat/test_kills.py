@@ -4,8 +4,8 @@
 answer, which is a prefix of what the assistant had to say and holds all that any client was shown.
 """
 
+import itertools
 import json
-import os
 import random
 import threading
 import time
@@ -22,11 +22,16 @@ from api.chat.assistants.demo import reply_to
 from api.core.ids import PARTITIONS
 from api.core.log import Log
 from tests.support.api_process import START_SECONDS, ApiProcess
+from tests.support.scale import scaled, seed
 from tests.support.waiting import eventually
 
-WANTED = 200 if os.environ.get("FULL") else 20
+pytestmark = pytest.mark.slow
+
+WANTED = scaled(20, full=200)
 TURNS_AT_ONCE = 20
 WORD_MS = 40
+_numbers = itertools.count(1)
+
 PASSWORD = "correct horse battery staple"
 
 
@@ -74,7 +79,7 @@ def start_api(environment: dict[str, str]) -> Iterator[Callable[[], ApiProcess]]
 @contextmanager
 def signed_in(url: str) -> Iterator[httpx.Client]:
     with closing(httpx.Client(base_url=url, timeout=60)) as client:
-        name = f"person-{random.randrange(10**9)}"
+        name = f"person-{next(_numbers)}"
         account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
         client.post("/auth/register", json=account).raise_for_status()
         login = client.post("/auth/login", json={"username": name, "password": PASSWORD})
@@ -120,9 +125,7 @@ def test_every_turn_ends_with_one_answer_whatever_is_killed_or_stopped(
 ) -> None:
     doomed, survivor = start_api(), start_api()
     log = Log(redis_client, namespace)
-    seed = random.randrange(10**9)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(seed())
     judged = 0
     with signed_in(survivor.url) as client:
         while judged < WANTED:

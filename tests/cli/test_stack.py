@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.stacks import RunningStack, running_stack
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "dialogues.jsonl"
 

@@ -14,6 +14,7 @@ from tests.cli.faulty_server import Faults, serving
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_progress_bar() -> None:
     ours, theirs = pty.openpty()
     seen = b""

@@ -20,6 +20,8 @@ from redis.exceptions import RedisError
 from api.core import redis_client
 from api.local.redis import redis_server
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 SECRETS = {

@@ -16,6 +16,8 @@ from api.core.failpoints import Point
 
 ROOT = Path(__file__).parents[2]
 POINT = "drain.after_lock"
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 from api.core import failpoints
 failpoints.reach("drain.after_commit")

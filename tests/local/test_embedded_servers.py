@@ -20,6 +20,8 @@ from api.local.server import EmbeddedServer
 from tests.support.processes import is_alive
 from tests.support.servers import running
 
+pytestmark = pytest.mark.slow
+
 
 def remember(server: EmbeddedServer) -> None:
     if isinstance(server, EmbeddedRedis):

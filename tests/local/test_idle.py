@@ -9,13 +9,17 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+import pytest
 from sqlalchemy.engine import make_url
 
 from api.local.postgres import EmbeddedPostgres
+from tests.support.scale import scaled
 from tests.support.servers import fresh_database
 from tests.support.stacks import running_stack
 
-IDLE_SECONDS = 60 if os.environ.get("FULL") else 10
+pytestmark = pytest.mark.slow
+
+IDLE_SECONDS = scaled(10, full=60)
 #: Of one core, for all processes of the stack together.
 CPU_MOST = 0.05
 

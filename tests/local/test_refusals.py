@@ -8,6 +8,8 @@ import pytest
 
 from api.local import data_dir, locks
 
+pytestmark = pytest.mark.slow
+
 
 def run(data: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     ports = {"PORT": str(data_dir.free_port()), "FLOWER_PORT": str(data_dir.free_port())}

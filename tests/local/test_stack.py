@@ -9,6 +9,8 @@ from tests.support.processes import is_alive, using
 from tests.support.stacks import RunningStack, running_stack
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 EVERYBODY = ("api", "worker", "flower", "postgres", "redis")
 LOGIN = {"username": "alice", "password": "correct horse battery"}
 

@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from api.local.console import Console
 from api.local.supervisor import Backoff, Program, Supervised
 from tests.local.scripts import FORKS, Script
 from tests.support.processes import is_alive
+
+pytestmark = pytest.mark.slow
 
 SOON = Backoff(first_seconds=0.01, longest_seconds=0.08, healthy_seconds=60.0)
 

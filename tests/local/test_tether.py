@@ -13,6 +13,8 @@ from tests.support.processes import is_alive, using
 from tests.support.servers import running
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PARENT = """
 import subprocess, sys, time
 from pathlib import Path

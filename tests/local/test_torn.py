@@ -8,6 +8,8 @@ from api.local import torn
 from api.local.redis import EmbeddedRedis
 from tests.support.servers import running
 
+pytestmark = pytest.mark.slow
+
 
 def command(*words: bytes) -> bytes:
     parts = (b"$%d\r\n%s\r\n" % (len(word), word) for word in words)

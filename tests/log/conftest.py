@@ -58,7 +58,13 @@ def wheels_redis(package: str, directory: Path) -> Iterator[int]:
     server.wait(10)
 
 
-@pytest.fixture(params=["fakeredis", "redis-6.2", "redis-8"])
+@pytest.fixture(
+    params=[
+        "fakeredis",
+        pytest.param("redis-6.2", marks=pytest.mark.slow),
+        pytest.param("redis-8", marks=pytest.mark.slow),
+    ]
+)
 def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     if request.param == "fakeredis":
         with FakeRedis() as fake:

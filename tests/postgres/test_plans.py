@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from api.accounts import repositories as accounts
 from api.accounts.repositories import SessionRepository, UserRepository
 from api.core.cursors import Cursor, Order, Sort
 from api.core.database import Viewer, make_engine, reading
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads import repositories
+from api.reads import repositories as chats
 from api.reads.repositories import ConversationRepository, MessageRepository
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
@@ -157,7 +158,8 @@ def test_every_read_goes_through_an_index_and_touches_few_pages(filled: Engine, 
 def test_every_method_of_a_repository_is_either_here_or_no_read() -> None:
     methods = {
         f"{name}.{method}"
-        for name, repository in inspect.getmembers(repositories, inspect.isclass)
+        for module in (accounts, chats)
+        for name, repository in inspect.getmembers(module, inspect.isclass)
         if name.endswith("Repository")
         for method in vars(repository)
         if not method.startswith("_")

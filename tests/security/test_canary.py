@@ -16,6 +16,8 @@ from api.local.discover import completed
 from tests.support.stacks import RunningStack, running_stack
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 CANARY = "canary5e1f"
 ACCOUNT = {
     "username": f"{CANARY}-name",

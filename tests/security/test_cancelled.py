@@ -1,7 +1,6 @@
 """Requests cancelled in mid-flight: nobody ever gets an answer that was another's."""
 
 import asyncio
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +17,11 @@ from api.main import create_app
 from api.writes.group_commit import GroupCommit
 from tests.security.careless import share_one_connection
 from tests.support.draining import draining
+from tests.support.scale import scaled, seed
 from tests.support.servers import fresh_database, urls_of
 
 USERS = 20
-CANCELLED = 100_000 if os.environ.get("FULL") else 10_000
+CANCELLED = scaled(10_000, full=100_000)
 #: Requests of all users at once.
 AT_ONCE = 60
 LONGEST_SECONDS = 0.02
@@ -134,7 +134,7 @@ async def storm(settings: Settings, enough: int) -> Storm:
         httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
     ):
         people = [await arrive(client, number) for number in range(USERS)]
-        made = Storm(client, people, random.Random(7))
+        made = Storm(client, people, random.Random(seed()))
         await made.run(enough)
         await made.check_what_was_stored()
         return made

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from hypothesis import strategies as st
 
 from tests.support.api import PASSWORD, Api
 from tests.support.draining import draining
+from tests.support.scale import scaled
 
-pytestmark = pytest.mark.timeout(1_200 if os.environ.get("FULL") else 120)
+pytestmark = pytest.mark.timeout(scaled(120, full=1_200))
 
-TRIES = 3_000 if os.environ.get("FULL") else 300
+TRIES = scaled(300, full=3_000)
 fuzzed = settings(
     max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

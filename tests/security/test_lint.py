@@ -118,6 +118,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_bandit_finds_nothing_in_the_product() -> None:
     # B608: SQL of our own words (the test above is stricter); B104: compared with, not bound to.
     done = run(
@@ -128,6 +129,7 @@ def test_bandit_finds_nothing_in_the_product() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_what_is_tracked() -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "api", "workers", "alembic", "docs", "*.yml", "*.toml", "Makefile"],

@@ -1,6 +1,5 @@
 """Row-level security through a pooler that gives each transaction whatever connection is free."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from api.reads import repositories
 from api.reads.repositories import ConversationRepository
 from tests.support.pgbouncer import pooled
 from tests.support.rows import add_conversation, add_user
+from tests.support.scale import scaled
 from tests.support.servers import urls_of
 
-TRANSACTIONS = 10_000 if os.environ.get("FULL") else 1_000
+TRANSACTIONS = scaled(1_000, full=10_000)
 CLIENTS = 4
 #: Fewer than clients, so that every connection serves both users all the time.
 SHARED_CONNECTIONS = 2

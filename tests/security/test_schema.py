@@ -1,6 +1,5 @@
 """What schemathesis makes of the live OpenAPI document: valid, invalid, and in sequences."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,12 +10,14 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.draining import draining
+from tests.support.scale import scaled, seed
+
+pytestmark = pytest.mark.slow
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-FULL = bool(os.environ.get("FULL"))
-EXAMPLES = 1_700 if FULL else 125
-LEAST_REQUESTS = 30_000 if FULL else 3_000
-PHASES = "examples,coverage,fuzzing,stateful" if FULL else "coverage,fuzzing"
+EXAMPLES = scaled(125, full=1_700)
+LEAST_REQUESTS = scaled(3_000, full=30_000)
+PHASES = scaled("coverage,fuzzing", full="examples,coverage,fuzzing,stateful")
 #: A password's bytes, a cursor's content, a session id's one spelling, parameters that exclude each
 #: other, an id from the future: rules that are no JSON Schema, so valid by it is not yet valid.
 EXCLUDED = "positive_data_acceptance"
@@ -39,7 +40,7 @@ def test_every_answer_is_what_the_document_says(api: Api, tmp_path: Path) -> Non
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
-                *("run", f"{api.url}/openapi.json", "--checks", "all", "--seed", "1"),
+                *("run", f"{api.url}/openapi.json", "--checks", "all", "--seed", str(seed())),
                 *("--exclude-checks", EXCLUDED, "--phases", PHASES),
                 *("--max-examples", str(EXAMPLES), "--request-timeout", "30", "--no-color"),
                 *("--header", f"Authorization: {person.headers['Authorization']}"),

@@ -20,6 +20,8 @@ from tests.security.tls import Authority, TlsPostgres, TlsRedis, acl
 from tests.support.servers import running
 from tests.support.stacks import RunningStack, running_stack
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = {"username": "ada", "email": "ada@example.com", "password": "correct horse battery"}
 LOGIN = {name: ACCOUNT[name] for name in ("username", "password")}
 

@@ -18,7 +18,7 @@ FREE = Limits(max_entries=1_000, max_bytes=10**9, idempotency_seconds=60)
 NEVER_LATE = 10**13
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.slow)])
 def log(request: pytest.FixtureRequest, namespace: str) -> Log:
     redis: Redis = (
         FakeRedis() if request.param == "fake" else request.getfixturevalue("redis_client")
