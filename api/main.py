@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from api.accounts.credentials import Credentials
-from api.accounts.deletion import Erasure
-from api.accounts.oidc import Issuer
-from api.accounts.passwords import FULL, Passwords
+from api.accounts.deletion import AccountDeletion
+from api.accounts.oidc import IdentityProvider
+from api.accounts.password_process import FULL, PasswordProcess
 from api.accounts.sessions import Sessions
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
@@ -83,7 +83,7 @@ def _doors(services: Callable[[], Services]) -> list[Door]:
     busy = "the server has more to do than it can; nothing was written"
     return [
         Door("overload", busy, is_write, lambda: services().accept.is_overloaded),
-        Door("sign_ins", FULL, is_sign_in, lambda: services().passwords.is_full),
+        Door("sign_ins", FULL, is_sign_in, lambda: services().password_process.is_full),
     ]
 
 
@@ -96,8 +96,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(assistant.close)
         throttle = Throttle(settings)
         stack.callback(throttle.close)
-        passwords = Passwords()
-        credentials = Credentials(settings, passwords)
+        password_process = PasswordProcess()
+        credentials = Credentials(settings, password_process)
         database = AsyncDatabase(engine)
         reads = Reads(database)
         stack.callback(database.close)
@@ -128,14 +128,16 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             reads=reads,
             chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
             streamed_chat=streamed,
-            passwords=passwords,
+            password_process=password_process,
             credentials=credentials,
             throttle=throttle,
             tokens=tokens,
             sessions=Sessions(settings, tokens, database, write_path),
-            issuer=Issuer(settings, database) if settings.oidc_issuer else None,
-            erasure=Erasure(database, reads, write_path, tokens.lifetime_seconds),
-            observer=Monitor(write_path, settings.database),
+            identity_provider=IdentityProvider(settings, database)
+            if settings.oidc_issuer
+            else None,
+            deletion=AccountDeletion(database, reads, write_path, tokens.lifetime_seconds),
+            monitor=Monitor(write_path, settings.database),
         )
 
 

@@ -1,19 +1,21 @@
-"""Credentials: whose a name and a password are, and the session that they open.
+"""Checks of usernames and passwords, and the sign-in sessions created for them.
 
-All of it happens in the process where passwords are hashed, with connections of its own: counting
-failures, looking an account up and opening its session are some milliseconds of Python, which in a
-storm of sign-ins would hold back everybody's messages.
+All of it runs in the password process, with connections of its own: throttling, the look-up of the
+account and the new session are some milliseconds of Python, which in a storm of sign-ins would
+delay every chat request.
 """
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import Engine
 
-from api.accounts.passwords import Passwords, hasher, is_outdated, matches
+from api.accounts.password_process import PasswordProcess
+from api.accounts.passwords import hash_password, is_outdated, matches
 from api.accounts.repositories import UserRepository
-from api.accounts.session_store import Opened, SessionRows
+from api.accounts.session_store import RefreshToken, SessionStore
 from api.accounts.throttle import Throttle
 from api.core import redis_client
 from api.core.database import Viewer, api_engine, reading, writing
@@ -24,62 +26,63 @@ from api.core.settings import Settings
 
 
 class Credentials:
-    """Checks names and passwords, one at a time."""
+    """Checks usernames and passwords, in the password process."""
 
-    def __init__(self, settings: Settings, passwords: Passwords) -> None:
+    def __init__(self, settings: Settings, process: PasswordProcess) -> None:
         self._settings = settings
-        self._passwords = passwords
+        self._process = process
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the other process, so that nobody waits for it."""
+        """Start the process in the background, so that the first sign-in need not wait for it."""
         self._starting = asyncio.create_task(self._start(), name="credentials")
 
     async def stop(self) -> None:
-        """Let it start, if it has not yet; it ends with the event loop."""
+        """Wait until the process has started; it ends with the event loop."""
         if self._starting is not None:
             await asyncio.wait([self._starting])
 
     async def _start(self) -> None:
-        with suppress(Unavailable), self._passwords.seat() as seat:
-            await seat.run(_prepare, self._settings)
+        with suppress(Unavailable), self._process.slot() as slot:
+            await slot.run(_prepare, self._settings)
 
     async def check(self, username: str, password: str, address: str) -> bool:
-        """Tell whether they belong together.
+        """Return whether a password is right. `address` is the client's, for throttling.
 
-        Raises TooMany after too many failures, Unavailable where too many people try at once or
-        PostgreSQL does not answer.
+        Raises TooMany after too many failures; Unavailable if too many sign-ins are in flight, or
+        PostgreSQL or the process does not answer.
         """
-        with self._passwords.seat() as seat:
-            return await seat.run(_check, self._settings, username, password, address)
+        with self._process.slot() as slot:
+            return await slot.run(_check, self._settings, username, password, address)
 
     async def sign_in(
         self, username: str, password: str, address: str, *, rotates: bool
-    ) -> tuple[User, Opened]:
-        """Open a session for whoever knows both; a refresh token `rotates`, a cookie does not.
+    ) -> tuple[User, RefreshToken]:
+        """Check a password and create a session; return the user and the session's refresh token.
 
-        Raises Unauthenticated, and what `check` raises.
+        With `rotates`, the refresh token changes at each use. Raises Unauthenticated if username
+        or password are wrong, and what `check` raises.
         """
-        with self._passwords.seat() as seat:
-            return await seat.run(_sign_in, self._settings, username, password, address, rotates)
+        with self._process.slot() as slot:
+            return await slot.run(_sign_in, self._settings, username, password, address, rotates)
 
 
-# In the other process
+# In the password process
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """What is open there."""
+class _Authenticator:
+    """What the process keeps between calls."""
 
-    settings: Settings
     engine: Engine
     throttle: Throttle
-    sessions: SessionRows
+    sessions: SessionStore
 
     def check(self, username: str, password: str, address: str) -> User | None:
+        """Return the user if the password is right. Raises TooMany."""
         self.throttle.admit(username, address)
-        with reading(self.engine, Viewer(signing_in=username)) as session:
-            user = UserRepository(session).by_name(username)
+        with reading(self.engine, Viewer(signing_in=username)) as db:
+            user = UserRepository(db).by_name(username)
         if not matches(user.password_hash if user else None, password) or user is None:
             self.throttle.failed(username, address)
             return None
@@ -88,40 +91,35 @@ class _Desk:
 
     def sign_in(
         self, username: str, password: str, address: str, rotates: bool
-    ) -> tuple[User, Opened]:
+    ) -> tuple[User, RefreshToken]:
         user = self.check(username, password, address)
         if user is None:
             raise Unauthenticated("the username or the password is wrong")
-        fresh = hasher().hash(password) if is_outdated(user.password_hash) else None
-        with writing(self.engine, Viewer(user.id)) as session:
-            if fresh:
-                UserRepository(session).set_password(user.id, fresh)
-            return user, self.sessions.open(session, user.id, rotates=rotates)
+        new_hash = hash_password(password) if is_outdated(user.password_hash) else None
+        with writing(self.engine, Viewer(user.id)) as db:
+            if new_hash:
+                UserRepository(db).set_password(user.id, new_hash)
+            return user, self.sessions.create(db, user.id, rotates=rotates)
 
 
-_desks: list[_Desk] = []
-
-
-def _desk(settings: Settings) -> _Desk:
-    """Return the desk; there is one, unless apps of different settings share a process."""
-    for desk in _desks:
-        if desk.settings == settings:
-            return desk
+@cache
+def _authenticator(settings: Settings) -> _Authenticator:
+    """Return the one of these settings, made at the first call."""
     log = Log(redis_client.connect(settings, "verbatim-api"), settings.log_namespace)
-    engine = api_engine(settings, pool_size=1)
-    _desks.append(_Desk(settings, engine, Throttle(settings), SessionRows(settings, log)))
-    return _desks[-1]
+    return _Authenticator(
+        api_engine(settings, pool_size=1), Throttle(settings), SessionStore(settings, log)
+    )
 
 
 def _prepare(settings: Settings) -> None:
-    _desk(settings)
+    _authenticator(settings)
 
 
 def _check(settings: Settings, username: str, password: str, address: str) -> bool:
-    return _desk(settings).check(username, password, address) is not None
+    return _authenticator(settings).check(username, password, address) is not None
 
 
 def _sign_in(
     settings: Settings, username: str, password: str, address: str, rotates: bool
-) -> tuple[User, Opened]:
-    return _desk(settings).sign_in(username, password, address, rotates)
+) -> tuple[User, RefreshToken]:
+    return _authenticator(settings).sign_in(username, password, address, rotates)

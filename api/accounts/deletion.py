@@ -1,8 +1,9 @@
-"""Deleting an account: one transaction of PostgreSQL decides, everything else follows from it.
+"""Deletion of an account: decided by one transaction in PostgreSQL.
 
-Before it the account takes no more writes, for a minute; after it the drain discards whatever of it
-was still queued, because its user does not exist. A process that dies in between leaves the account
-as it was, or gone: what it then leaves on Redis brings nothing back, and expires by itself.
+Before the transaction, the account's writes are blocked for a minute. After it, the drain discards
+entries of the account that are still in the log, because their user does not exist. A process that
+dies in between leaves the account either unchanged or deleted; keys that then remain in Redis
+restore nothing, and expire.
 """
 
 import time
@@ -22,12 +23,12 @@ from api.reads.read_after import Reads
 from api.writes.accept import aside
 from api.writes.write_path import WritePath
 
-#: How long writes are refused before the deletion is certain, and after it.
-CLOSED_SECONDS: Final = 60
-#: How long it may take: a million messages take 4 s on two cores.
-ERASING_SECONDS: Final = 45
-GONE_SECONDS: Final = 24 * 3600
-#: What a streamed turn said is kept for ten minutes.
+#: How long the account's writes are blocked: before the transaction, and after its commit.
+BLOCK_BEFORE_SECONDS: Final = 60
+BLOCK_AFTER_SECONDS: Final = 24 * 3600
+#: Timeout of the transaction: a million messages take 4 s on two cores.
+DELETE_SECONDS: Final = 45
+#: Turns of this age or younger may have a stream in Redis, which expires after ten minutes.
 STREAM_MS: Final = 11 * 60 * 1000
 
 _TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=5, statement_seconds=40)
@@ -40,16 +41,16 @@ _USER: Final = text('DELETE FROM "user" WHERE id = :user')
 
 
 @dataclass(frozen=True, slots=True)
-class _Erased:
-    """What PostgreSQL had, and Redis may still have something of."""
+class _Deleted:
+    """Ids of the deleted rows that Redis may have keys of."""
 
     conversations: list[int]
     recent_turns: list[int]
     sessions: list[str]
 
 
-class Erasure:
-    """Deletes accounts, for good."""
+class AccountDeletion:
+    """Deletes accounts, with everything that belongs to them."""
 
     def __init__(
         self, database: AsyncDatabase, reads: Reads, write_path: WritePath, token_seconds: int
@@ -59,57 +60,65 @@ class Erasure:
         self._log = write_path.log
         self._token_seconds = token_seconds
 
-    async def erase(self, owner: int) -> None:
-        """Delete an account and all that belongs to it. Raises Unavailable; then repeat it."""
-        tails = await aside(self._close, owner)
+    async def delete(self, owner: int) -> None:
+        """Delete an account and all that belongs to it.
+
+        Raises Unavailable if PostgreSQL or Redis does not answer. The account may be deleted
+        nevertheless; calling this again is safe.
+        """
+        tails = await aside(self._block_writes, owner)
         with suppress(Unavailable):
-            # What is queued reaches PostgreSQL first, if it does so soon, and goes with the rest.
+            # Entries in the log should be drained before; the drain discards what comes later.
             await self._reads.after(owner, tails, lambda _: None)
         try:
-            erased = await self._database.write(
-                Viewer(owner), _erase(owner), timeout_seconds=ERASING_SECONDS
+            deleted = await self._database.write(
+                Viewer(owner), _transaction(owner), timeout_seconds=DELETE_SECONDS
             )
         except Unavailable:
             await aside(self._log.run, "gone", owner, 0)
             raise
         failpoints.reach("deletion.after_commit")
-        # Not before: a rolled back transaction must leave an account that works.
-        await aside(self._forget, owner, erased)
+        # Only now: after a rollback the account must work as before.
+        await aside(self._delete_keys, owner, deleted)
 
-    def _close(self, owner: int) -> list[int]:
-        self._log.run("gone", owner, CLOSED_SECONDS)
+    def _block_writes(self, owner: int) -> list[int]:
+        """Block the account's writes; return the last ids of the partitions with entries."""
+        self._log.run("gone", owner, BLOCK_BEFORE_SECONDS)
         return [p.tail for p in self._log.status().partitions if p.tail and p.entries]
 
-    def _forget(self, owner: int, erased: _Erased) -> None:
-        self._log.run("gone", owner, GONE_SECONDS)
-        self._log.revoke(owner, erased.sessions, self._token_seconds)
-        for kind, found in (("conv", erased.conversations), ("turns", erased.conversations)):
-            self._log.forget(f"{kind}:{one}" for one in found)
-        self._log.forget(f"stream:{turn}" for turn in erased.recent_turns)
+    def _delete_keys(self, owner: int, deleted: _Deleted) -> None:
+        """Keep the account's writes blocked, revoke its sessions, delete its keys in Redis."""
+        self._log.run("gone", owner, BLOCK_AFTER_SECONDS)
+        self._log.revoke(owner, deleted.sessions, self._token_seconds)
+        for kind in ("conv", "turns"):
+            self._log.forget(f"{kind}:{conversation}" for conversation in deleted.conversations)
+        self._log.forget(f"stream:{turn}" for turn in deleted.recent_turns)
         self._log.forget([f"quota:{owner}"])
         self._log.forget_matching(f"idem:{owner}:*")
 
 
-def _erase(owner: int) -> Callable[[Session], _Erased]:
-    def erase(session: Session) -> _Erased:
-        facts = {"user": int(owner)}
-        connection = session.connection()
+def _transaction(owner: int) -> Callable[[Session], _Deleted]:
+    """Return the function that deletes an account's rows in the transaction it is given."""
 
-        def deleted(statement: Any) -> list[Any]:
+    def delete(db: Session) -> _Deleted:
+        facts = {"user": int(owner)}
+        connection = db.connection()
+
+        def ids_of(statement: Any) -> list[Any]:
             return list(connection.execute(statement, facts).scalars())
 
         connection.exec_driver_sql(_TIMEOUTS)
         connection.execute(_ALONE, facts)
-        # Nearly all of it before the locks, which stop the drain for everybody.
-        messages = deleted(_MESSAGES)
+        # Nearly all rows are deleted before the locks, which stop the drain for all users.
+        messages = ids_of(_MESSAGES)
         # No drain may be between having read an entry of this user and writing it.
         partition_counts.lock(connection, range(ids.PARTITIONS))
-        messages += deleted(_MESSAGES)
+        messages += ids_of(_MESSAGES)
         partition_counts.settle_deleted_user(connection.exec_driver_sql, int(owner))
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
         turns = [message for message in messages if message >= recent]
-        erased = _Erased(deleted(_CONVERSATIONS), turns, deleted(_SESSIONS))
+        deleted = _Deleted(ids_of(_CONVERSATIONS), turns, ids_of(_SESSIONS))
         connection.execute(_USER, facts)
-        return erased
+        return deleted
 
-    return erase
+    return delete

@@ -1,4 +1,4 @@
-"""Everything that belongs to an account, as JSON lines, page by page: constant memory."""
+"""Export of an account as JSON lines, read page by page, in constant memory."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +14,7 @@ from api.core.database import Viewer
 from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository, MessageRepository
 
+#: Rows read in one query.
 PAGE: Final = 200
 
 _ACCOUNT: Final = ("id", "username", "email", "created_at")
@@ -24,19 +25,18 @@ _MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "stat
 async def lines(
     database: AsyncDatabase, reads: Reads, owner: int, read_after: Sequence[int]
 ) -> AsyncIterator[bytes]:
-    """Yield the account, each conversation with its messages, and a last line with their numbers.
+    """Yield the account, each conversation with its messages, and a last line with the totals.
 
-    Without the last line the export is not whole.
+    An export without the last line is incomplete. `read_after`: ids of entries to wait for. Raises
+    BadRequest or Unavailable as `Reads.after` does.
     """
-    user = await reads.after(
-        owner, read_after, lambda session: UserRepository(session).by_id(owner)
-    )
+    user = await reads.after(owner, read_after, lambda db: UserRepository(db).by_id(owner))
     if user is not None:
         yield _line("account", user, _ACCOUNT)
     conversations = messages = last = 0
     while page := await database.read(
         Viewer(owner),
-        lambda session: _conversations(session, owner, last),  # noqa: B023 - called at once
+        lambda db: _conversations(db, owner, last),  # noqa: B023 - called at once
     ):
         for conversation in page:
             yield _line("conversation", conversation, _CONVERSATION)
@@ -55,7 +55,7 @@ async def _messages(
     while True:
         page = await database.read(
             Viewer(owner),
-            lambda session: MessageRepository(session).after(
+            lambda db: MessageRepository(db).after(
                 owner,
                 conversation_id,
                 position=position,  # noqa: B023 - called at once
@@ -69,8 +69,8 @@ async def _messages(
         position = page.messages[-1].position
 
 
-def _conversations(session: Session, owner: int, last: int) -> Sequence[models.Conversation]:
-    return ConversationRepository(session).following(owner, last, limit=PAGE)
+def _conversations(db: Session, owner: int, last: int) -> Sequence[models.Conversation]:
+    return ConversationRepository(db).following(owner, last, limit=PAGE)
 
 
 def _line(kind: str, row: object, names: Sequence[str]) -> bytes:

@@ -1,7 +1,7 @@
-"""How a process that only computes lets every other go first.
+"""Run this process at the lowest CPU priority: nice 19, its own session, SCHED_IDLE, short slices.
 
-Each of these steps is worth milliseconds of a chat's p99 in a storm of sign-ins
-(`python -m tests.bench storm`).
+For the process that hashes passwords. Each step lowers the p99 of chat requests during a storm of
+sign-ins by milliseconds (`python -m tests.bench storm`).
 """
 
 import ctypes
@@ -15,35 +15,39 @@ from pathlib import Path
 from typing import Final
 
 NICENESS: Final = 19
-#: The shortest slice that Linux gives.
+#: The shortest time slice that Linux allows, in nanoseconds.
 SLICE_NS: Final = 100_000
 _AUTOGROUP: Final = Path("/proc/self/autogroup")
-#: Number of sched_setattr(2), for which the C library has no function.
+#: System call number of sched_setattr(2), for which the C library has no function.
 _SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274}
 
 
 @cache
-def step_back() -> None:
-    """Give way to everybody, for as long as this process lives."""
+def lower_priority() -> None:
+    """Lower this process's CPU priority for the rest of its life; a second call does nothing.
+
+    What the system does not support is left out. Raises OSError if the process leads a process
+    group, since it cannot get a session of its own then.
+    """
     os.nice(NICENESS)
-    # Linux may share its time among sessions first (autogroup): one of its own, as modest.
+    # Linux may divide CPU time between sessions first (autogroup): a session of its own, and nice.
     os.setsid()
     with suppress(OSError):
         _AUTOGROUP.write_text(str(NICENESS))
     if sys.platform == "linux":
         _shorten_slice(os.getpriority(os.PRIO_PROCESS, 0))
-        # However modest a process, its core counts as taken; one that does nothing else but this
-        # policy's work is free to everybody.
+        # The scheduler treats a core that runs only SCHED_IDLE tasks as free, and wakes others
+        # there; a core with a task of nice 19 counts as busy.
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _shorten_slice(niceness: int) -> None:
-    """Ask for the shortest slice. Before Linux 6.12 this changes nothing.
+    """Set the shortest time slice; ignored by Linux before 6.12.
 
-    `SCHED_IDLE` gives way at once within a group of processes only; where Linux shares its time
-    among groups, whoever of another one wakes up waits until the slice is over.
+    A SCHED_IDLE task is preempted at once only by tasks of its own scheduling group. Tasks of
+    other groups (autogroup, cgroups) wait until its slice ends.
     """
     if number := _SCHED_SETATTR.get(platform.machine()):
         # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period
-        wanted = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, niceness, 0, SLICE_NS, 0, 0)
-        ctypes.CDLL(None).syscall(number, 0, wanted, 0)
+        attributes = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, niceness, 0, SLICE_NS, 0, 0)
+        ctypes.CDLL(None).syscall(number, 0, attributes, 0)

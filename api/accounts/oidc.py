@@ -1,8 +1,8 @@
-"""Sign-in with an existing identity provider: access tokens that it signed, checked by its keys.
+"""Sign-in with an identity provider (OpenID Connect): access tokens signed with its keys.
 
-A user is made the first time a subject is seen, under a name that nobody can register: the name is
-the mapping. Nothing that the provider says of the person (name, address) is taken over, so no
-account that exists can be claimed by it.
+A user is created the first time a subject is seen. The username is derived from the subject and
+cannot be registered, so that it maps the subject to the user. No other claim (name, email) is used:
+the provider cannot take over an existing account.
 """
 
 import asyncio
@@ -12,30 +12,30 @@ from typing import Any, Final
 
 import jwt
 
-from api.accounts.repositories import UserRepository
+from api.accounts import users
+from api.accounts.token_cache import TokenCache
 from api.core.async_database import AsyncDatabase
-from api.core.database import Viewer
 from api.core.entries import Caller
 from api.core.errors import Conflict, Unauthenticated, Unavailable
 from api.core.settings import Settings
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+#: How much the provider's clock may differ.
 LEEWAY_SECONDS: Final = 30
-LONGEST: Final = 8192
-#: Verified tokens that one process remembers.
-TOKENS_REMEMBERED: Final = 4096
-#: How long the provider's keys are taken for known, and how long it may take to tell them.
+#: Characters of a token; longer ones are not decoded.
+MAX_LENGTH: Final = 8192
+#: How long the provider's keys are cached, and the timeout for fetching them.
 KEYS_SECONDS: Final = 300
 FETCH_SECONDS: Final = 3
-#: How long a provider that did not tell them is not asked again.
-SILENT_SECONDS: Final = 5
+#: How long no further fetch is tried after one has failed.
+RETRY_SECONDS: Final = 5
 
 _HEADERS: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
 _REQUIRED: Final = ["exp", "iat", "sub", "iss", "aud"]
 
 
-class Issuer:
-    """One identity provider."""
+class IdentityProvider:
+    """Verifies the access tokens of one identity provider."""
 
     def __init__(self, settings: Settings, database: AsyncDatabase) -> None:
         self._issuer = settings.oidc_issuer or ""
@@ -44,13 +44,12 @@ class Issuer:
         self._keys = _Keys(
             settings.oidc_jwks_url or "", lifespan=KEYS_SECONDS, timeout=FETCH_SECONDS
         )
-        #: Token → (whose it is, expiry in Unix seconds), oldest first.
-        self._verified: dict[str, tuple[Caller, float]] = {}
+        self._cache = TokenCache()
 
     @staticmethod
-    def may_have_signed(token: str) -> bool:
-        """Tell whether a token says so; whether it is true is checked afterwards."""
-        if len(token) > LONGEST:
+    def may_have_issued(token: str) -> bool:
+        """Return whether a token claims an algorithm of the provider's; nothing is verified."""
+        if len(token) > MAX_LENGTH:
             return False
         try:
             return jwt.get_unverified_header(token).get("alg") in ALGORITHMS
@@ -58,17 +57,17 @@ class Issuer:
             return False
 
     async def caller(self, token: str) -> Caller:
-        """Return the user a token was issued to. Raises Unauthenticated or Unavailable."""
-        known = self._verified.get(token)
-        if known is None or known[1] <= time.time():
-            self._verified.pop(token, None)
-            claims = await asyncio.to_thread(self._verify, token)
-            user_id = await self._user_of(claims["sub"])
-            known = (Caller(user_id), float(claims["exp"]))
-            if len(self._verified) >= TOKENS_REMEMBERED:
-                del self._verified[next(iter(self._verified))]
-            self._verified[token] = known
-        return known[0]
+        """Return the caller a token was issued to; creates the user at the first token.
+
+        Raises Unauthenticated if it is not valid or has expired, Unavailable if the provider or
+        PostgreSQL does not answer.
+        """
+        if caller := self._cache.get(token):
+            return caller
+        claims = await asyncio.to_thread(self._verify, token)
+        caller = Caller(await self._user_of(claims["sub"]))
+        self._cache.add(token, caller, float(claims["exp"]))
+        return caller
 
     def _verify(self, token: str) -> dict[str, Any]:
         try:
@@ -76,9 +75,9 @@ class Issuer:
                 raise Unauthenticated("the access token is not valid")
             claims: dict[str, Any] = jwt.decode(
                 token,
-                # Only keys of the configured address; a token's own `jku` or `jwk` is refused.
+                # Only keys from the configured URL; a token with `jku` or `jwk` is refused above.
                 self._keys.get_signing_key_from_jwt(token),
-                # The key decides the algorithm, and it must be one of these: no shared secrets.
+                # The key decides the algorithm; none of these uses a shared secret.
                 algorithms=ALGORITHMS,
                 issuer=self._issuer,
                 audience=self._audience,
@@ -94,39 +93,34 @@ class Issuer:
         return claims
 
     async def _user_of(self, subject: str) -> int:
-        """Return the id of a subject's user, who is made if there is none yet."""
+        """Return the id of a subject's user; create the user if there is none yet."""
         digest = hashlib.sha256(f"{self._issuer}\n{subject}".encode()).hexdigest()[:40]
-        # No name that is registered has a colon, and no address ends so.
+        # Neither can be registered: usernames contain no colon, and `.invalid` is no address.
         name, email = f"ext:{digest}", f"{digest}@external.invalid"
-        user = await self._database.read(
-            Viewer(signing_in=name), lambda session: UserRepository(session).by_name(name)
-        )
+        user = await users.find(self._database, name)
         if user is None:
             try:
-                user = await self._database.write(
-                    Viewer(signing_in=name),
-                    lambda session: UserRepository(session).add(name, email, ""),
-                )
+                user = await users.register(self._database, name, email, "")
             except Conflict:  # another request was first
                 return await self._user_of(subject)
         return user.id
 
 
 class _Keys(jwt.PyJWKClient):
-    """The provider's keys. One client at a time asks for them, and the others wait for it.
+    """The provider's key set, cached for KEYS_SECONDS. One request at a time fetches it.
 
-    So while the provider is silent each would wait for all the attempts before its own: after one
-    of them, the rest are told at once.
+    The others wait for it. After a failed fetch all requests fail at once for RETRY_SECONDS, so
+    that they do not wait for one timeout after the other.
     """
 
-    _silent_until = 0.0
+    _retry_at = 0.0
 
     def fetch_data(self) -> Any:
-        """Ask the provider. Raises PyJWKClientConnectionError, whatever is wrong with it."""
-        if time.monotonic() < self._silent_until:
-            raise jwt.PyJWKClientConnectionError("it told no keys a moment ago")
+        """Fetch the key set. Raises PyJWKClientConnectionError for any failure."""
+        if time.monotonic() < self._retry_at:
+            raise jwt.PyJWKClientConnectionError("the last fetch failed a moment ago")
         try:
             return super().fetch_data()
         except (jwt.PyJWTError, OSError, ValueError) as error:
-            self._silent_until = time.monotonic() + SILENT_SECONDS
-            raise jwt.PyJWKClientConnectionError("it tells no keys") from error
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            raise jwt.PyJWKClientConnectionError("the key set cannot be fetched") from error

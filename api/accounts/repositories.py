@@ -1,7 +1,4 @@
-"""Users and their sign-in sessions in PostgreSQL: what is read, and what is written.
-
-Nothing here commits: the caller's transaction does.
-"""
+"""SQL for users and sign-in sessions. Nothing here commits: the caller's transaction does."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -25,64 +22,64 @@ from api.core.models import SignInSession, User
 
 
 class UserRepository:
-    """Who can sign in."""
+    """The users: accounts that can sign in."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, db: Session) -> None:
+        self._db = db
 
     def by_id(self, user_id: int) -> User | None:
-        """Return a user."""
-        return self._session.get(User, user_id)
+        """Return a user, or None."""
+        return self._db.get(User, user_id)
 
     def by_name(self, username: str) -> User | None:
-        """Return the user of that name, in upper or lower case.
+        """Return the user of that name, in upper or lower case, or None.
 
-        Lower case as `api.accounts.throttle` has it: PostgreSQL takes `İ` for an `i`, Python does
-        not, and each spelling that leads to an account would have guesses of its own.
+        The name is lower-cased by Python, as in `api.accounts.throttle`. PostgreSQL also turns `İ`
+        into `i`: each such spelling would reach the account, with a count of failures of its own.
         """
-        return self._session.scalars(_user_by_name(), {"username": username.lower()}).one_or_none()
+        return self._db.scalars(_user_by_name(), {"username": username.lower()}).one_or_none()
 
     def add(self, username: str, email: str, password_hash: str) -> User:
-        """Register a user. Raises Conflict when the name or the address is taken."""
+        """Insert a user and return it. Raises Conflict if the name or the address is taken."""
         statement = (
             insert(User)
             .values(username=username, email=email, password_hash=password_hash)
             .on_conflict_do_nothing()
             .returning(User)
         )
-        user = self._session.scalar(statement)
+        user = self._db.scalar(statement)
         if user is None:
             raise Conflict("the username or the email address is taken")
         return user
 
     def set_password(self, user_id: int, password_hash: str) -> None:
         """Replace a user's password."""
-        self._session.exec(
+        self._db.exec(
             update(User).where(col(User.id) == user_id).values(password_hash=password_hash)
         )
 
 
 @cache
 def _user_by_name() -> Executable:
-    """Return the statement, made once."""
+    """Return the statement, built once."""
     return select(User).where(func.lower(User.username) == bindparam("username"))
 
 
 class SessionRepository:
-    """Who is signed in. A session's secret is known here by its hash only."""
+    """The sign-in sessions. Of a session's secret only a hash is stored."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, db: Session) -> None:
+        self._db = db
 
     def add(self, user_id: int, session_id: str, secret_hash: bytes, *, rotates: bool) -> None:
-        """Open a session."""
+        """Insert a session."""
         row = {
             "id": session_id,
             "user_id": user_id,
             "secret_hash": secret_hash,
             "rotates": rotates,
         }
-        self._session.connection().execute(insert(SignInSession), row)
+        self._db.connection().execute(insert(SignInSession), row)
 
     def renew(
         self,
@@ -94,8 +91,11 @@ class SessionRepository:
         *,
         rotates: bool,
     ) -> bool:
-        """Renew a session that was not idle for so long; tell whether this is its secret."""
-        renewed = self._session.exec(
+        """Renew a session and replace the hash of its secret.
+
+        Return False if there is no session with these values that was renewed less than `idle` ago.
+        """
+        renewed = self._db.exec(
             update(SignInSession)
             .where(
                 col(SignInSession.user_id) == user_id,
@@ -109,21 +109,24 @@ class SessionRepository:
         return renewed.rowcount == 1
 
     def end(self, user_id: int, session_ids: Sequence[str] | None = None) -> list[str]:
-        """End these sessions of a user, or all; return those that there were."""
+        """Delete these sessions of a user, or all; return the ids of those that existed."""
         ended = delete(SignInSession).where(col(SignInSession.user_id) == user_id)
         if session_ids is not None:
             ended = ended.where(col(SignInSession.id).in_(session_ids))
-        return list(self._session.scalars(ended.returning(col(SignInSession.id))))
+        return list(self._db.scalars(ended.returning(col(SignInSession.id))))
 
-    def surplus(self, user_id: int, most: int, idle: timedelta) -> list[str]:
-        """Return a user's sessions beyond the newest so many, and those idle for too long."""
-        wanted = {"owner": user_id, "most": most, "idle": idle}
-        return list(self._session.connection().scalars(_surplus(), wanted))
+    def surplus(self, user_id: int, keep: int, idle: timedelta) -> list[str]:
+        """Return the ids of a user's sessions to end.
+
+        Those are all but the `keep` that were renewed last, and those not renewed for `idle`.
+        """
+        wanted = {"owner": user_id, "keep": keep, "idle": idle}
+        return list(self._db.connection().scalars(_surplus(), wanted))
 
 
 @cache
 def _surplus() -> Executable:
-    """Return the statement, made once."""
+    """Return the statement, built once."""
     mine = col(SignInSession.user_id) == bindparam("owner", type_=BigInteger)
     renewed_at = col(SignInSession.renewed_at)
     place = func.row_number().over(order_by=renewed_at.desc())
@@ -131,7 +134,7 @@ def _surplus() -> Executable:
     newest = rows.where(mine).subquery()
     return select(newest.c.id).where(
         or_(
-            newest.c.place > bindparam("most", type_=BigInteger),
+            newest.c.place > bindparam("keep", type_=BigInteger),
             newest.c.renewed_at < func.now() - bindparam("idle", type_=Interval),
         )
     )

@@ -1,71 +1,114 @@
-"""Sessions in PostgreSQL: opened and ended within somebody's transaction.
+"""Sign-in sessions in PostgreSQL: created and ended within the caller's transaction.
 
-Ending one also names it on Redis, for as long as an access token of it may live: what chats need
-not ask PostgreSQL whether a token is still good.
+Ending a session also adds it to the revocation list in Redis until its last access token expires,
+so that chat requests need no PostgreSQL to check a token.
 """
 
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, Self
 
 from redis.exceptions import RedisError
 from sqlmodel import Session
 
 from api.accounts.repositories import SessionRepository
-from api.core.errors import Unavailable
+from api.core import ids
+from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
 from api.core.settings import Settings
 
-#: A user's sessions; signing in once more ends the one that was renewed longest ago.
-MOST: Final = 50
+#: Sessions of one user; one more ends the session that was renewed longest ago.
+MAX_SESSIONS: Final = 50
+
+#: Characters of a refresh token; those that are issued have fewer than 100.
+_MAX_LENGTH: Final = 200
+_INVALID: Final = "the refresh token is not valid; sign in again"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A session, and the secret that renews it."""
+class RefreshToken:
+    """What renews a session: `<user>.<session>.<secret>`. Only a hash of the secret is stored."""
 
     user_id: int
     session_id: str
     secret: str
 
+    @classmethod
+    def create(cls, user_id: int) -> Self:
+        """Return the token of a new session."""
+        return cls(int(user_id), secrets.token_urlsafe(16), _new_secret())
 
-def hashed(secret: str) -> bytes:
-    """Return what PostgreSQL knows of a secret."""
-    return hashlib.sha256(secret.encode()).digest()
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Parse a client's text. Raises Unauthenticated for anything `encode` did not return."""
+        user_id, _, rest = text.partition(".")
+        session_id, _, secret = rest.partition(".")
+        if len(text) > _MAX_LENGTH or not text.isascii() or "\0" in text or not secret:
+            raise Unauthenticated(_INVALID)
+        try:
+            return cls(ids.parse_user_id(user_id), session_id, secret)
+        except ValueError as error:
+            raise Unauthenticated(_INVALID) from error
+
+    def encode(self) -> str:
+        """Return the text that the client keeps."""
+        return f"{self.user_id}.{self.session_id}.{self.secret}"
+
+    def rotated(self) -> Self:
+        """Return the next token of the same session."""
+        return replace(self, secret=_new_secret())
+
+    @property
+    def secret_hash(self) -> bytes:
+        """The hash that PostgreSQL stores: 256 random bits need no slow one."""
+        return hashlib.sha256(self.secret.encode()).digest()
 
 
-def new_secret() -> str:
-    """Return what nobody guesses."""
+def _new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-class SessionRows:
-    """Opens sessions and ends them, each in a transaction of the caller's."""
+class SessionStore:
+    """Creates, renews and ends sign-in sessions, each within a transaction of the caller's."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._log = log
         self._access_token_seconds = settings.access_token_minutes * 60
-        #: How long a session lasts that is not renewed.
+        #: A session ends when it was not renewed for this long.
         self.idle = timedelta(days=settings.session_days)
 
-    def open(self, session: Session, user_id: int, *, rotates: bool) -> Opened:
-        """Open a session for somebody who has just proved who they are. Raises as `end` does."""
-        opened = Opened(user_id, secrets.token_urlsafe(16), new_secret())
-        rows = SessionRepository(session)
-        rows.add(user_id, opened.session_id, hashed(opened.secret), rotates=rotates)
-        if surplus := rows.surplus(user_id, MOST, self.idle):
-            self.end(session, user_id, surplus)
-        return opened
+    def create(self, db: Session, user_id: int, *, rotates: bool) -> RefreshToken:
+        """Create a session for a user; return its refresh token. Raises Unavailable as `end`."""
+        token = RefreshToken.create(user_id)
+        sessions = SessionRepository(db)
+        sessions.add(user_id, token.session_id, token.secret_hash, rotates=rotates)
+        if surplus := sessions.surplus(user_id, MAX_SESSIONS, self.idle):
+            self.end(db, user_id, surplus)
+        return token
 
-    def end(self, session: Session, user_id: int, session_ids: Sequence[str] | None) -> None:
-        """End these sessions of a user, or all.
+    def renew(self, db: Session, old: RefreshToken, new: RefreshToken, *, rotates: bool) -> bool:
+        """Renew a session, and replace its token with `new`.
 
-        Raises Unavailable, and so ends the transaction: with Redis down nothing is ended.
+        Return False if `old` is not its token, it was idle too long, or it is of the other kind.
         """
-        ended = SessionRepository(session).end(user_id, session_ids)
+        return SessionRepository(db).renew(
+            old.user_id,
+            old.session_id,
+            old.secret_hash,
+            new.secret_hash,
+            self.idle,
+            rotates=rotates,
+        )
+
+    def end(self, db: Session, user_id: int, session_ids: Sequence[str] | None) -> None:
+        """End these sessions of a user, or all of them for None.
+
+        Raises Unavailable while Redis does not answer, and so rolls the transaction back.
+        """
+        ended = SessionRepository(db).end(user_id, session_ids)
         if not ended:
             return
         try:

@@ -1,17 +1,16 @@
-"""Who is signed in: sessions that are opened by a password and renewed by a secret.
+"""Sign-in sessions: access tokens, refresh tokens and browser cookies.
 
-A client renews its session with a refresh token, whose secret changes each time: one that comes
-twice was stolen, or its thief's was, so it ends the session. A browser's session lives in a cookie,
-beside an access token that is renewed as requests come.
+Refresh tokens rotate; reuse of an old one indicates theft and ends the session. A browser's session
+is a cookie, `<access token>~<refresh token>`, whose access token is renewed as requests come.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sqlmodel import Session
 
-from api.accounts.repositories import SessionRepository, UserRepository
-from api.accounts.session_store import Opened, SessionRows, hashed, new_secret
+from api.accounts.repositories import UserRepository
+from api.accounts.session_store import RefreshToken, SessionStore
 from api.accounts.tokens import Tokens
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
@@ -20,23 +19,28 @@ from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
 from api.writes.write_path import WritePath
 
-#: A browser's access token is renewed once it has less than this part of its life left.
+#: A browser's access token is renewed when less than this part of its lifetime is left.
 RENEW_BELOW: Final = 1 / 3
-
-_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
-    """A session, and what goes with it."""
+class SessionTokens:
+    """The tokens of one session."""
 
     access_token: str
-    #: What renews it: `<user>.<session>.<secret>`.
-    renewal: str
+    refresh_token: str
+
+    def cookie(self) -> str:
+        """Return the value of a browser's session cookie."""
+        return f"{self.access_token}~{self.refresh_token}"
 
 
 class Sessions:
-    """Opens, renews and ends sessions."""
+    """Creates, authenticates, renews and ends sessions.
+
+    Methods that write raise Unavailable if PostgreSQL or Redis does not answer; nothing has
+    changed then.
+    """
 
     def __init__(
         self, settings: Settings, tokens: Tokens, database: AsyncDatabase, write_path: WritePath
@@ -44,126 +48,110 @@ class Sessions:
         self._tokens = tokens
         self._database = database
         self._write_path = write_path
-        self._rows = SessionRows(settings, write_path.log)
+        self._store = SessionStore(settings, write_path.log)
 
     @property
-    def seconds(self) -> int:
-        """How long a session lasts that is not renewed."""
-        return int(self._rows.idle.total_seconds())
+    def idle_seconds(self) -> int:
+        """How long a session lasts without being renewed."""
+        return int(self._store.idle.total_seconds())
 
-    async def open(self, user_id: int) -> Granted:
-        """Open a session for somebody who has just proved who they are."""
-        return self.grant(
+    async def create(self, user_id: int) -> SessionTokens:
+        """Create a session whose refresh token rotates, for a user whose password was checked."""
+        return self.issue(
             await self._database.write(
-                Viewer(user_id), lambda session: self._rows.open(session, user_id, rotates=True)
+                Viewer(user_id), lambda db: self._store.create(db, user_id, rotates=True)
             )
         )
 
-    def grant(self, opened: Opened) -> Granted:
-        """Return what goes with a session that was opened or renewed."""
-        token = self._tokens.issue(opened.user_id, opened.session_id)
-        return Granted(token, f"{int(opened.user_id)}.{opened.session_id}.{opened.secret}")
+    def issue(self, refresh_token: RefreshToken) -> SessionTokens:
+        """Return the tokens of a session that was just created or renewed."""
+        access_token = self._tokens.issue(refresh_token.user_id, refresh_token.session_id)
+        return SessionTokens(access_token, refresh_token.encode())
 
-    async def refresh(self, refresh_token: str) -> Granted:
-        """Renew a session and change its secret. Raises Unauthenticated."""
-        known = _parts(refresh_token)
-        renewed = replace(known, secret=new_secret())
+    async def refresh(self, refresh_token: str) -> SessionTokens:
+        """Renew a session; its refresh token is replaced by another one.
 
-        def rotate(session: Session) -> bool:
-            if self._renew(session, known, renewed, rotates=True):
+        Raises Unauthenticated if the token is not valid; its session, if there is one, has ended.
+        """
+        old = RefreshToken.decode(refresh_token)
+        new = old.rotated()
+
+        def rotate(db: Session) -> bool:
+            if self._store.renew(db, old, new, rotates=True):
                 return True
-            self._rows.end(session, known.user_id, [known.session_id])
+            self._store.end(db, old.user_id, [old.session_id])
             return False
 
-        if not await self._database.write(Viewer(known.user_id), rotate):
+        if not await self._database.write(Viewer(old.user_id), rotate):
             raise Unauthenticated("the refresh token is not valid; sign in again")
-        return self.grant(renewed)
+        return self.issue(new)
 
-    async def of_cookie(self, cookie: str) -> tuple[Caller, str | None]:
-        """Return whose a browser's session is, and its new cookie if it was renewed."""
-        token, _, renewal = cookie.partition("~")
+    async def authenticate_cookie(self, cookie: str) -> tuple[Caller, str | None]:
+        """Return the caller of a browser's cookie, and the new cookie if it was renewed.
+
+        Raises Unauthenticated if the session has ended.
+        """
+        access_token, _, refresh_token = cookie.partition("~")
         try:
-            caller: Caller | None = self.of_token(token)
+            caller: Caller | None = self.authenticate(access_token)
         except Unauthenticated:
             caller = None
-        if caller and self._tokens.seconds_left(token) > self._renew_below_seconds:
+        renew_below_seconds = self._tokens.lifetime_seconds * RENEW_BELOW
+        if caller and self._tokens.seconds_left(access_token) > renew_below_seconds:
             return caller, None
         try:
-            granted = await self._renewed(renewal)
+            renewed = await self._renew(refresh_token)
         except Unavailable:
             if caller:
                 return caller, None
             raise
-        return self.of_token(granted.access_token), cookie_of(granted)
+        return self.authenticate(renewed.access_token), renewed.cookie()
 
-    def of_token(self, token: str) -> Caller:
-        """Return whose an access token is. Raises Unauthenticated, also if its session ended."""
-        caller = self._tokens.caller(token)
+    def authenticate(self, access_token: str) -> Caller:
+        """Return the caller of an access token.
+
+        Raises Unauthenticated if it is not valid or has expired, or if its session was ended.
+        """
+        caller = self._tokens.caller(access_token)
         if f"{int(caller)}:{caller.session}" in self._write_path.revoked:
             raise Unauthenticated("this session was ended")
         return caller
 
     async def end(self, caller: Caller) -> None:
-        """Sign out. Raises Unavailable, and then nothing has changed."""
+        """End the caller's session, and no other one."""
         await self._database.write(
-            Viewer(int(caller)), lambda session: self._rows.end(session, caller, [caller.session])
+            Viewer(int(caller)), lambda db: self._store.end(db, caller, [caller.session])
         )
 
-    async def end_renewal(self, cookie: str) -> None:
-        """Sign a browser out, whose access token may be over already."""
-        _, _, renewal = cookie.partition("~")
+    async def end_by_cookie(self, cookie: str) -> None:
+        """End a browser's session, also if its access token has expired."""
+        _, _, refresh_token = cookie.partition("~")
         try:
-            known = _parts(renewal)
+            token = RefreshToken.decode(refresh_token)
         except Unauthenticated:
             return
 
-        def end(session: Session) -> None:
-            if self._renew(session, known, known, rotates=False):
-                self._rows.end(session, known.user_id, [known.session_id])
+        def end(db: Session) -> None:
+            # Only with the secret: a session's id alone is in access tokens, too.
+            if self._store.renew(db, token, token, rotates=False):
+                self._store.end(db, token.user_id, [token.session_id])
 
-        await self._database.write(Viewer(known.user_id), end)
+        await self._database.write(Viewer(token.user_id), end)
 
     async def change_password(self, user_id: int, password_hash: str) -> None:
-        """Replace the password and end every session."""
+        """Replace a user's password hash and end all of the user's sessions."""
 
-        def change(session: Session) -> None:
-            UserRepository(session).set_password(user_id, password_hash)
-            self._rows.end(session, user_id, None)
+        def change(db: Session) -> None:
+            UserRepository(db).set_password(user_id, password_hash)
+            self._store.end(db, user_id, None)
 
         await self._database.write(Viewer(user_id), change)
 
-    async def _renewed(self, renewal: str) -> Granted:
-        known = _parts(renewal)
+    async def _renew(self, refresh_token: str) -> SessionTokens:
+        """Renew a browser's session, whose refresh token stays. Raises Unauthenticated."""
+        token = RefreshToken.decode(refresh_token)
         if not await self._database.write(
-            Viewer(known.user_id), lambda session: self._renew(session, known, known, rotates=False)
+            Viewer(token.user_id), lambda db: self._store.renew(db, token, token, rotates=False)
         ):
             raise Unauthenticated("the session has ended; sign in again")
-        return self.grant(known)
-
-    def _renew(self, session: Session, known: Opened, new: Opened, *, rotates: bool) -> bool:
-        return SessionRepository(session).renew(
-            known.user_id,
-            known.session_id,
-            hashed(known.secret),
-            hashed(new.secret),
-            self._rows.idle,
-            rotates=rotates,
-        )
-
-    @property
-    def _renew_below_seconds(self) -> float:
-        return self._tokens.lifetime_seconds * RENEW_BELOW
-
-
-def cookie_of(granted: Granted) -> str:
-    """Return what a browser keeps of a session."""
-    return f"{granted.access_token}~{granted.renewal}"
-
-
-def _parts(renewal: str) -> Opened:
-    user_id, _, rest = renewal.partition(".")
-    session_id, _, secret = rest.partition(".")
-    is_ours = len(renewal) <= _LONGEST and renewal.isascii() and user_id.isdecimal() and secret
-    if not is_ours or "\0" in renewal or not 0 < int(user_id) < 2**63:
-        raise Unauthenticated("the refresh token is not valid; sign in again")
-    return Opened(int(user_id), session_id, secret)
+        return self.issue(token)

@@ -1,6 +1,6 @@
-"""Access tokens: JWTs of 15 minutes, checked as RFC 8725 asks, signed with a key named by `kid`.
+"""Access tokens: short-lived JWTs, checked as RFC 8725 asks, signed with a key named by `kid`.
 
-Nothing in a token's own header chooses how it is verified, but for which of our keys it names.
+A token's header chooses nothing about how it is verified, except which of our keys is used.
 """
 
 import hashlib
@@ -11,37 +11,35 @@ from typing import Any, Final
 
 import jwt
 
+from api.accounts.token_cache import TokenCache
+from api.core import ids
 from api.core.entries import Caller
 from api.core.errors import Unauthenticated
 
 ALGORITHM: Final = "HS256"
-#: RFC 9068: says that it is an access token and nothing else of this issuer.
+#: The `typ` of access tokens (RFC 9068), which tells them from any other token of this issuer.
 TYPE: Final = "at+jwt"
 ISSUER: Final = "verbatim"
 AUDIENCE: Final = "verbatim-api"
-#: A neighbour's clock may be a little ahead.
+#: The clock of another API machine may be ahead by this much.
 LEEWAY_SECONDS: Final = 30
-#: Ours have some 400 bytes; nobody makes us decode a megabyte.
-LONGEST: Final = 4096
-#: Verified tokens that one process remembers.
-TOKENS_REMEMBERED: Final = 4096
+#: Characters of a token; ours have about 400. Longer ones are not decoded.
+MAX_LENGTH: Final = 4096
 
-_MOST_USER_ID: Final = 2**63 - 1
 _HEADERS: Final = frozenset({"alg", "typ", "kid"})
 _REQUIRED: Final = ["exp", "iat", "nbf", "sub", "iss", "aud", "jti"]
 
 
 def key_name(key: str) -> str:
-    """Return the `kid` of a key, which tells nothing of it."""
+    """Return the `kid` of a key: a hash, which reveals nothing of the key."""
     return hashlib.sha256(b"verbatim kid " + key.encode()).hexdigest()[:16]
 
 
 class Tokens:
-    """Issues access tokens and says whose they are.
+    """Issues and verifies access tokens.
 
-    Signs with the first key and takes any of them: while keys change, two are known. Verifying the
-    same token for each of its requests was 14 % of the API's CPU, so what was verified is
-    remembered: a bounded number of tokens, none past its expiry.
+    Signs with `key` and accepts tokens signed with it or with one of `also`, for key rotation.
+    `now` returns the time in Unix seconds.
     """
 
     def __init__(
@@ -56,11 +54,10 @@ class Tokens:
         self._keys = {key_name(one): one for one in (key, *also)}
         self._now = now
         self.lifetime_seconds = minutes * 60
-        #: Token → (whose it is, expiry in Unix seconds), oldest first.
-        self._verified: dict[str, tuple[Caller, float]] = {}
+        self._cache = TokenCache(now)
 
     def issue(self, user_id: int, session: str = "") -> str:
-        """Return a signed token for a user, of one of their sessions."""
+        """Return a new signed token for a user's session."""
         now = int(self._now())
         claims = {
             "sub": str(user_id),
@@ -76,35 +73,34 @@ class Tokens:
         return jwt.encode(claims, self._keys[self._kid], algorithm=ALGORITHM, headers=headers)
 
     def caller(self, token: str) -> Caller:
-        """Return the user a token was issued to. Raises Unauthenticated."""
-        known = self._verified.get(token)
-        if known is None:
-            known = self._verify(token)
-            if len(self._verified) >= TOKENS_REMEMBERED:
-                del self._verified[next(iter(self._verified))]
-            self._verified[token] = known
-        caller, expires_at = known
+        """Return the caller a token was issued to.
+
+        Raises Unauthenticated if it is not valid or has expired.
+        """
+        if caller := self._cache.get(token):
+            return caller
+        caller, expires_at = self._verify(token)
         if expires_at <= self._now():
-            del self._verified[token]
             raise Unauthenticated("the access token has expired")
+        self._cache.add(token, caller, expires_at)
         return caller
 
     def seconds_left(self, token: str) -> float:
-        """Return how long a verified token will still be taken, 0 for an unknown one."""
-        _, expires_at = self._verified.get(token, (None, 0.0))
-        return max(expires_at - self._now(), 0.0)
+        """Return the seconds until a token expires that `caller` accepted, else 0."""
+        return self._cache.seconds_left(token)
 
     def _verify(self, token: str) -> tuple[Caller, float]:
+        """Return a token's caller and its expiry in Unix seconds, which may be over."""
         try:
             key = self._key_of(token)
             claims = jwt.decode(
                 token,
                 key,
-                # A fixed list: the token's own header must never choose ("alg": "none").
+                # A fixed list: the token's header must never choose ("alg": "none").
                 algorithms=[ALGORITHM],
                 issuer=ISSUER,
                 audience=AUDIENCE,
-                # Times are compared here, with this object's clock.
+                # Times are compared in this class, with its clock.
                 options={
                     "require": _REQUIRED,
                     "verify_exp": False,
@@ -113,38 +109,32 @@ class Tokens:
                 },
             )
             self._check_times(claims)
-            return Caller(_user_id(claims["sub"]), _session(claims)), float(claims["exp"])
+            user_id = ids.parse_user_id(claims["sub"])
+            return Caller(user_id, _session(claims)), float(claims["exp"])
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, KeyError) as error:
             raise Unauthenticated("the access token is not valid") from error
 
     def _key_of(self, token: str) -> str:
-        """Return the key that a token names, after all of its header was found to be ours."""
-        if len(token) > LONGEST:
+        """Return the key that a token names. Raises ValueError or KeyError for a foreign header."""
+        if len(token) > MAX_LENGTH:
             raise ValueError("it is too long")
         header = jwt.get_unverified_header(token)
-        # No `crit`, `jku`, `jwk`, `x5u`, `b64`: what we do not know, we do not take.
+        # No other fields (`crit`, `jku`, `jwk`, `x5u`, `b64`): unknown ones are refused.
         if header.keys() != _HEADERS or header["typ"] != TYPE or header["alg"] != ALGORITHM:
-            raise ValueError("its header is not ours")
+            raise ValueError("its header is not one of ours")
         return self._keys[header["kid"]]
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         issued, valid, expires = (claims[name] for name in ("iat", "nbf", "exp"))
-        # Exactly int: true is one, and so is what json makes of it.
+        # Exactly int: isinstance would accept JSON's true.
         if any(type(at) is not int for at in (issued, valid, expires)):
-            raise ValueError("a time is no number")
+            raise ValueError("a time is not a number")
         if max(issued, valid) > self._now() + LEEWAY_SECONDS:
             raise ValueError("it is from the future")
-
-
-def _user_id(subject: str) -> int:
-    user_id = int(subject) if subject.isascii() and subject.isdigit() else 0
-    if not 1 <= user_id <= _MOST_USER_ID:
-        raise ValueError("the subject is no user id")
-    return user_id
 
 
 def _session(claims: dict[str, Any]) -> str:
     session = claims.get("sid", "")
     if not isinstance(session, str):
-        raise TypeError("the session is no text")
+        raise TypeError("the session is not a text")
     return session

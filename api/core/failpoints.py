@@ -1,7 +1,7 @@
-"""Failpoints: named places in the code where a test can make a real process die, stop or wait.
+"""Failpoints: named places in the code where a test can kill, stop or delay a real process.
 
 VERBATIM_FAILPOINTS="name=kill|stop|sleep:SECONDS[:once-file]", several separated by commas. With
-a once-file only the first process that reaches the point acts, and leaves that file. Unset, a
+a once-file only the first process that reaches the point acts, and creates that file. Unset, a
 failpoint costs one look-up in an empty dictionary.
 """
 
@@ -41,7 +41,7 @@ class _Action:
 
 
 def reach(point: Point) -> None:
-    """Do what is armed for this point: nothing, outside of tests."""
+    """Act as configured for this point; outside of tests, do nothing."""
     if action := _armed.get(point):
         action.act()
 

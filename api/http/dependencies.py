@@ -10,9 +10,9 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
 from api.accounts.credentials import Credentials
-from api.accounts.deletion import Erasure
-from api.accounts.oidc import Issuer
-from api.accounts.passwords import Passwords
+from api.accounts.deletion import AccountDeletion
+from api.accounts.oidc import IdentityProvider
+from api.accounts.password_process import PasswordProcess
 from api.accounts.sessions import Sessions
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
@@ -41,14 +41,14 @@ class Services:
     reads: Reads
     chat: Chat
     streamed_chat: StreamedChat
-    passwords: Passwords
+    password_process: PasswordProcess
     credentials: Credentials
     throttle: Throttle
     tokens: Tokens
     sessions: Sessions
-    issuer: Issuer | None
-    erasure: Erasure
-    observer: Monitor
+    identity_provider: IdentityProvider | None
+    deletion: AccountDeletion
+    monitor: Monitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ class _SignedIn(HTTPBearer):
         # A header that is there decides, whatever the cookie says.
         sent = request.headers.getlist("Authorization")
         if not sent and (session := cookies.session_of(request)):
-            caller, renewed = await services.sessions.of_cookie(session)
+            caller, renewed = await services.sessions.authenticate_cookie(session)
             if renewed:
-                cookies.renew_session(request, renewed, services.sessions.seconds)
+                cookies.renew_session(request, renewed, services.sessions.idle_seconds)
             return caller
         token = _token_of(sent)
-        if services.issuer and services.issuer.may_have_signed(token):
-            return await services.issuer.caller(token)
-        return services.sessions.of_token(token)
+        if services.identity_provider and services.identity_provider.may_have_issued(token):
+            return await services.identity_provider.caller(token)
+        return services.sessions.authenticate(token)
 
 
 def _token_of(sent: list[str]) -> str:

@@ -1,10 +1,10 @@
 """Who may see the figures: clients on this machine, and who sends METRICS_TOKEN."""
 
-import ipaddress
 import secrets
 
 from fastapi import Request
 
+from api.core import addresses
 from api.core.errors import Unauthenticated
 from api.core.settings import Settings
 
@@ -18,11 +18,9 @@ def refuse_others(request: Request, settings: Settings) -> None:
 def is_loopback(request: Request) -> bool:
     """Tell whether the client is on this machine."""
     try:
-        address = ipaddress.ip_address(request.client.host if request.client else "")
+        return addresses.parse(request.client.host if request.client else "").is_loopback
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _has_token(request: Request, settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.accounts.session_store import MOST
+from api.accounts.session_store import MAX_SESSIONS
 from api.core.database import make_engine
 from api.core.log import SCRIPT
 from tests.support.api import PASSWORD, Api, StartApi
@@ -166,7 +166,7 @@ def test_of_many_sessions_the_oldest_ends(api: Api, anybody: httpx.Client, login
         connection.exec_driver_sql(
             "INSERT INTO session (id, user_id, secret_hash, rotates)"
             " SELECT number::text, %(owner)s, '', true FROM generate_series(1, %(more)s) number",
-            {"owner": owner, "more": MOST - len(kept) - 1},
+            {"owner": owner, "more": MAX_SESSIONS - len(kept) - 1},
         )
     engine.dispose()
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from psycopg2.extras import execute_values
 
-from api.accounts.passwords import hasher
+from api.accounts.passwords import hash_password
 from tests.bench.processes import Server
 from tests.bench.site import Site
 
@@ -36,7 +36,7 @@ class Answer:
 def arrive(at: Site) -> list[str]:
     """Make people with one password; return their names."""
     names = [f"person-{n}-{secrets.token_hex(4)}" for n in range(PEOPLE)]
-    known = hasher().hash(PASSWORD)
+    known = hash_password(PASSWORD)
     with at.connection() as connection, connection, connection.cursor() as cursor:
         execute_values(
             cursor,

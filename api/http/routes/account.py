@@ -1,11 +1,9 @@
-"""What belongs to a user as a whole: take it along, delete it."""
+"""Export and deletion of an account."""
 
 from fastapi import APIRouter, status
 from fastapi.responses import StreamingResponse
 
-from api.accounts import export
-from api.accounts.repositories import UserRepository
-from api.core.database import Viewer
+from api.accounts import export, users
 from api.core.errors import (
     BadRequest,
     Forbidden,
@@ -79,13 +77,9 @@ async def delete_account(app: App, address: Address, owner: Owner, body: schemas
 
     What is still queued brings nothing back. After a 503 repeat it; a 401 says that it is gone.
     """
-    user = await app.database.read(
-        Viewer(owner), lambda session: UserRepository(session).by_id(owner)
-    )
-    if user is None:
-        raise Unauthenticated("this account was deleted")
+    user = await users.get(app.database, owner)
     if user.password_hash and not await app.credentials.check(
         user.username, body.password, address
     ):
         raise Unauthenticated("the password is wrong")
-    await app.erasure.erase(owner)
+    await app.deletion.delete(owner)

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from api.accounts.repositories import UserRepository
-from api.accounts.sessions import Granted, cookie_of
-from api.core.database import Viewer
+from api.accounts import users
+from api.accounts.passwords import hash_password
+from api.accounts.sessions import SessionTokens
 from api.core.errors import (
     BadRequest,
     Conflict,
@@ -35,13 +35,10 @@ router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BY
 )
 async def register(app: App, address: Address, body: schemas.Registration) -> schemas.User:
     """Names and addresses are unique without regard to case. Sign in with `POST /auth/login`."""
-    with app.passwords.seat() as seat:
+    with app.password_process.slot() as slot:
         await run_in_threadpool(app.throttle.admit_registration, address)
-        password_hash = await seat.hash(body.password)
-    user = await app.database.write(
-        Viewer(signing_in=body.username),
-        lambda session: UserRepository(session).add(body.username, body.email, password_hash),
-    )
+        password_hash = await slot.run(hash_password, body.password)
+    user = await users.register(app.database, body.username, body.email, password_hash)
     return schemas.User.model_validate(user)
 
 
@@ -64,8 +61,10 @@ async def login(app: App, address: Address, body: schemas.Login) -> schemas.Toke
 
     An unknown name and a wrong password answer the same, after the same time.
     """
-    _, opened = await app.credentials.sign_in(body.username, body.password, address, rotates=True)
-    return _token(app, app.sessions.grant(opened))
+    _, refresh_token = await app.credentials.sign_in(
+        body.username, body.password, address, rotates=True
+    )
+    return _token(app, app.sessions.issue(refresh_token))
 
 
 @router.post(
@@ -117,17 +116,13 @@ async def change_password(
     app: App, address: Address, owner: Owner, body: schemas.NewPassword
 ) -> schemas.Token:
     """Whoever else is signed in to this account is signed out."""
-    user = await app.database.read(
-        Viewer(owner), lambda session: UserRepository(session).by_id(owner)
-    )
-    if user is None:
-        raise Unauthenticated("this account was deleted")
+    user = await users.get(app.database, owner)
     if not await app.credentials.check(user.username, body.current_password, address):
         raise Unauthenticated("the current password is wrong")
-    with app.passwords.seat() as seat:
-        fresh = await seat.hash(body.new_password)
-    await app.sessions.change_password(owner, fresh)
-    return _token(app, await app.sessions.open(owner))
+    with app.password_process.slot() as slot:
+        new_hash = await slot.run(hash_password, body.new_password)
+    await app.sessions.change_password(owner, new_hash)
+    return _token(app, await app.sessions.create(owner))
 
 
 @router.post(
@@ -154,11 +149,11 @@ async def open_session(
     It is renewed as requests come, and over when none came for `SESSION_DAYS`.
     """
     cookies.refuse_other_origins(request.headers)
-    user, opened = await app.credentials.sign_in(
+    user, refresh_token = await app.credentials.sign_in(
         body.username, body.password, address, rotates=False
     )
-    granted = app.sessions.grant(opened)
-    cookies.set_session(request, response, cookie_of(granted), app.sessions.seconds)
+    cookie = app.sessions.issue(refresh_token).cookie()
+    cookies.set_session(request, response, cookie, app.sessions.idle_seconds)
     return schemas.User.model_validate(user)
 
 
@@ -173,7 +168,7 @@ async def open_session(
 async def close_session(app: App, request: Request, response: Response) -> None:
     """Without a session there is nothing to do, and the answer is the same."""
     if session := cookies.session_of(request):
-        await app.sessions.end_renewal(session)
+        await app.sessions.end_by_cookie(session)
     cookies.clear_session(request, response)
 
 
@@ -185,17 +180,12 @@ async def close_session(app: App, request: Request, response: Response) -> None:
 )
 async def me(app: App, owner: Owner) -> schemas.User:
     """Return the account that the token belongs to."""
-    user = await app.database.read(
-        Viewer(owner), lambda session: UserRepository(session).by_id(owner)
-    )
-    if user is None:
-        raise Unauthenticated("this account was deleted")
-    return schemas.User.model_validate(user)
+    return schemas.User.model_validate(await users.get(app.database, owner))
 
 
-def _token(app: App, granted: Granted) -> schemas.Token:
+def _token(app: App, tokens: SessionTokens) -> schemas.Token:
     return schemas.Token(
-        access_token=granted.access_token,
+        access_token=tokens.access_token,
         expires_in=app.tokens.lifetime_seconds,
-        refresh_token=granted.renewal,
+        refresh_token=tokens.refresh_token,
     )

@@ -30,8 +30,8 @@ async def readyz(app: App) -> Ready:
 
     PostgreSQL may be down meanwhile: it is reported here, and chat stays ready.
     """
-    answers = await app.observer.database_answers()
-    if not app.observer.log_is_open:
+    answers = await app.monitor.database_answers()
+    if not app.monitor.log_is_open:
         database = "up" if answers else "down"
         raise Unavailable(f"the log does not answer or is not open; the database is {database}")
     return Ready(database="up" if answers else "down")
@@ -50,4 +50,4 @@ async def readyz(app: App) -> Ready:
 async def show_metrics(request: Request, app: App) -> Response:
     """For clients on this machine; for others with `Authorization: Bearer <METRICS_TOKEN>`."""
     operators.refuse_others(request, app.settings)
-    return Response(await app.observer.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await app.monitor.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -22,7 +22,7 @@ def install(app: FastAPI, files: StaticFiles) -> None:
     @app.get("/status.json", include_in_schema=False)
     async def figures(request: Request, services: App) -> dict[str, Any]:
         operators.refuse_others(request, services.settings)
-        shown = await services.observer.figures()
+        shown = await services.monitor.figures()
         # Flower has no password and listens on this machine alone.
         port = services.settings.flower_port if operators.is_loopback(request) else 0
         return {**shown, "flower": f"http://127.0.0.1:{port}/" if port else None}

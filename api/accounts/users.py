@@ -1,0 +1,30 @@
+"""Single operations on the users' table, for coroutines."""
+
+from api.accounts.repositories import UserRepository
+from api.core.async_database import AsyncDatabase
+from api.core.database import Viewer
+from api.core.errors import Unauthenticated
+from api.core.models import User
+
+
+async def get(database: AsyncDatabase, user_id: int) -> User:
+    """Return a signed-in user. Raises Unauthenticated if the account was deleted, Unavailable."""
+    user = await database.read(Viewer(user_id), lambda db: UserRepository(db).by_id(user_id))
+    if user is None:
+        raise Unauthenticated("this account was deleted")
+    return user
+
+
+async def find(database: AsyncDatabase, username: str) -> User | None:
+    """Return the user of a name, in upper or lower case. Raises Unavailable."""
+    return await database.read(
+        Viewer(signing_in=username), lambda db: UserRepository(db).by_name(username)
+    )
+
+
+async def register(database: AsyncDatabase, username: str, email: str, password_hash: str) -> User:
+    """Create a user. Raises Conflict if the name or the address is taken, Unavailable."""
+    return await database.write(
+        Viewer(signing_in=username),
+        lambda db: UserRepository(db).add(username, email, password_hash),
+    )
