@@ -1,205 +1,213 @@
-"""How often somebody may fail to sign in: by account and address, with a delay that grows.
+"""Limits on failed sign-ins and on registrations: fixed windows, counted in Redis.
 
-Several windows stand in each other: 5 failures wait for a minute's end, 10 for ten minutes', 20 for
-an hour's. Nobody is locked out for good, and unknown names are treated like known ones. Counted on
-Redis, so by all processes together; while Redis is away, by each for itself.
+Windows of several lengths apply at once: after 5 failures a client waits until the minute is over,
+after 10 until ten minutes are, after 20 until the hour is. No account is locked permanently, and
+unknown names are treated like known ones. The counters in Redis are shared by all processes; while
+Redis does not answer, each process counts in its own memory.
 """
 
 import hashlib
 import ipaddress
 import logging
+import math
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
-from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage, RedisStorage
 from redis.exceptions import RedisError
 
+from api.core import addresses, redis_client
 from api.core.errors import TooMany
-from api.core.redis_client import redis_options
 from api.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
-#: Failures that a wait follows.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At most `limit` events in a window, which starts with its first event."""
+
+    limit: int
+    window_seconds: int
+
+
+_MINUTE, _HOUR = 60, 3600
+#: Limits on failed sign-ins.
 RULES: Final = {
-    # One account from one address: what guessing looks like.
-    "pair": "5/minute; 10 per 10 minutes; 20/hour",
-    # One address, which may be a whole office.
-    "address": "60/minute; 600/hour",
-    # One account from everywhere.
-    "account": "30/minute; 200/hour",
+    # One account from one address: guessing of a password.
+    "pair": (Rule(5, _MINUTE), Rule(10, 10 * _MINUTE), Rule(20, _HOUR)),
+    # One address, which may be shared by a whole office.
+    "address": (Rule(60, _MINUTE), Rule(600, _HOUR)),
+    # One account from all addresses.
+    "account": (Rule(30, _MINUTE), Rule(200, _HOUR)),
 }
 
+#: Length in bits of the network that counts as one IPv6 client, which has 2^64 addresses.
 _IPV6_NETWORK: Final = 64
+#: One round trip, and no write (so no fsync) where ARGV[1] is 0.
+_COUNT: Final = """
+-- KEYS: counters. ARGV[1]: the number to add to each, 0 to only read them.
+-- ARGV[2] and on: the lengths of their windows in seconds.
+-- Returns for each key its count and the milliseconds until it expires.
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local count = tonumber(redis.call('GET', key) or 0)
+  if ARGV[1] ~= '0' then
+    count = redis.call('INCRBY', key, ARGV[1])
+    if count == tonumber(ARGV[1]) then
+      redis.call('EXPIRE', key, ARGV[i + 1])
+    end
+  end
+  answer[2 * i - 1] = count
+  answer[2 * i] = redis.call('PTTL', key)
+end
+return answer
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """One rule for one name: counts are kept under its key until the rule's time is over."""
+    """A rule applied to one client or account, and the key of its counter."""
 
-    scope: str
-    rule: RateLimitItem
+    rule: Rule
     key: str
 
 
-class _Counts(Protocol):
-    """Where failures are counted."""
-
-    def read(self, windows: Sequence[_Window]) -> list[int]:
-        """Return the count of each window."""
-        ...
-
-    def add(self, windows: Sequence[_Window]) -> list[int]:
-        """Count one more in each window; return their counts."""
-        ...
-
-    def forget(self, windows: Sequence[_Window]) -> None:
-        """Begin anew."""
-        ...
-
-    def end(self, window: _Window) -> float:
-        """Return when a window is over, as Unix time."""
-        ...
-
-
-class _SharedCounts:
-    """All processes' counts: one round trip each time, and no write unless something failed.
-
-    They are kept where the log is, which syncs each write to its disk before it answers anybody.
-    """
-
-    def __init__(self, storage: RedisStorage) -> None:
-        self._storage = storage
-
-    def read(self, windows: Sequence[_Window]) -> list[int]:
-        return [int(found or 0) for found in self._storage.storage.mget(self._keys(windows))]
-
-    def add(self, windows: Sequence[_Window]) -> list[int]:
-        count = self._storage.lua_incr_expire
-        with self._storage.storage.pipeline(transaction=False) as pipeline:
-            for window, key in zip(windows, self._keys(windows), strict=True):
-                count([key], [window.rule.get_expiry(), 1], client=pipeline)
-            return [int(found) for found in pipeline.execute()]
-
-    def forget(self, windows: Sequence[_Window]) -> None:
-        self._storage.storage.delete(*self._keys(windows))
-
-    def end(self, window: _Window) -> float:
-        return self._storage.get_expiry(window.key)
-
-    def _keys(self, windows: Sequence[_Window]) -> list[str]:
-        return [self._storage.prefixed_key(window.key) for window in windows]
-
-
-class _OwnCounts:
-    """What this process counts by itself."""
-
-    def __init__(self) -> None:
-        self._storage = MemoryStorage()
-
-    def read(self, windows: Sequence[_Window]) -> list[int]:
-        return [self._storage.get(window.key) for window in windows]
-
-    def add(self, windows: Sequence[_Window]) -> list[int]:
-        return [self._storage.incr(window.key, window.rule.get_expiry()) for window in windows]
-
-    def forget(self, windows: Sequence[_Window]) -> None:
-        for window in windows:
-            self._storage.clear(window.key)
-
-    def end(self, window: _Window) -> float:
-        return self._storage.get_expiry(window.key)
+#: The count of a window, and the seconds until it is over.
+_Count = tuple[int, float]
 
 
 class Throttle:
-    """Counts failed sign-ins, and registrations by address."""
+    """Counts failed sign-ins, and registrations by address. Its methods block."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self._rules = {name: parse_many(rule) for name, rule in RULES.items()}
-        self._rules["register"] = parse_many(f"{settings.registrations_per_hour}/hour")
-        self._redis = RedisStorage(
-            settings.redis,
-            key_prefix=f"{settings.log_namespace}:limits",
-            **redis_options("verbatim-limits"),
-        )
-        self._shared, self._own = _SharedCounts(self._redis), _OwnCounts()
+    def __init__(self, settings: Settings) -> None:
+        self._rules = {
+            **RULES,
+            "register": (Rule(settings.registrations_per_hour, _HOUR),),
+        }
+        self._prefix = f"{settings.log_namespace}:limits"
+        self._redis = redis_client.connect(settings, "verbatim-limits")
+        self._script = self._redis.register_script(_COUNT)
+        self._memory = _MemoryCounters()
 
     def admit(self, account: str, address: str) -> None:
-        """Let somebody try a password. Raises TooMany.
+        """Allow an attempt to sign in. Raises TooMany, with the seconds to wait.
 
-        What tries them counts each failure before it admits the next, so of several processes each
-        can be at most one attempt ahead.
+        The password process makes one attempt at a time and counts its failure before it admits
+        the next; so each API process can exceed a limit by at most one attempt.
         """
-        windows = self._windows(_keys(account, address))
-        self._refuse(windows, lambda counts: [count + 1 for count in counts.read(windows)])
+        windows = self._sign_in_windows(account, address)
+        counts = self._count(windows, 0)
+        _refuse_above(windows, [(count + 1, seconds) for count, seconds in counts])
 
     def failed(self, account: str, address: str) -> None:
         """Count a wrong password."""
-        windows = self._windows(_keys(account, address))
-        self._on_either(lambda counts: counts.add(windows))
+        self._count(self._sign_in_windows(account, address), 1)
 
     def succeeded(self, account: str, address: str) -> None:
-        """Forget what failed before with this account from here."""
-        windows = self._windows(_keys(account, address))
-        pair = [window for window in windows if window.scope == "pair"]
-        self._on_either(lambda counts: counts.forget(pair))
+        """Reset the failures of this account from this address."""
+        keys = [window.key for window in self._windows({"pair": _pair(account, address)})]
+        try:
+            self._redis.delete(*keys)
+        except RedisError:
+            self._memory.delete(keys)
 
     def admit_registration(self, address: str) -> None:
-        """Let somebody make an account, and count it. Raises TooMany."""
+        """Count a registration and allow it. Raises TooMany, with the seconds to wait."""
         windows = self._windows({"register": _network(address)})
-        self._refuse(windows, lambda counts: counts.add(windows))
+        _refuse_above(windows, self._count(windows, 1))
 
     def close(self) -> None:
         """Close the connections."""
-        self._redis.storage.close()
+        self._redis.close()
 
-    def _refuse(self, windows: Sequence[_Window], count: Callable[[_Counts], list[int]]) -> None:
-        """Raise TooMany if one more exceeds a rule, with the time until it does not."""
+    def _sign_in_windows(self, account: str, address: str) -> list[_Window]:
+        return self._windows(
+            {
+                "pair": _pair(account, address),
+                "address": _network(address),
+                "account": _account(account),
+            }
+        )
 
-        def wait_seconds(counts: _Counts) -> int:
-            counted = zip(windows, count(counts), strict=True)
-            spent = [window for window, count in counted if count > window.rule.amount]
-            return max(
-                (round(counts.end(window) - self._now()) or 1 for window in spent), default=0
-            )
-
-        if wait := self._on_either(wait_seconds):
-            raise TooMany("too many attempts; wait before the next one", retry_after_seconds=wait)
-
-    def _windows(self, keys: Mapping[str, str]) -> list[_Window]:
+    def _windows(self, names: Mapping[str, str]) -> list[_Window]:
         return [
-            _Window(scope, rule, rule.key_for(scope, key))
-            for scope, key in keys.items()
+            _Window(rule, f"{self._prefix}:{scope}/{name}/{rule.window_seconds}")
+            for scope, name in names.items()
             for rule in self._rules[scope]
         ]
 
-    def _on_either(self, work: Callable[[_Counts], T]) -> T:
+    def _count(self, windows: Sequence[_Window], amount: int) -> list[_Count]:
+        """Add an amount to the windows' counters, or read them with 0; return their counts."""
+        keys = [window.key for window in windows]
+        lengths = [window.rule.window_seconds for window in windows]
         try:
-            return work(self._shared)
+            found = self._script(keys, [amount, *lengths])
         except RedisError as error:
-            logger.warning("attempts are counted here alone: %s", type(error).__name__)
-            return work(self._own)
+            logger.warning("attempts are counted in this process only: %s", type(error).__name__)
+            return self._memory.count(windows, amount)
+        return [
+            (count, ttl_ms / 1000) for count, ttl_ms in zip(found[::2], found[1::2], strict=True)
+        ]
 
 
-def _keys(account: str, address: str) -> dict[str, str]:
-    # Hashed: names are people's, and a name may hold anything.
-    name = hashlib.sha256(account.lower().encode()).hexdigest()[:32]
-    network = _network(address)
-    return {"pair": f"{name}/{network}", "address": network, "account": name}
+class _MemoryCounters:
+    """The same counters in memory, for several threads."""
+
+    def __init__(self) -> None:
+        #: Key → (count, end of its window by the monotonic clock).
+        self._counts: dict[str, _Count] = {}
+        self._lock = threading.Lock()
+
+    def count(self, windows: Sequence[_Window], amount: int) -> list[_Count]:
+        """Add an amount to the windows' counters, or read them with 0; return their counts."""
+        with self._lock:
+            return list(self._counted(windows, amount, time.monotonic()))
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Reset counters."""
+        with self._lock:
+            for key in keys:
+                self._counts.pop(key, None)
+
+    def _counted(self, windows: Sequence[_Window], amount: int, now: float) -> Iterator[_Count]:
+        self._counts = {key: value for key, value in self._counts.items() if value[1] > now}
+        for window in windows:
+            count, ends_at = self._counts.get(window.key, (0, now + window.rule.window_seconds))
+            if amount:
+                self._counts[window.key] = (count + amount, ends_at)
+            yield count + amount, ends_at - now
+
+
+def _refuse_above(windows: Sequence[_Window], counts: Sequence[_Count]) -> None:
+    """Raise TooMany if a count is above its limit, until the last such window is over."""
+    waits = [
+        seconds
+        for window, (count, seconds) in zip(windows, counts, strict=True)
+        if count > window.rule.limit
+    ]
+    if waits:
+        wait = max(math.ceil(max(waits)), 1)
+        raise TooMany("too many attempts; wait before the next one", retry_after_seconds=wait)
+
+
+def _pair(account: str, address: str) -> str:
+    return f"{_account(account)}/{_network(address)}"
+
+
+def _account(account: str) -> str:
+    """Return a hash of a username: names are personal data, and may contain any character."""
+    return hashlib.sha256(account.lower().encode()).hexdigest()[:32]
 
 
 def _network(address: str) -> str:
-    """Return the address; of an IPv6 one the network, since one machine has 2^64 of them."""
+    """Return an IPv4 address, or the network of an IPv6 address."""
     try:
-        found = ipaddress.ip_address(address)
+        found = addresses.parse(address)
     except ValueError:
         return "unknown"
-    if isinstance(found, ipaddress.IPv6Address) and not found.ipv4_mapped:
+    if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False).network_address)
-    return str(getattr(found, "ipv4_mapped", None) or found)
+    return str(found)

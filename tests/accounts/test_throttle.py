@@ -8,7 +8,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from api.accounts import passwords
+from api.accounts import password_process
 from api.accounts.throttle import Throttle
 from api.core.errors import TooMany
 from api.core.settings import Settings
@@ -42,18 +42,18 @@ def failures(throttle: Throttle, account: str, address: str, number: int) -> lis
 def test_after_five_failures_one_waits_and_then_longer(
     throttle: Throttle, redis_url: str, namespace: str
 ) -> None:
-    def over(*times: str) -> None:
-        """Have the time of these rules be over."""
+    def end(*windows_seconds: int) -> None:
+        """End these windows of the rule for one account and address."""
         with closing(Redis.from_url(redis_url)) as redis:
-            for one in times:
-                assert redis.delete(*redis.keys(f"{namespace}:*/pair/*/{one}")) == 1
+            for window in windows_seconds:
+                assert redis.delete(*redis.keys(f"{namespace}:limits:pair/*/{window}")) == 1
 
     minute = failures(throttle, "ada", HERE, 7)
-    over("1/minute")
+    end(60)
     ten_minutes = failures(throttle, "ada", HERE, 7)
-    over("1/minute", "10/minute")
+    end(60, 600)
     minute_again = failures(throttle, "ada", HERE, 7)
-    over("1/minute")
+    end(60)
     hour = failures(throttle, "ada", HERE, 7)
 
     assert [waits[:5] for waits in (minute, ten_minutes, minute_again, hour)] == [[0] * 5] * 4
@@ -176,7 +176,7 @@ def test_whoever_finds_the_room_full_has_made_no_attempt(
 ) -> None:
     with closing(api.client()) as client:
         body = {"username": "ada-outside", "password": "wrong wrong"}
-        monkeypatch.setattr(passwords, "HASHING_ROOM", 0)
+        monkeypatch.setattr(password_process, "MAX_IN_FLIGHT", 0)
         refused = [client.post("/auth/login", json=body) for _ in range(30)]
         monkeypatch.undo()
         admitted = client.post("/auth/login", json=body)
