@@ -13,7 +13,7 @@ from api.core.errors import SettingsError
 from api.core.models import Base
 from api.core.settings import Settings
 
-#: The advisory lock of everybody who migrates: "verbatim" in ASCII.
+#: The key of the advisory lock that all migrations take: "verbatim" in ASCII.
 MIGRATION_LOCK = int.from_bytes(b"verbatim", "big")
 
 
@@ -25,7 +25,7 @@ def run_offline() -> None:
 
 
 def run_online() -> None:
-    """Run every migration in one transaction that others who migrate wait for."""
+    """Run all migrations in one transaction, under a lock that other processes wait for."""
     url: URL = context.config.attributes.get("url") or Settings().migration_database
     engine = create_engine(
         url,
@@ -40,8 +40,8 @@ def run_online() -> None:
     with engine.begin() as connection:
         if connection.scalar(text("SHOW server_encoding")) != "UTF8":
             raise SettingsError("the database's encoding must be UTF8, or messages cannot be kept")
-        # The transaction's, not the session's: a pooler may stand between. The revision is
-        # read afterwards, so whoever waited here finds the work done.
+        # A lock of the transaction, not of the session: it works through a pooler. The revision
+        # is read after it, so a process that waited here finds nothing left to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         context.configure(
             connection=connection, target_metadata=Base.metadata, compare_server_default=True

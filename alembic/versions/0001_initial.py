@@ -1,7 +1,7 @@
-"""Create users, conversations, messages, and the drain's own tables.
+"""Create users, conversations, messages, and the drain's tables.
 
-No autovacuum settings: `message` is only ever appended to, the updates of `log_partition` stay on
-their page (fillfactor 10 leaves room), and `conversation` is what the defaults are made for.
+No autovacuum settings: rows of `message` are only inserted, updates of `log_partition` stay on
+their page (fillfactor 10 leaves room), and the defaults suit `conversation`.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def _create_chat() -> None:
         sa.Column("closed_at", _TIME, nullable=True),
         sa.Column("deleted_at", _TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversation")),
-        # What message's foreign key points at.
+        # The target of message's foreign key.
         sa.UniqueConstraint("id", "user_id", name=op.f("uq_conversation_id_user_id")),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user.id"], name=op.f("fk_conversation_user_id_user")

@@ -1,8 +1,8 @@
-"""Hold the API to the rows of the user a transaction is for, whatever its queries say.
+"""Restrict the API, by row-level security, to the rows of the user a transaction is for.
 
-Two groups of roles: `verbatim_api` sees one user's rows, `verbatim_worker` all chat. The owner,
-who runs this, keeps policies of its own: row security is forced on owners, too. `verbatim migrate`
-makes the roles that sign in.
+Two group roles: `verbatim_api` sees one user's rows, `verbatim_worker` all chat data. The owner,
+who runs this, needs policies too: row security is forced on owners. `verbatim migrate` creates the
+roles that connect.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 _TABLES = ('"user"', "conversation", "message", "dead_letter")
-#: '' is what a setting is once a transaction that had set it is over. Read once per statement.
+#: A setting is '' after the transaction that set it. The subquery is evaluated once a statement.
 _ME = "(SELECT nullif(current_setting('app.user_id', true), '')::bigint)"
-#: Who signs in or registers is not known by id yet.
+#: The name of a user who signs in or registers, whose id is not known yet.
 _SIGNING_IN = "(SELECT nullif(current_setting('app.sign_in', true), ''))"
 
 _MAKE_GROUPS = """
@@ -64,14 +64,14 @@ def upgrade() -> None:
     _policy("api_insert", '"user"', "INSERT", "verbatim_api", check=named)
     _policy("api_update", '"user"', "UPDATE", "verbatim_api", using=f"id = {_ME}")
     _policy("api_delete", '"user"', "DELETE", "verbatim_api", using=f"id = {_ME}")
-    # Its grant shows it nothing but ids.
+    # By its grant it sees ids only.
     _policy("worker", '"user"', "SELECT", "verbatim_worker", using="true")
     for grant in _GRANTS.split(";"):
         op.execute(grant)
 
 
 def downgrade() -> None:
-    """The groups stay: other databases of this cluster may use them."""
+    """Leave the groups: other databases of this cluster may use them."""
     for grant in _GRANTS.split(";"):
         op.execute(grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
     for table in _TABLES:

@@ -1,4 +1,4 @@
-"""Remember who is signed in: one row per session, with a hash of the secret that renews it."""
+"""Add sign-in sessions: one row each, with a hash of the secret that renews it."""
 
 from collections.abc import Sequence
 

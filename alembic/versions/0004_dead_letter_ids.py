@@ -1,4 +1,4 @@
-"""Number dead letters by themselves: two may be about one entry id that was given out twice."""
+"""Give dead letters ids of their own: two may have one entry id, if it was given out twice."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""The doorbell: Celery as both processes see it, and how the API rings without waiting.
+"""The doorbell: an empty Celery message that tells workers to drain the log.
 
-A doorbell carries nothing. One that is lost, doubled or late changes nothing: the log is the data,
-and the workers' watchdog rings for entries that no doorbell was heard for.
+One that is lost, doubled or late loses nothing: the data is in the log, and the workers' watchdog
+rings for entries that have waited too long. The API rings from a thread, without waiting.
 """
 
 import logging
@@ -18,15 +18,16 @@ from api.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: The one task, rung by name: `api` never imports `workers`. The name is older than the word drain;
-#: it stays, because API and workers of different versions ring each other during an upgrade.
+#: The name of the workers' only task; `api` must not import `workers`. It is older than the word
+#: drain, and stays: API and workers of different versions ring each other during an upgrade.
 DRAIN_TASK: Final = "persist"
-#: Whoever waits for an answer goes first: to ring takes the interpreter for milliseconds.
-HEAD_START_SECONDS: Final = 0.003
+#: Delay before publishing, so that pending HTTP responses go out first: publishing holds the GIL
+#: for milliseconds.
+RING_DELAY_SECONDS: Final = 0.003
 
 
 def make_celery(settings: Settings) -> Celery:
-    """Make the Celery app that API and workers share: JSON only, no results, one queue."""
+    """Return the Celery app of API and workers: JSON only, no results, one queue."""
     app = Celery("verbatim", broker=settings.broker)
     app.conf.update(
         accept_content=["json"],
@@ -39,7 +40,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_transport_options={
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": ANSWER_SECONDS,
-            # Bounds how long a consumer sits on a half-open connection (kombu 5.7).
+            # Bounds how long a consumer waits on a half-open connection (kombu 5.7).
             "health_check_interval": 5,
         },
         worker_prefetch_multiplier=1,
@@ -52,12 +53,12 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def ring(app: Celery) -> None:
-    """Ring once, waiting for the broker. Raises kombu's OperationalError if it is out of reach."""
+    """Ring once; blocks. Raises kombu's OperationalError if the broker is unreachable."""
     app.send_task(DRAIN_TASK, ignore_result=True, retry=False)
 
 
 class Bell:
-    """Rings from a thread of its own, off the event loop; while one waits, more are dropped."""
+    """Rings from a thread, off the event loop; while one ring is queued, others are dropped."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -69,22 +70,22 @@ class Bell:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ring what waits, then end the thread."""
+        """Let a queued ring be sent, then end the thread; blocks for 3 seconds at most."""
         self._waiting.put(False)
         self._thread.join(timeout=CONNECT_SECONDS + ANSWER_SECONDS)
 
     def ring(self) -> None:
-        """Have it ring soon. Never waits, never fails."""
+        """Queue a ring. Never blocks, never fails."""
         try:
             self._waiting.put_nowait(True)
         except queue.Full:
-            logger.debug("a doorbell waits already")
+            logger.debug("a ring is queued already")
 
     def _run(self) -> None:
         while self._waiting.get():
-            time.sleep(HEAD_START_SECONDS)
+            time.sleep(RING_DELAY_SECONDS)
             try:
                 ring(self._app)
             except (OperationalError, OSError) as error:
-                # The watchdog will ring for what is in the log.
+                # The watchdog rings later.
                 logger.warning("the doorbell did not ring: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""Opening the log: what a process must see before it trusts this Redis with this database."""
+"""Open the log: bind a Redis to its database, and restore the tails of its partitions."""
 
 from sqlalchemy import Engine
 from sqlmodel import col, select
@@ -9,10 +9,10 @@ from api.core.models import DatabaseIdentity, LogPartition
 
 
 def open_log(log: Log, engine: Engine) -> None:
-    """Bind the log to its database and give partitions without a trustworthy tail one.
+    """Bind the log to its database, and set the tail of each partition that has none.
 
     Does nothing to a log that is open. Raises WrongDatabaseError if the log belongs to another
-    database, Unavailable if PostgreSQL is out of reach, redis-py's RedisError if Redis is.
+    database, Unavailable if PostgreSQL does not answer, redis-py's RedisError if Redis does not.
     """
     with reading(engine) as session:
         identity = session.exec(select(DatabaseIdentity.id)).one()

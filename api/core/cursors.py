@@ -1,7 +1,7 @@
 """The cursor of a list: the sort value and id of the last row shown, opaque to clients.
 
-It holds nothing that the client was not shown, and grants nothing: a page is always read
-among the owner's own rows.
+It contains nothing that the client was not shown, and grants no access: a page contains only rows
+of its owner.
 """
 
 import base64
@@ -24,7 +24,7 @@ _TEXT: Final = re.compile(r"^([uc])([ad])(-?[0-9]{1,18})\.([0-9]{1,16})$")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page ended, to the microsecond, as PostgreSQL keeps it."""
+    """The last row of a page; its time to the microsecond, like PostgreSQL's."""
 
     sort: Sort
     order: Order
@@ -32,14 +32,14 @@ class Cursor:
     id: int
 
     def encode(self) -> str:
-        """Return the text that a client hands back."""
+        """Return the text that a client sends back."""
         microseconds = (self.at - _EPOCH) // _MICROSECOND
         text = f"{self.sort[0]}{self.order[0]}{microseconds}.{self.id}"
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, encoded: str) -> Self:
-        """Read a client's text. Raises BadRequest for anything that `encode` did not write."""
+        """Parse a client's text. Raises BadRequest for anything that `encode` did not return."""
         try:
             padded = encoded + "=" * (-len(encoded) % 4)
             text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")

@@ -1,8 +1,7 @@
 """PostgreSQL: one engine per process, and short transactions on it.
 
-Everything here works through a transaction pooler: no session state, no server-side prepared
-statements (psycopg2 makes none). Only migrations (`api.core.migrations`) want the direct
-connection.
+All of it works through a transaction pooler: no session state, no server-side prepared statements
+(psycopg2 makes none). Only migrations (`api.core.migrations`) need a direct connection.
 """
 
 import time
@@ -25,13 +24,13 @@ from api.core.settings import Settings
 
 #: Serverless PostgreSQL ends idle connections after five minutes.
 POOL_RECYCLE_SECONDS: Final = 300
-#: A connection that was used this recently is taken to work.
-RESTED_SECONDS: Final = 1.0
+#: A connection that was idle for longer is pinged before its use.
+PING_AFTER_SECONDS: Final = 1.0
 #: How long a caller waits for one of the pool's connections.
 POOL_TIMEOUT_SECONDS: Final = 5
 CONNECT_TIMEOUT_SECONDS: Final = 10
 
-#: Notices a peer that vanished: idle ones after a minute, unanswered data after half of one.
+#: Detects a dead peer: after a minute when idle, after half a minute while data is unacknowledged.
 _KEEPALIVE: Final = {
     "keepalives": 1,
     "keepalives_idle": 30,
@@ -40,10 +39,10 @@ _KEEPALIVE: Final = {
     "tcp_user_timeout": 30_000,
 }
 
-#: What row-level security goes by. `true`: for this transaction alone, since a pooler may give
-#: the connection to somebody else afterwards. Sent with the first statement, it costs no round
-#: trip of its own.
-_TELL: Final = (
+#: Sets what the row security policies read. `true`: for this transaction only, since a pooler may
+#: give the connection to another client afterwards. It is sent with the first statement, and so
+#: costs no round trip.
+_SET_VIEWER: Final = (
     "SELECT set_config('app.user_id', %(verbatim_user)s, true),"
     " set_config('app.sign_in', lower(%(verbatim_name)s), true); "
 )
@@ -51,29 +50,33 @@ _TELL: Final = (
 
 @dataclass(slots=True)
 class Viewer:
-    """For whom a transaction is: what the API's role may see. Nobody sees nobody's rows."""
+    """The user that one transaction is for: the API's role sees the rows of this user only.
+
+    Without a user and a name it sees no rows of users. An object serves one transaction.
+    """
 
     user_id: int | None = None
-    #: The name of who signs in or registers, whose id is not known yet.
+    #: The name of a user who signs in or registers, whose id is not known yet.
     signing_in: str = ""
-    _told: bool = False
+    _is_set: bool = False
 
-    def tell(self, statement: str, parameters: Any) -> tuple[str, Any]:
-        """Put who it is before the transaction's first statement."""
-        if self._told:
+    def prepend(self, statement: str, parameters: Any) -> tuple[str, Any]:
+        """Return a statement and its parameters; the first one with the settings before it."""
+        if self._is_set:
             return statement, parameters
-        self._told = True
-        who = "" if self.user_id is None else str(self.user_id)
-        told = {"verbatim_user": who, "verbatim_name": self.signing_in}
-        return _TELL + statement, {**(parameters or {}), **told}
+        self._is_set = True
+        user_id = "" if self.user_id is None else str(self.user_id)
+        settings = {"verbatim_user": user_id, "verbatim_name": self.signing_in}
+        return _SET_VIEWER + statement, {**(parameters or {}), **settings}
 
 
 def make_engine(
     url: URL, *, application_name: str, pool_size: int = 10, role: roles.Role | None = None
 ) -> Engine:
-    """Open the engine of one process: after a fork, named after it, disposed of at its end.
+    """Return an engine for one process: made after its fork, disposed of at its end.
 
-    With `role`, each new connection that is not held to that role's rows raises UnsafeRoleError.
+    `application_name` is what PostgreSQL shows for its connections. With `role`, each new
+    connection raises UnsafeRoleError unless row-level security restricts it to that role's rows.
     """
     engine = create_engine(
         url,
@@ -81,7 +84,7 @@ def make_engine(
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_recycle=POOL_RECYCLE_SECONDS,
-        # Parameters are people's words; errors end up in logs.
+        # Parameters contain text of users; errors end up in logs.
         hide_parameters=True,
         connect_args={
             "application_name": application_name,
@@ -90,15 +93,15 @@ def make_engine(
             **_KEEPALIVE,
         },
     )
-    event.listen(engine, "before_cursor_execute", _tell_viewer, retval=True)
-    _look_after_rest(engine)
+    event.listen(engine, "before_cursor_execute", _prepend_viewer, retval=True)
+    _ping_after_idling(engine)
     if role is not None:
         event.listen(engine, "connect", roles.guard(role))
     return engine
 
 
 def api_engine(settings: Settings, *, pool_size: int) -> Engine:
-    """Open the engine of one process of the API, held to its users' rows if settings say so."""
+    """Return the engine of one API process; restricted to users' rows unless settings allow all."""
     return make_engine(
         settings.database,
         application_name="verbatim-api",
@@ -107,20 +110,20 @@ def api_engine(settings: Settings, *, pool_size: int) -> Engine:
     )
 
 
-def _look_after_rest(engine: Engine) -> None:
-    """Have a connection tried before its use only where it rested: a round trip less each time.
+def _ping_after_idling(engine: Engine) -> None:
+    """Ping a connection before its use only if it was idle; `pool_pre_ping` costs a round trip.
 
-    A broken one makes the pool open all of them anew, as `pool_pre_ping` would.
+    A broken one makes the pool replace all of its connections, as with `pool_pre_ping`.
     """
 
     @event.listens_for(engine, "checkin")
     def note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info["used"] = time.monotonic()
+        record.info["used_at"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def look(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        used = record.info.get("used")
-        if used is None or time.monotonic() - used < RESTED_SECONDS:
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < PING_AFTER_SECONDS:
             return
         try:
             engine.dialect.do_ping(connection)
@@ -128,19 +131,18 @@ def _look_after_rest(engine: Engine) -> None:
             raise InvalidatePoolError from error
 
 
-def _tell_viewer(
+def _prepend_viewer(
     connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
 ) -> tuple[str, Any]:
     viewer: Viewer | None = connection.get_execution_options().get("viewer")
-    return viewer.tell(statement, parameters) if viewer else (statement, parameters)
+    return viewer.prepend(statement, parameters) if viewer else (statement, parameters)
 
 
 @contextmanager
 def reading(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
-    """Open a session in one READ ONLY transaction; what it loaded stays readable afterwards.
+    """Yield a session in one READ ONLY transaction; objects it loaded stay readable afterwards.
 
-    Raises Unavailable when PostgreSQL cannot be reached, so that no caller takes that for
-    an empty answer.
+    Raises Unavailable if PostgreSQL does not answer or no connection of the pool is free.
     """
     with _reachable(), Session(engine) as session:
         session.connection(execution_options={"postgresql_readonly": True, "viewer": viewer})
@@ -149,7 +151,7 @@ def reading(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
 
 @contextmanager
 def writing(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
-    """Open a session in one transaction and commit it at the end. Raises Unavailable likewise."""
+    """Yield a session in one transaction, and commit it at the end. Raises Unavailable likewise."""
     with _reachable(), Session(engine, expire_on_commit=False) as session, session.begin():
         session.connection(execution_options={"viewer": viewer})
         yield session

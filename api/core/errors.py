@@ -9,27 +9,30 @@ from typing import ClassVar
 
 
 class VerbatimError(Exception):
-    """Something went wrong inside Verbatim."""
+    """Base class of Verbatim's exceptions."""
 
 
 class SettingsError(VerbatimError):
-    """A setting is missing or makes no sense; the process must not start."""
+    """A setting is missing or invalid; the process must not start."""
 
 
 class WrongDatabaseError(VerbatimError):
-    """The log on this Redis belongs to another database."""
+    """The log in this Redis belongs to another database."""
 
 
 class UnsafeRedisError(VerbatimError):
-    """This Redis is not configured to keep what it accepts."""
+    """The configuration of this Redis allows it to lose writes it has acknowledged."""
 
 
 class UnsafeRoleError(VerbatimError):
-    """This role of PostgreSQL is not held to the rows it is for."""
+    """Row-level security does not restrict this PostgreSQL role to its rows."""
 
 
-class Problem(VerbatimError):  # noqa: N818 - the RFC's own word
-    """The request could not be served."""
+class Problem(VerbatimError):  # noqa: N818 - the RFC's word
+    """A request that could not be served.
+
+    `detail` says why, in a sentence for the client.
+    """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
@@ -47,7 +50,7 @@ class BadRequest(Problem):
 
 
 class Unauthenticated(Problem):
-    """No valid token came with the request."""
+    """The request has no valid token or session."""
 
     status, title = 401, "Not signed in"
 
@@ -59,31 +62,31 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """It does not exist, or belongs to another user: the answer is the same."""
+    """The resource does not exist, or belongs to another user: the answer is the same."""
 
     status, title = 404, "Not found"
 
 
 class Conflict(Problem):
-    """The request contradicts what is already there."""
+    """The request conflicts with the present state."""
 
     status, title = 409, "Conflict"
 
 
 class TooLarge(Problem):
-    """The body is larger than a request may be."""
+    """The body of the request is too large."""
 
     status, title = 413, "Too large"
 
 
 class NotAllowed(Problem):
-    """The request parses, but says something that is not allowed."""
+    """The request can be parsed, but has a value that is not allowed."""
 
     status, title = 422, "Not allowed"
 
 
 class TooMany(Problem):
-    """This user has reached a limit of their own."""
+    """This user or client has reached a limit."""
 
     status, title = 429, "Too many requests"
 
@@ -95,7 +98,7 @@ class BadGateway(Problem):
 
 
 class Unavailable(Problem):
-    """The server cannot take this now; trying again later is right."""
+    """The server cannot serve the request now; the client should retry it."""
 
     status, title = 503, "Unavailable"
 

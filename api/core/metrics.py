@@ -1,8 +1,8 @@
-"""What Verbatim counts, as Prometheus families named `verbatim_…`.
+"""Metrics, as Prometheus families named `verbatim_…`.
 
-An API process counts what it accepts here, in memory. What workers count goes into one Redis hash
+Each API process counts the entries it accepts, in memory. The workers' counts are in one Redis hash
 of integers (`{ns}:drain:counts`), written by the trim script from `DrainCounts.mapping()`, so that
-any API process can show it and no file is shared. Fields of that hash:
+any API process can show them. Fields of that hash:
 
     committed duplicates discarded dead_letters batches     plain counters
     <name>_sum, <name>_count, <name>_le_<bound>             a histogram; one bucket per bound, not
@@ -25,14 +25,14 @@ from prometheus_client.metrics_core import (
 
 from api.core.log import LogStatus
 
-#: Upper bounds of the lag and drain buckets in milliseconds: fine where the targets are.
+#: Upper bounds of the lag and drain buckets in milliseconds; narrow near the targets.
 MS_BOUNDS: Final = (
     *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750),
     *(1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000, 300_000),
 )
 #: Upper bounds of the buckets that count entries.
 ENTRY_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-#: What the drain counts, and what it means.
+#: The drain's plain counters, and their help texts.
 DRAINED: Final = {
     "committed": "Entries committed to PostgreSQL",
     "duplicates": "Entries seen again after their commit, and only trimmed",
@@ -64,7 +64,7 @@ group_size: Final = Histogram(
 
 
 class DrainCounts:
-    """What one trim adds to the drain's hash: a tally, written by `HINCRBY` field by field."""
+    """The counts of one trim, added to the drain's hash by `HINCRBY` field by field."""
 
     def __init__(self) -> None:
         self._tally: Tally[str] = Tally()
@@ -72,25 +72,25 @@ class DrainCounts:
     def count(
         self, *, committed: int = 0, duplicates: int = 0, discarded: int = 0, dead_letters: int = 0
     ) -> None:
-        """Count entries by what became of them."""
+        """Count entries by their outcome."""
         self._tally["committed"] += committed
         self._tally["duplicates"] += duplicates
         self._tally["discarded"] += discarded
         self._tally["dead_letters"] += dead_letters
 
     def observe_lags(self, lags_ms: Iterable[int]) -> None:
-        """Count the ways of entries from accepted to committed."""
+        """Count the times of entries from accepted to committed."""
         for lag_ms, entries in Tally(lags_ms).items():
             self._observe("lag_ms", lag_ms, MS_BOUNDS, entries)
 
     def observe_batch(self, *, entries: int, drain_ms: int) -> None:
-        """Count one committed batch, its size and how long reading and writing it took."""
+        """Count one committed batch: its size, and the time to read and write it."""
         self._tally["batches"] += 1
         self._observe("batch_entries", entries, ENTRY_BOUNDS)
         self._observe("drain_ms", drain_ms, MS_BOUNDS)
 
     def mapping(self) -> dict[str, int]:
-        """Return the fields to add, without those that stay as they are."""
+        """Return the fields to add, without zeros."""
         return {field: value for field, value in self._tally.items() if value}
 
     def _observe(self, name: str, value: int, bounds: tuple[int, ...], times: int = 1) -> None:
@@ -103,7 +103,7 @@ class DrainCounts:
 
 
 def drain_families(drained: Mapping[str, int]) -> Iterator[Metric]:
-    """Turn the drain's hash into families."""
+    """Yield the families of the drain's hash."""
     for field, text in DRAINED.items():
         yield CounterMetricFamily(f"verbatim_{field}", text, value=drained.get(field, 0))
     yield _histogram("verbatim_lag_seconds", "From accepted to committed", drained, "lag_ms")
@@ -112,14 +112,14 @@ def drain_families(drained: Mapping[str, int]) -> Iterator[Metric]:
 
 
 def lag_buckets(drained: Mapping[str, int]) -> list[tuple[int | None, int]]:
-    """Return how many entries took up to each bound in milliseconds; None is beyond the last."""
+    """Return the entries per bucket: its upper bound in ms, None for the last, and their number."""
     within = [(bound, drained.get(f"lag_ms_le_{bound}", 0)) for bound in MS_BOUNDS]
     beyond = drained.get("lag_ms_count", 0) - sum(count for _, count in within)
     return [*within, (None, beyond)]
 
 
 def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:
-    """Turn the log's state, and used memory as a part of Redis' limit, into families."""
+    """Yield the families of the log's state; `memory_ratio` is used memory by Redis' limit."""
     held = sum(partition.bytes for partition in log.partitions)
     for name, text, value in (
         ("backlog_entries", "Entries not known to be in PostgreSQL", log.entries),
@@ -131,14 +131,14 @@ def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:
 
 
 def exposition(families: Iterable[Metric]) -> bytes:
-    """Return this process's metrics and the given families in Prometheus' text format."""
+    """Return this process's metrics, and the given families, in Prometheus' text format."""
     shared = CollectorRegistry()
     shared.register(_Families(list(families)))
     return generate_latest(REGISTRY) + generate_latest(shared)
 
 
 class _Families:
-    """Families that are already collected."""
+    """A collector of families that are already collected."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families
@@ -150,7 +150,7 @@ class _Families:
 def _histogram(
     name: str, text: str, drained: Mapping[str, int], field: str
 ) -> HistogramMetricFamily:
-    """Build a histogram from the hash; what is kept in milliseconds is shown in seconds."""
+    """Return a histogram from the drain's hash; milliseconds are converted to seconds."""
     unit = 1000 if field.endswith("_ms") else 1
     bounds = MS_BOUNDS if unit != 1 else ENTRY_BOUNDS
     buckets: list[tuple[str, float]] = []

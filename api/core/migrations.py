@@ -1,6 +1,6 @@
-"""The schema, brought up to date by Alembic.
+"""Migrations of the schema, by Alembic.
 
-Apart from `api.core.database`, so that API and worker processes need not import Alembic.
+A module of its own, so that API and worker processes need not import Alembic.
 """
 
 from pathlib import Path
@@ -16,19 +16,22 @@ _MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
 
 
 def migrate(url: URL) -> None:
-    """Bring the schema up to date. Two starts at once are safe: env.py takes a lock."""
+    """Bring the schema up to date; safe to run several times at once, since env.py takes a lock.
+
+    Raises SettingsError, alembic's CommandError, or SQLAlchemy's SQLAlchemyError.
+    """
     command.upgrade(alembic_config(url), "head")
 
 
 def alembic_config(url: URL) -> Config:
-    """Return Alembic's configuration for a database, whatever the working directory is.
+    """Return Alembic's configuration for a database, in any working directory.
 
-    Raises SettingsError where the migrations are missing, as next to an installed package.
+    Raises SettingsError if the migrations are missing, as beside an installed package.
     """
     if not (_MIGRATIONS / "env.py").is_file():
         raise SettingsError("the migrations are missing: run Verbatim from its checkout")
     config = Config()
     config.set_main_option("script_location", _MIGRATIONS.as_posix().replace("%", "%%"))
-    # An attribute, not an option: options are text, and get printed.
+    # An attribute, not an option: options get printed, and this one contains a password.
     config.attributes["url"] = url
     return config

@@ -1,4 +1,4 @@
-"""The tables (design: docs/architecture.md). Only the drain and redrive write chat data.
+"""The tables (docs/architecture.md). Only the drain and `verbatim dead redrive` write chat data.
 
 Ids of conversations and messages are made by the log's accept script, never by PostgreSQL.
 """
@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 Role = Literal["user", "assistant"]
-#: `unavailable` is a dead message: its place is kept, its content lies in `dead_letter`.
+#: `unavailable`: a dead message, which keeps its position; its content is in `dead_letter`.
 Status = Literal["stored", "interrupted", "unavailable"]
 
 
@@ -47,7 +47,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy calls it so
     ) -> datetime | None:
-        """Refuse a time without a zone: PostgreSQL would guess one."""
+        """Return the value. Raises ValueError for a time without a zone, which would be guessed."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a time needs a time zone")
         return value
@@ -57,12 +57,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy calls it so
     ) -> datetime | None:
-        """Convert what the session's time zone made of it."""
+        """Return the time in UTC."""
         return None if value is None else value.astimezone(UTC)
 
 
 class Base(SQLModel):
-    """What the tables share: names of constraints that autogenerate finds again."""
+    """Base of the tables: their metadata, with names for constraints that Alembic can compare."""
 
     metadata: ClassVar[MetaData] = MetaData(
         naming_convention={
@@ -82,7 +82,7 @@ def _counter() -> int:
 
 
 class User(Base, table=True):
-    """Somebody who can sign in. Names and addresses are unique without regard to case."""
+    """An account that can sign in. Names and addresses are unique without regard to case."""
 
     __tablename__ = "user"
     __table_args__ = (
@@ -102,19 +102,19 @@ class User(Base, table=True):
 
 
 class SignInSession(Base, table=True):
-    """Somebody signed in, until they sign out or stay away too long."""
+    """A sign-in session: it ends by signing out, or when it was not renewed for too long."""
 
     __tablename__ = "session"
 
-    #: Random; also in access tokens, so that they end with it.
+    #: Random; also in access tokens, so that they can be revoked with the session.
     id: str = Field(sa_column=Column(Text, primary_key=True))
     user_id: int = Field(
         sa_column=Column(BigInteger, ForeignKey("user.id"), nullable=False, index=True)
     )
-    #: SHA-256 of what renews it: 256 random bits need no slow hash.
+    #: SHA-256 of the refresh token's secret: 256 random bits need no slow hash.
     secret_hash: bytes = Field(sa_type=LargeBinary)
-    #: Its secret changes at each renewal, and a second use of one ends it. A browser's does not:
-    #: no script can read it, and pages of one browser renew it at the same time.
+    #: Whether the secret changes at each renewal, so that reuse of an old one ends the session. A
+    #: browser's does not: no script can read it, and several pages may renew it at the same time.
     rotates: bool
     created_at: datetime = Field(
         default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
@@ -167,7 +167,7 @@ class Message(Base, table=True):
     __table_args__ = (
         # Also serves every page, and the foreign key's check when a conversation goes.
         UniqueConstraint("conversation_id", "position"),
-        # The database itself refuses a message under somebody else than the conversation's owner.
+        # PostgreSQL refuses a message whose user is not the conversation's owner.
         ForeignKeyConstraint(
             ["conversation_id", "user_id"], ["conversation.id", "conversation.user_id"]
         ),
@@ -187,7 +187,7 @@ class Message(Base, table=True):
 
 
 class LogPartition(Base, table=True):
-    """How far one partition of the log has been drained. The migration makes all 16 rows.
+    """The progress of the drain in one partition. The migration inserts all 16 rows.
 
     Every batch updates its rows: the low fillfactor keeps those updates on the page (HOT).
     """
@@ -199,7 +199,7 @@ class LogPartition(Base, table=True):
     )
 
     id: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
-    #: Entries up to this id are in PostgreSQL; nothing at or below it is ever applied again.
+    #: Entries up to this id are settled; no entry at or below it is applied again.
     last_id: int = _counter()
     applied: int = _counter()
     dead: int = _counter()
@@ -207,26 +207,26 @@ class LogPartition(Base, table=True):
 
 
 class DeadLetter(Base, table=True):
-    """An entry that PostgreSQL will not take, whole, for an operator to redrive or discard."""
+    """An entry that PostgreSQL refused, with all its data, for an operator to settle."""
 
     __tablename__ = "dead_letter"
 
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    #: Not unique: a log that went back in time gives an id out twice, and both may be refused.
+    #: Not unique: a log restored to an earlier state gives an id out twice, and both may be dead.
     entry_id: int = Field(sa_type=BigInteger, index=True)
     partition: int = Field(sa_type=SmallInteger)
     op: str = Field(sa_type=Text)
     user_id: int = Field(sa_type=BigInteger)
     conversation_id: int = Field(sa_type=BigInteger)
-    #: Where an unavailable row stands for it in `message`; null for what is no message.
+    #: The position of its `unavailable` row in `message`; null without one.
     position: int | None = Field(default=None, sa_type=BigInteger)
-    #: The role and status its message would have had.
+    #: The role and status of its message; null for other entries.
     role: str | None = Field(default=None, sa_type=Text)
     status: str | None = Field(default=None, sa_type=Text)
     #: Why, in one word: a `workers.plan.Reason`.
     reason: str = Field(sa_type=Text)
     sqlstate: str | None = Field(default=None, sa_type=Text)
-    #: Bytes, since what failed may be no text that PostgreSQL takes.
+    #: Bytes, since it may be a text that PostgreSQL cannot store.
     payload: bytes = Field(sa_type=LargeBinary)
     entry_created_at: datetime = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(
@@ -238,7 +238,7 @@ class DeadLetter(Base, table=True):
 
 
 class DatabaseIdentity(Base, table=True):
-    """One row, random: tells which log belongs to this database."""
+    """One row with a random id, which binds a log to this database."""
 
     __tablename__ = "database_identity"
     __table_args__ = (CheckConstraint("singleton", "singleton"),)

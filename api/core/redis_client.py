@@ -1,4 +1,4 @@
-"""Connections to the Redis that holds the log, and what that Redis must promise."""
+"""Connections to the log's Redis, and the check of its durability settings."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -20,7 +20,10 @@ _OVERRIDE: Final = (
 
 
 def redis_options(client_name: str) -> dict[str, Any]:
-    """Return the options of every connection to the log, for redis-py's clients."""
+    """Return the connection options for redis-py's clients, synchronous and asynchronous.
+
+    `client_name` is what Redis shows for the connection.
+    """
     return {
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
@@ -41,10 +44,10 @@ def connect(settings: Settings, client_name: str) -> Redis:
 
 
 def check(redis: Redis, durability: Durability) -> None:
-    """Refuse a Redis that loses accepted entries.
+    """Raise UnsafeRedisError if this Redis may lose writes that it has acknowledged.
 
-    `everysec` allows the named mode that can lose the last seconds at a power loss; `unchecked`
-    allows everything. Raises UnsafeRedisError, or redis-py's RedisError.
+    `everysec` also allows appendfsync everysec, which can lose the last seconds at a power loss;
+    `unchecked` allows any configuration. Raises redis-py's RedisError if Redis does not answer.
     """
     if durability == "unchecked":
         return
@@ -58,7 +61,7 @@ def check(redis: Redis, durability: Durability) -> None:
 
 
 def check_config(config: Mapping[str, str], durability: Durability) -> None:
-    """Refuse a configuration that loses accepted entries. Raises UnsafeRedisError."""
+    """Raise UnsafeRedisError if a configuration, as CONFIG GET returns it, may lose writes."""
     wanted = {
         "appendonly": {"yes"},
         "appendfsync": {"always", "everysec"} if durability == "everysec" else {"always"},

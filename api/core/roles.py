@@ -1,8 +1,8 @@
-"""PostgreSQL's roles: who may see whose rows, and who makes the roles.
+"""PostgreSQL's roles: their creation, and the check that row-level security restricts them.
 
-Three kinds: the owner of the tables, who migrates; `verbatim_api`, which sees the rows of the user
-a transaction is for; `verbatim_worker`, which sees all chat and nothing of an account but its id.
-Migrations make the last two as groups; `give_logins` makes who signs in a member of one.
+There are three: the owner of the tables, who migrates; `verbatim_api`, which sees the rows of the
+user a transaction is for; `verbatim_worker`, which sees all chat data, but only the ids of users.
+Migrations create the last two as groups; `give_logins` creates members that can connect.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ Role = Literal["verbatim_api", "verbatim_worker"]
 
 CONNECT_SECONDS: Final = 10
 
-#: pg_has_role's MEMBER is "could become", USAGE is "has its rights".
-_WHO: Final = """
+#: pg_has_role's MEMBER: may SET ROLE to it; USAGE: has its rights.
+_RIGHTS: Final = """
     SELECT r.rolsuper OR r.rolbypassrls,
         EXISTS (SELECT FROM pg_class AS c WHERE c.oid = to_regclass('conversation')
             AND pg_has_role(r.oid, c.relowner, 'MEMBER')),
@@ -41,18 +41,18 @@ _OVERRIDE: Final = "for development only: ROW_SECURITY=unchecked"
 
 
 def guard(role: Role) -> Callable[[DbapiConnection, object], None]:
-    """Return what a pool does with each new connection: refuse one that sees too much."""
+    """Return a listener for an engine's new connections, which calls `refuse_bypass`."""
 
-    def look(connection: DbapiConnection, _record: object) -> None:
+    def on_connect(connection: DbapiConnection, _record: object) -> None:
         refuse_bypass(connection, role)
 
-    return look
+    return on_connect
 
 
 def refuse_bypass(connection: DbapiConnection, role: Role) -> None:
-    """Raise UnsafeRoleError unless this connection is held to the rows of its role."""
+    """Raise UnsafeRoleError unless row-level security restricts a connection to a role's rows."""
     with connection.cursor() as cursor:
-        cursor.execute(_WHO, {"wanted": role})
+        cursor.execute(_RIGHTS, {"wanted": role})
         found = cursor.fetchone()
     connection.rollback()
     bypasses, owns, unsecured, is_member, is_worker = found or (True,) * 5
@@ -67,14 +67,14 @@ def refuse_bypass(connection: DbapiConnection, role: Role) -> None:
     if is_worker:
         raise UnsafeRoleError(f"the role of {setting} has the worker's rights: {advice}")
     if not is_member:
-        raise UnsafeRoleError(f"the role of {setting} is no member of {role}: {advice}")
+        raise UnsafeRoleError(f"the role of {setting} is not a member of {role}: {advice}")
 
 
 def give_logins(owner: URL, logins: Mapping[Role, URL]) -> list[str]:
-    """Make the roles that these URLs name, with their passwords; return their names.
+    """Create the roles named in the URLs of `logins`, with their passwords; return their names.
 
-    The owner must be the one who migrated. A URL that names the owner itself is left alone. Raises
-    SettingsError where the owner may not.
+    `owner` is the URL of the tables' owner; a URL with the same name is ignored. A role that exists
+    gets its password and membership. Raises SettingsError if the owner may not create roles.
     """
     wanted = {role: url for role, url in logins.items() if url.username != owner.username}
     if not wanted:
@@ -87,18 +87,18 @@ def give_logins(owner: URL, logins: Mapping[Role, URL]) -> list[str]:
                     _give_login(connection, role, url)
         except InsufficientPrivilege:
             raise SettingsError(
-                "the owner of the database may not make roles: give it CREATEROLE, or make the "
-                f"roles by hand (docs/security.md); {_OVERRIDE}"
+                "the owner of the database may not create roles: give it CREATEROLE, or create "
+                f"the roles by hand (docs/security.md); {_OVERRIDE}"
             ) from None
     return [url.username or "" for url in wanted.values()]
 
 
 def _give_login(connection: DbapiConnection, role: Role, url: URL) -> None:
     if not url.username or not isinstance(url.password, str):
-        raise SettingsError("a database URL that names a role must have its password, too")
+        raise SettingsError("a database URL that names a role must have its password too")
     name = Identifier(url.username)
     with connection.cursor() as cursor:
-        # Two that start at once must not both find it missing.
+        # Two processes at once must not both find the role missing.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('verbatim roles'))")
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (url.username,))
         if cursor.fetchone() is None:

@@ -1,15 +1,14 @@
-"""Which text can be stored as it is: everything Unicode has, save what PostgreSQL cannot hold."""
+"""Limits of texts: all of Unicode, except what PostgreSQL cannot store."""
 
 from typing import Final
 
-#: Most code points of a message.
+#: Code points of a message, and of a title, at most.
 CONTENT_MOST: Final = 100_000
-#: Most code points of a title.
 TITLE_MOST: Final = 200
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether a text survives a round trip: no NUL, no half of a surrogate pair."""
+    """Return whether PostgreSQL can store a text: without NUL and lone surrogates."""
     if "\0" in text:
         return False
     try:
@@ -20,5 +19,5 @@ def is_storable(text: str) -> bool:
 
 
 def is_content(text: str) -> bool:
-    """Tell whether a text can be a message."""
+    """Return whether a text can be a message: 1 to CONTENT_MOST code points, all storable."""
     return 1 <= len(text) <= CONTENT_MOST and is_storable(text)

@@ -81,7 +81,7 @@ def test_a_connection_cut_in_mid_read_is_unavailable_and_the_next_read_works(
 def test_idle_connections_that_the_server_ended_are_replaced_unseen(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "RESTED_SECONDS", 0.0)
+    monkeypatch.setattr(database, "PING_AFTER_SECONDS", 0.0)
     with database.reading(engine) as session:
         idle = session.connection().scalar(text("SELECT pg_backend_pid()"))
         with engine.connect() as other:
