@@ -1,4 +1,4 @@
-"""The app as its pages describe it: made, and never started."""
+"""The app as its pages describe it, made and never started; and one that is running."""
 
 from typing import Any
 
@@ -9,6 +9,9 @@ from pydantic import SecretStr
 from api.core.settings import Settings
 from api.main import create_app
 from tests.docs.contract import Call, Operation, operations_of
+from tests.support.api import api, start_api
+
+__all__ = ["api", "start_api"]
 
 
 @pytest.fixture(scope="package")
