@@ -72,7 +72,7 @@ clean: ## Remove everything that was made here, except data (.verbatim)
 system-deps: ## Install what the tests need of the system (Debian, as root)
 	@missing=''; \
 	PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
-	for need in chromium npm pgbouncer gcc redis-server postgres=postgresql; do \
+	for need in chromium nginx npm pgbouncer gcc redis-server postgres=postgresql; do \
 	  command -v "$${need%=*}" > /dev/null || missing="$$missing $${need#*=}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
@@ -87,7 +87,7 @@ system-deps: ## Install what the tests need of the system (Debian, as root)
 	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy; \
 	fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$install || exit; \
-	for service in redis-server postgresql pgbouncer; do \
+	for service in redis-server postgresql pgbouncer nginx; do \
 	  case "$$missing " in *" $$service "*) systemctl --quiet disable $$service 2> /dev/null;; esac; \
 	done; true
 

@@ -1,5 +1,6 @@
 """People with accounts, and histories made for them."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,13 @@ class Person:
         """Add a message and return its id."""
         body = {"role": role, "content": content}
         return int(self._post(f"/api/conversations/{conversation}/messages", body)["id"])
+
+    def begin_answer(self, conversation: int, text: str) -> int:
+        """Say something, go away before the answer, and return the turn."""
+        path, stream = f"/api/chat/sess_{conversation:x}/message", {"Accept": "text/event-stream"}
+        with self._client.stream("POST", path, json={"message": text}, headers=stream) as answer:
+            start = next(line for line in answer.iter_lines() if line.startswith("data: "))
+        return int(json.loads(start.removeprefix("data: "))["messageId"])
 
     def messages(self, conversation: int) -> list[dict[str, Any]]:
         """Return what is stored."""
