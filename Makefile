@@ -42,12 +42,13 @@ test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: under a minu
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/dev.stamp $(NODE_DEV) ## Check format, lint, types, import rules, and migrations against models
+check: $(VENV)/dev.stamp $(NODE_DEV) ## Check format, lint, types, import rules, migrations against models, wheels
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m api.local.check_migrations
+	$(BIN)/python -m api.local.check_wheels
 	@if [ -e $(NODE_DEV) ]; then set -x; npx --no-install tsc -p jsconfig.json; fi
 
 bench: $(VENV)/bench.stamp ## Measure, against rivals; needs wrk. QUICK=1: a few minutes
@@ -103,11 +104,11 @@ $(NODE_DEV): $(VENDOR)/stamp
 
 # A name on PATH proves nothing (version managers leave shims), so each candidate is run.
 $(BIN)/python:
-	@for python in python3.13 python3.12 python3.11 python3; do \
-	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	@for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	    && $$python -m venv $(VENV); then exit 0; fi; \
 	done; rm -rf $(VENV); \
-	echo 'Verbatim needs Python 3.11, 3.12 or 3.13, with its venv module (Debian: python3-venv).' >&2; \
+	echo 'Verbatim needs Python 3.11, 3.12, 3.13 or 3.14, with its venv module (Debian: python3-venv).' >&2; \
 	exit 1
 
 # The build backend, alone out of the development packages, for the editable install.

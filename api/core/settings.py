@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     verbatim_data_dir: Path = Path(".verbatim")
+    #: The `redis-server` or `valkey-server` of a local stack, instead of the Valkey that it brings.
+    verbatim_redis_server: Path | None = None
 
     # Access
     secret_key: SecretStr | None = None

@@ -5,6 +5,7 @@ port, daemonizes, and as root creates a system user and opens up every parent di
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -79,12 +80,31 @@ class EmbeddedPostgres(EmbeddedServer):
     def prepare(self) -> None:
         """Make the cluster if there is none yet."""
         super().prepare()
-        if not self._cluster.exists():
+        if self._cluster.exists():
+            self._check_major_version()
+        else:
             self._make_cluster()
         # Nobody holds the lock, so no server of ours runs. Left in place, PostgreSQL would
         # believe any process that has this pid today to be one, and refuse to start.
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
         self._give_to_server_user()
+
+    def _check_major_version(self) -> None:
+        """Raise LocalError if another major version made the cluster: their formats differ."""
+        file = self._cluster / "PG_VERSION"
+        if not file.exists():
+            return  # PostgreSQL says what it thinks of that
+        asked = subprocess.run(  # noqa: S603 - our own command
+            [self.program("postgres"), "--version"], capture_output=True, text=True, check=True
+        )
+        found = re.search(r"\d+", asked.stdout)
+        own, made_by = found[0] if found else "?", file.read_text().strip()
+        if own != made_by:
+            raise LocalError(
+                f"{self._cluster} was written by PostgreSQL {made_by}, and this one is {own}: dump "
+                f"it with a PostgreSQL {made_by} (pg_dump) and set DATABASE_URL to a database with "
+                "that dump; or name another VERBATIM_DATA_DIR"
+            )
 
     def command(self) -> Command:
         """Run in the foreground. SIGINT ends sessions and stops cleanly."""

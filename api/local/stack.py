@@ -83,7 +83,7 @@ def _prepared_servers(settings: Settings) -> dict[str, EmbeddedServer]:
     if not settings.database_url:
         servers["database_url"] = EmbeddedPostgres(directory / "postgres")
     if not settings.redis_url:
-        servers["redis_url"] = EmbeddedRedis(directory / "redis")
+        servers["redis_url"] = EmbeddedRedis(directory / "redis", settings.verbatim_redis_server)
     for server in servers.values():
         server.prepare()
     return servers

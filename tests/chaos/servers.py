@@ -28,7 +28,6 @@ class ChaosRedis(EmbeddedRedis):
             self.loses_power = False
             files = self.directory / "appendonlydir"
             self.bytes_lost += self._shim.lose_power(files, self._rng)
-            self.mend()
         if self._durability == "everysec":
             path = self.directory / "redis.conf"
             path.write_text(path.read_text() + "appendfsync everysec\n")

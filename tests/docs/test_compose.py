@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api.core import redis_client
-from api.local.redis import redis_server
+from api.local import redis_version
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_redis_fsyncs_every_write_and_never_evicts(services: dict[str, Any]) -> 
 def test_a_real_redis_takes_these_options_and_passes_our_own_check(
     services: dict[str, Any], tmp_path: Path
 ) -> None:
-    command = [redis_server(), *services["redis"]["command"][1:]]
+    command = [redis_version.program_path(None), *services["redis"]["command"][1:]]
     listening = [
         "--port",
         "0",

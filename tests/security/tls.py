@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from api.local import data_dir
-from api.local.command import Command
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
+from tests.support.servers import debians_redis
 
 MANUAL = Path(__file__).parents[2] / "docs" / "security.md"
 #: The certificates are for this name; the servers listen on its address.
@@ -87,7 +87,7 @@ class TlsRedis(EmbeddedRedis):
     """Debian's Redis on a TLS port alone, with the manual's user beside the administrator."""
 
     def __init__(self, directory: Path, authority: Authority) -> None:
-        super().__init__(directory)
+        super().__init__(directory, debians_redis())
         self._authority = authority
 
     @property
@@ -120,12 +120,6 @@ class TlsRedis(EmbeddedRedis):
             acl().replace("PASSWORD", password),
         ]
         data_dir.write_privately(path, "\n".join([plain, *secured, ""]))
-
-    def command(self) -> Command:
-        """Run Debian's."""
-        program = shutil.which("redis-server")
-        assert program, "there is no redis-server: `make system-deps` installs Debian's"
-        return Command([program, str(self.directory / "redis.conf")], lock=self.lock)
 
 
 def acl() -> str:

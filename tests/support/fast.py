@@ -13,7 +13,7 @@ import pytest
 #: The fixtures from which every other one has its server.
 SERVERS: Final = {
     *("postgres_server", "redis_server", "start_postgres", "start_redis"),
-    *("oldest_redis", "newest_redis", "stack", "chromium"),
+    *("stack", "chromium"),
 }
 _STARTS: Final = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"}
 

