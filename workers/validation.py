@@ -6,7 +6,6 @@ from api.core import ids
 from api.core.entries import MALFORMED, VERSION, Entry
 
 _OPS: Final = frozenset({"open", "add", "rename", "title", "close", "delete"})
-_MAX_USER: Final = 2**63 - 1
 #: The year 9999, in Unix milliseconds.
 _MAX_AT_MS: Final = 253_370_764_800_000
 
@@ -23,7 +22,7 @@ def validated(partition: int, entry: Entry) -> Entry:
         and ids.is_id(entry.conversation_id)
         and ids.partition_of(entry.conversation_id) == partition
         and (entry.op != "open" or entry.conversation_id == entry.id)
-        and 1 <= entry.user_id <= _MAX_USER
+        and 1 <= entry.user_id <= ids.MAX_USER_ID
         and 0 <= entry.created_at_ms <= _MAX_AT_MS
     ):
         return entry

@@ -31,9 +31,6 @@ app = typer.Typer(
 )
 app.add_typer(dead.app)
 
-#: Wildcard addresses can be listened on, but not connected to.
-_CONNECTABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
-
 
 @app.command()
 def migrate() -> None:
@@ -62,7 +59,7 @@ def _rate(text: str) -> Rate:
 
 
 def _default_url(settings: Settings) -> str:
-    return base_url(_CONNECTABLE.get(settings.host, settings.host), settings.port)
+    return base_url(settings.host, settings.port)
 
 
 @app.command()

@@ -74,8 +74,7 @@ class Api(PythonProgram):
 
     def answers(self) -> bool:
         """Tell whether it takes messages."""
-        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self._settings.host, self._settings.host)  # noqa: S104 - not bound to
-        return _get(f"{base_url(host, self._settings.port)}/readyz") is not None
+        return _get(f"{base_url(self._settings.host, self._settings.port)}/readyz") is not None
 
 
 class Worker(PythonProgram):
@@ -132,7 +131,8 @@ class Flower(PythonProgram):
 
 
 def base_url(host: str, port: int) -> str:
-    """Return the URL of a server; an IPv6 address goes in brackets."""
+    """Return the URL of a server that listens on an address, which may be a wildcard address."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -4,10 +4,9 @@ import asyncio
 import sys
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from api.core.errors import SettingsError
-from api.core.settings import Settings
+from api.core.settings import Settings, describe_errors
 from api.local import locks
 from api.local.console import Console
 from api.local.errors import LocalError
@@ -24,18 +23,12 @@ def main() -> int:
         with locks.held(directory / "stack.lock"):
             asyncio.run(Stack(settings, Console()).run())
     except ValidationError as error:
-        return _refuse(*map(_described, error.errors(include_input=False, include_url=False)))
+        return _refuse(*describe_errors(error))
     except (LocalError, SettingsError, OSError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _described(problem: ErrorDetails) -> str:
-    """Name the setting. Pydantic's own text quotes the value, and that may be a secret."""
-    name = "".join(f"{part}: " for part in problem["loc"]).upper()
-    return f"{name}{problem['msg']}"
 
 
 def _refuse(*reasons: str) -> int:

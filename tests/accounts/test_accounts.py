@@ -18,7 +18,7 @@ from tests.support.tokens import signed, unsigned
 GRACE = {"username": "Grace", "email": "Grace@Example.com", "password": PASSWORD}
 
 
-def test_an_account_is_made_once_and_signs_in(anybody: httpx.Client) -> None:
+def test_an_account_is_registered_once_and_signs_in(anybody: httpx.Client) -> None:
     made = anybody.post("/auth/register", json=GRACE)
     again = anybody.post("/auth/register", json=GRACE)
     signed_in = anybody.post(
@@ -72,7 +72,7 @@ def test_a_name_or_an_address_is_taken_in_any_case(
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_senseless_registration_is_refused_without_repeating_it(
+def test_an_invalid_registration_is_refused_without_quoting_it(
     anybody: httpx.Client, wrong: dict[str, Any]
 ) -> None:
     good = {"username": "sense", "email": "sense@example.com", "password": PASSWORD}
@@ -188,7 +188,7 @@ def test_without_a_bearer_token_nothing_is_answered(
     assert answer.status_code == 401
 
 
-def test_a_token_of_nobody_is_no_account(anybody: httpx.Client) -> None:
+def test_a_token_of_an_unknown_user_is_refused(anybody: httpx.Client) -> None:
     answer = anybody.get("/auth/me", headers={"Authorization": f"Bearer {signed(sub='999999')}"})
 
     assert answer.status_code == 401

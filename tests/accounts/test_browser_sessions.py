@@ -15,7 +15,7 @@ SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def browser(api: Api) -> Iterator[httpx.Client]:
-    """Somebody who signed in with a cookie."""
+    """A client signed in with a cookie."""
     with closing(api.client()) as client, closing(api.person()) as person:
         name = person.get("/auth/me").json()["username"]
         answer = client.post("/auth/session", json={"username": name, "password": PASSWORD})
@@ -45,7 +45,7 @@ def test_a_session_reads_without_a_header(browser: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("headers", [SAME_SITE, {"Origin": ""}], ids=["fetch-site", "origin"])
-def test_a_session_changes_what_its_own_page_asks_for(
+def test_a_session_may_write_for_pages_of_its_own_site(
     api: Api, browser: httpx.Client, headers: dict[str, str]
 ) -> None:
     headers = headers if "Origin" not in headers else {"Origin": api.url}
@@ -99,13 +99,13 @@ def test_a_bearer_token_needs_no_origin(ada: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Basic YTpi", ""])
-def test_a_header_that_is_there_decides_whatever_the_cookie_says(
-    browser: httpx.Client, header: str
-) -> None:
+def test_an_authorization_header_overrides_the_cookie(browser: httpx.Client, header: str) -> None:
     assert browser.get("/auth/me", headers={"Authorization": header}).status_code == 401
 
 
-def test_of_two_headers_none_is_taken(api: Api, ada: httpx.Client, eve: httpx.Client) -> None:
+def test_two_authorization_headers_are_refused(
+    api: Api, ada: httpx.Client, eve: httpx.Client
+) -> None:
     both = [("Authorization", c.headers["Authorization"]) for c in (ada, eve)]
 
     answer = httpx.get(f"{api.url}/auth/me", headers=both)
@@ -114,7 +114,7 @@ def test_of_two_headers_none_is_taken(api: Api, ada: httpx.Client, eve: httpx.Cl
 
 
 @pytest.mark.parametrize("value", ["", "x", "a.b.c", unsigned(), "x" * 7000], ids=len)
-def test_a_cookie_that_is_no_session_is_nobody(anybody: httpx.Client, value: str) -> None:
+def test_an_invalid_session_cookie_is_refused(anybody: httpx.Client, value: str) -> None:
     answer = anybody.get("/auth/me", headers={"Cookie": f"verbatim_session={value}"})
 
     assert answer.status_code == 401
@@ -129,7 +129,7 @@ def test_signing_out_clears_the_cookie(browser: httpx.Client) -> None:
     assert browser.delete("/auth/session").status_code == 204
 
 
-def test_a_page_of_another_site_cannot_sign_anybody_in(
+def test_a_page_of_another_site_cannot_sign_a_user_in(
     anybody: httpx.Client, ada: httpx.Client
 ) -> None:
     name = ada.get("/auth/me").json()["username"]
@@ -141,14 +141,14 @@ def test_a_page_of_another_site_cannot_sign_anybody_in(
     assert "set-cookie" not in answer.headers
 
 
-def test_a_wrong_password_opens_no_session(anybody: httpx.Client) -> None:
-    answer = anybody.post("/auth/session", json={"username": "nobody", "password": PASSWORD})
+def test_a_wrong_password_creates_no_session(anybody: httpx.Client) -> None:
+    answer = anybody.post("/auth/session", json={"username": "unknown", "password": PASSWORD})
 
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
 
 
-def test_the_manual_offers_the_cookie_wherever_it_offers_the_token(anybody: httpx.Client) -> None:
+def test_openapi_lists_the_cookie_wherever_it_lists_the_token(anybody: httpx.Client) -> None:
     document = anybody.get("/openapi.json").json()
 
     wanted = [

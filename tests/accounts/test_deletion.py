@@ -64,7 +64,7 @@ def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
     return [name for name in names if name.removeprefix(api.log.key("")).startswith(wanted)]
 
 
-def test_an_account_that_leaves_leaves_nothing(
+def test_a_deleted_account_leaves_nothing(
     api: Api, ada: httpx.Client, eve: httpx.Client, engine: Engine
 ) -> None:
     me, other = (client.get("/auth/me").json()["id"] for client in (ada, eve))
@@ -89,7 +89,7 @@ def test_an_account_that_leaves_leaves_nothing(
     assert all(one.balanced for one in audit(api.log, engine))
 
 
-def test_what_is_still_queued_brings_nothing_back(
+def test_entries_still_in_the_log_restore_nothing(
     api: Api, ada: httpx.Client, engine: Engine
 ) -> None:
     me = ada.get("/auth/me").json()["id"]
@@ -133,7 +133,7 @@ def test_writes_and_drains_meanwhile_leave_nothing_either(api: Api, engine: Engi
     assert all(one.balanced for one in audit(api.log, engine))
 
 
-def test_dead_letters_go_too_and_the_books_still_balance(
+def test_dead_letters_are_deleted_and_the_audit_still_balances(
     api: Api, ada: httpx.Client, engine: Engine
 ) -> None:
     me = ada.get("/auth/me").json()["id"]
@@ -262,7 +262,9 @@ def test_nobody_waits_for_a_large_account_to_go(
     assert set(answers) == {200}
 
 
-def test_the_name_is_free_again(api: Api, ada: httpx.Client, anybody: httpx.Client) -> None:
+def test_the_name_can_be_registered_again(
+    api: Api, ada: httpx.Client, anybody: httpx.Client
+) -> None:
     account = ada.get("/auth/me").json()
     leave(ada)
 

@@ -43,5 +43,5 @@ def test_an_export_has_everything_in_order_and_nothing_of_others(
     assert found[-1] == {"type": "end", "conversations": 5, "messages": 5}
 
 
-def test_an_export_of_nothing_is_whole(ada: httpx.Client) -> None:
+def test_an_export_without_conversations_is_complete(ada: httpx.Client) -> None:
     assert [one["type"] for one in exported(ada)] == ["account", "end"]

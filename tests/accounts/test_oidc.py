@@ -1,4 +1,4 @@
-"""Sign-in by an identity provider: its tokens, checked by its keys, and nobody else's."""
+"""Sign-in by an identity provider: only tokens signed with its keys are accepted."""
 
 import json
 import socket
@@ -84,17 +84,17 @@ def me(api: Api, token: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
-def test_a_token_of_the_issuer_is_somebody_made_on_first_sight(api: Api, algorithm: str) -> None:
+def test_a_user_is_created_at_the_first_token_of_a_subject(api: Api, algorithm: str) -> None:
     first = me(api, external(algorithm, sub=f"person {algorithm}"))
     again = me(api, external(algorithm, sub=f"person {algorithm}", jti="another token"))
-    other = me(api, external(algorithm, sub="somebody else"))
+    other = me(api, external(algorithm, sub="another"))
 
     assert first.status_code == 200
     assert first.json() == again.json()
     assert other.json()["id"] != first.json()["id"]
 
 
-def test_a_person_of_the_issuer_writes_and_reads(api: Api) -> None:
+def test_a_user_of_the_issuer_writes_and_reads(api: Api) -> None:
     headers = {"Authorization": f"Bearer {external()}"}
 
     opened = httpx.post(f"{api.url}/api/conversations/", json={}, headers=headers)
@@ -138,7 +138,7 @@ FORGED: dict[str, Callable[[], str]] = {
     "a key under another algorithm's name": lambda: external("RS256", headers={"kid": "ES256"}),
     "another RSA algorithm": lambda: external("RS512", KEYS["RS256"], headers={"kid": "RS256"}),
     "the public key as a secret": confused,
-    "unknown kid": lambda: external(headers={"kid": "nobody"}),
+    "unknown kid": lambda: external(headers={"kid": "unknown"}),
     "a key set of its own": lambda: external(headers={"jku": "http://evil.example"}),
     "critical header": lambda: external(headers={"crit": ["x"], "x": 1}),
     "expired": lambda: external(exp=1),
@@ -155,16 +155,18 @@ FORGED: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-def test_what_the_issuer_did_not_sign_for_us_is_nobody(api: Api, forged: Callable[[], str]) -> None:
+def test_a_token_that_the_issuer_did_not_sign_for_us_is_refused(
+    api: Api, forged: Callable[[], str]
+) -> None:
     assert me(api, forged()).status_code == 401
 
 
-def test_our_own_tokens_go_on_beside_the_issuers(api: Api) -> None:
+def test_our_own_tokens_are_accepted_beside_those_of_the_issuer(api: Api) -> None:
     with closing(api.person()) as person:
         assert person.get("/auth/me").status_code == 200
 
 
-def test_without_an_issuer_its_tokens_are_nobody(start_api: StartApi) -> None:
+def test_without_an_issuer_its_tokens_are_refused(start_api: StartApi) -> None:
     plain = start_api()
 
     assert me(plain, external()).status_code == 401
@@ -205,7 +207,7 @@ def no_issuer() -> Iterator[str]:
 @pytest.mark.parametrize(
     "issuer",
     [
-        pytest.param(no_issuer, id="nobody listens"),
+        pytest.param(no_issuer, id="unreachable"),
         pytest.param(lambda: broken_issuer(None), id="resets"),
         pytest.param(lambda: broken_issuer(b""), id="says nothing"),
         pytest.param(lambda: broken_issuer(b"HTTP/1.1 500 No\r\n\r\n"), id="an error"),
@@ -225,7 +227,7 @@ def test_an_issuer_that_tells_no_keys_is_a_503(
             assert person.get("/auth/me").status_code == 200
 
 
-def test_nobody_waits_for_the_attempts_of_others_while_the_issuer_is_silent(
+def test_requests_do_not_wait_for_one_another_while_the_issuer_is_silent(
     start_api: StartApi,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:

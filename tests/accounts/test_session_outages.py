@@ -14,7 +14,7 @@ from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.servers import fresh_database, urls_of
 from tests.support.waiting import eventually
 
-NOBODY = {"username": "nobody", "password": PASSWORD}
+UNKNOWN = {"username": "unknown", "password": PASSWORD}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def client(own: Api) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def pairs(own: Api, client: httpx.Client) -> list[dict[str, Any]]:
-    """Two sessions of somebody new."""
+    """Two sessions of a new user."""
     with closing(own.person()) as person:
         account = {"username": person.get("/auth/me").json()["username"], "password": PASSWORD}
     return [client.post("/auth/login", json=account).json() for _ in range(2)]
@@ -59,7 +59,7 @@ def test_chat_and_revocation_need_no_postgresql(
         postgres.start()
         # One request of each pool, the reads' and the sign-ins', finds its connections gone.
         eventually(lambda: client.get("/auth/me", headers=bearer(pairs[1])).status_code == 200)
-        eventually(lambda: client.post("/auth/login", json=NOBODY).status_code == 401)
+        eventually(lambda: client.post("/auth/login", json=UNKNOWN).status_code == 401)
 
 
 def test_signing_out_without_redis_says_so_and_changes_nothing(

@@ -83,7 +83,7 @@ def test_a_refresh_token_that_comes_twice_ends_the_session(
     eventually(lambda: not can_read(anybody, successor))
 
 
-def test_signing_out_ends_this_session_alone(anybody: httpx.Client, login: Login) -> None:
+def test_signing_out_ends_this_session_only(anybody: httpx.Client, login: Login) -> None:
     here, there = login(), login()
 
     answer = anybody.post("/auth/logout", headers=bearer(here))
@@ -128,11 +128,11 @@ def test_a_new_password_ends_all_sessions_but_the_new_one(
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_is_no_refresh_token_is_refused(anybody: httpx.Client, token: str) -> None:
+def test_an_invalid_refresh_token_is_refused(anybody: httpx.Client, token: str) -> None:
     assert anybody.post("/auth/refresh", json={"refresh_token": token}).status_code in {401, 422}
 
 
-def test_another_users_number_before_a_refresh_token_finds_nothing(
+def test_a_refresh_token_with_another_users_id_is_refused(
     anybody: httpx.Client, login: Login, eve: httpx.Client
 ) -> None:
     pair = login()
@@ -158,7 +158,9 @@ def test_secrets_are_hashed_in_postgresql(api: Api, login: Login) -> None:
     assert not any(secret in row for row in rows)
 
 
-def test_of_many_sessions_the_oldest_ends(api: Api, anybody: httpx.Client, login: Login) -> None:
+def test_one_session_too_many_ends_the_oldest(
+    api: Api, anybody: httpx.Client, login: Login
+) -> None:
     oldest, kept = login(), [login()]
     owner = anybody.get("/auth/me", headers=bearer(oldest)).json()["id"]
     engine = make_engine(api.settings.migration_database, application_name="test")
@@ -196,7 +198,7 @@ def session_of(answer: httpx.Response) -> str:
     return SimpleCookie(answer.headers["set-cookie"])["verbatim_session"].value
 
 
-def test_a_browser_is_renewed_as_requests_come(
+def test_a_browsers_cookie_is_renewed_as_requests_come(
     browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = browser.get("/auth/me")
@@ -213,7 +215,7 @@ def test_a_browser_is_renewed_as_requests_come(
     assert "HttpOnly" in answers[0].headers["set-cookie"]
 
 
-def test_a_browser_whose_access_token_is_over_goes_on(browser: httpx.Client) -> None:
+def test_a_browser_stays_signed_in_after_its_access_token_expired(browser: httpx.Client) -> None:
     _, _, renewal = browser.cookies["verbatim_session"].partition("~")
 
     answer = httpx.get(
@@ -224,7 +226,7 @@ def test_a_browser_whose_access_token_is_over_goes_on(browser: httpx.Client) -> 
     assert session_of(answer)
 
 
-def test_a_browser_that_signed_out_is_out_everywhere(browser: httpx.Client) -> None:
+def test_a_browsers_cookie_is_useless_after_signing_out(browser: httpx.Client) -> None:
     copy = {"Cookie": f"verbatim_session={browser.cookies['verbatim_session']}"}
 
     assert browser.delete("/auth/session", headers=SAME_SITE).status_code == 204
@@ -234,7 +236,7 @@ def test_a_browser_that_signed_out_is_out_everywhere(browser: httpx.Client) -> N
     eventually(lambda: httpx.get(url, headers=copy).status_code == 401)
 
 
-def test_a_browsers_secret_refreshes_no_client(browser: httpx.Client) -> None:
+def test_a_browsers_refresh_token_is_refused_by_refresh(browser: httpx.Client) -> None:
     renewal = browser.cookies["verbatim_session"].partition("~")[2]
 
     answer = browser.post("/auth/refresh", json={"refresh_token": renewal}, headers=SAME_SITE)

@@ -1,4 +1,4 @@
-"""Guessing passwords: slower and slower, for known and unknown names alike."""
+"""Throttling of failed sign-ins, the same for known and unknown names."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +9,12 @@ import pytest
 from redis import Redis
 
 from api.accounts import password_process
-from api.accounts.throttle import Throttle
+from api.accounts.throttle import Rule, Throttle
 from api.core.errors import TooMany
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
 from tests.support.api import PASSWORD, Api
+from tests.support.waiting import eventually
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -25,8 +26,17 @@ def throttle(redis_url: str, namespace: str) -> Iterator[Throttle]:
     made.close()
 
 
+@pytest.fixture(params=["redis", "memory"])
+def either(request: pytest.FixtureRequest, redis_url: str, namespace: str) -> Iterator[Throttle]:
+    """A throttle that counts in Redis, and one that counts in memory since there is no Redis."""
+    url = redis_url if request.param == "redis" else "redis://127.0.0.1:9/0"
+    made = Throttle(Settings(_env_file=None, redis_url=url, log_namespace=namespace))
+    yield made
+    made.close()
+
+
 def failures(throttle: Throttle, account: str, address: str, number: int) -> list[int]:
-    """Fail so often; return the waits, 0 where the attempt was admitted."""
+    """Fail `number` times; return the seconds to wait, 0 where the attempt was admitted."""
 
     def one() -> int:
         try:
@@ -39,7 +49,7 @@ def failures(throttle: Throttle, account: str, address: str, number: int) -> lis
     return [one() for _ in range(number)]
 
 
-def test_after_five_failures_one_waits_and_then_longer(
+def test_waits_grow_after_five_ten_and_twenty_failures(
     throttle: Throttle, redis_url: str, namespace: str
 ) -> None:
     def end(*windows_seconds: int) -> None:
@@ -62,41 +72,64 @@ def test_after_five_failures_one_waits_and_then_longer(
     assert all(3000 < wait <= 3600 for wait in hour[5:])
 
 
-def test_a_stranger_elsewhere_does_not_keep_the_owner_out(throttle: Throttle) -> None:
-    failures(throttle, "ada", THERE, 100)
+def test_failures_from_another_address_do_not_lock_the_owner_out(either: Throttle) -> None:
+    failures(either, "ada", THERE, 100)
 
-    assert failures(throttle, "ADA", HERE, 1) == [0]
+    assert failures(either, "ADA", HERE, 1) == [0]
 
 
-def test_guesses_from_everywhere_slow_the_account_down(throttle: Throttle) -> None:
-    waits = [failures(throttle, "ada", f"192.0.2.{host}", 1)[0] for host in range(1, 40)]
+def test_failures_from_many_addresses_throttle_the_account(either: Throttle) -> None:
+    waits = [failures(either, "ada", f"192.0.2.{host}", 1)[0] for host in range(1, 40)]
 
     assert waits[:30] == [0] * 30
     assert all(waits[30:])
 
 
-def test_one_network_that_tries_many_names_waits(throttle: Throttle) -> None:
+def test_failures_for_many_names_throttle_the_network(either: Throttle) -> None:
     waits = [
-        failures(throttle, f"name-{number}", f"2001:db8::{number:x}", 1)[0]
-        for number in range(1, 80)
+        failures(either, f"name-{number}", f"2001:db8::{number:x}", 1)[0] for number in range(1, 80)
     ]
 
     assert waits[:60] == [0] * 60
     assert all(waits[60:])
-    assert failures(throttle, "name-1", "2001:db8:0:1::1", 1) == [0]
+    assert failures(either, "name-1", "2001:db8:0:1::1", 1) == [0]
 
 
-def test_a_success_counts_as_no_failure_and_forgives_those_from_here(throttle: Throttle) -> None:
-    assert failures(throttle, "ada", HERE, 4) == [0] * 4
+def test_an_ipv4_mapped_address_counts_as_the_ipv4_address(either: Throttle) -> None:
+    waits = failures(either, "ada", HERE, 5) + failures(either, "ada", f"::ffff:{HERE}", 1)
+
+    assert waits[:5] == [0] * 5
+    assert waits[5]
+
+
+def test_after_a_window_attempts_are_admitted_again(
+    either: Throttle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(either, "_rules", {"register": (Rule(limit=1, window_seconds=1),)})
+
+    def is_admitted() -> bool:
+        try:
+            either.admit_registration(HERE)
+        except TooMany:
+            return False
+        return True
+
+    assert is_admitted()
+    eventually(lambda: not is_admitted())
+    eventually(is_admitted)
+
+
+def test_a_success_resets_the_failures_of_the_account_from_the_address(either: Throttle) -> None:
+    assert failures(either, "ada", HERE, 4) == [0] * 4
 
     for _ in range(100):
-        throttle.admit("ada", HERE)
-        throttle.succeeded("ada", HERE)
+        either.admit("ada", HERE)
+        either.succeeded("ada", HERE)
 
-    assert failures(throttle, "ada", HERE, 5) == [0] * 5
+    assert failures(either, "ada", HERE, 5) == [0] * 5
 
 
-def test_all_processes_count_together(throttle: Throttle, redis_url: str, namespace: str) -> None:
+def test_all_processes_share_the_counts(throttle: Throttle, redis_url: str, namespace: str) -> None:
     other = Throttle(Settings(_env_file=None, redis_url=redis_url, log_namespace=namespace))
 
     waits = failures(throttle, "ada", HERE, 5) + failures(other, "ada", HERE, 1)
@@ -126,7 +159,7 @@ def test_without_redis_each_process_counts_for_itself(
 def test_over_http_known_and_unknown_names_wait_alike(
     api: Api, ada: httpx.Client, known: bool, path: str
 ) -> None:
-    name = ada.get("/auth/me").json()["username"] if known else f"nobody{path[-5:]}"
+    name = ada.get("/auth/me").json()["username"] if known else f"unknown{path[-5:]}"
     with closing(api.client()) as client:
         guesses = [
             client.post(path, json={"username": name, "password": f"guess {number}"})
@@ -142,7 +175,7 @@ def test_over_http_known_and_unknown_names_wait_alike(
 
 # PostgreSQL takes the first for an i, and Python does not; both take the second for a k.
 @pytest.mark.parametrize("letters", [("i", "\u0130"), ("k", "\u212a")], ids=["dotted", "kelvin"])
-def test_no_spelling_of_a_name_has_guesses_of_its_own(api: Api, letters: tuple[str, str]) -> None:
+def test_all_spellings_of_a_name_share_one_count(api: Api, letters: tuple[str, str]) -> None:
     letter, other = letters
     name = f"five-{letter * 6}"
     account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
@@ -159,7 +192,7 @@ def test_no_spelling_of_a_name_has_guesses_of_its_own(api: Api, letters: tuple[s
     assert opened.status_code == 401 or [a.status_code for a in answers] == [401] * 5 + [429] * 2
 
 
-def test_guesses_that_come_at_once_are_counted_one_by_one(api: Api) -> None:
+def test_concurrent_guesses_are_counted_one_by_one(api: Api) -> None:
     def guess(number: int) -> int:
         with closing(api.client()) as client:
             body = {"username": "guessed-at-once", "password": f"guess {number}"}

@@ -101,7 +101,7 @@ FORGED: dict[str, Callable[[], str]] = {
 }
 
 
-def test_the_good_one_of_this_table_is_taken() -> None:
+def test_the_valid_token_of_this_table_is_accepted() -> None:
     assert Tokens(KEY, minutes=15).caller(signed()) == 1
 
 
@@ -115,7 +115,7 @@ def test_a_forged_token_is_nobody(forged: Callable[[], str]) -> None:
     assert not len(tokens._cache)
 
 
-def test_a_refresh_token_is_no_access_token(api: Api, ada: httpx.Client) -> None:
+def test_a_refresh_token_is_refused_as_an_access_token(api: Api, ada: httpx.Client) -> None:
     name = ada.get("/auth/me").json()["username"]
     login = {"username": name, "password": "correct horse battery staple"}
     pair = ada.post("/auth/login", json=login).json()
@@ -129,7 +129,7 @@ def test_a_refresh_token_is_no_access_token(api: Api, ada: httpx.Client) -> None
     assert other_way.status_code == 401
 
 
-def test_a_neighbours_clock_may_be_a_little_ahead() -> None:
+def test_the_clock_of_the_issuing_machine_may_be_slightly_ahead() -> None:
     ahead = Tokens(KEY, minutes=15, now=lambda: time.time() + LEEWAY_SECONDS - 1)
     far_ahead = Tokens(KEY, minutes=15, now=lambda: time.time() + LEEWAY_SECONDS + 5)
     here = Tokens(KEY, minutes=15)
@@ -158,7 +158,7 @@ def test_keys_change_without_signing_anybody_out() -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_no_mutation_of_a_token_is_taken_or_breaks_anything(data: st.DataObject) -> None:
+def test_no_mutated_token_is_accepted_or_raises_another_error(data: st.DataObject) -> None:
     good = signed()
     place = data.draw(st.integers(0, len(good) - 1))
     kind = data.draw(st.sampled_from(["replace", "insert", "cut", "noise"]))

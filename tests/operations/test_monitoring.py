@@ -43,7 +43,7 @@ def test_a_frozen_server_does_not_answer_and_is_not_waited_for(listening: socket
     assert time.monotonic() - before < 5
 
 
-def test_nobody_at_the_address_does_not_answer(listening: socket.socket) -> None:
+def test_an_address_without_a_server_does_not_answer(listening: socket.socket) -> None:
     nowhere = url_of(listening)
     listening.close()
 

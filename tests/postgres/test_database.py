@@ -113,7 +113,7 @@ def test_an_exhausted_pool_is_unavailable(
     engine.dispose()
 
 
-def test_errors_do_not_quote_what_people_wrote(engine: Engine) -> None:
+def test_errors_do_not_quote_text_of_users(engine: Engine) -> None:
     owner = add_user(engine, "alice")
     add_conversation(engine, owner, 32, title="said in confidence")
 
@@ -128,7 +128,7 @@ def test_a_connection_is_named_after_its_process(engine: Engine) -> None:
         assert connection.scalar(text("SHOW application_name")) == "verbatim-test"
 
 
-def test_times_are_utc_whatever_the_server_thinks(database_url: str) -> None:
+def test_times_are_utc_whatever_the_servers_time_zone(database_url: str) -> None:
     engine = database.make_engine(postgres_url(database_url), application_name="verbatim-test")
     name = postgres_url(database_url).database
     with engine.begin() as connection:

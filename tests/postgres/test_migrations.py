@@ -212,7 +212,9 @@ def test_the_settings_say_which_database_where_no_caller_does(
     command.check(config)
 
 
-def test_missing_migrations_are_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_migrations_are_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(migrations, "_MIGRATIONS", tmp_path)
 
     with pytest.raises(SettingsError, match="migrations are missing"):
