@@ -37,6 +37,8 @@ class Seen:
 
     text: str = ""
     ends: int = 0
+    #: Events that an application cannot read.
+    errors: int = 0
     #: The id of the last event.
     last: str = ""
 
@@ -111,7 +113,7 @@ def npm(name: str, *arguments: str) -> Seen:
     )
     assert told.returncode == 0, told.stderr
     seen: dict[str, Any] = json.loads(told.stdout)
-    return Seen(seen["text"], seen["ends"])
+    return Seen(**seen)
 
 
 def eventsource(turn: Turn) -> Seen:
@@ -211,5 +213,6 @@ def test_a_silent_model_makes_no_client_ask_again(
         token = ada.headers["Authorization"].removeprefix("Bearer ")
         seen = read(Turn(url, session, token, "mine"))
 
+    assert seen.errors == 0
     (_, _), (_, answer) = said(silent, int(session.removeprefix("sess_"), 16))
     assert (seen.text, seen.ends) == (answer, 1)

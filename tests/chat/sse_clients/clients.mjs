@@ -1,6 +1,7 @@
 /**
  * One published event-stream client of npm on one turn, until it stops. Prints a line of JSON:
- * `{text, ends}`, the words of all `delta` events and the number of `end` events.
+ * `{text, ends, errors}`: the words of all `delta` events, the number of `end` events, and how
+ * often the application failed on an event.
  *
  * node clients.mjs CLIENT URL TOKEN [KEY]: with a turn's address CLIENT watches (GET), with the
  * message's it asks (POST), under the key if there is one.
@@ -10,7 +11,7 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 const [client, url, token, key] = process.argv.slice(2);
-const seen = { text: "", ends: 0 };
+const seen = { text: "", ends: 0, errors: 0 };
 const headers = { Authorization: `Bearer ${token}`, Accept: "text/event-stream" };
 const body = JSON.stringify({ message: "a ".repeat(40) });
 const posted = {
@@ -21,7 +22,13 @@ const posted = {
 
 /** @param {{event?: string, data: string}} event */
 function take({ event, data }) {
-  const told = JSON.parse(data); // as applications do it: an event without data would throw
+  let told;
+  try {
+    told = JSON.parse(data); // as applications do it
+  } catch (error) {
+    seen.errors += 1; // an event without data
+    throw error;
+  }
   if (event === "delta") seen.text += told.text;
   else if (event === "end") seen.ends += 1;
 }
