@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from sqlalchemy import Engine
 
@@ -23,6 +24,8 @@ from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
 from api.core.models import User
 from api.core.settings import Settings
+
+_WRONG: Final = "the username or the password is wrong"
 
 
 class Credentials:
@@ -46,9 +49,11 @@ class Credentials:
         with suppress(Unavailable), self._process.slot() as slot:
             await slot.run(_prepare, self._settings)
 
-    async def check(self, username: str, password: str, address: str) -> bool:
-        """Return whether a password is right. `address` is the client's, for throttling.
+    async def check(self, username: str, password: str, address: str) -> str | None:
+        """Return the hash that a password was verified against, None if it is wrong.
 
+        `address` is the client's, for throttling. What follows from a right password holds only
+        while the user still has that hash (`UserRepository.has_password`, `replace_password`).
         Raises TooMany after too many failures; Unavailable if too many sign-ins are in flight, or
         PostgreSQL or the process does not answer.
         """
@@ -94,11 +99,17 @@ class _Authenticator:
     ) -> tuple[User, RefreshToken]:
         user = self.check(username, password, address)
         if user is None:
-            raise Unauthenticated("the username or the password is wrong")
-        new_hash = hash_password(password) if is_outdated(user.password_hash) else None
+            raise Unauthenticated(_WRONG)
+        verified = user.password_hash
+        new_hash = hash_password(password) if is_outdated(verified) else None
         with writing(self.engine, Viewer(user.id)) as db:
+            users = UserRepository(db)
             if new_hash:
-                UserRepository(db).set_password(user.id, new_hash)
+                is_current = users.replace_password(user.id, verified, new_hash)
+            else:
+                is_current = users.has_password(user.id, verified)
+            if not is_current:
+                raise Unauthenticated(_WRONG)
             return user, self.sessions.create(db, user.id, rotates=rotates)
 
 
@@ -115,8 +126,9 @@ def _prepare(settings: Settings) -> None:
     _authenticator(settings)
 
 
-def _check(settings: Settings, username: str, password: str, address: str) -> bool:
-    return _authenticator(settings).check(username, password, address) is not None
+def _check(settings: Settings, username: str, password: str, address: str) -> str | None:
+    user = _authenticator(settings).check(username, password, address)
+    return user.password_hash if user else None
 
 
 def _sign_in(

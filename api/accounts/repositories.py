@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Executable,
     Interval,
+    and_,
     bindparam,
     delete,
     or_,
@@ -52,11 +54,22 @@ class UserRepository:
             raise Conflict("the username or the email address is taken")
         return user
 
-    def set_password(self, user_id: int, password_hash: str) -> None:
-        """Replace a user's password."""
-        self._db.exec(
-            update(User).where(col(User.id) == user_id).values(password_hash=password_hash)
-        )
+    def has_password(self, user_id: int, password_hash: str) -> bool:
+        """Return whether this is the user's password hash, which stays so until the commit.
+
+        A password that was verified before this transaction may have been replaced since.
+        """
+        statement = select(User.id).where(_is(user_id, password_hash)).with_for_update(read=True)
+        return self._db.exec(statement).first() is not None
+
+    def replace_password(self, user_id: int, old_hash: str, new_hash: str) -> bool:
+        """Replace a user's password hash; return False if `old_hash` is no longer the user's."""
+        statement = update(User).where(_is(user_id, old_hash)).values(password_hash=new_hash)
+        return self._db.exec(statement).rowcount == 1
+
+
+def _is(user_id: int, password_hash: str) -> ColumnElement[bool]:
+    return and_(col(User.id) == user_id, col(User.password_hash) == password_hash)
 
 
 @cache

@@ -55,14 +55,6 @@ class Sessions:
         """How long a session lasts without being renewed."""
         return int(self._store.idle.total_seconds())
 
-    async def create(self, user_id: int) -> SessionTokens:
-        """Create a session whose refresh token rotates, for a user whose password was checked."""
-        return self.issue(
-            await self._database.write(
-                Viewer(user_id), lambda db: self._store.create(db, user_id, rotates=True)
-            )
-        )
-
     def issue(self, refresh_token: RefreshToken) -> SessionTokens:
         """Return the tokens of a session that was just created or renewed."""
         access_token = self._tokens.issue(refresh_token.user_id, refresh_token.session_id)
@@ -138,14 +130,19 @@ class Sessions:
 
         await self._database.write(Viewer(token.user_id), end)
 
-    async def change_password(self, user_id: int, password_hash: str) -> None:
-        """Replace a user's password hash and end all of the user's sessions."""
+    async def change_password(self, user_id: int, old_hash: str, new_hash: str) -> SessionTokens:
+        """Replace a user's password hash and all of the user's sessions by one new session.
 
-        def change(db: Session) -> None:
-            UserRepository(db).set_password(user_id, password_hash)
+        Raises Unauthenticated if `old_hash` is no longer the user's; nothing has changed then.
+        """
+
+        def change(db: Session) -> RefreshToken:
+            if not UserRepository(db).replace_password(user_id, old_hash, new_hash):
+                raise Unauthenticated("the current password is wrong")
             self._store.end(db, user_id, None)
+            return self._store.create(db, user_id, rotates=True)
 
-        await self._database.write(Viewer(user_id), change)
+        return self.issue(await self._database.write(Viewer(user_id), change))
 
     async def _renew(self, refresh_token: str) -> SessionTokens:
         """Renew a browser's session, whose refresh token stays. Raises Unauthenticated."""

@@ -117,12 +117,12 @@ async def change_password(
 ) -> schemas.Token:
     """Whoever else is signed in to this account is signed out."""
     user = await users.get(app.database, owner)
-    if not await app.credentials.check(user.username, body.current_password, address):
+    verified = await app.credentials.check(user.username, body.current_password, address)
+    if verified is None:
         raise Unauthenticated("the current password is wrong")
     with app.password_process.slot() as slot:
         new_hash = await slot.run(hash_password, body.new_password)
-    await app.sessions.change_password(owner, new_hash)
-    return _token(app, await app.sessions.create(owner))
+    return _token(app, await app.sessions.change_password(owner, verified, new_hash))
 
 
 @router.post(

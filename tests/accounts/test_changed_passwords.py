@@ -1,0 +1,87 @@
+"""A password that is replaced between its check and what the check is for."""
+
+import asyncio
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session, col, func, select
+
+from api.accounts import credentials
+from api.accounts.passwords import hash_password
+from api.accounts.repositories import UserRepository
+from api.accounts.sessions import Sessions
+from api.accounts.tokens import Tokens
+from api.core.async_database import AsyncDatabase
+from api.core.database import make_engine, writing
+from api.core.errors import Unauthenticated
+from api.core.models import SignInSession, User
+from api.writes.write_path import WritePath
+from tests.support.api import PASSWORD, Api
+
+ADDRESS = "192.0.2.1"
+
+
+@pytest.fixture
+def engine(api: Api) -> Engine:
+    return make_engine(api.settings.migration_database, application_name="verbatim-test")
+
+
+@pytest.fixture
+def user(ada: httpx.Client, engine: Engine) -> User:
+    with writing(engine) as db:
+        user = UserRepository(db).by_id(ada.get("/auth/me").json()["id"])
+    assert user is not None
+    return user
+
+
+def sessions_of(engine: Engine, user: User) -> int:
+    with Session(engine) as db:
+        mine = col(SignInSession.user_id) == user.id
+        return db.exec(select(func.count()).select_from(SignInSession).where(mine)).one()
+
+
+def replace(engine: Engine, user: User) -> None:
+    """Change the password, as another request does."""
+    with writing(engine) as db:
+        assert UserRepository(db).replace_password(
+            user.id, user.password_hash, hash_password("another one that is long")
+        )
+
+
+@pytest.mark.parametrize("outdated", [False, True])
+def test_a_sign_in_that_a_change_overtakes_creates_no_session(
+    api: Api, engine: Engine, user: User, monkeypatch: pytest.MonkeyPatch, outdated: bool
+) -> None:
+    def is_outdated(_: str) -> bool:
+        replace(engine, user)
+        return outdated
+
+    monkeypatch.setattr(credentials, "is_outdated", is_outdated)
+    before = sessions_of(engine, user)
+
+    with pytest.raises(Unauthenticated):
+        credentials._authenticator(api.settings).sign_in(
+            user.username, PASSWORD, ADDRESS, rotates=True
+        )
+
+    assert sessions_of(engine, user) == before
+    with writing(engine) as db:
+        assert not UserRepository(db).has_password(user.id, user.password_hash)
+
+
+def test_of_two_changes_of_one_password_the_later_is_refused(
+    api: Api, engine: Engine, user: User
+) -> None:
+    database = AsyncDatabase(engine)
+    write_path = WritePath(api.settings, engine, database)
+    tokens = Tokens(api.settings.signing_key, minutes=15)
+    sessions = Sessions(api.settings, tokens, database, write_path)
+    replace(engine, user)
+    before = sessions_of(engine, user)
+
+    with pytest.raises(Unauthenticated, match="current password"):
+        asyncio.run(sessions.change_password(user.id, user.password_hash, hash_password("mine")))
+
+    assert sessions_of(engine, user) == before
+    database.close()
