@@ -3,7 +3,7 @@
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { make } from "./dom.js";
-import { Account, Drawer, Header, themeOf } from "./frame.js";
+import { Account, Drawer, Header, themeOf } from "./layout.js";
 import { MessageList } from "./message-list.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
@@ -37,7 +37,7 @@ export class ChatApp {
   #messages;
   #composer;
   #drawer;
-  #frame;
+  #layout;
   /** @type {Thread | null} */
   #thread = null;
   #title = "";
@@ -88,11 +88,11 @@ export class ChatApp {
       this.#composer.element,
     );
     this.#drawer = new Drawer(this.#sidebar.element, chat, this.#header.menu);
-    this.#frame = make("div", { class: "frame-all" }, this.#sidebar.element, this.#drawer.scrim, chat);
+    this.#layout = make("div", { class: "layout" }, this.#sidebar.element, this.#drawer.scrim, chat);
     root.replaceChildren(
-      make("div", { class: "app" }, this.#frame, this.#signIn.element, this.#toasts.element, this.#announcer),
+      make("div", { class: "app" }, this.#layout, this.#signIn.element, this.#toasts.element, this.#announcer),
     );
-    this.#frame.hidden = this.#signIn.element.hidden = true; // until it is known who is here
+    this.#layout.hidden = this.#signIn.element.hidden = true; // until it is known who is here
     this.#listen();
     this.showTheme(host.getAttribute("theme"));
   }
@@ -130,21 +130,21 @@ export class ChatApp {
     document.addEventListener("visibilitychange", look, { signal });
     addEventListener("focus", look, { signal });
     addEventListener("online", () => session.wake(), { signal });
-    addEventListener("pagehide", () => session.shelf?.leave(), { signal });
+    addEventListener("pagehide", () => session.conversations?.leave(), { signal });
     const poll = setInterval(look, POLL_SECONDS * 1000);
     const probe = setInterval(() => this.#banner.isAway && look(), PROBE_SECONDS * 1000);
     signal.addEventListener("abort", () => [poll, probe].forEach(clearInterval));
   }
 
   #entered() {
-    this.#frame.hidden = false;
+    this.#layout.hidden = false;
     this.#signIn.element.hidden = true;
     this.#account.showName(this.#session.user?.username ?? "");
-    if (this.#session.shelf) this.#sidebar.use(this.#session.shelf);
+    if (this.#session.conversations) this.#sidebar.use(this.#session.conversations);
   }
 
   #left() {
-    this.#frame.hidden = true;
+    this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
     this.#signIn.open(this.#session.isExpired ? texts.signedOut : "");

@@ -1,11 +1,11 @@
 /** The conversations: search, list, and what can be done with each. */
 
-import { ConversationEntry } from "./entry.js";
+import { SidebarEntry } from "./sidebar-entry.js";
 import { iconButton, icon, make } from "./dom.js";
 import { texts } from "../texts.js";
 
 /**
- * @import { Shelf } from "../model/shelf.js"
+ * @import { ConversationList } from "../model/conversation-list.js"
  *
  * @typedef {object} SidebarActions
  * @property {(id: number | null) => void} open null for a new one
@@ -26,9 +26,9 @@ export class Sidebar {
   #search;
   #actions;
   #hrefOf;
-  /** @type {Shelf | null} */
-  #shelf = null;
-  /** @type {Map<number, ConversationEntry>} */
+  /** @type {ConversationList | null} */
+  #conversations = null;
+  /** @type {Map<number, SidebarEntry>} */
   #entries = new Map();
   /** @type {number | null} */
   #current = null;
@@ -78,11 +78,11 @@ export class Sidebar {
     );
   }
 
-  /** @param {Shelf} shelf */
-  use(shelf) {
-    this.#shelf = shelf;
+  /** @param {ConversationList} conversations */
+  use(conversations) {
+    this.#conversations = conversations;
     this.#search.value = "";
-    shelf.addEventListener("change", () => this.update());
+    conversations.addEventListener("change", () => this.update());
     this.update();
   }
 
@@ -98,9 +98,9 @@ export class Sidebar {
   }
 
   update() {
-    const shelf = this.#shelf;
-    if (!shelf) return;
-    const rows = shelf.shown;
+    const conversations = this.#conversations;
+    if (!conversations) return;
+    const rows = conversations.shown;
     const wanted = new Set(rows.map((row) => row.id));
     this.#leaveGone(wanted);
     if (!wanted.has(this.#reachable ?? 0)) this.#reachable = rows[0]?.id ?? null;
@@ -137,25 +137,25 @@ export class Sidebar {
     const known = this.#entries.get(id);
     if (known) return known;
     const { open, rename, remove } = this.#actions;
-    const entry = new ConversationEntry(id, this.#hrefOf(id), { open, rename, remove });
+    const entry = new SidebarEntry(id, this.#hrefOf(id), { open, rename, remove });
     this.#entries.set(id, entry);
     return entry;
   }
 
   /** @param {number} count */
   #hintOf(count) {
-    if (this.#shelf?.isLoading) return texts.loadingMore;
-    if (count > 0 || !this.#shelf?.isKnown) return "";
-    return this.#shelf.query ? texts.nothingFound : texts.noConversations;
+    if (this.#conversations?.isLoading) return texts.loadingMore;
+    if (count > 0 || !this.#conversations?.isKnown) return "";
+    return this.#conversations.query ? texts.nothingFound : texts.noConversations;
   }
 
   /** Load more where the end of the list is near. */
   async #fill() {
-    const shelf = this.#shelf;
-    if (!shelf?.hasMore || shelf.isLoading) return;
+    const conversations = this.#conversations;
+    if (!conversations?.hasMore || conversations.isLoading) return;
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     if (scrollHeight - scrollTop - clientHeight > NEAR_END) return;
-    await shelf.more().catch(() => {}); // the next scroll tries again
+    await conversations.more().catch(() => {}); // the next scroll tries again
   }
 
   #typed() {
@@ -164,11 +164,11 @@ export class Sidebar {
   }
 
   async #find() {
-    const shelf = this.#shelf;
-    if (!shelf) return;
+    const conversations = this.#conversations;
+    if (!conversations) return;
     try {
-      await shelf.search(this.#search.value);
-      if (shelf.query) this.#actions.announce(texts.found(shelf.total));
+      await conversations.search(this.#search.value);
+      if (conversations.query) this.#actions.announce(texts.found(conversations.total));
       this.#scroller.scrollTop = 0;
     } catch {
       // The banner says why; typing on tries again.

@@ -165,8 +165,8 @@ export class Client extends EventTarget {
    * @param {Call} [call]
    */
   async #json(method, path, call = {}) {
-    const patience = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
-    const signal = call.signal ? AbortSignal.any([call.signal, patience]) : patience;
+    const timeout = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
+    const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
     const response = await this.#fetch(method, path, { ...call, signal });
     return response.json();
   }

@@ -1,9 +1,9 @@
 /** Somebody signed in, with the conversations they have and the one that is open. */
 
 import { Outbox } from "./outbox.js";
-import { delaySeconds, pause } from "./patience.js";
+import { delaySeconds, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
-import { Shelf } from "./shelf.js";
+import { ConversationList } from "./conversation-list.js";
 import * as storage from "./storage.js";
 import { Thread } from "./thread.js";
 import { texts } from "../texts.js";
@@ -24,8 +24,8 @@ const TITLE_SECONDS = [0.5, 2, 5];
 export class Session extends EventTarget {
   /** @type {User | null} */
   user = null;
-  /** @type {Shelf | null} */
-  shelf = null;
+  /** @type {ConversationList | null} */
+  conversations = null;
   /** @type {Thread | null} */
   thread = null;
   /** Not chosen by anybody: the page has just been opened. */
@@ -65,7 +65,7 @@ export class Session extends EventTarget {
   get title() {
     const { id = null, state } = this.thread ?? {};
     if (state === "missing") return texts.missingTitle;
-    return (id !== null && this.shelf?.titleOf(id)) || texts.untitled;
+    return (id !== null && this.conversations?.titleOf(id)) || texts.untitled;
   }
 
   /** Where the open conversation's draft is kept. */
@@ -106,16 +106,16 @@ export class Session extends EventTarget {
     this.user = user;
     storage.write(this.#userName, JSON.stringify(user));
     this.#outbox = new Outbox(this.#client.base, user.id);
-    this.shelf = new Shelf(this.#client);
-    this.shelf.addEventListener("change", () => this.dispatchEvent(new Event("change")));
-    this.shelf.addEventListener("renamed", () => this.#broadcast(null));
-    this.shelf.addEventListener("deleted", () => this.#broadcast(null));
+    this.conversations = new ConversationList(this.#client);
+    this.conversations.addEventListener("change", () => this.dispatchEvent(new Event("change")));
+    this.conversations.addEventListener("renamed", () => this.#broadcast(null));
+    this.conversations.addEventListener("deleted", () => this.#broadcast(null));
     this.#listen(user);
     this.isInitial = true;
     this.dispatchEvent(new Event("entered"));
     if (this.#wanted) this.open(this.#wanted);
     else await this.openLatest();
-    await this.#loadShelf();
+    await this.#loadConversations();
     await this.#learnTitle();
   }
 
@@ -134,10 +134,10 @@ export class Session extends EventTarget {
 
   /** Show the conversation with the newest activity; a new one only if there is none at all. */
   async openLatest() {
-    const { shelf, user } = this;
-    for (let failures = 1; shelf && !shelf.isKnown && !this.#signal.aborted; failures++) {
+    const { conversations, user } = this;
+    for (let failures = 1; conversations && !conversations.isKnown && !this.#signal.aborted; failures++) {
       try {
-        await shelf.refresh();
+        await conversations.refresh();
       } catch (error) {
         const problem = Problem.from(error);
         if (problem.status === 401) return;
@@ -146,9 +146,9 @@ export class Session extends EventTarget {
         await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
       }
     }
-    if (this.user !== user || !shelf) return;
+    if (this.user !== user || !conversations) return;
     if (this.#shown === null || this.#isUntouched || this.thread?.state === "missing") {
-      const latest = shelf.shown[0];
+      const latest = conversations.shown[0];
       this.open(latest ? String(latest.id) : "new");
     }
   }
@@ -163,15 +163,15 @@ export class Session extends EventTarget {
    * @param {string} title
    */
   async rename(id, title) {
-    await this.shelf?.rename(id, title);
+    await this.conversations?.rename(id, title);
   }
 
   /** @param {number} id */
   remove(id) {
-    const deletion = /** @type {Shelf} */ (this.shelf).remove(id);
+    const deletion = /** @type {ConversationList} */ (this.conversations).remove(id);
     const wasCurrent = this.#shown === String(id);
     if (wasCurrent) {
-      const heir = this.shelf?.shown[0];
+      const heir = this.conversations?.shown[0];
       this.open(heir ? String(heir.id) : "new");
     }
     return { ...deletion, wasCurrent };
@@ -186,12 +186,12 @@ export class Session extends EventTarget {
   /** See what others did meanwhile. */
   async lookAround() {
     if (!this.user) return;
-    await Promise.allSettled([this.thread?.lookAround(), this.shelf?.refresh()]);
+    await Promise.allSettled([this.thread?.lookAround(), this.conversations?.refresh()]);
   }
 
   /** Sign out, and leave nothing behind. */
   async leave() {
-    this.shelf?.leave();
+    this.conversations?.leave();
     await this.#client.signOut().catch(() => {});
     this.#wanted = null;
     this.#broadcast(null);
@@ -199,7 +199,7 @@ export class Session extends EventTarget {
   }
 
   stop() {
-    this.shelf?.leave();
+    this.conversations?.leave();
     this.thread?.close();
     this.#channel?.close();
   }
@@ -221,24 +221,24 @@ export class Session extends EventTarget {
 
   /** What is open may be so old that the list has not got to it. */
   async #learnTitle() {
-    const { shelf, thread } = this;
-    if (!shelf?.isKnown || !thread?.id || shelf.knows(thread.id)) return;
-    await this.#client.conversation(thread.id).then((row) => shelf.see([row]), () => {});
+    const { conversations, thread } = this;
+    if (!conversations?.isKnown || !thread?.id || conversations.knows(thread.id)) return;
+    await this.#client.conversation(thread.id).then((row) => conversations.see([row]), () => {});
   }
 
   /** @param {Thread} thread */
   #identified(thread) {
     if (thread.id === null) return;
-    this.shelf?.opened(thread.id, thread.turns[0]?.text ?? "");
+    this.conversations?.opened(thread.id, thread.turns[0]?.text ?? "");
     if (thread !== this.thread) return;
     this.#shown = String(thread.id);
     this.#wanted = this.#shown;
     this.dispatchEvent(new Event("identified"));
   }
 
-  async #loadShelf() {
-    for (let failures = 1; this.shelf && !this.shelf.isKnown && !this.#signal.aborted; failures++) {
-      const problem = await this.shelf.refresh().then(() => null, Problem.from);
+  async #loadConversations() {
+    for (let failures = 1; this.conversations && !this.conversations.isKnown && !this.#signal.aborted; failures++) {
+      const problem = await this.conversations.refresh().then(() => null, Problem.from);
       if (problem) await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
     }
   }
@@ -247,9 +247,9 @@ export class Session extends EventTarget {
   async #refreshTitle() {
     for (const seconds of TITLE_SECONDS) {
       await pause(seconds);
-      await this.shelf?.refresh().catch(() => {});
+      await this.conversations?.refresh().catch(() => {});
       const id = this.thread?.id;
-      if (this.shelf?.rows.some((row) => row.id === id && row.title !== null)) return;
+      if (this.conversations?.rows.some((row) => row.id === id && row.title !== null)) return;
     }
   }
 
@@ -261,7 +261,7 @@ export class Session extends EventTarget {
       // Who is not looked at looks later. Each answer that is followed holds a connection, and a
       // browser has six for all its tabs.
       if (document.hidden) return;
-      void this.shelf?.refresh().catch(() => {});
+      void this.conversations?.refresh().catch(() => {});
       if (data.conversation !== null && data.conversation === this.thread?.id) {
         void this.thread?.lookAround();
       }
@@ -285,7 +285,7 @@ export class Session extends EventTarget {
     else storage.clear();
     this.isExpired = isExpired;
     this.thread = null;
-    this.shelf = null;
+    this.conversations = null;
     this.user = null;
     this.#shown = null;
     this.dispatchEvent(new Event("left"));

@@ -1,7 +1,7 @@
 /** One open conversation: the part of its history in memory, and what is being said now. */
 
 import { Items } from "./items.js";
-import { delaySeconds, pause } from "./patience.js";
+import { delaySeconds, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 import { Turn } from "./turn.js";
 import { HistoryWindow } from "./window.js";

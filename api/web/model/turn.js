@@ -1,7 +1,7 @@
 /** One thing said and its answer: sent, streamed, resumed, stopped, tried again. */
 
 import { eventsIn } from "./events.js";
-import { delaySeconds, newKey, pause } from "./patience.js";
+import { delaySeconds, newKey, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 
 /**

@@ -1,4 +1,4 @@
-/** One conversation in the list: a link, and what can be done with it. */
+/** One conversation in the sidebar: a link, with buttons to rename and delete it. */
 
 import { iconButton, make } from "./dom.js";
 import { texts } from "../texts.js";
@@ -7,13 +7,13 @@ import { texts } from "../texts.js";
 const TITLE_MOST = 200;
 
 /**
- * @typedef {object} EntryActions
+ * @typedef {object} SidebarEntryActions
  * @property {(id: number) => void} open
  * @property {(id: number, title: string) => void} rename
  * @property {(id: number, title: string) => void} remove
  */
 
-export class ConversationEntry {
+export class SidebarEntry {
   #id;
   #actions;
   #title = "";
@@ -28,7 +28,7 @@ export class ConversationEntry {
   /**
    * @param {number} id
    * @param {string} href
-   * @param {EntryActions} actions
+   * @param {SidebarEntryActions} actions
    */
   constructor(id, href, actions) {
     this.#id = id;

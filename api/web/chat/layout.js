@@ -1,4 +1,4 @@
-/** What surrounds the messages: header, drawer, account, theme. */
+/** The layout around the messages: header, drawer, account, theme. */
 
 import { icon, iconButton, make } from "./dom.js";
 import { texts } from "../texts.js";

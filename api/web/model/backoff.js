@@ -1,4 +1,4 @@
-/** Waiting and trying again. */
+/** Retries: the delay before the next attempt, and the key that lets a write be repeated. */
 
 /** The longest wait between two attempts, unless the server asks for more. */
 const LONGEST_SECONDS = 15;
@@ -15,7 +15,7 @@ export function delaySeconds(failures, retryAfter) {
 }
 
 /**
- * Wait, but no longer than until the network is back or somebody wakes us.
+ * Wait, but no longer than until the network is back or the waker calls.
  * @param {number} seconds
  * @param {{signal?: AbortSignal, waker?: EventTarget}} [interrupts] the waker's `wake` ends it
  * @returns {Promise<void>}

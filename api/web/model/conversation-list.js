@@ -1,6 +1,6 @@
 /** The conversations of a person, newest activity first: as many as were scrolled to. */
 
-import { delaySeconds, newKey, pause } from "./patience.js";
+import { delaySeconds, newKey, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 
 /**
@@ -17,7 +17,7 @@ export const UNDO_SECONDS = 8;
  * Events: `change`; `renamed` and `deleted` with the id as `detail`, once the server accepted it;
  * `failed` with a Problem as `detail` when a change was refused and taken back.
  */
-export class Shelf extends EventTarget {
+export class ConversationList extends EventTarget {
   /** @type {ConversationRow[]} */
   rows = [];
   total = 0;
