@@ -1,4 +1,4 @@
-"""The app: settings in, engine and log opened, routes mounted, everything closed again."""
+"""The app: builds it, opens its connections and services at start, closes them at the end."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ from api.core.settings import Settings
 from api.http import openapi as docs
 from api.http import problems
 from api.http.dependencies import Services
-from api.http.middleware import Door, Edge, is_sign_in, is_write
+from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
 from api.http.routes import account, auth, chat, conversations, health, streams, web
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
@@ -61,15 +61,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=docs.DESCRIPTION,
         openapi_tags=docs.TAGS,
         lifespan=lifespan,
-        # Swagger UI comes from files of ours, not from a CDN (see api.http.openapi).
+        # Swagger UI is served from this machine, not from a CDN (see `api.http.openapi`).
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # It would record error messages and request values, which may be somebody's words.
+        # It would record error messages and request values, which may be a user's words.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        middleware=[Middleware(Edge, _doors(lambda: app.state.services))],
+        middleware=[Middleware(OuterMiddleware, _load_shedders(lambda: app.state.services))],
     )
-    # One flat list, what is asked most first: FastAPI matches each route of an included router
+    # One flat list, the most frequent first: FastAPI matches each route of an included router
     # several times, which was a third of the app's CPU for a message.
     for routes in (conversations, chat, streams, auth, account, health):
         app.router.routes.extend(routes.router.routes)
@@ -79,11 +79,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _doors(services: Callable[[], Services]) -> list[Door]:
+def _load_shedders(services: Callable[[], Services]) -> list[LoadShedder]:
     busy = "the server has more to do than it can; nothing was written"
     return [
-        Door("overload", busy, is_write, lambda: services().accept.is_overloaded),
-        Door("sign_ins", FULL, is_sign_in, lambda: services().password_process.is_full),
+        LoadShedder("overload", busy, is_write, lambda: services().accept.is_overloaded),
+        LoadShedder("sign_ins", FULL, is_sign_in, lambda: services().password_process.is_full),
     ]
 
 

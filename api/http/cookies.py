@@ -1,7 +1,7 @@
-"""The browser's session: a cookie that no script can read and no other site can use.
+"""The browser's session cookie, which scripts cannot read and other sites cannot use.
 
 `SameSite=Strict` keeps other sites from sending it. A request that changes something must also
-show that it comes from our own page, since a sibling subdomain counts as the same site.
+come from a page of this server, since a sibling subdomain counts as the same site.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def session_of(request: HTTPConnection) -> str | None:
-    """Return what the session's cookie says. Raises Forbidden if another site asks for a change."""
+    """Return the session cookie, if one was sent. Raises Forbidden for another site's changes."""
     session = request.cookies.get(NAME)
     if session and request.scope["method"] not in _SAFE_METHODS:
         require_same_origin(request.headers)
@@ -25,12 +25,12 @@ def session_of(request: HTTPConnection) -> str | None:
 
 
 def require_same_origin(headers: Mapping[str, str]) -> None:
-    """Raise Forbidden unless the request's own page sent it, as the browser tells."""
+    """Raise Forbidden unless the browser says that a page of this server sent the request."""
     fetch_site = headers.get("sec-fetch-site")
     if fetch_site is not None:
         same = fetch_site == "same-origin"
     else:
-        # Browsers that do not say more send Origin with whatever may change something.
+        # Browsers without Sec-Fetch-Site send Origin with requests that may change something.
         _, _, origin = headers.get("origin", "").partition("://")
         same = bool(origin) and origin == headers.get("host")
     if not same:
@@ -38,13 +38,13 @@ def require_same_origin(headers: Mapping[str, str]) -> None:
 
 
 def refuse_other_origins(headers: Mapping[str, str]) -> None:
-    """Raise Forbidden if a browser says that another site's page asks; others need say nothing."""
+    """Raise Forbidden if a browser names another site; other clients need not send any header."""
     if "sec-fetch-site" in headers or "origin" in headers:
         require_same_origin(headers)
 
 
 def set_session(request: HTTPConnection, response: Response, session: str, seconds: int) -> None:
-    """Give the browser its session."""
+    """Set the session cookie on a response."""
     response.set_cookie(
         NAME,
         session,
@@ -57,14 +57,14 @@ def set_session(request: HTTPConnection, response: Response, session: str, secon
 
 
 def renew_session(request: HTTPConnection, session: str, seconds: int) -> None:
-    """Have `api.http.middleware` give the browser its renewed session with whatever is answered."""
+    """Have `api.http.middleware` set the renewed session cookie on the response of this request."""
     answer = Response()
     set_session(request, answer, session, seconds)
     request.state.set_cookie = answer.headers["set-cookie"]
 
 
 def clear_session(request: HTTPConnection, response: Response) -> None:
-    """Take the browser's session away."""
+    """Clear the session cookie."""
     response.delete_cookie(
         NAME, path="/", secure=_is_secure(request), httponly=True, samesite="strict"
     )

@@ -1,4 +1,4 @@
-"""The only `Depends`: what routes are given. Everything is made once, in `api.main`."""
+"""What routes depend on: the only file with `Depends`. `api.main` builds all of it, once."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What one process opened at its start."""
+    """The services of one process, built at its start."""
 
     settings: Settings
     accept: Accept
@@ -53,7 +53,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What every write comes with."""
+    """What every write needs: the services, the user, the idempotency key."""
 
     app: Services
     owner: Caller
@@ -66,11 +66,11 @@ async def _services(request: Request) -> Services:
 
 
 class _SignedIn(HTTPBearer):
-    """The user whose token or session came: one dependency instead of three per request."""
+    """Finds the user of the access token or cookie: one dependency instead of three."""
 
     async def __call__(self, request: HTTPConnection) -> Caller:  # type: ignore[override]
         services: Services = request.app.state.services
-        # A header that is there decides, whatever the cookie says.
+        # With an Authorization header the cookie is ignored.
         sent = request.headers.getlist("Authorization")
         if not sent and (session := cookies.session_of(request)):
             caller, renewed = await services.sessions.authenticate_cookie(session)
@@ -84,7 +84,7 @@ class _SignedIn(HTTPBearer):
 
 
 def _token_of(sent: list[str]) -> str:
-    """Return the token of the one header that came."""
+    """Return the token of the header, which must come once. Raises Unauthenticated."""
     scheme, token = get_authorization_scheme_param(sent[0] if len(sent) == 1 else None)
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send the access token as Authorization: Bearer …")
@@ -92,7 +92,7 @@ def _token_of(sent: list[str]) -> str:
 
 
 class _Writing(_SignedIn):
-    """Who writes, and under which key: one dependency for all that a write comes with.
+    """Finds the user and the idempotency key of a write, in one dependency.
 
     FastAPI takes 25 to 30 µs for each dependency and each header parameter, so the key is read
     here and documented by `KEYED`.
@@ -113,7 +113,7 @@ def _key_of(request: HTTPConnection) -> str | None:
 
 
 async def _address(request: Request) -> str:
-    """Return who is at the other end. No header says it: anybody may send one."""
+    """Return the connection's address. No header is trusted: any client may send one."""
     return request.client.host if request.client else ""
 
 

@@ -1,7 +1,7 @@
-"""The types of single values on the wire: what each may be, and its example in the manual.
+"""Types of single values in requests and answers: what each may be, and its documented example.
 
-A value that cannot name anything (a path's id, a session's name) raises its own Problem at once;
-Pydantic collects the rest into one 422.
+An id or a session id that cannot exist raises its own Problem; Pydantic collects all other errors
+into one 422.
 """
 
 import re
@@ -44,7 +44,7 @@ def _email(address: str) -> str:
 
 
 def _password(password: str) -> str:
-    # Half a surrogate pair has no UTF-8, hence no hash.
+    # A lone surrogate has no UTF-8, hence no hash.
     size = len(password.encode(errors="surrogatepass"))
     if not PASSWORD_LEAST_BYTES <= size <= PASSWORD_MOST_BYTES:
         raise PydanticCustomError("password", "A password has 8 to 1024 bytes")
@@ -81,7 +81,7 @@ Password = Annotated[
 ]
 Time = Annotated[AwareDatetime, Field(examples=[EXAMPLE_TIME])]
 Role = Literal["user", "assistant"]
-#: Not checked as at registration: what is wrong here is simply not right.
+#: Not validated as at registration: a malformed name or password is merely a wrong one.
 SignInText = Annotated[
     str,
     Field(max_length=PASSWORD_MOST_BYTES, description="As it was registered."),
@@ -90,7 +90,7 @@ SignInText = Annotated[
 
 
 def session_id(conversation_id: int) -> str:
-    """Return the name that the chat calls know a conversation by."""
+    """Return the session id of a conversation, as the chat calls use it."""
     return f"{_SESSION_PREFIX}{conversation_id:x}"
 
 
@@ -130,7 +130,7 @@ ConversationId = Annotated[
         examples=[EXAMPLE_ID],
     ),
 ]
-#: The conversation behind a session's name.
+#: The conversation of a session id.
 SessionId = Annotated[
     int,
     BeforeValidator(_conversation_of_session, json_schema_input_type=str),

@@ -1,4 +1,4 @@
-"""The outermost layer of the app: headers, what is refused unseen, errors that nobody expected."""
+"""The outermost middleware: security headers, load shedding, body limit, unexpected errors."""
 
 import logging
 import traceback
@@ -24,14 +24,15 @@ _SIGN_INS: Final = frozenset({"/auth/login", "/auth/session"})
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # An answer is data: whoever gets a browser to show it as a page gets nothing to run.
+    # An answer is data: a browser that is made to show it as a page runs nothing of it.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Everything here belongs to one person, or is about this very moment.
+    # Every answer belongs to one user, or is about this moment.
     "Cache-Control": "private, no-store",
 }
 
-_BUSY_ANSWERS: Final = 16
+#: Prebuilt 503s of a load shedder; they differ in `Retry-After`.
+_PREBUILT: Final = 16
 
 _Raw = list[tuple[bytes, bytes]]
 
@@ -40,45 +41,48 @@ def _raw(headers: dict[str, str]) -> _Raw:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
-_OURS: Final = {
+_ADDED: Final = {
     "http": _raw(HEADERS),
     "https": _raw(HEADERS | {"Strict-Transport-Security": "max-age=31536000"}),
 }
 
 
-class Door:
-    """Some requests that are refused unseen while too many of them are inside.
+class LoadShedder:
+    """A load-shedding rule: matching requests get a prebuilt 503, unread, while `is_full()`.
 
-    `reason` is what metrics call it, `detail` what clients are told.
+    `matches` gets a request's method and path. `reason` is the label in metrics, `detail` the text
+    for clients.
     """
 
     def __init__(
         self,
         reason: str,
         detail: str,
-        leads_in: Callable[[str, str], bool],
+        matches: Callable[[str, str], bool],
         is_full: Callable[[], bool],
     ) -> None:
-        self._leads_in = leads_in
+        self._matches = matches
         self._is_full = is_full
         self._count = metrics.refused_total.labels(reason).inc
-        # Made once: whoever refuses three times what it can take has no time for each.
-        self._answers = {scheme: cycle(_busy(detail, ours)) for scheme, ours in _OURS.items()}
+        # Prebuilt: a process that refuses three times what it can serve has no time for each.
+        self._answers = {
+            scheme: cycle(_prebuilt(detail, added)) for scheme, added in _ADDED.items()
+        }
 
     def refusal(self, scope: Scope) -> Sequence[Message]:
-        """Return the answer to a request that may not come in; nothing if it may."""
-        if not self._leads_in(scope["method"], scope["path"]) or not self._is_full():
+        """Return the messages of a 503 if the request is refused; nothing if it is served."""
+        if not self._matches(scope["method"], scope["path"]) or not self._is_full():
             return ()
         self._count()
         return next(self._answers[scope["scheme"]])
 
 
-class Edge:
-    """Stands around the whole app."""
+class OuterMiddleware:
+    """ASGI middleware around the whole app: refuses early, adds headers, stops every exception."""
 
-    def __init__(self, app: ASGIApp, doors: Sequence[Door]) -> None:
+    def __init__(self, app: ASGIApp, shedders: Sequence[LoadShedder]) -> None:
         self._app = app
-        self._doors = doors
+        self._shedders = shedders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -92,25 +96,25 @@ class Edge:
             await self._serve(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Sequence[Message]:
-        """Return the answer to what is refused before any work is done on it."""
-        for door in self._doors:
-            if refusal := door.refusal(scope):
+        """Return the messages that refuse a request before any work is done on it, if any do."""
+        for shedder in self._shedders:
+            if refusal := shedder.refusal(scope):
                 return refusal
         if _declares_too_much(scope):
             # FastAPI's own limit answers a declared length as text/plain.
             problem = TooLarge("the body is larger than 1 MiB")
-            return _messages(response_of(problem), _OURS[scope["scheme"]])
+            return _messages(response_of(problem), _ADDED[scope["scheme"]])
         return ()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ours = _OURS[scope["scheme"]]
+        added = _ADDED[scope["scheme"]]
         started = False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = _with(ours, message["headers"])
+                headers = _with(added, message["headers"])
                 renewed = scope.get("state", {}).get("set_cookie")
                 if renewed:
                     headers = _with([(b"set-cookie", renewed.encode())], headers)
@@ -122,40 +126,40 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - the last place to stop it
             _log(error)
             if started:
-                # Too late to answer; ending the connection tells the client, and nobody logs more.
+                # Too late to answer: closing the connection tells the client, and is not logged.
                 raise ConnectionAbortedError from None
             failure = problem_response(500, Problem.title, "something went wrong on the server")
             await failure(scope, receive, send_with_headers)
 
 
-def _busy(detail: str, ours: _Raw) -> list[Sequence[Message]]:
-    """Return some answers that differ in when to come back, so that not all do at once."""
-    return [_messages(response_of(Unavailable(detail)), ours) for _ in range(_BUSY_ANSWERS)]
+def _prebuilt(detail: str, added: _Raw) -> list[Sequence[Message]]:
+    """Return 503s that differ in `Retry-After`, so that clients do not retry all at once."""
+    return [_messages(response_of(Unavailable(detail)), added) for _ in range(_PREBUILT)]
 
 
-def _messages(answer: Response, ours: _Raw) -> Sequence[Message]:
-    """Return an answer as ASGI has it."""
-    headers = _with(ours, answer.raw_headers)
+def _messages(answer: Response, added: _Raw) -> Sequence[Message]:
+    """Return an answer as ASGI messages."""
+    headers = _with(added, answer.raw_headers)
     return (
         {"type": "http.response.start", "status": answer.status_code, "headers": headers},
         {"type": "http.response.body", "body": answer.body},
     )
 
 
-def _with(more: _Raw, headers: Iterable[tuple[bytes, bytes]]) -> _Raw:
-    """Return headers and, after them, more of those that are not there."""
-    there = list(headers)
-    names = {name for name, _ in there}
-    return there + [pair for pair in more if pair[0] not in names]
+def _with(added: _Raw, headers: Iterable[tuple[bytes, bytes]]) -> _Raw:
+    """Return `headers`, followed by those of `added` whose names they lack."""
+    present = list(headers)
+    names = {name for name, _ in present}
+    return present + [pair for pair in added if pair[0] not in names]
 
 
 def is_write(method: str, path: str) -> bool:
-    """Tell whether a request wants to write to the log."""
+    """Return whether a request writes to the log."""
     return method not in _SAFE and path.startswith("/api/")
 
 
 def is_sign_in(method: str, path: str) -> bool:
-    """Tell whether a request brings a password."""
+    """Return whether a request signs in with a password."""
     return method == "POST" and path in _SIGN_INS
 
 
@@ -165,7 +169,7 @@ def _declares_too_much(scope: Scope) -> bool:
 
 
 def _log(error: Exception) -> None:
-    """Say where it happened, not with what: an error's text may quote somebody's words."""
+    """Log where an error happened, without its text, which may quote a user's words."""
     frames = traceback.extract_tb(error.__traceback__)
     where = " > ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-6:])
     logger.error("unexpected %s at %s", type(error).__qualname__, where)

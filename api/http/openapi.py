@@ -1,8 +1,7 @@
-"""`/docs`: the OpenAPI document as a manual, with Swagger UI from files on this machine.
+"""The OpenAPI document, and `/docs`: Swagger UI, served from files on this machine.
 
-FastAPI's own page loads Swagger UI from a CDN: nothing at all without a network, and somebody
-else's script beside everybody's tokens with one. `fastapi-offline` ships the files; only they are
-used.
+FastAPI's own page loads Swagger UI from a CDN: it needs a network, and runs a third party's script
+beside the users' tokens. `fastapi-offline` ships the files; only they are used.
 """
 
 import base64
@@ -43,7 +42,7 @@ TAGS: Final = [
     {"name": "accounts", "description": "Make an account, sign in."},
     {"name": "chat", "description": "Talk to the assistant."},
     {"name": "conversations", "description": "Store and read conversations."},
-    {"name": "operations", "description": "For who runs it."},
+    {"name": "operations", "description": "For operators."},
 ]
 
 _FASTAPIS_OWN: Final = ("HTTPValidationError", "ValidationError")
@@ -99,7 +98,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _drop_fastapis_own_422(operation["responses"])
-            # No route answers so: the connection does, before there is one.
+            # Not a route's answer: the connection sends it before there is one.
             for status, response in documented(HeadersTooLarge).items():
                 operation["responses"][str(status)] = response
     _offer_the_cookie(document)
@@ -118,7 +117,7 @@ def _drop_fastapis_own_422(responses: dict[str, Any]) -> None:
 
 
 def _offer_the_cookie(document: dict[str, Any]) -> None:
-    """Say that wherever a token is taken, the browser's session is too."""
+    """Document the session cookie for each call that takes a token."""
     document["components"]["securitySchemes"]["session"] = {
         "type": "apiKey",
         "in": "cookie",
@@ -133,7 +132,7 @@ def _offer_the_cookie(document: dict[str, Any]) -> None:
 
 
 def _policy(page: HTMLResponse) -> str:
-    """Return a policy that runs Swagger UI and the page's own inline script, and nothing else."""
+    """Return a policy that allows Swagger UI, the page's inline script, and nothing else."""
     scripts = re.findall(rb"<script>(.*?)</script>", bytes(page.body), flags=re.DOTALL)
     hashes = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes)
@@ -145,7 +144,7 @@ def _policy(page: HTMLResponse) -> str:
 
 
 def _directory() -> Path:
-    """Return where the package keeps its files, without importing its code."""
+    """Return the directory of the package's files, without importing its code."""
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ImportError(f"{_PACKAGE} is not installed: it holds the files of /docs")

@@ -1,4 +1,4 @@
-"""Who may see the figures: clients on this machine, and who sends METRICS_TOKEN."""
+"""Who may see metrics and figures: clients on this machine, and those that send METRICS_TOKEN."""
 
 import secrets
 
@@ -9,14 +9,14 @@ from api.core.errors import Unauthenticated
 from api.core.settings import Settings
 
 
-def refuse_others(request: Request, settings: Settings) -> None:
-    """Raise Unauthenticated for everybody else."""
+def require_operator(request: Request, settings: Settings) -> None:
+    """Raise Unauthenticated unless the client is on this machine or sent METRICS_TOKEN."""
     if not (is_loopback(request) or _has_token(request, settings)):
         raise Unauthenticated("figures are for this machine, or for who sends METRICS_TOKEN")
 
 
 def is_loopback(request: Request) -> bool:
-    """Tell whether the client is on this machine."""
+    """Return whether the client is on this machine."""
     try:
         return addresses.parse(request.client.host if request.client else "").is_loopback
     except ValueError:

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-#: What Starlette or FastAPI raises, in our words.
-_THEIRS: Final[Mapping[int, Problem]] = {
+#: Our problems for the errors that Starlette and FastAPI raise.
+_FRAMEWORK_ERRORS: Final[Mapping[int, Problem]] = {
     400: errors.BadRequest("the body cannot be parsed"),
     404: errors.NotFound("there is nothing at this path"),
     413: errors.TooLarge("the body is larger than 1 MiB"),
@@ -103,10 +103,10 @@ def problem_response(
 
 
 def response_of(problem: Problem) -> Response:
-    """Return a problem of ours as a document."""
+    """Return the problem document of a Problem."""
     headers = {}
     if (seconds := problem.retry_after_seconds) is not None:
-        # Spread out: whoever is told the same comes back at the same moment.
+        # Spread out, so that clients do not retry all at the same moment.
         spread = seconds if isinstance(problem, errors.Unavailable) else 0
         headers["Retry-After"] = str(seconds + secrets.randbelow(spread + 1))
     if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -126,8 +126,8 @@ async def _answer(request: Request, error: Exception) -> Response:
             return response_of(error)
         case RequestValidationError():
             return _invalid(error)
-        case HTTPException() if error.status_code in _THEIRS:
-            return response_of(_THEIRS[error.status_code])
+        case HTTPException() if error.status_code in _FRAMEWORK_ERRORS:
+            return response_of(_FRAMEWORK_ERRORS[error.status_code])
         case HTTPException(status_code=405):
             allow = {"Allow": ", ".join(sorted(_methods(request, error)))}
             return problem_response(405, "Method not allowed", "Method not allowed", headers=allow)
@@ -139,17 +139,17 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request, error: HTTPException) -> set[str]:
-    """Return the methods of a path's routes; Starlette tells of the first one's only."""
+    """Return the methods of all routes of a path; Starlette knows those of the first only."""
     routes = [
         route
         for route in iter_route_contexts(request.app.routes)
         if route.matches(request.scope)[0] is Match.PARTIAL
     ]
     if not routes:
-        # Files are served by a mount, which knows no methods; what it raised does.
-        told = (error.headers or {}).get("Allow", "")
-        return set(filter(None, told.split(", ")))
-    # `/start` is that, though as `/{id}` it had more methods.
+        # A mount (the files of the page) has no methods; the error it raised lists them.
+        allowed = (error.headers or {}).get("Allow", "")
+        return set(filter(None, allowed.split(", ")))
+    # `/start` also matches `/{id}`, whose methods are not its own.
     same = [route for route in routes if route.path_format == routes[0].path_format]
     return {method for route in same for method in route.methods or ()}
 
@@ -169,10 +169,10 @@ def _invalid(invalid: RequestValidationError) -> Response:
 
 
 def _field(error: Mapping[str, Any]) -> dict[str, str]:
-    """Say what is wrong with a field, without its value (Pydantic's `input` and `ctx`)."""
+    """Describe an invalid field, without its value (Pydantic's `input` and `ctx`)."""
     where, *names = error["loc"]
     if error["type"] == _UNKNOWN_FIELD:
-        # The last name is the client's own text.
+        # The last name was chosen by the client.
         return {"where": where, "field": _dotted(names[:-1]), "message": "Unknown field"}
     return {"where": where, "field": _dotted(names), "message": error["msg"]}
 

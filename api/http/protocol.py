@@ -1,8 +1,8 @@
-"""One connection of a client: HTTP as uvicorn speaks it, with an end to headers and to slowness.
+"""uvicorn's HTTP protocol, with limits on the size of headers, on time and on connections.
 
-uvicorn by itself collects headers without end, and waits for a request without end. A connection
-that sends nothing, or a request drop by drop, is closed here, so that connections that lie about
-are few: the many of an attacker, and those that a network forgot.
+uvicorn alone reads headers of any size, and waits for a request without a deadline. Here a
+connection that sends nothing, or a request too slowly, is closed. So idle connections stay few,
+those of an attacker as well as those that a network dropped.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from api.http.problems import problem_response
 HEAD_MOST_BYTES: Final = 32 * 1024
 #: A request must have arrived whole within this time: 1 MiB at 35 kB/s.
 REQUEST_SECONDS: Final = 30.0
-#: Files that a process needs for itself: servers, workers' pipes, pages.
+#: File descriptors left for other uses: servers, pipes, files of the page.
 _OWN_FILES: Final = 100
 _RETRY_AFTER_SECONDS: Final = "1"
 _TOO_LARGE: Final = "the headers are larger than 32 KiB"
 
 
 def most_connections() -> int:
-    """Return how many clients one process serves: as many as it may open files for."""
+    """Return how many connections one process accepts: its limit of open files, less some."""
     return max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_FILES, 1)
 
 
 class Connection(HttpToolsProtocol):
-    """What uvicorn is given as `--http api.http.protocol:Connection`."""
+    """One client connection; uvicorn gets it as `--http api.http.protocol:Connection`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,24 +43,24 @@ class Connection(HttpToolsProtocol):
         self._head_bytes: int | None = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Serve one client more, unless there are too many."""
+        """Accept a connection, or answer 503 if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self._most_connections:
             self._refuse(503, "there are too many connections", retry=True)
         else:
-            self._expect_request()
+            self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client."""
-        self._expect_nothing()
+        """Cancel the deadline."""
+        self._cancel_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
+        """Read some bytes of a request, up to the limit of its head."""
         if self.transport.is_closing():
             return
         if self._deadline is None:
-            self._expect_request()
+            self._start_deadline()
         was_in_head = self._head_bytes is not None
         super().data_received(data)
         if was_in_head and self._head_bytes is not None:
@@ -69,13 +69,13 @@ class Connection(HttpToolsProtocol):
                 self._refuse(431, _TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """Begin a request; after one that came in the same packet, too."""
+        """Start the deadline of a request, also for a second one in the same packet."""
         super().on_message_begin()
         self._head_bytes = 0
-        self._expect_request()
+        self._start_deadline()
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the app."""
+        """Pass the request to the app, unless its head is too large."""
         self._head_bytes = None
         if len(self.url) + sum(map(len, itertools.chain(*self.headers))) > HEAD_MOST_BYTES:
             self._refuse(431, _TOO_LARGE)
@@ -83,19 +83,19 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Wait for nothing more: what the answer takes is the app's affair."""
-        self._expect_nothing()
+        """Cancel the deadline: how long the answer takes is up to the app."""
+        self._cancel_deadline()
         super().on_message_complete()
 
     def send_400_response(self, _: str) -> None:
-        """Refuse what is no HTTP, as a problem document."""
+        """Answer bytes that are not HTTP with a problem document."""
         self._refuse(400, "this is no HTTP request")
 
-    def _expect_request(self) -> None:
+    def _start_deadline(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(REQUEST_SECONDS, self._give_up)
 
-    def _expect_nothing(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -103,16 +103,16 @@ class Connection(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._deadline = None
         if self.flow.read_paused:
-            # The app has yet to take what came: the client is not to blame.
-            self._expect_request()
+            # The app has not read what arrived yet: the client is not to blame.
+            self._start_deadline()
         else:
             self._refuse(408, "the request did not arrive in time")
 
     def _refuse(self, status: int, detail: str, *, retry: bool = False) -> None:
-        """Answer and close; only close where an answer has begun."""
+        """Answer with a problem and close; only close if an answer has begun."""
         if self.transport.is_closing():
             return
-        # uvicorn's type forgets that there is none before the first request.
+        # uvicorn's type omits that it is None before the first request.
         cycle: RequestResponseCycle | None = self.cycle
         if not (cycle and cycle.response_started) or cycle.response_complete:
             title = http.HTTPStatus(status).phrase.capitalize()

@@ -1,4 +1,4 @@
-"""The wire shapes. Two vocabularies are kept: snake_case for conversations, camelCase for chat."""
+"""Bodies of requests and answers: snake_case for conversations, camelCase for chat."""
 
 from typing import Any, Literal
 
@@ -23,19 +23,19 @@ from api.http.fields import (
 
 
 class In(BaseModel):
-    """What comes in: nothing but what is known."""
+    """A request's body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Out(BaseModel):
-    """What goes out; read from a table's row by the names they share."""
+    """An answer's body; can be made from a row, by the names they share."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class CamelOut(BaseModel):
-    """What goes out of the chat calls."""
+    """An answer's body of the chat calls."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -52,21 +52,21 @@ class Registration(In):
 
 
 class Login(In):
-    """Somebody signs in."""
+    """A sign-in."""
 
     username: SignInText
     password: SignInText
 
 
 class Token(Out):
-    """A right to act as a user until it expires."""
+    """An access token, and the refresh token that gets the next one."""
 
     access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIs…"])
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the RFC's word, no secret
     expires_in: int = Field(examples=[900], description="Seconds.")
     refresh_token: str = Field(
         examples=["1.kP0…"],
-        description="Gets the next pair from `POST /auth/refresh`, once: used twice, it ends the "
+        description="Gets the next pair from `POST /auth/refresh`. Valid once: reuse revokes the "
         "session.",
     )
 
@@ -199,17 +199,17 @@ class SessionStarted(CamelOut):
 
 
 class ChatMessage(In):
-    """What somebody says to the assistant."""
+    """A user's message to the assistant."""
 
     message: Content
-    #: Older clients send it; who speaks is in the token.
+    #: Older clients send it; the user is the token's.
     userId: Any = Field(  # noqa: N815 - the clients' spelling
         default=None, description="Ignored.", deprecated=True, examples=[None]
     )
 
 
 class ChatAnswer(CamelOut):
-    """What the assistant says."""
+    """The assistant's answer."""
 
     response: str = Field(examples=["You said: “Buy milk tomorrow”"])
     intent: str | None = Field(default=None, examples=[None])
@@ -219,7 +219,7 @@ class ChatAnswer(CamelOut):
     message_id: Id
     reply_id: Id
     status: str = Field(
-        default="stored", examples=["stored"], description="interrupted: it was stopped half way."
+        default="stored", examples=["stored"], description="interrupted: it was cut short."
     )
 
     @classmethod
@@ -236,26 +236,26 @@ class ChatAnswer(CamelOut):
 
 
 class RunningTurn(CamelOut):
-    """A streamed answer that is being made."""
+    """A streamed turn that is running."""
 
     message_id: Id
     started_at: Time
 
 
 class RunningTurns(CamelOut):
-    """The streamed answers of a session that are being made."""
+    """The streamed turns of a session that are running."""
 
     turns: list[RunningTurn]
 
 
 class Stop(In):
-    """Which answer is to stop."""
+    """The turn to stop."""
 
     turn: Id | None = Field(default=None, description="The turn's `messageId`; without it, all.")
 
 
 class Stopped(CamelOut):
-    """Which answers were asked to stop."""
+    """The turns that were asked to stop."""
 
     stopped: list[int] = Field(description="Their turns' `messageId`.")
 
@@ -299,7 +299,7 @@ class Alive(Out):
 
 
 class Ready(Out):
-    """What this process reaches."""
+    """The process is ready."""
 
     status: Literal["ready"] = "ready"
     log: Literal["open"] = "open"

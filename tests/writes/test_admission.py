@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api.http.middleware import HEADERS, Door, Edge, is_write
+from api.http.middleware import HEADERS, LoadShedder, OuterMiddleware, is_write
 from api.writes.admission import (
     CROWD,
     FULL_TURN_SECONDS,
@@ -135,8 +135,8 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
         return PlainTextResponse("seen")
 
     inner = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
-    doors = [Door("overload", "too much", is_write, lambda: True)]
-    transport = httpx.ASGITransport(Edge(inner, doors))
+    shedders = [LoadShedder("overload", "too much", is_write, lambda: True)]
+    transport = httpx.ASGITransport(OuterMiddleware(inner, shedders))
 
     answered = asyncio.run(ask())
 

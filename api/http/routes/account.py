@@ -60,7 +60,7 @@ async def export_everything(
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Delete the account",
     operation_id="deleteAccount",
-    response_description="It is gone, with all that belonged to it.",
+    response_description="The account is deleted, with all its data.",
     responses=documented(
         BadRequest,
         Unauthenticated,
@@ -75,7 +75,8 @@ async def export_everything(
 async def delete_account(app: App, address: Address, owner: Owner, body: schemas.Farewell) -> None:
     """Conversations, messages, dead letters, sessions and the account itself, at once and for good.
 
-    What is still queued brings nothing back. After a 503 repeat it; a 401 says that it is gone.
+    Entries still in the queue do not bring it back. After a 503 repeat it; a 401 then means that it
+    is deleted.
     """
     user = await users.get(app.database, owner)
     if user.password_hash and not await app.credentials.check(

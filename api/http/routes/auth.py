@@ -76,9 +76,9 @@ async def login(app: App, address: Address, body: schemas.Login) -> schemas.Toke
     ),
 )
 async def refresh(app: App, body: schemas.Renewal) -> schemas.Token:
-    """The refresh token is over with this; the answer has the next one.
+    """Each refresh token is valid once; the answer has the next one.
 
-    One that comes a second time ends the session: somebody else has it, too.
+    Reuse of an old one indicates theft and revokes the session.
     """
     return _token(app, await app.sessions.refresh(body.refresh_token))
 
@@ -88,7 +88,7 @@ async def refresh(app: App, body: schemas.Renewal) -> schemas.Token:
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Sign out",
     operation_id="logout",
-    response_description="The session is over, with its access and refresh tokens.",
+    response_description="The session is revoked, with its access and refresh tokens.",
     responses=documented(Unauthenticated, Forbidden, Unavailable),
 )
 async def logout(app: App, owner: Owner) -> None:
@@ -100,7 +100,7 @@ async def logout(app: App, owner: Owner) -> None:
     "/password",
     summary="Change the password",
     operation_id="changePassword",
-    response_description="A new session; all others are over.",
+    response_description="A new session; all others are revoked.",
     responses=documented(
         BadRequest,
         Unauthenticated,
@@ -115,7 +115,7 @@ async def logout(app: App, owner: Owner) -> None:
 async def change_password(
     app: App, address: Address, owner: Owner, body: schemas.NewPassword
 ) -> schemas.Token:
-    """Whoever else is signed in to this account is signed out."""
+    """All other sessions of this account are revoked."""
     user = await users.get(app.database, owner)
     verified = await app.credentials.check(user.username, body.current_password, address)
     if verified is None:
@@ -146,7 +146,7 @@ async def open_session(
 ) -> schemas.User:
     """The session is a cookie that scripts cannot read and other sites cannot use.
 
-    It is renewed as requests come, and over when none came for `SESSION_DAYS`.
+    Requests renew it; it expires after `SESSION_DAYS` without one.
     """
     cookies.refuse_other_origins(request.headers)
     user, refresh_token = await app.credentials.sign_in(

@@ -1,4 +1,4 @@
-"""For operators: is the process alive, is it ready, what has it counted."""
+"""For operators: liveness, readiness, metrics."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -15,7 +15,7 @@ router = APIRouter(tags=["operations"], max_body_size=BODY_MOST_BYTES)
 
 @router.get("/livez", summary="Is the process alive", operation_id="livez")
 async def livez() -> Alive:
-    """Answers while the process does; asks nobody else."""
+    """Answers while the process runs; asks neither Redis nor PostgreSQL."""
     return Alive()
 
 
@@ -49,5 +49,5 @@ async def readyz(app: App) -> Ready:
 )
 async def show_metrics(request: Request, app: App) -> Response:
     """For clients on this machine; for others with `Authorization: Bearer <METRICS_TOKEN>`."""
-    operators.refuse_others(request, app.settings)
+    operators.require_operator(request, app.settings)
     return Response(await app.monitor.exposition(), media_type=CONTENT_TYPE_LATEST)

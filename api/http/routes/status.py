@@ -1,4 +1,4 @@
-"""The queue page for operators: what `/metrics` has, drawn."""
+"""The queue page for operators, and its figures."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ def install(app: FastAPI, files: StaticFiles) -> None:
     async def page(request: Request, services: App) -> Response:
         # The page holds no figures. Where there is a token, it asks for it.
         if services.settings.metrics_token is None:
-            operators.refuse_others(request, services.settings)
+            operators.require_operator(request, services.settings)
         return await files.get_response("status.html", request.scope)
 
     @app.get("/status.json", include_in_schema=False)
     async def figures(request: Request, services: App) -> dict[str, Any]:
-        operators.refuse_others(request, services.settings)
+        operators.require_operator(request, services.settings)
         shown = await services.monitor.figures()
         # Flower has no password and listens on this machine alone.
         port = services.settings.flower_port if operators.is_loopback(request) else 0

@@ -77,7 +77,7 @@ async def watch(
 
 @router.get(
     "/{session_id}/turns",
-    summary="List the answers that are being made",
+    summary="List the running turns",
     operation_id="runningTurns",
     response_description="The streamed turns that are running.",
     responses=documented(*_FAILURES),

@@ -1,7 +1,7 @@
 """The ChatBot: its page at `/`, its modules and styles under `/web`.
 
-Third parties' code comes from `web/vendor`, which `make` fills from the npm registry; without it
-answers are shown as plain text.
+Third-party code is in `web/vendor`, which `make` fills from the npm registry; without it answers
+are shown as plain text.
 """
 
 import os
@@ -17,8 +17,8 @@ from api.http.routes import status
 
 DIRECTORY: Final = Path(__file__).parents[2] / "web"
 
-#: What is served, and as what: the system's own table of types says `text/plain` for modules on
-#: some machines, and no browser runs that.
+#: The served types. On some machines the system's table says `text/plain` for modules, which no
+#: browser runs.
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -33,7 +33,7 @@ _POLICY: Final = (
     "require-trusted-types-for 'script'; trusted-types dompurify"
 )
 _HEADERS: Final = {
-    # Kept by the browser, but asked for each time: an update is there with the next reload.
+    # Cached but revalidated each time: an update is there with the next reload.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
