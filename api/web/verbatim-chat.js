@@ -8,7 +8,7 @@
  * `conversation` (an id, or `new`; without one the latest is shown), `theme` (`light`, `dark`,
  * `auto`). Events: `verbatim-navigate` when another conversation is shown (`detail`: `conversation`
  * as in the attribute, `title`, `isInitial`), `verbatim-title` when its title changes, and
- * `verbatim-theme` when somebody chose another theme.
+ * `verbatim-theme` when the user chose another theme.
  */
 
 import { ChatApp } from "./chat/app.js";

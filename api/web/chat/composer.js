@@ -73,7 +73,7 @@ export class Composer {
   show({ isAnswering, isStopping, isClosed }) {
     const hadFocus = this.#stop.matches(":focus");
     this.#stop.hidden = !isAnswering;
-    // Not `disabled`: that would take the focus away from whoever pressed it.
+    // Not `disabled`: that would take the focus away from the button.
     this.#stop.setAttribute("aria-disabled", String(isStopping));
     if (hadFocus && !isAnswering) this.focus();
     this.element.hidden = isClosed;

@@ -88,7 +88,7 @@ function rendererOf(Marked, purify) {
   const marked = new Marked({ gfm: true });
   marked.use({
     renderer: {
-      // Raw HTML in an answer is text that somebody wants to see.
+      // Raw HTML in an answer is text that the reader wants to see.
       html: ({ text }) => escaped(text),
       // Loading an image would tell a stranger's server who reads this, and when.
       image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(texts.image(text))}</a>`,

@@ -1,4 +1,4 @@
-/** The messages of the open conversation: a scrolling window that stays where somebody reads. */
+/** The messages of the open conversation: a scrolling window that stays where the user reads. */
 
 import { iconButton, make } from "./dom.js";
 import { MessageView } from "./message.js";
@@ -12,7 +12,7 @@ import { texts } from "../texts.js";
 
 /** Closer to an edge than this (in pixels), the next page is loaded. */
 const NEAR_EDGE = 800;
-/** Closer to the end than this, somebody reads what comes in: the view follows it. */
+/** Closer to the end than this, the user reads what comes in: the view follows it. */
 const NEAR_END = 80;
 
 export class MessageList {
@@ -54,13 +54,13 @@ export class MessageList {
     this.update();
   }
 
-  /** Follow the end again: somebody said something. */
+  /** Follow the end again: the user sent something. */
   follow() {
     this.#follows = true;
     this.#keepEnd();
   }
 
-  /** Show what the thread holds now; what somebody looks at stays where it is. */
+  /** Show what the thread holds now; what the user looks at stays where it is. */
   update() {
     const items = this.#thread?.items ?? [];
     this.#showHint(items);

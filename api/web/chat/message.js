@@ -1,4 +1,4 @@
-/** One message: what somebody said, or an answer, and how it fares. */
+/** One message, of the user or the assistant, and its state. */
 
 import { AnswerBody } from "./answer.js";
 import { copy } from "./clipboard.js";

@@ -35,7 +35,7 @@ export class Toasts {
       toast.append(make("button", { type: "button", onclick: () => close(act) }, label));
     }
     toast.append(iconButton("close", texts.dismiss, () => close(gone)));
-    // Nobody is hurried: while somebody points at it or is in it, it stays.
+    // While the pointer or the focus is in it, it stays.
     for (const name of ["pointerenter", "focusin"]) toast.addEventListener(name, () => clearTimeout(timer));
     for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, wait);
     this.element.append(toast);

@@ -69,7 +69,7 @@ export class ConversationList extends EventTarget {
   }
 
   /**
-   * Also of a conversation that the list has not got to, or does not show while somebody searches.
+   * Also of a conversation that the list has not got to, or does not show during a search.
    * @param {number} id
    */
   titleOf(id) {
@@ -195,7 +195,7 @@ export class ConversationList extends EventTarget {
       this.total = Math.max(0, this.total - 1);
       this.dispatchEvent(new CustomEvent("deleted", { detail: id }));
     } catch (error) {
-      // Somebody else deleted it first: that is what was wanted.
+      // Another page deleted it first: that is what was wanted.
       if (Problem.from(error).status !== 404) this.#gone.delete(id);
     }
     this.#changed();

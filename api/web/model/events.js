@@ -68,7 +68,7 @@ async function* linesOf(body) {
       yield* lines;
     }
   } finally {
-    // Also when nobody wants the rest: the connection must not stay open.
+    // Also when the rest is not read: the connection must not stay open.
     reader.cancel().catch(() => {});
   }
 }

@@ -75,8 +75,8 @@ const questionKey = (turn) => `${turn.key}?`;
 const answerKey = (turn) => `${turn.key}!`;
 
 /**
- * Whether a stored message is a turn's answer. Normally its id says so; of an answer that the
- * server has forgotten about nobody tells us the id.
+ * Whether a stored message is a turn's answer. Normally its id says so; the id of an answer that
+ * the server no longer knows of is never told.
  * @param {MessageRow} row
  * @param {Turn} turn
  * @param {MessageRow | undefined} question

@@ -19,7 +19,7 @@ export class Outbox {
 
   /**
    * @param {string} base
-   * @param {number} user whoever signs in next must not send what somebody else said
+   * @param {number} user so that the next one to sign in does not send it
    */
   constructor(base, user) {
     this.#name = `outbox:${base}:${user}`;

@@ -1,6 +1,6 @@
 /** What can go wrong between here and the server. */
 
-/** Nobody answered: no network, or no server. */
+/** No answer: no network, or no server. */
 export const UNREACHED = 0;
 
 /** A request that was not served: a problem document (RFC 9457), or no answer at all. */

@@ -1,4 +1,4 @@
-/** Somebody signed in, with the conversations they have and the one that is open. */
+/** A signed-in user, with their conversations and the one that is open. */
 
 import { Outbox } from "./outbox.js";
 import { delaySeconds, pause } from "./backoff.js";
@@ -17,7 +17,7 @@ import { texts } from "../texts.js";
 const TITLE_SECONDS = [0.5, 2, 5];
 
 /**
- * Events: `entered` and `left` when somebody is signed in or no longer; `opened` when another
+ * Events: `entered` and `left` when a user signs in or out; `opened` when another
  * thread is shown; `identified` when the open one got its id; `change` when its title may have
  * changed.
  */
@@ -28,9 +28,9 @@ export class Session extends EventTarget {
   conversations = null;
   /** @type {Thread | null} */
   thread = null;
-  /** Not chosen by anybody: the page has just been opened. */
+  /** Not chosen by the user: the page has just been opened. */
   isInitial = true;
-  /** The session ended by itself. */
+  /** The session ended without a sign-out. */
   isExpired = false;
 
   #client;
@@ -39,7 +39,7 @@ export class Session extends EventTarget {
   #outbox = null;
   /** @type {BroadcastChannel | null} */
   #channel = null;
-  /** @type {string | null} what is to be shown once somebody is signed in */
+  /** @type {string | null} what is to be shown after sign-in */
   #wanted = null;
   /** @type {number | null} what one user looked at is nothing to the next */
   #lastUser = null;
@@ -141,7 +141,7 @@ export class Session extends EventTarget {
       } catch (error) {
         const problem = Problem.from(error);
         if (problem.status === 401) return;
-        // Nobody has to wait for the list to write something.
+        // Writing does not have to wait for the list.
         if (failures === 1) this.open("new");
         await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
       }
@@ -153,7 +153,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** A new conversation is open, and nobody has written anything. */
+  /** A new conversation is open, and nothing has been written. */
   get #isUntouched() {
     return this.#shown === "new" && !this.thread?.turns.length && !storage.read(this.draftName);
   }

@@ -144,7 +144,7 @@ export class Thread extends EventTarget {
     for (const turn of this.turns) turn.wake();
   }
 
-  /** Nobody looks any more; answers are finished without us. */
+  /** The page shows it no more; the server finishes answers all the same. */
   close() {
     this.#abort.abort();
     for (const turn of this.turns) turn.leave();
@@ -163,7 +163,7 @@ export class Thread extends EventTarget {
     for (const kept of this.#outbox.of(this.id)) this.#add(new Turn(this.#client, kept));
   }
 
-  /** Show the answers that are being written for somebody else. */
+  /** Show the answers that other pages asked for and that are being written. */
   async #follow() {
     const { id } = this;
     if (id === null) return;

@@ -12,8 +12,8 @@ import { Problem } from "./problem.js";
  */
 
 /**
- * - `sending`: on its way; `waiting`: the server is away or full, it goes out by itself later
- * - `refused`: not accepted, and trying again by itself would not help
+ * - `sending`: on its way; `waiting`: the server is away or full, it is sent later, automatically
+ * - `refused`: not accepted, and an automatic retry would not help
  * - `answering`: accepted, the answer is coming
  * - `answered`: the answer is accepted; `unanswered`: there will be none unless asked again
  * @typedef {"sending" | "waiting" | "refused" | "answering" | "answered" | "unanswered"} State
@@ -25,7 +25,7 @@ const KEY_LIVES_MS = 50 * 60 * 1000;
 /**
  * Events: `change` whenever anything shown changes; `opened` when a new conversation got its id;
  * `accepted` when the message is the server's; `lost` when the server makes no answer to it and
- * knows of none; `settled` when no more will happen by itself.
+ * knows of none; `settled` when nothing more will happen automatically.
  */
 export class Turn extends EventTarget {
   /** @type {State} */
@@ -51,7 +51,7 @@ export class Turn extends EventTarget {
 
   /**
    * @param {Client} client
-   * @param {Omit<Kept, "text"> & {text: string | null}} kept its text is null when somebody else
+   * @param {Omit<Kept, "text"> & {text: string | null}} kept its text is null when another page
    *   (another tab, another device) said it
    */
   constructor(client, { key, text, conversation, message, since }) {
@@ -77,7 +77,7 @@ export class Turn extends EventTarget {
   }
 
   /**
-   * Follow an answer that somebody else asked for.
+   * Follow an answer that another page asked for.
    * @param {Client} client
    * @param {number} conversation
    * @param {number} message
@@ -91,7 +91,7 @@ export class Turn extends EventTarget {
     return this.message !== null;
   }
 
-  /** More will happen by itself. */
+  /** More will happen automatically. */
   get isOpen() {
     return this.state === "sending" || this.state === "waiting" || this.state === "answering";
   }
@@ -101,7 +101,7 @@ export class Turn extends EventTarget {
     return this.text !== null && !this.isOpen && this.state !== "answered";
   }
 
-  /** Go on until nothing more will happen by itself, or `leave`. */
+  /** Go on until nothing more will happen automatically, or `leave`. */
   async run() {
     if (this.#isRunning) return;
     this.#isRunning = true;
@@ -158,7 +158,7 @@ export class Turn extends EventTarget {
     this.#become("unanswered", new Problem(404, "no answer was kept"));
   }
 
-  /** Nobody looks any more. The server finishes the answer without us. */
+  /** The page shows it no more. The server finishes the answer all the same. */
   leave() {
     this.#abort.abort();
   }
@@ -237,7 +237,7 @@ export class Turn extends EventTarget {
   }
 
   /**
-   * The server could not finish the answer: nobody works on it, so it has to be asked for again.
+   * The server could not finish the answer: no process works on it, so it must be asked for again.
    * @param {Problem} problem
    */
   #break(problem) {
@@ -248,7 +248,7 @@ export class Turn extends EventTarget {
   /** @param {Problem} problem */
   #fail(problem) {
     if (!this.isAccepted) {
-      // Whoever has to sign in first is no failure of the message: it waits.
+      // A missing sign-in is no failure of the message: it waits.
       const waits = problem.isPassing || problem.status === 401;
       this.#become(waits ? "waiting" : "refused", problem);
       if (problem.status === 401) this.leave();

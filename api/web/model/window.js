@@ -1,6 +1,6 @@
 /**
  * The part of a conversation's history that is in memory: gapless, and never more than `MOST`
- * messages, however long the history is and however far somebody scrolls.
+ * messages, however long the history is and however far one scrolls.
  */
 
 /** @import { Client } from "./client.js" */
@@ -35,7 +35,7 @@ export class HistoryWindow {
   }
 
   /**
-   * The window on a conversation that was opened just now: nobody has to be asked.
+   * The window on a conversation that was opened just now: there is nothing to load.
    * @param {Client} client
    * @param {number} conversation
    * @param {AbortSignal} signal

@@ -36,7 +36,7 @@ export class Card {
     this.#hint.textContent = hint;
   }
 
-  /** @param {boolean} isBad somebody should look at it */
+  /** @param {boolean} isBad it needs attention */
   warn(isBad) {
     this.element.classList.toggle("bad", isBad);
   }
