@@ -9,7 +9,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly 
 from api.core.entries import Entry
 from workers import sql, write
 from workers.batch_result import BatchResult
-from workers.failures import may_be_entrys_own, sqlstate_of
+from workers.failures import may_be_caused_by_entry, sqlstate_of
 from workers.plan import DeadLetter, make_plan
 
 #: Circuit breaker: above this rate of dead letters a partition stops, because the database is the
@@ -65,7 +65,7 @@ class Applier:
             with sql.savepoint(self._cursor):
                 self.apply({partition: entries}, look_up_all=True)
         except Exception as error:
-            if not may_be_entrys_own(error):
+            if not may_be_caused_by_entry(error):
                 raise
             sqlstate = sqlstate_of(error) or None
         else:

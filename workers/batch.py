@@ -54,7 +54,7 @@ class BatchWriter:
         try:
             return self._attempt(partitions, most, limits, bisecting=False)
         except BatchFailedError as failure:
-            if not failure.may_be_entrys_own:
+            if not failure.may_be_caused_by_entry:
                 raise
         return self._attempt(partitions, most, limits, bisecting=True)
 
@@ -119,14 +119,14 @@ class BatchWriter:
             open_log(self._log, self._engine)
             return
         database_id = next(iter(locked.values())).database_id
-        books = {p: (p, known.last_id, known.counted) for p, known in locked.items()}
+        stored = {p: (p, known.last_id, known.counted) for p, known in locked.items()}
         behind = [p for p in locked if (marks.tails[p] or 0) < locked[p].last_id]
         if behind or marks.database_id != database_id:
-            self._log.adopt(database_id, [books[p] for p in behind])
+            self._log.adopt(database_id, [stored[p] for p in behind])
         forgotten = [p for p in locked if marks.accepted[p] < locked[p].counted and p not in behind]
         if forgotten:
             logger.error("partitions %s: the log counted less than is stored", forgotten)
-            self._log.recount(books[p] for p in forgotten)
+            self._log.recount(stored[p] for p in forgotten)
 
     def _recount_regressed(self, result: BatchResult, advanced: partition_counts.Advanced) -> None:
         """Add regressed entries to the log's count of accepted entries, which lacks them."""

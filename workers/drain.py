@@ -71,7 +71,7 @@ class _State(Enum):
 
 
 class Drain:
-    """Drains one log into one database. One per process; `run` is the whole of the task."""
+    """Moves one log into one database. There is one per process; `run` is the whole task."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Failures, by whose they are: the entry's own, a matter of time, or of nothing we can tell.
+"""Classifies errors: maybe caused by an entry (find it), transient or unknown (retry).
 
-Nothing here repeats a message's text: PostgreSQL quotes whole rows in its errors, and Celery logs
-what a task raises.
+No text of an error is passed on: PostgreSQL quotes whole rows in its errors, and Celery logs what a
+task raises.
 """
 
 from pathlib import Path
@@ -13,51 +13,51 @@ from sqlalchemy.exc import DBAPIError
 
 from api.core.errors import VerbatimError
 
-#: Besides class 22 (data): not null, check, program limit exceeded.
-_ENTRYS_OWN: Final = frozenset({"23502", "23514", "54000"})
+#: Not null, check, program limit exceeded; besides class 22, data exception.
+_ENTRY_ERRORS: Final = frozenset({"23502", "23514", "54000"})
 #: Unique violation.
 _TAKEN: Final = "23505"
 #: Statement cancelled, lock not available, idle transaction ended.
-_TIME_OUTS: Final = frozenset({"57014", "55P03", "25P03"})
+_TIMEOUTS: Final = frozenset({"57014", "55P03", "25P03"})
 
 
 class DrainFailedError(VerbatimError):
-    """A drain could not go on; the next ring tries again. Says what failed, never with what."""
+    """A run of the drain failed; the next ring tries again. Quotes no text of the error."""
 
 
 class BatchFailedError(VerbatimError):
-    """One transaction of the drain failed, for a while: nothing in it is to blame."""
+    """One transaction of the drain failed, and is to be tried again later."""
 
     def __init__(self, partitions: list[int], share: int, error: Exception) -> None:
         super().__init__(describe(error))
         self.partitions = partitions
-        #: Entries per partition that were tried.
+        #: How many entries of each partition were tried.
         self.share = share
-        self.timed_out = sqlstate_of(error) in _TIME_OUTS
-        #: Worth another, careful try: an entry may be to blame, or be there already.
-        self.may_be_entrys_own = may_be_entrys_own(error) or sqlstate_of(error) == _TAKEN
-        #: Without a server there is no use in trying the partitions one by one.
+        self.timed_out = sqlstate_of(error) in _TIMEOUTS
+        #: Worth a second try that finds the entry: one may be the cause, or be stored already.
+        self.may_be_caused_by_entry = may_be_caused_by_entry(error) or sqlstate_of(error) == _TAKEN
+        #: A server does not answer: it is no use to try the partitions one by one.
         self.out_of_reach = not partitions or isinstance(error, RedisError)
 
 
 def sqlstate_of(error: BaseException) -> str:
-    """Return PostgreSQL's class of error, or nothing."""
+    """Return the SQLSTATE of an error, or "" if it is none of PostgreSQL's."""
     if isinstance(error, DBAPIError):
         error = error.orig or error
     return error.pgcode or "" if isinstance(error, psycopg2.Error) else ""
 
 
-def may_be_entrys_own(error: BaseException) -> bool:
-    """Tell whether an entry can be to blame; it is if an empty text in its place succeeds.
+def may_be_caused_by_entry(error: BaseException) -> bool:
+    """Return whether an entry may be the cause; it is if an empty text in its place succeeds.
 
-    psycopg2 raises plain ValueError for NUL; UnicodeError is a ValueError.
+    psycopg2 raises a plain ValueError for NUL; UnicodeError is a ValueError.
     """
     sqlstate = sqlstate_of(error)
-    return isinstance(error, ValueError) or sqlstate.startswith("22") or sqlstate in _ENTRYS_OWN
+    return isinstance(error, ValueError) or sqlstate.startswith("22") or sqlstate in _ENTRY_ERRORS
 
 
 def describe(error: BaseException) -> str:
-    """Say what failed and where, without a word of what it failed with."""
+    """Return the error's type, SQLSTATE and place in the code, and nothing of its text."""
     if isinstance(error, VerbatimError):
         return str(error)
     trace = error.__traceback__

@@ -1,7 +1,7 @@
-"""What one worker process opens: its engine, its Redis, its drain.
+"""What one worker process opens: its engine, its Redis client, its drain.
 
-Opened after the fork, never shared, closed at the end. Nothing is connected before the first ring,
-so that a worker starts while PostgreSQL or Redis is still away.
+Opened after the fork, never shared, closed at the end. It connects at the first ring, so that a
+worker starts while PostgreSQL or Redis does not answer yet.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from api.core.log import Log
 from api.core.settings import Settings
 from workers.drain import Drain
 
-#: One for the batch, one to look at the books beside it.
+#: One for the batch, and one for `open_log`, which a batch may need.
 POOL_SIZE: Final = 2
 
 
@@ -34,7 +34,11 @@ class Process:
         self._drain = Drain(log, self._engine, settings, ring, should_stop)
 
     def run(self) -> dict[str, int]:
-        """Drain once. Raises UnsafeRedisError or WrongDatabaseError as long as it must not."""
+        """Run the drain once, and return what it did.
+
+        Raises UnsafeRedisError or WrongDatabaseError if it must not run, DrainFailedError if it
+        failed.
+        """
         if not self._checked:
             redis_client.check(self._redis, self._settings.redis_durability)
             self._checked = True
@@ -47,9 +51,10 @@ class Process:
 
 
 def refuse_to_start(settings: Settings) -> None:
-    """Raise UnsafeRedisError or WrongDatabaseError at the start of a worker, where they are seen.
+    """Check the servers at the start of a worker, where an operator sees the error.
 
-    Also raises what says that a server is out of reach; that is no reason not to start.
+    Raises UnsafeRedisError, UnsafeRoleError or WrongDatabaseError. Raises Unavailable or RedisError
+    if a server does not answer, which is no reason not to start.
     """
     engine = _engine(settings)
     try:

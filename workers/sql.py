@@ -1,7 +1,7 @@
-"""All the SQL of the drain, inside transactions that `workers.batch` opens.
+"""The SQL of the drain around the writing: transactions, what is known, purges.
 
-Several statements in one string save round trips, and are statements all the same: each has a
-snapshot of its own.
+Several statements in one string save round trips; each still has its own snapshot. What a batch
+writes is in `workers.write`, the rows of `log_partition` are in `api.core.partition_counts`.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -16,8 +16,8 @@ from api.core import partition_counts
 from api.core.entries import Entry
 from workers.known import Known, KnownConversation, KnownMessage
 
-#: Nothing of a session outlives the transaction: a pooler may give the next one to somebody else.
-#: PostgreSQL itself ends a worker that stands still with the lock in hand.
+#: All settings end with the transaction: a pooler may give the connection to another client next.
+#: PostgreSQL ends the session of a worker that stops while it holds a lock.
 _BEGIN: Final = f"""
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     SET LOCAL synchronous_commit = on;
@@ -33,7 +33,7 @@ _LOOK_UP: Final = """
         title IS NOT NULL, closed_at IS NOT NULL, deleted_at IS NOT NULL, NULL, NULL
     FROM conversation WHERE id = ANY(%(conversations)s::bigint[])
 """
-_LOOK_UP_SUSPECTS: Final = """
+_LOOK_UP_ENTRIES: Final = """
     UNION ALL
     SELECT 'message', id, user_id, (extract(epoch FROM created_at) * 1000)::bigint,
         conversation_id, NULL, NULL, NULL, role, convert_to(content, 'UTF8')
@@ -45,12 +45,12 @@ _LOOK_UP_SUSPECTS: Final = """
 _RECENT_DEAD_LETTERS: Final = (
     "SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'"
 )
-#: Tombstones that still have messages, or may have.
+#: Tombstones that still have messages.
 _UNPURGED: Final = (
     "SELECT id FROM conversation WHERE deleted_at IS NOT NULL AND message_count > 0 ORDER BY id"
 )
-#: Who deletes the owner's whole account (`api.accounts.deletion`) deletes these, too, and would
-#: wait for the partition that this transaction holds.
+#: The deletion of the owner's account (`api.accounts.deletion`) holds this lock. It deletes these
+#: messages, too, and would wait for the partition that this transaction holds.
 _MAY_PURGE: Final = """
     SELECT pg_try_advisory_xact_lock(user_id) FROM conversation
     WHERE id = %(conversation)s AND deleted_at IS NOT NULL
@@ -69,9 +69,9 @@ _PURGED: Final = """
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Cursor]:
-    """Open a transaction and commit it. A connection that saw an exception is never pooled.
+    """Open a transaction, and commit it at the end. A connection that saw an error is closed.
 
-    Its locks are gone when the exception arrives: who tries again at once must not find them held.
+    Its locks are released before the error is raised: a second try follows at once.
     """
     connection = engine.raw_connection()
     try:
@@ -90,7 +90,7 @@ def transaction(engine: Engine) -> Iterator[Cursor]:
 
 @contextmanager
 def savepoint(cursor: Cursor) -> Iterator[None]:
-    """Undo what fails inside, and nothing else of the transaction."""
+    """On an error undo what was done inside, and nothing else of the transaction."""
     cursor.execute("SAVEPOINT entries")
     try:
         yield
@@ -100,17 +100,18 @@ def savepoint(cursor: Cursor) -> Iterator[None]:
     cursor.execute("RELEASE SAVEPOINT entries")
 
 
-def look_up(cursor: Cursor, entries: Collection[Entry], suspects: Iterable[Entry]) -> Known:
+def look_up(cursor: Cursor, entries: Collection[Entry], checked: Iterable[Entry]) -> Known:
     """Return what PostgreSQL has of these entries' users and conversations.
 
-    Whether the entry itself is there is asked for suspects only: for others the primary key tells.
+    Whether an entry itself is stored is looked up for those in `checked` only: any other that is
+    fails on the primary key, and the batch is tried again with all of them checked.
     """
     facts = {
         "users": list({entry.user_id for entry in entries}),
         "conversations": list({entry.conversation_id for entry in entries}),
-        "entries": [entry.id for entry in suspects],
+        "entries": [entry.id for entry in checked],
     }
-    cursor.execute(_LOOK_UP + _LOOK_UP_SUSPECTS if facts["entries"] else _LOOK_UP, facts)
+    cursor.execute(_LOOK_UP + _LOOK_UP_ENTRIES if facts["entries"] else _LOOK_UP, facts)
     known = Known()
     for kind, row_id, user_id, at_ms, conversation_id, *flags, role, data in cursor:
         match kind:
@@ -140,9 +141,9 @@ def unpurged(cursor: Cursor) -> list[int]:
 
 
 def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
-    """Remove messages of a deleted conversation; tell whether those were the last.
+    """Remove at most `chunk` messages of a deleted conversation; return whether none are left.
 
-    Returns None where its owner's account is being deleted.
+    Returns None if its owner's account is being deleted.
     """
     facts = {"conversation": conversation_id, "chunk": chunk}
     cursor.execute(_MAY_PURGE, facts)

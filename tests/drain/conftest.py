@@ -1,4 +1,4 @@
-"""A log, a database and a drain, wired as in a worker process, but in the test's own."""
+"""A log, a database and a drain, wired as in a worker process, but inside the test's process."""
 
 from collections.abc import Iterator
 
@@ -35,4 +35,4 @@ def world(log: FaultyLog, engine: Engine, settings: Settings) -> Iterator[World]
     """Everything a test of the drain works with. At its end the audit must balance."""
     world = World(log, engine, settings)
     yield world
-    assert [books for books in audit.audit(log, engine) if not books.balanced] == []
+    assert [balance for balance in audit.audit(log, engine) if not balance.balanced] == []

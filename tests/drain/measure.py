@@ -1,4 +1,4 @@
-"""Measures the drain alone, on servers of its own: `python -m tests.drain.measure`."""
+"""Measure the drain alone, on servers of its own: `python -m tests.drain.measure`."""
 
 import sys
 import tempfile

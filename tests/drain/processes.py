@@ -69,7 +69,7 @@ class WorkerProcess:
         return self._process.wait(seconds)
 
     def end(self) -> None:
-        """End it and its children, whatever state they are in."""
+        """End it and its children, also if they are stopped."""
         for pid in self.children():
             os.kill(pid, signal.SIGCONT)
         if self._process.poll() is None:

@@ -1,4 +1,4 @@
-"""Dead letters: listed, shown, redriven to their place, given up; and the audit through it all."""
+"""Dead letters are listed, shown, redriven to their position and discarded; the audit balances."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.drain.world import Conversation, World
 
 
 def poisoned(world: World) -> tuple[Conversation, int]:
-    """A conversation `a, (refused), b`, and the letter of what is fine once the check is gone."""
+    """A conversation `a, (refused), b`, and the letter of the message that a constraint refuses."""
     world.sql("ALTER TABLE message ADD CONSTRAINT picky CHECK (content <> 'refused')")
     conversation = world.open(world.user())
     _, poison, _ = world.add(conversation, "a", "refused", "b")
@@ -29,7 +29,7 @@ def test_a_redriven_message_takes_the_place_that_was_kept(world: World) -> None:
     assert outcome.state == "redriven"
     assert world.contents(conversation) == ["a", "refused", "b", "c"]
     assert world.sql("SELECT DISTINCT status FROM message")[0][0] == "stored"
-    assert world.books(0) == (5, 0, 0)
+    assert world.counts(0) == (5, 0, 0)
     assert dead_letters.find(world.engine) == []
     assert [letter.state for letter in dead_letters.find(world.engine, settled=True)] == [
         "redriven"
@@ -43,7 +43,7 @@ def test_what_fails_again_stays_dead(world: World) -> None:
 
     assert (outcome.state, outcome.why) == ("dead", "SQLSTATE 23514")
     assert world.contents(conversation) == ["a", "", "b"]
-    assert world.books(0) == (3, 1, 0)
+    assert world.counts(0) == (3, 1, 0)
 
 
 def test_bytes_that_are_no_text_stay_dead(world: World) -> None:
@@ -71,16 +71,16 @@ def test_redriving_all_goes_on_after_one_that_fails(world: World) -> None:
     ]
 
 
-def test_a_letter_can_be_given_up_with_a_note(world: World) -> None:
+def test_a_letter_can_be_discarded_with_a_note(world: World) -> None:
     conversation, poison = poisoned(world)
 
-    dead_letters.discard(world.engine, poison, "nobody misses it")
+    dead_letters.discard(world.engine, poison, "not worth it")
 
     assert world.contents(conversation) == ["a", "", "b"]
-    assert world.books(0) == (3, 0, 1)
+    assert world.counts(0) == (3, 0, 1)
     letter, payload = dead_letters.get(world.engine, poison)
     assert (letter.state, letter.discard_note, payload) == (
-        "discarded", "nobody misses it", b"refused",
+        "discarded", "not worth it", b"refused",
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_a_letter_is_settled_once(world: World) -> None:
         with pytest.raises(NotFound):
             settle()
 
-    assert world.books(0) == (3, 0, 1)
+    assert world.counts(0) == (3, 0, 1)
 
 
 def test_a_letter_of_a_conversation_deleted_meanwhile_is_discarded(world: World) -> None:
@@ -107,7 +107,7 @@ def test_a_letter_of_a_conversation_deleted_meanwhile_is_discarded(world: World)
     outcome = dead_letters.redrive(world.engine, poison)
 
     assert outcome.state == "discarded"
-    assert world.books(0) == (3, 0, 1)
+    assert world.counts(0) == (3, 0, 1)
     assert world.contents(conversation) == ["a", "", "b"]
 
 
@@ -170,7 +170,7 @@ def test_a_title_is_given_only_where_none_is(world: World) -> None:
         ("UPDATE message SET status = 'stored'", "its reserved position is gone"),
     ],
 )
-def test_what_no_attempt_can_heal_stays_dead(world: World, change: str, why: str) -> None:
+def test_a_letter_that_can_never_be_applied_stays_dead(world: World, change: str, why: str) -> None:
     _, poison = poisoned(world)
     world.sql(change)
 
@@ -195,7 +195,7 @@ def test_the_audit_balances_while_entries_wait(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a")
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
     world.add(conversation, "b")
 
     books = audit(world.log, world.engine)[0]

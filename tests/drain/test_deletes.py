@@ -1,4 +1,4 @@
-"""Deletes leave a tombstone, and everything that meets it is counted, not kept."""
+"""A delete leaves a tombstone; later entries of the conversation are counted as discarded."""
 
 import pytest
 from sqlalchemy import text
@@ -20,14 +20,14 @@ def test_a_deleted_conversation_leaves_a_tombstone_without_text(world: World) ->
     assert (row.title, row.message_count) == (None, 0)
     assert row.deleted_at is not None
     assert world.contents(conversation) == []
-    assert world.books(0) == (4, 0, 0)
+    assert world.counts(0) == (4, 0, 0)
 
 
 def test_entries_after_a_delete_are_discarded_and_counted(world: World) -> None:
     conversation = world.open(world.user())
     world.edit("delete", conversation)
     late = Conversation(conversation.id, conversation.owner)
-    # Another API process had not heard of the delete: its Redis key expired.
+    # As if the conversation's key had expired: the accept script does not know of the delete.
     world.log._redis.delete(world.log.key(f"conv:{conversation.id}"))
     world.add(late, "late")
     world.edit("rename", late, "late")
@@ -40,7 +40,7 @@ def test_entries_after_a_delete_are_discarded_and_counted(world: World) -> None:
     assert world.contents(conversation) == []
     assert world.row(conversation).title is None
     assert world.row(conversation).closed_at is None
-    assert (world.books(0), world.dead()) == ((2, 0, 4), [])
+    assert (world.counts(0), world.dead()) == ((2, 0, 4), [])
 
 
 def test_late_entries_in_a_later_batch_are_discarded_too(world: World) -> None:
@@ -53,10 +53,10 @@ def test_late_entries_in_a_later_batch_are_discarded_too(world: World) -> None:
     world.drain.run()
 
     assert world.contents(conversation) == []
-    assert world.books(0) == (2, 0, 1)
+    assert world.counts(0) == (2, 0, 1)
 
 
-def test_entries_of_a_user_who_is_gone_are_discarded(world: World) -> None:
+def test_entries_of_a_deleted_account_are_discarded(world: World) -> None:
     owner = world.user()
     conversation = world.open(owner, title="gone")
     world.add(conversation, "gone")
@@ -100,21 +100,21 @@ def test_a_purge_that_was_cut_short_is_finished_by_the_next_process(world: World
     assert world.contents(conversation) == []
 
 
-def test_a_purge_whose_delete_was_committed_by_a_run_that_failed_is_made_up_for(
+def test_messages_are_purged_though_the_run_that_committed_the_delete_failed(
     world: World,
 ) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a", "b")
     world.edit("delete", conversation)
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
 
     world.drain.run()
 
     assert world.contents(conversation) == []
 
 
-def test_a_purge_waits_for_a_row_that_somebody_holds(world: World) -> None:
+def test_a_purge_waits_for_a_row_that_another_session_holds(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a", "b")
     world.edit("delete", conversation)
@@ -129,7 +129,7 @@ def test_a_purge_waits_for_a_row_that_somebody_holds(world: World) -> None:
         operator.execute(text("SELECT FROM message FOR UPDATE"))
         drain = world.new_drain()
 
-        assert "55P03" in world.drain_in_vain(drain)
+        assert "55P03" in world.fail_to_drain(drain)
 
     drain.run()
     assert world.contents(conversation) == []
@@ -151,7 +151,7 @@ def test_a_purge_waits_for_a_partition_that_another_drain_holds(world: World) ->
     assert world.contents(conversation) == []
 
 
-def test_a_delete_by_somebody_else_removes_nothing(world: World) -> None:
+def test_a_delete_by_another_user_removes_nothing(world: World) -> None:
     conversation = world.open(world.user())
     (message,) = world.add(conversation, "mine")
     world.log._redis.incr(world.log.key("accepted:0"))
@@ -170,7 +170,7 @@ def test_dead_letters_of_a_deleted_conversation_lose_their_payload(world: World)
     conversation = world.open(world.user())
     world.add(conversation, b"se\0cret")
     world.drain.run()
-    assert world.books(0) == (1, 1, 0)
+    assert world.counts(0) == (1, 1, 0)
 
     world.edit("delete", conversation)
     world.drain.run()
@@ -178,4 +178,4 @@ def test_dead_letters_of_a_deleted_conversation_lose_their_payload(world: World)
     (letter,) = world.sql("SELECT * FROM dead_letter")
     assert bytes(letter.payload) == b""
     assert letter.discarded_at is not None
-    assert world.books(0) == (2, 0, 1)
+    assert world.counts(0) == (2, 0, 1)

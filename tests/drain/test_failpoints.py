@@ -1,4 +1,4 @@
-"""Failpoints, in a process of their own: they kill and stop."""
+"""Failpoints, each in a process of its own, because they kill and stop it."""
 
 import ast
 import os
@@ -89,7 +89,7 @@ def test_a_point_can_stop_until_it_is_continued(tmp_path: Path) -> None:
         ("drain.nowhere=kill", "there is no failpoint drain.nowhere"),
     ],
 )
-def test_a_mistake_is_told_at_once(armed: str, mistake: str) -> None:
+def test_a_mistake_in_the_setting_is_reported_at_once(armed: str, mistake: str) -> None:
     with start(armed) as process:
         _, complaint = process.communicate(timeout=30)
 

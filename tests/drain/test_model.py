@@ -1,4 +1,4 @@
-"""A state machine drives accept, drain and what goes wrong between them, against lists.
+"""A state machine drives accepts, drains and faults between them, and compares with lists.
 
 The model is what the API promised: per conversation, the contents in the order of their acceptance.
 """
@@ -31,7 +31,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 @dataclass
 class Model:
-    """One conversation as its owner must come to see it."""
+    """One conversation as its owner must see it in the end."""
 
     conversation: Conversation
     contents: list[str] = field(default_factory=list)
@@ -115,12 +115,12 @@ class Pipeline(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2))
     def crash_before_the_commit(self, which: int) -> None:
         with self.world.lost_commit():
-            self.in_vain_if_anything_waits(which)
+            self.fail_if_anything_waits(which)
 
     @rule(which=st.integers(0, 2))
     def crash_before_the_trim(self, which: int) -> None:
         with self.world.lost_trim():
-            self.in_vain_if_anything_waits(which)
+            self.fail_if_anything_waits(which)
 
     @rule()
     def redrive(self) -> None:
@@ -131,9 +131,9 @@ class Pipeline(RuleBasedStateMachine):
     def new_worker(self) -> None:
         self.drains = [self.world.new_drain(batch_max_entries=size) for size in (3, 7, 512)]
 
-    def in_vain_if_anything_waits(self, which: int) -> None:
+    def fail_if_anything_waits(self, which: int) -> None:
         if self.world.backlog():
-            self.world.drain_in_vain(self.drains[which])
+            self.world.fail_to_drain(self.drains[which])
 
     @invariant()
     def every_reader_sees_a_prefix(self) -> None:

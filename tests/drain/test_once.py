@@ -1,4 +1,4 @@
-"""Exactly once, whatever is lost between PostgreSQL and Redis."""
+"""Every entry is applied exactly once, also if a commit or a trim is lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +13,13 @@ def test_a_batch_whose_trim_was_lost_is_not_applied_again(world: World) -> None:
     conversation = world.open(world.user(), title="once")
     world.add(conversation, "a", "b")
     with world.lost_trim():
-        world.drain_in_vain()
-    books = world.books(0)
+        world.fail_to_drain()
+    counts = world.counts(0)
 
     summary = world.drain.run()
 
     assert world.contents(conversation) == ["a", "b"]
-    assert world.books(0) == books == (3, 0, 0)
+    assert world.counts(0) == counts == (3, 0, 0)
     assert (summary["messages"], summary["duplicates"], world.dead()) == (0, 3, [])
     assert world.backlog() == 0
 
@@ -28,7 +28,7 @@ def test_a_batch_whose_commit_was_lost_is_applied_later(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a", "b")
     with world.lost_commit():
-        world.drain_in_vain()
+        world.fail_to_drain()
     assert world.row(conversation) is None
 
     world.drain.run()
@@ -41,7 +41,7 @@ def test_what_was_deleted_stays_deleted_when_a_smaller_batch_sees_it_again(world
     world.add(conversation, "never again")
     world.edit("delete", conversation)
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
 
     seen = []
 
@@ -58,12 +58,12 @@ def test_what_was_deleted_stays_deleted_when_a_smaller_batch_sees_it_again(world
     assert world.backlog() == 0
 
 
-def test_more_committed_entries_than_a_batch_holds_are_all_looked_at(world: World) -> None:
+def test_more_committed_entries_than_a_batch_holds_are_all_checked(world: World) -> None:
     conversation = world.open(world.user())
     contents = [str(n) for n in range(50)]
     world.add(conversation, *contents)
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
     lost = world.sql("DELETE FROM message WHERE content = '40' RETURNING id")[0][0]
 
     world.new_drain(batch_max_entries=8).run()
@@ -76,7 +76,7 @@ def test_committed_and_new_entries_share_a_batch(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "old")
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
     world.add(conversation, "new")
 
     summary = world.drain.run()
@@ -98,11 +98,11 @@ def test_two_drains_at_once_apply_everything_once(world: World) -> None:
 
     expected = [f"{round_}.{n}" for round_ in range(20) for n in range(5)]
     assert all(world.contents(conversation) == expected for conversation in conversations)
-    assert [world.books(n) for n in range(16)] == [(101, 0, 0)] * 16
+    assert [world.counts(n) for n in range(16)] == [(101, 0, 0)] * 16
 
 
 def test_the_log_is_read_only_after_its_partition_is_locked(world: World) -> None:
-    """A worker that was paused while it held entries in hand would apply them late."""
+    """Otherwise a worker that is paused after reading would apply old entries after newer ones."""
     conversation = world.open(world.user())
     world.add(conversation, "a")
     held: list[bool] = []
@@ -141,7 +141,7 @@ def test_a_paused_drain_is_ended_by_postgresql_and_applies_nothing(world: World)
     overtaken = []
 
     def pause(self: None = None) -> None:
-        """Stand still while holding the lock, until the session is gone; others go on."""
+        """Hold the lock until PostgreSQL has ended the session; other drains go on meanwhile."""
         world.log.before_commit = None
         world.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state ="
@@ -151,14 +151,14 @@ def test_a_paused_drain_is_ended_by_postgresql_and_applies_nothing(world: World)
         world.add(conversation, "b")
 
     world.log.before_commit = pause
-    world.drain_in_vain()
+    world.fail_to_drain()
     world.drain.run()
 
     assert overtaken == [1]
     assert world.contents(conversation) == ["a", "b"]
 
 
-def test_entries_in_hand_are_read_with_their_fields(world: World) -> None:
+def test_entries_are_read_with_their_fields(world: World) -> None:
     conversation = world.open(world.user(), title="t")
     (message,) = world.add(conversation, "hello")
 

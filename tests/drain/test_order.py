@@ -1,4 +1,4 @@
-"""What is accepted arrives: once, in order, whole."""
+"""What was accepted is stored once, in order and unchanged."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis killed under load, the broker frozen: workers heal without anybody."""
+"""PostgreSQL and Redis killed under load, the broker frozen: workers recover on their own."""
 
 import os
 import secrets
@@ -28,7 +28,7 @@ CONVERSATIONS = 6
 
 
 class Client(threading.Thread):
-    """Says one number after the other in each conversation, and repeats what was not answered."""
+    """Adds one number after the other to each conversation; repeats a request without an answer."""
 
     def __init__(self, world: World, conversations: list[Conversation]) -> None:
         super().__init__(daemon=True)
@@ -90,7 +90,7 @@ def stack(
 
 
 def survives(world: World, fault: Callable[[], None]) -> None:
-    """Load, a fault, more load; then everything is there, once, in order."""
+    """Load, a fault, more load; then every message is stored once and in order."""
     conversations = [world.open(world.user(), partition=n) for n in range(CONVERSATIONS)]
     client = Client(world, conversations)
     client.start()

@@ -1,4 +1,4 @@
-"""One entry that PostgreSQL will not take costs nobody else anything."""
+"""An entry that PostgreSQL refuses becomes a dead letter and delays no other entry."""
 
 import logging
 
@@ -31,13 +31,13 @@ def test_a_poisonous_message_keeps_its_place_and_delays_nobody(world: World) -> 
         b"nul \0 nul", "assistant", "stored",
     )  # fmt: skip
     assert world.row(conversation).message_count == 12
-    assert (summary["dead"], world.books(0)) == (1, (12, 1, 0))
+    assert (summary["dead"], world.counts(0)) == (1, (12, 1, 0))
 
 
 @pytest.mark.parametrize(
     "poison", [b"\xff\xfe", b"\xed\xa0\x80", b"\0"], ids=["no utf-8", "lone surrogate", "nul"]
 )
-def test_poison_of_every_kind_dies_alone(world: World, poison: bytes) -> None:
+def test_every_kind_of_poison_is_dead_lettered_alone(world: World, poison: bytes) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "before", poison, poison, "after")
 
@@ -49,7 +49,7 @@ def test_poison_of_every_kind_dies_alone(world: World, poison: bytes) -> None:
     ]  # fmt: skip
 
 
-def test_a_data_error_of_postgresql_itself_kills_the_entry_alone(world: World) -> None:
+def test_a_data_error_of_postgresql_dead_letters_that_entry_only(world: World) -> None:
     world.sql("ALTER TABLE message ADD CHECK (content <> 'refuse me')")
     conversation = world.open(world.user())
     world.add(conversation, "a", "refuse me", "b")
@@ -62,7 +62,7 @@ def test_a_data_error_of_postgresql_itself_kills_the_entry_alone(world: World) -
 
 
 def test_the_locks_of_a_failed_transaction_are_gone_before_its_connection(world: World) -> None:
-    # The careful try follows at once; a held lock would end the drain, with all entries left.
+    # A second try follows at once; a held lock would end the run with all entries left.
     free = "SELECT id FROM log_partition WHERE id = 5 FOR UPDATE SKIP LOCKED"
     found: list[bool] = []
 
@@ -82,14 +82,14 @@ def test_the_locks_of_a_failed_transaction_are_gone_before_its_connection(world:
     assert found == [True]
 
 
-def test_a_failure_that_an_empty_row_shares_is_nobodys_fault(world: World) -> None:
+def test_a_failure_that_an_empty_row_shares_dead_letters_nothing(world: World) -> None:
     conversation = world.open(world.user())
     world.drain.run()
     world.sql("ALTER TABLE message ADD CONSTRAINT impossible CHECK (position < 0) NOT VALID")
     world.add(conversation, "innocent")
 
     for _ in range(3):
-        assert "23514" in world.drain_in_vain()
+        assert "23514" in world.fail_to_drain()
 
     assert world.dead() == []
     world.sql("ALTER TABLE message DROP CONSTRAINT impossible")
@@ -102,7 +102,7 @@ def test_a_missing_column_dead_letters_nothing(world: World) -> None:
     world.add(conversation, "wait for it")
     world.sql("ALTER TABLE message RENAME COLUMN content TO contents")
 
-    assert "42703" in world.drain_in_vain()
+    assert "42703" in world.fail_to_drain()
     assert world.dead() == []
 
     world.sql("ALTER TABLE message RENAME COLUMN contents TO content")
@@ -110,8 +110,8 @@ def test_a_missing_column_dead_letters_nothing(world: World) -> None:
     assert world.contents(conversation) == ["wait for it"]
 
 
-def test_an_error_that_is_not_of_the_data_is_never_an_entrys_fault(world: World) -> None:
-    """Though an empty row in its place would succeed: a trigger may refuse for its own reasons."""
+def test_an_error_that_is_not_of_the_data_dead_letters_nothing(world: World) -> None:
+    """Even if an empty row in its place would succeed: a trigger may refuse for other reasons."""
     conversation = world.open(world.user())
     world.add(conversation, "wait for it")
     world.sql(
@@ -123,7 +123,7 @@ def test_an_error_that_is_not_of_the_data_is_never_an_entrys_fault(world: World)
         " WHEN (NEW.content <> '') EXECUTE FUNCTION refuse()"
     )
 
-    assert "53100" in world.drain_in_vain()
+    assert "53100" in world.fail_to_drain()
     assert (world.dead(), world.contents(conversation)) == ([], [])
 
     world.sql("DROP TRIGGER full_disk ON message")
@@ -146,7 +146,7 @@ def test_a_poisonous_title_is_left_out(world: World) -> None:
     assert world.dead() == [(opened.id, "refused", None), (rename, "refused", None)]
 
 
-def test_a_message_for_somebody_elses_conversation_is_never_a_row(world: World) -> None:
+def test_a_message_for_another_users_conversation_is_never_a_row(world: World) -> None:
     conversation = world.open(world.user())
     (mine,) = world.add(conversation, "mine")
     world.log._redis.incrby(world.log.key("accepted:0"), 2)
@@ -181,7 +181,7 @@ def test_a_message_without_a_conversation_is_never_a_row(world: World) -> None:
     "fields",
     [
         {"v": 1},
-        {"v": 1, "op": "add", "user": "nobody", "conv": "nothing"},
+        {"v": 1, "op": "add", "user": "a", "conv": "b"},
         {"op": "frobnicate"},
         {"user": 2**80},
         {"conv": 2**60},
@@ -201,7 +201,7 @@ def test_an_entry_no_script_wrote_is_one_dead_letter(
     world.log._redis.incr(world.log.key("accepted:1"))
     garbage = fields if fields.keys() == {"v"} else whole | fields
     world.put(1, conversation.id + 16, **garbage)
-    # In the same millisecond the script would give out this id next.
+    # Otherwise the script may give out the same id within this millisecond.
     world.log._redis.set(world.log.key("tail:1"), conversation.id + 16)
     world.add(conversation, "after")
 
@@ -232,7 +232,7 @@ def test_an_id_that_exists_with_other_content_is_a_conflict(world: World) -> Non
 
 
 def test_other_words_under_a_dead_letters_id_are_a_second_dead_letter(world: World) -> None:
-    """A log that went back in time gave the id out again, and then once more."""
+    """A log that was set back gave the id out again, twice."""
     conversation = world.open(world.user())
     (poison,) = world.add(conversation, b"\xff")
     world.drain.run()
@@ -255,34 +255,34 @@ def test_other_words_under_a_dead_letters_id_are_a_second_dead_letter(world: Wor
     ]  # fmt: skip
 
 
-def test_the_same_entry_again_above_the_cursor_is_not_stored_twice(world: World) -> None:
-    """PostgreSQL's books of a partition were restored from an older copy, its rows were not."""
+def test_an_entry_that_comes_again_above_last_id_is_not_stored_twice(world: World) -> None:
+    """A partition's row was restored from an older copy, the messages were not."""
     conversation = world.open(world.user())
     world.add(conversation, "a", "b")
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
     world.sql("UPDATE log_partition SET last_id = 0, applied = 0 WHERE id = 0")
 
     world.drain.run()
 
     assert world.contents(conversation) == ["a", "b"]
-    assert (world.dead(), world.books(0)) == ([], (3, 0, 0))
+    assert (world.dead(), world.counts(0)) == ([], (3, 0, 0))
 
 
-def test_a_dead_entry_again_above_the_cursor_is_buried_once(world: World) -> None:
+def test_a_dead_letter_that_comes_again_above_last_id_is_stored_once(world: World) -> None:
     conversation = world.open(world.user())
     (poison,) = world.add(conversation, b"\0")
     with world.lost_trim():
-        world.drain_in_vain()
+        world.fail_to_drain()
     world.sql("UPDATE log_partition SET last_id = 0, applied = 0, dead = 0 WHERE id = 0")
 
     world.drain.run()
 
     assert world.contents(conversation) == [""]
-    assert (world.dead(), world.books(0)) == ([(poison, "refused", 1)], (1, 1, 0))
+    assert (world.dead(), world.counts(0)) == ([(poison, "refused", 1)], (1, 1, 0))
 
 
-def test_an_entry_that_the_cursor_passed_is_regressed(
+def test_an_entry_below_last_id_that_is_not_stored_is_regressed(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     conversation = world.open(world.user())
@@ -301,7 +301,7 @@ def test_an_entry_that_the_cursor_passed_is_regressed(
     assert "accepted below" not in caplog.text
 
 
-def test_a_tail_behind_the_cursor_is_raised(world: World) -> None:
+def test_a_tail_below_last_id_is_raised(world: World) -> None:
     conversation = world.open(world.user())
     world.drain.run()
     ahead = 1_000 * 4096 * 1_000
@@ -316,7 +316,7 @@ def test_a_tail_behind_the_cursor_is_raised(world: World) -> None:
     assert world.contents(conversation) == ["above"]
 
 
-def test_an_older_redis_is_counted_anew_by_a_drain_at_work(world: World) -> None:
+def test_a_running_drain_recounts_a_redis_that_was_set_back(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a", "b")
     world.drain.run()
@@ -337,10 +337,10 @@ def test_too_many_dead_letters_in_a_minute_stop_the_drain(
     conversation = world.open(world.user())
     world.add(conversation, "a", *[b"\0"] * 7, "z")
 
-    assert "too many dead letters" in world.drain_in_vain()
+    assert "too many dead letters" in world.fail_to_drain()
     assert len(world.dead()) == 5
     assert world.contents(conversation) == ["a", *[""] * 5]
-    assert "too many dead letters" in world.drain_in_vain()
+    assert "too many dead letters" in world.fail_to_drain()
     assert len(world.dead()) == 5
     world.sql("UPDATE dead_letter SET created_at = created_at - interval '1 minute'")
     world.drain.run()
@@ -362,7 +362,7 @@ def test_no_log_line_and_no_error_quotes_a_message(
     world.add(conversation, "my deepest secret")
 
     with caplog.at_level(logging.DEBUG):
-        failure = world.drain_in_vain()
+        failure = world.fail_to_drain()
 
     assert "P0001" in failure
     assert "secret" not in caplog.text + failure

@@ -1,4 +1,4 @@
-"""Real workers: killed, doubled, frozen, deafened. Whatever happens, everything arrives once."""
+"""Real workers are killed, doubled, frozen or made deaf; every message is stored once."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def ring_bell(settings: Settings) -> Iterator[Callable[[], None]]:
 
 
 def fill(world: World, messages: int = 30) -> tuple[list[Conversation], list[str]]:
-    """Four conversations in four partitions, each with so many messages in the log."""
+    """Four conversations in four partitions, each with `messages` messages in the log."""
     conversations = [world.open(world.user(), partition=n) for n in range(4)]
     contents = [str(n) for n in range(messages)]
     for conversation in conversations:
@@ -197,7 +197,7 @@ def test_a_frozen_worker_loses_its_lock_and_writes_nothing_when_it_thaws(
     eventually(lambda: "a batch of partitions [0, 1, 2, 3] failed" in frozen.said())
 
 
-def test_a_failed_drain_says_no_word_of_what_it_failed_with(
+def test_a_failed_drain_does_not_log_the_text_it_failed_with(
     world: World, start: Start, ring_bell: Callable[[], None]
 ) -> None:
     conversation = world.open(world.user())
@@ -219,7 +219,7 @@ def test_a_failed_drain_says_no_word_of_what_it_failed_with(
     eventually(lambda: world.contents(conversation) == ["my deepest secret"])
 
 
-def test_a_worker_tells_the_backlog_to_whoever_asks(
+def test_a_worker_shows_the_backlog_in_its_stats(
     world: World, start: Start, settings: Settings
 ) -> None:
     waiting = world.open(world.user(), partition=0)
@@ -228,7 +228,7 @@ def test_a_worker_tells_the_backlog_to_whoever_asks(
     start()
 
     with make_celery(settings) as app:
-        eventually(lambda: backlog_as_told(app.control.inspect(timeout=2).stats()) == 1)
+        eventually(lambda: backlog_shown(app.control.inspect(timeout=2).stats()) == 1)
 
 
 def test_a_deaf_worker_ends_so_that_its_supervisor_can_start_another(
@@ -279,5 +279,5 @@ def holds_a_partition(world: World) -> bool:
     return len(free) < 16
 
 
-def backlog_as_told(stats: Mapping[str, Any] | None) -> int | None:
+def backlog_shown(stats: Mapping[str, Any] | None) -> int | None:
     return next((told["verbatim"]["backlog"] for told in (stats or {}).values()), None)

@@ -1,4 +1,4 @@
-"""What the tests of the drain do to a log, and see of a database."""
+"""What tests of the drain do to the log, and what they look up in the database."""
 
 import secrets
 import time
@@ -24,7 +24,7 @@ NEVER_LATE = 10**13
 
 
 class FaultyLog(Log):
-    """A log that a test can have fail at the two moments that matter to a transaction."""
+    """A log that a test can make fail before the commit or at the trim."""
 
     before_commit: Callable[[], None] | None = None
     loses_trim = False
@@ -70,7 +70,7 @@ class World:
         self.drain = self.new_drain()
 
     def new_drain(self, **changes: Any) -> Drain:
-        """A drain as a new worker process would have it, with settings of its own."""
+        """A drain as in a new worker process, with these settings changed."""
         settings = self.settings.model_copy(update=changes)
         return Drain(self.log, self.engine, settings, lambda: self.rings.append(1))
 
@@ -81,7 +81,7 @@ class World:
             assert time.monotonic() < deadline, "the log does not get empty"
             (drain or self.drain).run()
 
-    def drain_in_vain(self, drain: Drain | None = None) -> str:
+    def fail_to_drain(self, drain: Drain | None = None) -> str:
         """Run a drain that fails; return why."""
         with pytest.raises(DrainFailedError) as failure:
             (drain or self.drain).run()
@@ -102,7 +102,7 @@ class World:
 
         def end_transactions() -> None:
             self.sql(
-                # Until they are gone, and with them their locks.
+                # Waits until they are gone, and with them their locks.
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND state = 'idle in transaction'"
                 " AND pid <> pg_backend_pid()"
@@ -116,7 +116,7 @@ class World:
 
     @contextmanager
     def locked(self, conversation: Conversation) -> Iterator[None]:
-        """An operator's forgotten psql holds a conversation's row."""
+        """Another session, such as a forgotten psql, holds a conversation's row."""
         with self.engine.connect() as connection:
             connection.execute(
                 text("SELECT FROM conversation WHERE id = :id FOR UPDATE"), {"id": conversation.id}
@@ -147,7 +147,7 @@ class World:
     def add(
         self, to: Conversation, *contents: str | bytes, role: str = "user", status: str = "stored"
     ) -> list[int]:
-        """Accept messages; return their ids. Bytes stand for what a broken check lets through."""
+        """Accept messages; return their ids. Bytes: a text that the API would refuse."""
         answers = self.submit(
             *(
                 Request(
@@ -200,7 +200,7 @@ class World:
         [(number,)] = self.sql("SELECT id FROM dead_letter WHERE entry_id = :id", id=entry_id)
         return int(number)
 
-    def books(self, partition: int) -> tuple[int, int, int]:
+    def counts(self, partition: int) -> tuple[int, int, int]:
         (row,) = self.sql("SELECT * FROM log_partition WHERE id = :id", id=partition)
         return row.applied, row.dead, row.discarded
 

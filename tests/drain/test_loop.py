@@ -1,4 +1,4 @@
-"""What is nobody's fault is waited for, and holds up as little as can be."""
+"""The drain's loop: failing partitions delay no others, and what is left is rung for."""
 
 import time
 from itertools import count
@@ -25,9 +25,9 @@ def test_a_row_that_an_operator_holds_delays_its_partition_only(
         world.add(other, "first")
 
     with world.locked(stuck):
-        assert "55P03" in world.drain_in_vain()
+        assert "55P03" in world.fail_to_drain()
         assert all(world.contents(other) == ["first"] for other in others)
-        # From now on this process tries the stuck partition last, where it delays nobody.
+        # From now on this process tries the stuck partition last, where it delays no other.
         for other in others:
             world.add(other, "second")
         trimmed: list[float] = []
@@ -39,9 +39,9 @@ def test_a_row_that_an_operator_holds_delays_its_partition_only(
 
         monkeypatch.setattr(world.log, "trim", watching)
         started = time.monotonic()
-        world.drain_in_vain()
+        world.fail_to_drain()
 
-    # The lock's time-out is 2 s.
+    # The lock timeout is 2 s.
     assert trimmed[0] - started < 1.5
     assert all(world.contents(other) == ["first", "second"] for other in others)
     assert (world.contents(stuck), world.dead()) == ([], [])
@@ -49,12 +49,12 @@ def test_a_row_that_an_operator_holds_delays_its_partition_only(
     assert world.contents(stuck) == ["held up"]
 
 
-def test_a_suspect_is_one_no_longer_once_it_moves(world: World) -> None:
+def test_a_suspect_partition_is_healthy_again_once_it_commits(world: World) -> None:
     conversation = world.open(world.user())
     world.drain.run()
     world.add(conversation, "a")
     with world.locked(conversation):
-        world.drain_in_vain()
+        world.fail_to_drain()
     assert not world.drain._health.is_workable(0)
 
     world.drain.run()
@@ -64,22 +64,22 @@ def test_a_suspect_is_one_no_longer_once_it_moves(world: World) -> None:
 
 
 def test_an_accept_rings_while_a_suspect_is_tried(world: World) -> None:
-    """Else what comes meanwhile would wait for the lock's time-out."""
+    """Otherwise entries that are accepted meanwhile would wait for the lock timeout."""
     stuck = world.open(world.user())
     world.drain.run()
     world.add(stuck, "a")
     with world.locked(stuck):
-        world.drain_in_vain()
+        world.fail_to_drain()
         bell = world.log.key("bell")
         assert world.log._redis.exists(bell) == 0
 
-        world.drain_in_vain()
+        world.fail_to_drain()
 
         assert world.log._redis.exists(bell) == 0
     world.drain.run()
 
 
-def test_batches_halve_at_each_time_out_and_grow_again(world: World) -> None:
+def test_batches_halve_at_each_timeout_and_grow_again(world: World) -> None:
     free, held = world.open(world.user()), world.open(world.user(), partition=0)
     assert free.partition == held.partition
     world.drain.run()
@@ -92,7 +92,7 @@ def test_batches_halve_at_each_time_out_and_grow_again(world: World) -> None:
     sizes = []
     with world.locked(held):
         while world.contents(free) != ["0", "1", "2"]:
-            world.drain_in_vain(drain)
+            world.fail_to_drain(drain)
             sizes.append(drain._health.limits[0])
     world.add(free, "4")
     while world.backlog():
@@ -124,14 +124,14 @@ def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:
     assert world.log._redis.exists(world.log.key("bell")) == 0
 
 
-def test_postgresql_away_loses_nothing_and_blames_nobody(world: World) -> None:
+def test_an_outage_of_postgresql_loses_and_dead_letters_nothing(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a")
     world.drain.run()
     world.add(conversation, "b")
     with world.lost_commit():
         for _ in range(2):
-            world.drain_in_vain()
+            world.fail_to_drain()
             assert world.log._redis.exists(world.log.key("bell"))
 
     world.drain.run()
@@ -222,7 +222,7 @@ def test_a_drain_refuses_the_log_of_another_database(
         Drain(log, engine, settings, lambda: None).run()
 
 
-def test_a_drain_at_work_refuses_a_log_that_was_exchanged(world: World) -> None:
+def test_a_running_drain_refuses_a_log_that_was_exchanged(world: World) -> None:
     conversation = world.open(world.user())
     world.drain.run()
     identity = world.log._redis.get(world.log.key("database"))
@@ -237,7 +237,7 @@ def test_a_drain_at_work_refuses_a_log_that_was_exchanged(world: World) -> None:
     world.drain.run()
 
 
-def test_an_emptied_redis_is_opened_again_by_a_drain_at_work(world: World) -> None:
+def test_a_running_drain_opens_an_emptied_redis_again(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a")
     world.drain.run()
@@ -256,7 +256,7 @@ def test_an_emptied_redis_is_opened_again_by_a_drain_at_work(world: World) -> No
     assert world.contents(conversation) == ["a", "b"]
 
 
-def test_a_doorbell_that_cannot_ring_hurts_no_drain(world: World) -> None:
+def test_a_drain_goes_on_if_the_doorbell_cannot_ring(world: World) -> None:
     def broken() -> None:
         raise ConnectionRefusedError
 
