@@ -22,7 +22,6 @@ _PACKAGES: Final = (
 
 def environment(at: Site) -> dict[str, str]:
     """Return what somebody who repeats this would want to know."""
-    redis = cast("dict[str, object]", at.client.info("server"))
     with at.connection() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version'), current_setting('fsync'),"
                        " current_setting('synchronous_commit')")  # fmt: skip
@@ -36,7 +35,7 @@ def environment(at: Site) -> dict[str, str]:
         f"{psutil.virtual_memory().total >> 30} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "postgres": f"{postgres}, fsync {fsync}, synchronous_commit {commit}",
-        "redis": f"{redis['redis_version']}, appendfsync {appendfsync}",
+        "redis": f"{at.redis.version}, appendfsync {appendfsync}",
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         "batches": f"Celery {_output(str(BATCHES_PYTHON), '-c', batches)}",
         "wrk": _output("wrk", "-v").partition("\n")[0].partition(" [")[0],

@@ -126,7 +126,8 @@ def site(directory: Path) -> Iterator[Site]:
     """Start the servers and seat the users."""
     with ExitStack() as stack:
         postgres = stack.enter_context(running(EmbeddedPostgres(directory / "postgres")))
-        redis = stack.enter_context(running(EmbeddedRedis(directory / "redis")))
+        program = Settings().verbatim_redis_server
+        redis = stack.enter_context(running(EmbeddedRedis(directory / "redis", program)))
         client = stack.enter_context(Redis.from_url(redis.url))
         client.config_set("maxmemory", 0)
         _make_room(postgres)
