@@ -16,7 +16,7 @@ from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.support.fast import is_fast, refuse_processes
 from tests.support.scale import FULL
-from tests.support.servers import drop_database, fresh_database, running
+from tests.support.servers import QuickPostgres, drop_database, fresh_database, running
 
 # The same examples each time; FULL=1 looks for new ones.
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """The PostgreSQL of the whole run. Do not stop it: `start_postgres` gives you your own."""
-    with running(EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))) as server:
+    with running(QuickPostgres(tmp_path_factory.mktemp("postgres"))) as server:
         yield server
 
 
@@ -60,7 +60,7 @@ def start_postgres(
     """Start a PostgreSQL of the module's own, to be killed and started again at will."""
     with ExitStack() as servers:
         yield lambda: servers.enter_context(
-            running(EmbeddedPostgres(tmp_path_factory.mktemp("own-postgres")))
+            running(QuickPostgres(tmp_path_factory.mktemp("own-postgres")))
         )
 
 

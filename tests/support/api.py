@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -9,10 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
+from sqlalchemy import Engine
 
+from api.accounts.repositories import UserRepository
+from api.accounts.session_store import SessionRows
+from api.accounts.tokens import Tokens
+from api.core.database import Viewer, make_engine, writing
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
@@ -22,6 +29,9 @@ from tests.support.servers import drop_database, fresh_database, urls_of
 from tests.support.serving import serving
 
 PASSWORD = "correct horse battery staple"
+#: Made once, like what a client needs to speak TLS, which none here does: both take a while.
+PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
+_TLS = ssl.create_default_context()
 
 _numbers = itertools.count(1)
 
@@ -34,19 +44,27 @@ class Api:
     settings: Settings
     app: FastAPI
     log: Log
+    engine: Engine  #: the database, as its owner
 
     def client(self) -> httpx.Client:
         """Somebody who is not signed in."""
-        return httpx.Client(base_url=self.url, timeout=60)
+        return httpx.Client(base_url=self.url, timeout=60, verify=_TLS)
 
     def person(self) -> httpx.Client:
-        """Somebody new who is signed in."""
-        client = self.client()
+        """Somebody new who is signed in, as registration and login leave it."""
         name = f"person-{next(_numbers)}"
-        account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-        client.post("/auth/register", json=account).raise_for_status()
-        answer = client.post("/auth/login", json={"username": name, "password": PASSWORD})
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        with writing(self.engine) as session:
+            user = UserRepository(session).add(name, f"{name}@example.com", PASSWORD_HASH)
+        with writing(self.engine, Viewer(user.id)) as session:
+            rows = SessionRows(self.settings, self.log)
+            opened = rows.open(session, user.id, rotates=True)
+        key, minutes = (
+            self.settings.secret_key.get_secret_value(),
+            self.settings.access_token_minutes,
+        )
+        token = Tokens(key, minutes=minutes).issue(user.id, opened.session_id)
+        client = self.client()
+        client.headers["Authorization"] = f"Bearer {token}"
         return client
 
 
@@ -73,7 +91,9 @@ def start_api(postgres_server: EmbeddedPostgres, redis_server: EmbeddedRedis) ->
             app = create_app(settings)
             url = running.enter_context(serving(app))
             redis = running.enter_context(Redis.from_url(settings.redis))
-            return Api(url, settings, app, Log(redis, settings.log_namespace))
+            engine = make_engine(settings.migration_database, application_name="test")
+            running.callback(engine.dispose)
+            return Api(url, settings, app, Log(redis, settings.log_namespace), engine)
 
         yield start
 
