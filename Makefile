@@ -30,10 +30,13 @@ test: $(if $(T),,system-deps) $(VENV)/dev.stamp $(NODE_DEV) ## Run all tests, on
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else
-	$(BIN)/python -m pytest --cov --cov-fail-under 0 --numprocesses 2 --dist loadfile \
-		--no-loadscope-reorder --ignore tests/browser
 	@# Playwright keeps an event loop running in its process, where no other test could run one.
-	$(BIN)/python -m pytest --cov --cov-append tests/browser
+	@# Three more processes: many tests wait for others, and each file is one process's.
+	@$(BIN)/python -m pytest tests/browser > .browser-tests.log 2>&1 & browser=$$!; \
+	echo '$(BIN)/python -m pytest tests/browser, meanwhile:'; \
+	$(BIN)/python -m pytest --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+		--ignore tests/browser; rest=$$?; \
+	wait $$browser; browser=$$?; cat .browser-tests.log; exit $$((rest | browser))
 endif
 
 test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: under a minute, no root, no browser
@@ -67,7 +70,7 @@ lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.to
 	$(COMPILE) --group bench-batches -o requirements-bench-batches.txt
 
 clean: ## Remove everything that was made here, except data (.verbatim)
-	rm -rf $(VENV) $(VENDOR) node_modules *.egg-info .coverage* .hypothesis .*_cache
+	rm -rf $(VENV) $(VENDOR) node_modules *.egg-info .coverage* .hypothesis .*_cache .*.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system-deps: ## Install what the tests need of the system (Debian, as root)

@@ -32,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Files that start processes first: a long one that comes last would leave the others waiting.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     if config.getoption("fast"):
         slow = [item for item in items if not is_fast(item)]
         items[:] = [item for item in items if is_fast(item)]

@@ -13,7 +13,9 @@ from tests.support.waiting import DEADLINE_SECONDS, eventually
 class WorkerProcess:
     """One `celery worker` and its log."""
 
-    def __init__(self, settings: Settings, log: Path, failpoints: str = "") -> None:
+    def __init__(
+        self, settings: Settings, log: Path, failpoints: str = "", include: str = ""
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -21,6 +23,7 @@ class WorkerProcess:
                     *(sys.executable, "-m", "celery", "--quiet", "--app=workers.app", "worker"),
                     *("--concurrency=2", "--task-events", "--without-gossip", "--without-mingle"),
                     *("--loglevel=INFO", f"--hostname={log.stem}@test"),
+                    *(("--include", include) if include else ()),
                 ],
                 env={
                     **os.environ,

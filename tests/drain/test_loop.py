@@ -14,6 +14,8 @@ from tests.drain.world import FaultyLog, World
 from workers import drain as drain_module
 from workers.drain import Drain
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_row_that_an_operator_holds_delays_its_partition_only(
     world: World, monkeypatch: pytest.MonkeyPatch

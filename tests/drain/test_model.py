@@ -24,6 +24,8 @@ from api.operations import dead_letters
 from api.operations.audit import audit
 from tests.drain.world import Conversation, World
 
+pytestmark = pytest.mark.slow
+
 POISON = b"\0"
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -23,6 +24,8 @@ from tests.drain.processes import WorkerProcess
 from tests.drain.world import LIMITS, NEVER_LATE, Conversation, FaultyLog, World
 from tests.support.servers import fresh_database
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 CONVERSATIONS = 6
 

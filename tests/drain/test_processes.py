@@ -15,6 +15,8 @@ from tests.drain.processes import WorkerProcess
 from tests.drain.world import Conversation, World
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., WorkerProcess]
 
 
@@ -23,9 +25,9 @@ def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
     """Start a worker; all are ended with the test."""
     workers: list[WorkerProcess] = []
 
-    def start_one(failpoints: str = "") -> WorkerProcess:
+    def start_one(failpoints: str = "", include: str = "") -> WorkerProcess:
         log = tmp_path / f"worker{len(workers)}.log"
-        workers.append(WorkerProcess(settings, log, failpoints))
+        workers.append(WorkerProcess(settings, log, failpoints, include))
         return workers[-1].wait_until_ready()
 
     yield start_one
@@ -234,7 +236,7 @@ def test_a_worker_shows_the_backlog_in_its_stats(
 def test_a_deaf_worker_ends_so_that_its_supervisor_can_start_another(
     world: World, start: Start, settings: Settings
 ) -> None:
-    deaf = start()
+    deaf = start(include="tests.drain.impatient_watchdog")
     conversations, contents = fill(world)
     eventually(lambda: world.backlog() == 0)
     with make_celery(settings) as app:
@@ -242,7 +244,7 @@ def test_a_deaf_worker_ends_so_that_its_supervisor_can_start_another(
     for conversation in conversations:
         world.add(conversation, "unheard")
 
-    assert deaf.wait(100) == 70
+    assert deaf.wait() == 70
 
     assert "doorbells are not heard" in deaf.said()
     start()

@@ -2,7 +2,9 @@
 
 import gc
 import re
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import cache
 from typing import Any
 
 import httpx
@@ -57,6 +59,20 @@ def test_metrics_count_what_was_accepted_and_drained(
     assert drained.headers["content-type"].startswith("text/plain; version=")
 
 
+@pytest.fixture(scope="module")
+def callers(api: Api) -> Iterator[Callable[[str | None], TestClient]]:
+    """Clients of an API with this token for its figures, or with none."""
+    with ExitStack() as running:
+
+        @cache
+        def caller_of(token: str | None) -> TestClient:
+            changes = {"metrics_token": SecretStr(token) if token else None}
+            app = create_app(api.settings.model_copy(update=changes))
+            return running.enter_context(TestClient(app))
+
+        yield caller_of
+
+
 @pytest.mark.parametrize(
     ("token", "client", "sent", "status"),
     [
@@ -78,16 +94,19 @@ def test_metrics_count_what_was_accepted_and_drained(
     ],
 )
 def test_figures_are_for_loopback_or_the_token(
-    api: Api, token: str | None, client: str, sent: str | None, status: int
+    callers: Callable[[str | None], TestClient],
+    token: str | None,
+    client: str,
+    sent: str | None,
+    status: int,
 ) -> None:
-    changes = {"metrics_token": SecretStr(token) if token else None}
-    app = create_app(api.settings.model_copy(update=changes))
     headers = {b"Authorization": sent.encode("latin-1")} if sent else {}
+    caller = callers(token)
+    caller._transport.client = (client, 1)  # type: ignore[attr-defined]
 
-    with TestClient(app, client=(client, 1)) as caller:
-        answers = [caller.get(path, headers=headers) for path in ("/metrics", "/status.json")]
-        # The page has no figures of its own; where there is a token, it asks for it.
-        page = caller.get("/status")
+    answers = [caller.get(path, headers=headers) for path in ("/metrics", "/status.json")]
+    # The page has no figures of its own; where there is a token, it asks for it.
+    page = caller.get("/status")
 
     assert [answer.status_code for answer in answers] == [status, status]
     assert status == 200 or not any("backlog" in answer.text for answer in answers)

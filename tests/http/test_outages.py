@@ -13,6 +13,8 @@ from tests.support.draining import draining
 from tests.support.servers import fresh_database, urls_of
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def postgres(start_postgres: Callable[[], EmbeddedPostgres]) -> EmbeddedPostgres:

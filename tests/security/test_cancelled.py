@@ -20,6 +20,8 @@ from tests.support.draining import draining
 from tests.support.scale import scaled, seed
 from tests.support.servers import fresh_database, urls_of
 
+pytestmark = pytest.mark.slow
+
 USERS = 20
 CANCELLED = scaled(10_000, full=100_000)
 #: Requests of all users at once.

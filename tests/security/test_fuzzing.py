@@ -17,7 +17,7 @@ from tests.support.api import PASSWORD, Api
 from tests.support.draining import draining
 from tests.support.scale import scaled
 
-pytestmark = pytest.mark.timeout(scaled(120, full=1_200))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(scaled(120, full=1_200))]
 
 TRIES = scaled(300, full=3_000)
 fuzzed = settings(

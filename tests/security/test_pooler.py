@@ -16,6 +16,8 @@ from tests.support.rows import add_conversation, add_user
 from tests.support.scale import scaled
 from tests.support.servers import urls_of
 
+pytestmark = pytest.mark.slow
+
 TRANSACTIONS = scaled(1_000, full=10_000)
 CLIENTS = 4
 #: Fewer than clients, so that every connection serves both users all the time.

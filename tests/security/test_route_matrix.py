@@ -26,6 +26,8 @@ from tests.support.tokens import signed
 from tests.support.waiting import eventually
 from workers.known import KnownConversation
 
+pytestmark = pytest.mark.slow
+
 CANARY = "canary-of-ada-93b1"
 #: This far from an id is one that was not given out, a millisecond earlier in its partition.
 NOT_GIVEN_OUT = 1 << 12

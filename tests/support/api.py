@@ -58,11 +58,10 @@ class Api:
         with writing(self.engine, Viewer(user.id)) as session:
             rows = SessionRows(self.settings, self.log)
             opened = rows.open(session, user.id, rotates=True)
-        key, minutes = (
-            self.settings.secret_key.get_secret_value(),
-            self.settings.access_token_minutes,
-        )
-        token = Tokens(key, minutes=minutes).issue(user.id, opened.session_id)
+        assert self.settings.secret_key
+        key = self.settings.secret_key.get_secret_value()
+        tokens = Tokens(key, minutes=self.settings.access_token_minutes)
+        token = tokens.issue(user.id, opened.session_id)
         client = self.client()
         client.headers["Authorization"] = f"Bearer {token}"
         return client

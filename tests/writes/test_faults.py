@@ -20,6 +20,8 @@ from api.local.redis import EmbeddedRedis
 from api.writes.write_path import WritePath
 from tests.support.servers import fresh_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def own_redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
