@@ -17,7 +17,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from api.accounts.repositories import UserRepository
-from api.accounts.session_store import SessionRows
+from api.accounts.session_store import SessionStore
 from api.accounts.tokens import Tokens
 from api.core.database import Viewer, make_engine, writing
 from api.core.log import Log
@@ -56,8 +56,8 @@ class Api:
         with writing(self.engine) as session:
             user = UserRepository(session).add(name, f"{name}@example.com", PASSWORD_HASH)
         with writing(self.engine, Viewer(user.id)) as session:
-            rows = SessionRows(self.settings, self.log)
-            opened = rows.open(session, user.id, rotates=True)
+            sessions = SessionStore(self.settings, self.log)
+            opened = sessions.create(session, user.id, rotates=True)
         assert self.settings.secret_key
         key = self.settings.secret_key.get_secret_value()
         tokens = Tokens(key, minutes=self.settings.access_token_minutes)
