@@ -37,6 +37,14 @@ class TurnName:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnMessage:
+    """One earlier message of a conversation, as an assistant gets it."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """One entry of a turn's stream."""
 

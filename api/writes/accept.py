@@ -24,7 +24,7 @@ from api.core.entries import Answer, Entry, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
 from api.core.log import Log
-from api.core.turns import TurnName, Turns
+from api.core.turns import TurnMessage, TurnName, Turns
 from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository, MessageRepository, Standing
 from api.writes.group_commit import GroupCommit
@@ -59,14 +59,6 @@ class Accepted:
     created_at: datetime
     #: An earlier request with the same Idempotency-Key had put it there.
     replayed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TurnMessage:
-    """One earlier message, as an assistant gets it."""
-
-    role: Literal["user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)

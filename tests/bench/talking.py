@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Started
 from api.core.settings import Settings
-from api.core.turns import TurnName
-from api.writes.accept import TurnMessage
+from api.core.turns import TurnMessage, TurnName
 
 
 @dataclass(frozen=True, slots=True)

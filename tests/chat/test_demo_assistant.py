@@ -7,7 +7,7 @@ import pytest
 
 from api.chat.assistants.demo import QUOTE_MOST, DemoAssistant
 from api.core.text import is_content
-from api.writes.accept import TurnMessage
+from api.core.turns import TurnMessage
 
 
 def talk(*said: str) -> list[TurnMessage]:

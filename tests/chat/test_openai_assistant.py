@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from api.chat.assistants import make_assistant
 from api.core.errors import BadGateway, GatewayTimeout, SettingsError
 from api.core.settings import Settings
-from api.writes.accept import TurnMessage
+from api.core.turns import TurnMessage
 from tests.support import model_server
 from tests.support.model_server import Behaviour, ModelServer, failing
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
-from api.writes.accept import TurnMessage
+from api.core.turns import TurnMessage
 
 #: Most code points of somebody's words that are quoted.
 QUOTE_MOST: Final = 120

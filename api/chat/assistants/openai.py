@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from api.core.errors import BadGateway, GatewayTimeout, SettingsError
 from api.core.settings import Settings
-from api.writes.accept import TurnMessage
+from api.core.turns import TurnMessage
 
 logger = logging.getLogger(__name__)
 

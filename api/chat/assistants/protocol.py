@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from api.writes.accept import TurnMessage
+from api.core.turns import TurnMessage
 
 
 class Assistant(Protocol):
