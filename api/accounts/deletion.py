@@ -101,7 +101,7 @@ def _transaction(owner: int) -> Callable[[Session], _Deleted]:
     """Return the function that deletes an account's rows in the transaction it is given."""
 
     def delete(db: Session) -> _Deleted:
-        facts = {"user": int(owner)}
+        facts = {"user": owner}
         connection = db.connection()
 
         def ids_of(statement: Any) -> list[Any]:
@@ -114,7 +114,7 @@ def _transaction(owner: int) -> Callable[[Session], _Deleted]:
         # No drain may be between having read an entry of this user and writing it.
         partition_counts.lock(connection, range(ids.PARTITIONS))
         messages += ids_of(_MESSAGES)
-        partition_counts.settle_deleted_user(connection.exec_driver_sql, int(owner))
+        partition_counts.settle_deleted_user(connection.exec_driver_sql, owner)
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
         turns = [message for message in messages if message >= recent]
         deleted = _Deleted(ids_of(_CONVERSATIONS), turns, ids_of(_SESSIONS))

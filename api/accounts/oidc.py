@@ -15,7 +15,7 @@ import jwt
 from api.accounts import users
 from api.accounts.token_cache import TokenCache
 from api.core.async_database import AsyncDatabase
-from api.core.entries import Caller
+from api.core.caller import Caller
 from api.core.errors import Conflict, Unauthenticated, Unavailable
 from api.core.settings import Settings
 

@@ -39,7 +39,7 @@ class RefreshToken:
     @classmethod
     def create(cls, user_id: int) -> Self:
         """Return the token of a new session."""
-        return cls(int(user_id), secrets.token_urlsafe(16), _new_secret())
+        return cls(user_id, secrets.token_urlsafe(16), _new_secret())
 
     @classmethod
     def decode(cls, text: str) -> Self:

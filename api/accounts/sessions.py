@@ -13,8 +13,8 @@ from api.accounts.repositories import UserRepository
 from api.accounts.session_store import RefreshToken, SessionStore
 from api.accounts.tokens import Tokens
 from api.core.async_database import AsyncDatabase
+from api.core.caller import Caller
 from api.core.database import Viewer
-from api.core.entries import Caller
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
 from api.writes.write_path import WritePath
@@ -105,14 +105,15 @@ class Sessions:
         Raises Unauthenticated if it is not valid or has expired, or if its session was ended.
         """
         caller = self._tokens.caller(access_token)
-        if f"{int(caller)}:{caller.session}" in self._write_path.revoked:
+        if f"{caller.user_id}:{caller.session_id}" in self._write_path.revoked:
             raise Unauthenticated("this session was ended")
         return caller
 
     async def end(self, caller: Caller) -> None:
         """End the caller's session, and no other one."""
         await self._database.write(
-            Viewer(int(caller)), lambda db: self._store.end(db, caller, [caller.session])
+            Viewer(caller.user_id),
+            lambda db: self._store.end(db, caller.user_id, [caller.session_id]),
         )
 
     async def end_by_cookie(self, cookie: str) -> None:

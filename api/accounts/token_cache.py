@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from api.core.entries import Caller
+from api.core.caller import Caller
 
 #: Tokens that one process keeps; the one added first makes room for the next.
 MAX_TOKENS: Final = 4096

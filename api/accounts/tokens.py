@@ -13,7 +13,7 @@ import jwt
 
 from api.accounts.token_cache import TokenCache
 from api.core import ids
-from api.core.entries import Caller
+from api.core.caller import Caller
 from api.core.errors import Unauthenticated
 
 ALGORITHM: Final = "HS256"

@@ -14,6 +14,7 @@ from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
 from api.chat.titles import Titles
+from api.core.caller import Caller
 from api.core.errors import BadGateway, GatewayTimeout, Unavailable
 from api.core.text import is_content
 from api.writes.accept import Accept, Turn
@@ -42,14 +43,14 @@ class Chat:
         self._answer_seconds = answer_seconds
 
     async def turn(
-        self, owner: int, conversation_id: int, message: str, key: str | None
+        self, caller: Caller, conversation_id: int, message: str, key: str | None
     ) -> Answered:
         """Answer one message. At most one answer of a turn is ever stored.
 
         Raises BadGateway or GatewayTimeout when the model failed, NotFound when the conversation
         went in the meantime, Unavailable when another request runs this turn for too long.
         """
-        turn = await self._begun(owner, conversation_id, message, key)
+        turn = await self._begun(caller, conversation_id, message, key)
         if turn.reply_id is not None:
             return await self._answers.stored(turn.name, turn.reply_id)
         async with leased(self._accept, turn):
@@ -61,11 +62,13 @@ class Chat:
         self._titles.after(turn, message, response)
         return Answered(turn.id, reply.id, response, "stored")
 
-    async def _begun(self, owner: int, conversation_id: int, message: str, key: str | None) -> Turn:
+    async def _begun(
+        self, caller: Caller, conversation_id: int, message: str, key: str | None
+    ) -> Turn:
         """Accept the message; wait while another request is answering it."""
         patience_ends = time.monotonic() + WAIT_SECONDS
         while True:
-            turn = await self._accept.begin_turn(owner, conversation_id, message, key)
+            turn = await self._accept.begin_turn(caller, conversation_id, message, key)
             if turn.reply_id is not None or turn.lease is not None:
                 return turn
             if time.monotonic() + WAIT_POLL_SECONDS > patience_ends:

@@ -6,7 +6,7 @@ The shapes here are those of `log.lua`; nothing in this module speaks to Redis.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Self, cast
+from typing import Final, Literal, NamedTuple, cast
 
 #: The entry format this code writes and understands. A worker leaves an unknown one alone.
 VERSION: Final = 1
@@ -42,18 +42,6 @@ class Entry(NamedTuple):
     data: bytes
 
 
-class Caller(int):
-    """A user's id, and the session in which it came: what a request acts for."""
-
-    session: str
-
-    def __new__(cls, user_id: int, session: str = "") -> Self:
-        """Make one; without a session nobody can revoke it (the server's own doing)."""
-        made = super().__new__(cls, user_id)
-        made.session = session
-        return made
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """One entry to be accepted."""
@@ -79,6 +67,8 @@ class Request:
     as_of: str = ""
     #: Earlier turns, oldest first, as `turn_line` writes them.
     loaded: tuple[bytes, ...] = ()
+    #: The session in which the request came, refused once it is revoked; empty for none.
+    session_id: str = ""
 
     def arguments(self) -> list[bytes | str]:
         """Return what `log.lua` takes for one entry."""
@@ -87,9 +77,7 @@ class Request:
             f"{self.scope} {self.body_hash() if self.key else ''} {self.standing} {self.hint} "
             f"{self.lease} {self.streamed:d} {self.as_of} {len(self.loaded)}"
         )
-        # In which session it came, for the log to see whether that was revoked.
-        session = self.user_id.session if isinstance(self.user_id, Caller) else ""
-        return [head, session, self.key, self.data, *self.loaded]
+        return [head, self.session_id, self.key, self.data, *self.loaded]
 
     def body_hash(self) -> str:
         """Return what makes two requests with one key the same request."""

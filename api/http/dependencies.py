@@ -19,7 +19,7 @@ from api.accounts.tokens import Tokens
 from api.chat.streaming.chat import StreamedChat
 from api.chat.turn import Chat
 from api.core.async_database import AsyncDatabase
-from api.core.entries import Caller
+from api.core.caller import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
@@ -56,7 +56,7 @@ class Write:
     """What every write needs: the services, the user, the idempotency key."""
 
     app: Services
-    owner: Caller
+    caller: Caller
     #: The idempotency key, if one was sent.
     key: str | None
 
@@ -89,6 +89,13 @@ def _token_of(sent: list[str]) -> str:
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send the access token as Authorization: Bearer …")
     return token
+
+
+class _Owner(_SignedIn):
+    """The id of that user, for requests that read."""
+
+    async def __call__(self, request: HTTPConnection) -> int:  # type: ignore[override]
+        return (await super().__call__(request)).user_id
 
 
 class _Writing(_SignedIn):
@@ -144,9 +151,11 @@ _TOKEN: Final[dict[str, str]] = {
     "bearerFormat": "JWT",
     "description": "The `access_token` that `POST /auth/login` answered.",
 }
-#: The signed-in user's id, and the session.
-Owner = Annotated[Caller, Depends(_SignedIn(**_TOKEN))]
-#: The same for a write, and its key; the route says `openapi_extra=KEYED`.
+#: The signed-in user, and the session that the request came in.
+SignedIn = Annotated[Caller, Depends(_SignedIn(**_TOKEN))]
+#: The signed-in user's id.
+Owner = Annotated[int, Depends(_Owner(**_TOKEN))]
+#: What a write comes with: caller and idempotency key. The route says `openapi_extra=KEYED`.
 Writing = Annotated[Write, Depends(_Writing(**_TOKEN))]
 KEYED: Final[dict[str, Any]] = {
     "parameters": [

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
 from api.core.async_database import AsyncDatabase
+from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.entries import Answer, Entry, Op, Request, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
@@ -83,7 +84,7 @@ class Turn:
 
 
 class Accept:
-    """The writes of one API process, each in the name of its owner.
+    """The writes of one API process, each in the name of its caller.
 
     Every method raises a Problem where the log refuses: NotFound, Conflict, Unauthenticated,
     or Unavailable, which also says what is known of the outcome.
@@ -104,50 +105,58 @@ class Accept:
         """More writes would only make everybody wait."""
         return self._commits.is_overloaded
 
-    async def open(self, owner: int, title: str | None, key: str | None) -> Accepted:
+    async def open(self, caller: Caller, title: str | None, key: str | None) -> Accepted:
         """Open a conversation; the entry's id is the conversation's."""
-        data = (title or "").encode()
-        hint = next(self._hints) % PARTITIONS
         return await self._write(
-            Request("open", owner, "open", data=data, key=key or "", hint=hint)
+            Request(
+                *("open", caller.user_id, "open"),
+                data=(title or "").encode(),
+                key=key or "",
+                hint=next(self._hints) % PARTITIONS,
+                session_id=caller.session_id,
+            )
         )
 
     async def add(
         self,
-        owner: int,
+        caller: Caller,
         conversation_id: int,
         role: Literal["user", "assistant"],
         content: str,
         key: str | None,
     ) -> Accepted:
         """Add a message to a conversation."""
-        data = content.encode()
         return await self._write(
-            Request("add", owner, "message", conversation_id, role, data=data, key=key or "")
+            Request(
+                *("add", caller.user_id, "message", conversation_id, role),
+                data=content.encode(),
+                key=key or "",
+                session_id=caller.session_id,
+            )
         )
 
     async def rename(
-        self, owner: int, conversation_id: int, title: str, key: str | None
+        self, caller: Caller, conversation_id: int, title: str, key: str | None
     ) -> Accepted:
         """Give a conversation a title."""
-        return await self._edit("rename", owner, conversation_id, key, title)
+        return await self._edit("rename", caller, conversation_id, key, title)
 
     async def entitle(self, turn: TurnName, title: str) -> Accepted:
         """Give a conversation a title unless it has one: a person's own choice stands."""
         key = f"title:{turn.id}"
-        return await self._edit("title", turn.user_id, turn.conversation_id, key, title)
+        return await self._edit("title", Caller(turn.user_id), turn.conversation_id, key, title)
 
-    async def close(self, owner: int, conversation_id: int, key: str | None) -> Accepted:
+    async def close(self, caller: Caller, conversation_id: int, key: str | None) -> Accepted:
         """End a conversation's chat session: it takes no more messages."""
-        return await self._edit("close", owner, conversation_id, key)
+        return await self._edit("close", caller, conversation_id, key)
 
-    async def delete(self, owner: int, conversation_id: int, key: str | None) -> Accepted:
+    async def delete(self, caller: Caller, conversation_id: int, key: str | None) -> Accepted:
         """Delete a conversation, with whatever of it is still in the log."""
-        return await self._edit("delete", owner, conversation_id, key)
+        return await self._edit("delete", caller, conversation_id, key)
 
     async def begin_turn(
         self,
-        owner: int,
+        caller: Caller,
         conversation_id: int,
         content: str,
         key: str | None,
@@ -158,7 +167,7 @@ class Accept:
 
         Repeated with the same key it adds nothing and tells how the turn stands by now.
         """
-        lease = secrets.token_hex(8)
+        owner, lease = caller.user_id, secrets.token_hex(8)
         answer, sent = await self._submit(
             Request(
                 *("add", owner, "turn", conversation_id, "user"),
@@ -166,6 +175,7 @@ class Accept:
                 key=key or "",
                 lease=lease,
                 streamed=streamed,
+                session_id=caller.session_id,
             )
         )
         known = answer.recent if answer.warm else sent.loaded
@@ -211,11 +221,16 @@ class Accept:
         return entry
 
     async def _edit(
-        self, op: Op, owner: int, conversation_id: int, key: str | None, title: str = ""
+        self, op: Op, caller: Caller, conversation_id: int, key: str | None, title: str = ""
     ) -> Accepted:
         # The operation is part of the body's hash, so that a key serves one of them only.
         return await self._write(
-            Request(op, owner, "edit", conversation_id, data=title.encode(), key=key or "")
+            Request(
+                *(op, caller.user_id, "edit", conversation_id),
+                data=title.encode(),
+                key=key or "",
+                session_id=caller.session_id,
+            )
         )
 
     async def _write(self, request: Request) -> Accepted:

@@ -16,7 +16,7 @@ def test_a_verified_token_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) 
     first = tokens.caller(token)
     monkeypatch.setattr(jwt, "decode", None)
 
-    assert first == tokens.caller(token) == 7
+    assert first.user_id == tokens.caller(token).user_id == 7
 
 
 def test_a_cached_token_is_refused_once_it_expires() -> None:
@@ -24,9 +24,9 @@ def test_a_cached_token_is_refused_once_it_expires() -> None:
     tokens = Tokens(KEY, minutes=1, now=lambda: now)
     token = tokens.issue(7)
 
-    assert tokens.caller(token) == 7
+    assert tokens.caller(token).user_id == 7
     now += 59
-    assert tokens.caller(token) == 7
+    assert tokens.caller(token).user_id == 7
     now += 1
     for _ in range(2):
         with pytest.raises(Unauthenticated, match="expired"):
@@ -39,10 +39,10 @@ def test_a_bounded_number_of_tokens_is_cached(monkeypatch: pytest.MonkeyPatch) -
     issued = [tokens.issue(user_id) for user_id in range(1, 31)]
 
     for user_id, token in enumerate(issued, start=1):
-        assert tokens.caller(token) == user_id
+        assert tokens.caller(token).user_id == user_id
 
     assert len(tokens._cache) == 10
-    assert tokens.caller(issued[0]) == 1
+    assert tokens.caller(issued[0]).user_id == 1
 
 
 def test_refused_tokens_are_not_cached() -> None:

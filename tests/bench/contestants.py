@@ -104,13 +104,13 @@ def _replace(router: APIRouter, route_of: Callable[..., Any], endpoint: Callable
 async def no_io(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    return bodies.answer(bodies.row(by.owner, conversation_id, body))
+    return bodies.answer(bodies.row(by.caller.user_id, conversation_id, body))
 
 
 def sqlmodel(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     insert(_engine(), row)
     return bodies.answer(row)
 
@@ -118,9 +118,15 @@ def sqlmodel(
 async def asyncpg(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     stored = await _resources["pool"].fetchval(
-        ONE_STATEMENT, conversation_id, by.owner, row.id, row.role, row.content, row.created_at
+        ONE_STATEMENT,
+        conversation_id,
+        by.caller.user_id,
+        row.id,
+        row.role,
+        row.content,
+        row.created_at,
     )
     if stored is None:
         raise NotFound("there is no such conversation")
@@ -133,7 +139,7 @@ async def background(
     body: schemas.NewMessage,
     tasks: BackgroundTasks,
 ) -> schemas.QueuedMessage:
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     tasks.add_task(insert, _engine(), row)
     return bodies.answer(row)
 
@@ -141,7 +147,7 @@ async def background(
 def celery(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     _resources["task"].delay(*row.as_json())
     return bodies.answer(row)
 
@@ -149,7 +155,7 @@ def celery(
 def batches(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     _resources["batched_task"].delay(*row.as_json())
     return bodies.answer(row)
 

@@ -44,7 +44,7 @@ async def langchain(
     """Add a message."""
     from langchain_core.messages import HumanMessage  # noqa: PLC0415 - see above
 
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     async with _opened["pool"].connection() as connection:
         await _langchain_session(conversation_id, connection).aadd_messages(
             [HumanMessage(row.content)]
@@ -83,7 +83,7 @@ async def agents(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
     """Add a message."""
-    row = bodies.row(by.owner, conversation_id, body)
+    row = bodies.row(by.caller.user_id, conversation_id, body)
     session = _agents_session(conversation_id)
     await session.add_items([{"role": row.role, "content": row.content}])
     return bodies.answer(row)

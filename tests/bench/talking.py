@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Started
+from api.core.caller import Caller
 from api.core.settings import Settings
 from api.core.turns import TurnMessage, TurnName
 
@@ -44,10 +45,12 @@ class UnloggedChat:
     talker: Talker
 
     async def send(
-        self, owner: int, conversation_id: int, message: str, key: str | None
+        self, caller: Caller, conversation_id: int, message: str, key: str | None
     ) -> AsyncIterator[Event]:
         """Return a turn's events, as api.chat.streaming.chat does."""
-        return self._events(TurnName(owner, conversation_id, time.time_ns() % 2**50), message)
+        return self._events(
+            TurnName(caller.user_id, conversation_id, time.time_ns() % 2**50), message
+        )
 
     async def _events(self, name: TurnName, message: str) -> AsyncIterator[Event]:
         yield Started(name, after=0)

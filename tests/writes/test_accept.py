@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from api.core import ids
 from api.core.async_database import AsyncDatabase
+from api.core.caller import Caller
 from api.core.errors import (
     Conflict,
     NotFound,
@@ -26,10 +27,10 @@ Store = Callable[[int, int, list[str], int], None]
 def test_what_was_accepted_is_in_the_log_in_order(open_path: OpenPath) -> None:
     async def scenario() -> list[bytes]:
         async with open_path() as path:
-            conversation = await path.accept.open(1, "Title", None)
+            conversation = await path.accept.open(Caller(1), "Title", None)
             for text in ("one", "two", "three"):
-                await path.accept.add(1, conversation.id, "user", text, None)
-            await path.accept.rename(1, conversation.id, "New", None)
+                await path.accept.add(Caller(1), conversation.id, "user", text, None)
+            await path.accept.rename(Caller(1), conversation.id, "New", None)
             entries = path.log.read([ids.partition_of(conversation.id)], 100, 10**6)
             return [entry.data for entry in entries[ids.partition_of(conversation.id)]]
 
@@ -41,7 +42,7 @@ def test_a_doorbell_is_rung_once_for_many_entries(
 ) -> None:
     async def scenario() -> None:
         async with open_path() as path:
-            await asyncio.gather(*(path.accept.open(1, None, None) for _ in range(50)))
+            await asyncio.gather(*(path.accept.open(Caller(1), None, None) for _ in range(50)))
 
     asyncio.run(scenario())
 
@@ -51,9 +52,11 @@ def test_a_doorbell_is_rung_once_for_many_entries(
 def test_a_request_that_was_cancelled_disturbs_no_other(open_path: OpenPath) -> None:
     async def scenario() -> tuple[list[int], list[int]]:
         async with open_path() as path:
-            conversation = (await path.accept.open(1, None, None)).id
+            conversation = (await path.accept.open(Caller(1), None, None)).id
             sent = [
-                asyncio.create_task(path.accept.add(1, conversation, "user", str(n), f"key-{n}"))
+                asyncio.create_task(
+                    path.accept.add(Caller(1), conversation, "user", str(n), f"key-{n}")
+                )
                 for n in range(400)
             ]
             await asyncio.sleep(0.001)
@@ -61,7 +64,7 @@ def test_a_request_that_was_cancelled_disturbs_no_other(open_path: OpenPath) -> 
                 task.cancel()
             answers = await asyncio.gather(*sent[1::2])
             again = [
-                await path.accept.add(1, conversation, "user", str(n), f"key-{n}")
+                await path.accept.add(Caller(1), conversation, "user", str(n), f"key-{n}")
                 for n in range(1, 400, 2)
             ]
             return [a.id for a in answers], [a.id for a in again]
@@ -76,9 +79,9 @@ def test_a_conversation_that_was_just_accepted_is_never_unknown(
 ) -> None:
     async def scenario() -> None:
         async with open_path() as path:
-            conversation = (await path.accept.open(1, None, None)).id
+            conversation = (await path.accept.open(Caller(1), None, None)).id
             redis_client.delete(path.log.key(f"conv:{conversation}"))
-            await path.accept.add(1, conversation, "user", "hi", None)
+            await path.accept.add(Caller(1), conversation, "user", "hi", None)
 
     with pytest.raises(Unavailable, match="has not reached the database"):
         asyncio.run(scenario())
@@ -94,13 +97,13 @@ def test_a_conversation_only_postgresql_knows_is_its_owners(
     async def scenario() -> None:
         async with open_path() as path:
             with pytest.raises(NotFound):
-                await path.accept.add(owner + 1, conversation, "user", "mine now", None)
+                await path.accept.add(Caller(owner + 1), conversation, "user", "mine now", None)
             with pytest.raises(NotFound):
-                await path.accept.add(owner, conversation + 16, "user", "nobody's", None)
-            added = await path.accept.add(owner, conversation, "user", "hi", None)
+                await path.accept.add(Caller(owner), conversation + 16, "user", "nobody's", None)
+            added = await path.accept.add(Caller(owner), conversation, "user", "hi", None)
             assert ids.partition_of(added.id) == partition
             with pytest.raises(NotFound):
-                await path.accept.add(owner + 1, conversation, "user", "mine now", None)
+                await path.accept.add(Caller(owner + 1), conversation, "user", "mine now", None)
 
     asyncio.run(scenario())
 
@@ -112,8 +115,8 @@ def test_a_cold_turn_loads_its_earlier_turns_from_postgresql(
 
     async def scenario() -> tuple[list[str], list[str]]:
         async with open_path() as path:
-            cold = await path.accept.begin_turn(owner, 4096, "third", None)
-            warm = await path.accept.begin_turn(owner, 4096, "fourth", None)
+            cold = await path.accept.begin_turn(Caller(owner), 4096, "third", None)
+            warm = await path.accept.begin_turn(Caller(owner), 4096, "fourth", None)
             return [m.content for m in cold.recent], [m.content for m in warm.recent]
 
     cold, warm = asyncio.run(scenario())
@@ -126,12 +129,12 @@ def test_a_replayed_turn_knows_only_what_came_before_it(open_path: OpenPath) -> 
     async def scenario() -> tuple[list[str], list[str]]:
         async with open_path() as path:
             accept = path.accept
-            conversation = (await accept.open(1, None, None)).id
-            await accept.add(1, conversation, "user", "before", None)
-            turn = await accept.begin_turn(1, conversation, "hi", "key")
-            await accept.add(1, conversation, "user", "after", None)
+            conversation = (await accept.open(Caller(1), None, None)).id
+            await accept.add(Caller(1), conversation, "user", "before", None)
+            turn = await accept.begin_turn(Caller(1), conversation, "hi", "key")
+            await accept.add(Caller(1), conversation, "user", "after", None)
             await accept.release(turn)
-            again = await accept.begin_turn(1, conversation, "hi", "key")
+            again = await accept.begin_turn(Caller(1), conversation, "hi", "key")
             assert again.id == turn.id
             assert again.lease is not None
             return [m.content for m in turn.recent], [m.content for m in again.recent]
@@ -145,12 +148,12 @@ def test_a_turn_is_answered_once_and_its_answer_found(open_path: OpenPath) -> No
     async def scenario() -> None:
         async with open_path() as path:
             accept = path.accept
-            conversation = (await accept.open(1, None, None)).id
-            turn = await accept.begin_turn(1, conversation, "hi", "key")
-            running = await accept.begin_turn(1, conversation, "hi", "key")
+            conversation = (await accept.open(Caller(1), None, None)).id
+            turn = await accept.begin_turn(Caller(1), conversation, "hi", "key")
+            running = await accept.begin_turn(Caller(1), conversation, "hi", "key")
             first = await accept.reply(turn.name, "one")
             second = await accept.reply(turn.name, "two")
-            done = await accept.begin_turn(1, conversation, "hi", "key")
+            done = await accept.begin_turn(Caller(1), conversation, "hi", "key")
 
             assert turn.lease is not None
             assert (running.lease, running.reply_id) == (None, None)
@@ -170,8 +173,8 @@ def test_an_answer_is_not_told_that_its_conversation_which_the_log_forgot_does_n
 ) -> None:
     async def scenario() -> int:
         async with open_path() as path:
-            conversation = (await path.accept.open(owner, None, None)).id
-            turn = await path.accept.begin_turn(owner, conversation, "hi", None)
+            conversation = (await path.accept.open(Caller(owner), None, None)).id
+            turn = await path.accept.begin_turn(Caller(owner), conversation, "hi", None)
             redis_client.delete(path.log.key(f"conv:{conversation}"))
             # Nobody drains, so PostgreSQL does not have it yet.
             with pytest.raises(Unavailable):
@@ -186,19 +189,19 @@ def test_refusals_say_what_they_are(open_path: OpenPath, redis_client: Redis) ->
     async def scenario() -> None:
         async with open_path() as path:
             accept = path.accept
-            conversation = (await accept.open(1, None, None)).id
-            await accept.add(1, conversation, "user", "x", "key")
+            conversation = (await accept.open(Caller(1), None, None)).id
+            await accept.add(Caller(1), conversation, "user", "x", "key")
             with pytest.raises(Conflict):
-                await accept.add(1, conversation, "user", "y", "key")
-            await accept.close(1, conversation, None)
+                await accept.add(Caller(1), conversation, "user", "y", "key")
+            await accept.close(Caller(1), conversation, None)
             with pytest.raises(Conflict):
-                await accept.add(1, conversation, "user", "z", None)
-            await accept.delete(1, conversation, None)
+                await accept.add(Caller(1), conversation, "user", "z", None)
+            await accept.delete(Caller(1), conversation, None)
             with pytest.raises(NotFound):
-                await accept.rename(1, conversation, "T", None)
+                await accept.rename(Caller(1), conversation, "T", None)
             redis_client.set(path.log.key("gone:1"), 1)
             with pytest.raises(Unauthenticated):
-                await accept.open(1, None, None)
+                await accept.open(Caller(1), None, None)
 
     asyncio.run(scenario())
 
@@ -206,10 +209,10 @@ def test_refusals_say_what_they_are(open_path: OpenPath, redis_client: Redis) ->
 def test_a_key_that_renamed_does_not_delete(open_path: OpenPath) -> None:
     async def scenario() -> None:
         async with open_path() as path:
-            conversation = (await path.accept.open(1, None, None)).id
-            await path.accept.rename(1, conversation, "", "key")
+            conversation = (await path.accept.open(Caller(1), None, None)).id
+            await path.accept.rename(Caller(1), conversation, "", "key")
             with pytest.raises(Conflict):
-                await path.accept.delete(1, conversation, "key")
+                await path.accept.delete(Caller(1), conversation, "key")
 
     asyncio.run(scenario())
 
@@ -226,7 +229,7 @@ def test_an_emptied_redis_is_opened_again_above_what_postgresql_has(
             while True:
                 # `ready` may still be what it was before: only an answer tells.
                 with suppress(Unavailable):
-                    return (await path.accept.add(owner, ahead, "user", "hi", None)).id
+                    return (await path.accept.add(Caller(owner), ahead, "user", "hi", None)).id
                 await asyncio.sleep(0.05)
 
     async def bounded() -> int:
@@ -268,16 +271,16 @@ def test_a_nearly_full_redis_takes_no_new_conversations_and_then_nothing(
 
     async def scenario() -> None:
         async with open_path() as path:
-            conversation = (await path.accept.open(1, None, None)).id
+            conversation = (await path.accept.open(Caller(1), None, None)).id
             fill_to(0.67)
             await asyncio.wait_for(until(path, 0.60, 0.75), 10)
             with pytest.raises(Unavailable, match="memory"):
-                await path.accept.open(1, None, None)
-            await path.accept.add(1, conversation, "user", "still taken", None)
+                await path.accept.open(Caller(1), None, None)
+            await path.accept.add(Caller(1), conversation, "user", "still taken", None)
             fill_to(0.9)
             await asyncio.wait_for(until(path, 0.75, 1.5), 10)
             with pytest.raises(Unavailable, match="memory"):
-                await path.accept.add(1, conversation, "user", "refused", None)
+                await path.accept.add(Caller(1), conversation, "user", "refused", None)
 
     before = redis_client.config_get("maxmemory")["maxmemory"] or "0"
     try:

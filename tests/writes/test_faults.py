@@ -12,6 +12,7 @@ from redis import Redis
 
 from api.core import ids
 from api.core.async_database import AsyncDatabase
+from api.core.caller import Caller
 from api.core.database import make_engine
 from api.core.errors import Unavailable
 from api.core.settings import Settings
@@ -78,14 +79,14 @@ def test_a_killed_redis_refuses_at_once_and_heals_alone(
 ) -> None:
     async def scenario() -> None:
         async with started(own_settings) as path:
-            kept = (await path.accept.open(1, "kept", None)).id
+            kept = (await path.accept.open(Caller(1), "kept", None)).id
             own_redis.kill()
             with pytest.raises(Unavailable):
-                await path.accept.open(1, "refused", None)
+                await path.accept.open(Caller(1), "refused", None)
             assert not path.ready
             own_redis.start()
             await until_ready(path)
-            await path.accept.open(1, "later", None)
+            await path.accept.open(Caller(1), "later", None)
 
             status = path.log.status()
             found = path.log.read([ids.partition_of(kept)], 100, 10**6)[ids.partition_of(kept)]
@@ -100,13 +101,13 @@ def test_an_unknown_outcome_is_made_one_by_its_key(
 ) -> None:
     async def scenario() -> None:
         async with started(own_settings) as path:
-            conversation = (await path.accept.open(1, None, None)).id
+            conversation = (await path.accept.open(Caller(1), None, None)).id
             before = path.log.status().entries
             with frozen(own_redis), pytest.raises(Unavailable, match="outcome is unknown"):
-                await path.accept.add(1, conversation, "user", "once", "key")
+                await path.accept.add(Caller(1), conversation, "user", "once", "key")
             await until_ready(path)
-            first = await path.accept.add(1, conversation, "user", "once", "key")
-            second = await path.accept.add(1, conversation, "user", "once", "key")
+            first = await path.accept.add(Caller(1), conversation, "user", "once", "key")
+            second = await path.accept.add(Caller(1), conversation, "user", "once", "key")
 
             assert second.id == first.id
             # What timed out here had passed its deadline when Redis woke, or was accepted once.
@@ -120,13 +121,13 @@ def test_a_late_answer_never_reaches_another_request(
 ) -> None:
     async def scenario() -> None:
         async with started(own_settings) as path:
-            mine = (await path.accept.open(1, None, None)).id
-            theirs = (await path.accept.open(2, None, None)).id
+            mine = (await path.accept.open(Caller(1), None, None)).id
+            theirs = (await path.accept.open(Caller(2), None, None)).id
             with frozen(own_redis), pytest.raises(Unavailable):
-                await path.accept.begin_turn(1, mine, "a secret of user 1", None)
+                await path.accept.begin_turn(Caller(1), mine, "a secret of user 1", None)
             await until_ready(path)
             for _ in range(5):
-                turn = await path.accept.begin_turn(2, theirs, "hello", None)
+                turn = await path.accept.begin_turn(Caller(2), theirs, "hello", None)
                 assert all("secret" not in message.content for message in turn.recent)
 
     run(scenario)
@@ -139,7 +140,8 @@ def test_too_many_waiting_requests_are_refused_at_once(
         async with started(own_settings) as path:
             with frozen(own_redis):
                 answers = await asyncio.gather(
-                    *(path.accept.open(1, None, None) for _ in range(3_000)), return_exceptions=True
+                    *(path.accept.open(Caller(1), None, None) for _ in range(3_000)),
+                    return_exceptions=True,
                 )
             refused = [str(answer) for answer in answers if isinstance(answer, Unavailable)]
             assert len(refused) == 3_000
@@ -153,17 +155,17 @@ def test_chat_goes_on_while_postgresql_is_down(
 ) -> None:
     async def scenario() -> None:
         async with started(own_settings) as path:
-            conversation = (await path.accept.open(1, None, None)).id
-            turn = await path.accept.begin_turn(1, conversation, "one", None)
+            conversation = (await path.accept.open(Caller(1), None, None)).id
+            turn = await path.accept.begin_turn(Caller(1), conversation, "one", None)
             await path.accept.reply(turn.name, "two")
             own_postgres.kill()
             try:
-                warm = await path.accept.begin_turn(1, conversation, "three", None)
+                warm = await path.accept.begin_turn(Caller(1), conversation, "three", None)
                 with Redis.from_url(own_settings.redis) as redis:
                     redis.delete(path.log.key(f"turns:{conversation}"))
-                cold = await path.accept.begin_turn(1, conversation, "four", None)
+                cold = await path.accept.begin_turn(Caller(1), conversation, "four", None)
                 with pytest.raises(Unavailable, match="database"):
-                    await path.accept.add(1, 4096, "user", "whose?", None)
+                    await path.accept.add(Caller(1), 4096, "user", "whose?", None)
             finally:
                 own_postgres.start()
             assert [message.content for message in warm.recent] == ["one", "two"]
@@ -177,7 +179,7 @@ def test_a_clock_that_was_set_back_or_forth_refuses_nothing(own_settings: Settin
         async with started(own_settings) as path:
             for hours in (-1, 1):
                 path._commits._clock_offset_ms += hours * 3_600_000
-                await path.accept.open(1, None, None)
+                await path.accept.open(Caller(1), None, None)
 
     run(scenario)
 
@@ -185,12 +187,14 @@ def test_a_clock_that_was_set_back_or_forth_refuses_nothing(own_settings: Settin
 def test_stopping_answers_what_waits(own_settings: Settings) -> None:
     async def scenario() -> None:
         async with started(own_settings) as path:
-            waiting = [asyncio.create_task(path.accept.open(1, None, None)) for _ in range(300)]
+            waiting = [
+                asyncio.create_task(path.accept.open(Caller(1), None, None)) for _ in range(300)
+            ]
             await asyncio.sleep(0)
             await path.stop()
             answers = await asyncio.gather(*waiting)
             assert len({answer.id for answer in answers}) == 300
             with pytest.raises(Unavailable, match="stopping"):
-                await path.accept.open(1, None, None)
+                await path.accept.open(Caller(1), None, None)
 
     run(scenario)

@@ -17,6 +17,7 @@ from api.chat.answers import Answered, Answers
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import LiveTurns
 from api.core.async_database import AsyncDatabase
+from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
 from api.core.turns import Said, TurnName, Turns
@@ -91,14 +92,20 @@ class StreamedChat:
         await self.runner.stop()
 
     async def send(
-        self, owner: int, conversation_id: int, message: str, key: str | None, *, after: int = 0
+        self,
+        caller: Caller,
+        conversation_id: int,
+        message: str,
+        key: str | None,
+        *,
+        after: int = 0,
     ) -> AsyncIterator[Event] | None:
         """Accept a message and return its turn's events, or None as `resume` does.
 
         `after` is for a request that is repeated with its key: the code points that were received.
         Raises a Problem before the first event.
         """
-        turn = await self.accept.begin_turn(owner, conversation_id, message, key, streamed=True)
+        turn = await self.accept.begin_turn(caller, conversation_id, message, key, streamed=True)
         if turn.reply_id is not None:
             answered = await self.answers.stored(turn.name, turn.reply_id)
             return _replay(answered, turn.name, after)

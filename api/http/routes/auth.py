@@ -17,7 +17,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import cookies, schemas
-from api.http.dependencies import Address, App, Owner
+from api.http.dependencies import Address, App, Owner, SignedIn
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
 
@@ -91,9 +91,9 @@ async def refresh(app: App, body: schemas.Renewal) -> schemas.Token:
     response_description="The session is revoked, with its access and refresh tokens.",
     responses=documented(Unauthenticated, Forbidden, Unavailable),
 )
-async def logout(app: App, owner: Owner) -> None:
+async def logout(app: App, caller: SignedIn) -> None:
     """Only this session: others of the same user go on."""
-    await app.sessions.end(owner)
+    await app.sessions.end(caller)
 
 
 @router.post(

@@ -47,7 +47,7 @@ _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
 )
 async def start(by: Writing) -> schemas.SessionStarted:
     """Open a conversation with the assistant. The greeting is not part of its history."""
-    accepted = await by.app.accept.open(by.owner, None, by.key)
+    accepted = await by.app.accept.open(by.caller, None, by.key)
     return schemas.SessionStarted(
         session_id=fields.session_id(accepted.id), conversation_id=accepted.id, message=GREETING
     )
@@ -87,10 +87,10 @@ async def send(
     if wants_stream:
         return streams.respond(
             await by.app.streamed_chat.send(
-                by.owner, session_id, body.message, by.key, after=last_event_id or 0
+                by.caller, session_id, body.message, by.key, after=last_event_id or 0
             )
         )
-    answered = await by.app.chat.turn(by.owner, session_id, body.message, by.key)
+    answered = await by.app.chat.turn(by.caller, session_id, body.message, by.key)
     return schemas.ChatAnswer.of(session_id, answered)
 
 
@@ -142,7 +142,7 @@ async def history(
 )
 async def end(by: Writing, session_id: SessionId) -> schemas.SessionEnded:
     """The session takes no more messages (409); its history stays readable."""
-    accepted = await by.app.accept.close(by.owner, session_id, by.key)
+    accepted = await by.app.accept.close(by.caller, session_id, by.key)
     return schemas.SessionEnded(
         message="The session has ended.",
         session_id=fields.session_id(session_id),

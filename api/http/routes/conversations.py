@@ -49,10 +49,10 @@ async def open_conversation(
 ) -> schemas.Conversation:
     """The conversation is accepted: reads know it a moment later, and wait for it until then."""
     title = body.title if body else None
-    accepted = await by.app.accept.open(by.owner, title, by.key)
+    accepted = await by.app.accept.open(by.caller, title, by.key)
     return schemas.Conversation(
         id=accepted.id,
-        user_id=by.owner,
+        user_id=by.caller.user_id,
         title=title,
         created_at=accepted.created_at,
         updated_at=accepted.created_at,
@@ -135,7 +135,7 @@ async def rename_conversation(
     by: Writing, conversation_id: ConversationId, body: schemas.NewTitle
 ) -> schemas.Change:
     """The new title is accepted; read it with `read_after=<entry_id>`."""
-    accepted = await by.app.accept.rename(by.owner, conversation_id, body.title, by.key)
+    accepted = await by.app.accept.rename(by.caller, conversation_id, body.title, by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
 
 
@@ -150,7 +150,7 @@ async def rename_conversation(
 )
 async def delete_conversation(by: Writing, conversation_id: ConversationId) -> schemas.Change:
     """It stays deleted, whatever of it is still queued. Deleting it again answers 202 again."""
-    accepted = await by.app.accept.delete(by.owner, conversation_id, by.key)
+    accepted = await by.app.accept.delete(by.caller, conversation_id, by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
 
 
@@ -167,10 +167,10 @@ async def add_message(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
 ) -> schemas.QueuedMessage:
     """The message is on disk in the log when this answers, and in PostgreSQL a moment later."""
-    accepted = await by.app.accept.add(by.owner, conversation_id, body.role, body.content, by.key)
+    accepted = await by.app.accept.add(by.caller, conversation_id, body.role, body.content, by.key)
     return schemas.QueuedMessage(
         id=accepted.id,
-        user_id=by.owner,
+        user_id=by.caller.user_id,
         conversation_id=conversation_id,
         role=body.role,
         content=body.content,
