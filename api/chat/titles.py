@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 TITLE_MOST: Final = 60
 #: Longest title that an assistant's is cut to.
 ASSISTANT_MOST: Final = 100
-PATIENCE_SECONDS: Final = 20.0
+TITLE_TIMEOUT_SECONDS: Final = 20.0
 
 
 class Titles:
@@ -41,7 +41,7 @@ class Titles:
 
     async def _give(self, turn: Turn, message: str, response: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
                 offered = await self._assistant.title(message, response)
         except (Problem, TimeoutError):
             offered = None
@@ -49,7 +49,7 @@ class Titles:
         if not is_content(title):
             return
         with suppress(Problem):
-            await self._accept.entitle(turn.name, title)
+            await self._accept.suggest_title(turn.name, title)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="title")

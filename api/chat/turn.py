@@ -66,12 +66,12 @@ class Chat:
         self, caller: Caller, conversation_id: int, message: str, key: str | None
     ) -> Turn:
         """Accept the message; wait while another request is answering it."""
-        patience_ends = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while True:
             turn = await self._accept.begin_turn(caller, conversation_id, message, key)
             if turn.reply_id is not None or turn.lease is not None:
                 return turn
-            if time.monotonic() + WAIT_POLL_SECONDS > patience_ends:
+            if time.monotonic() + WAIT_POLL_SECONDS > deadline:
                 raise Unavailable("another request is still waiting for this turn's answer")
             await asyncio.sleep(WAIT_POLL_SECONDS)
 

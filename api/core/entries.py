@@ -1,4 +1,4 @@
-"""What goes into the log and what the log says: entries, requests, answers.
+"""What goes into the log and what the log says: entries, accept requests and their results.
 
 The shapes here are those of `log.lua`; nothing in this module speaks to Redis.
 """
@@ -18,11 +18,11 @@ _VERSION: Final = b"%d" % VERSION
 Op = Literal["open", "add", "rename", "title", "close", "delete"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
-#: be loaded first. unknown: PostgreSQL must say whose it is. late: past its deadline. ended: closed
-#: to new messages. closed: the log has no tails yet. The rest say what they are.
+#: be loaded first. unknown: PostgreSQL must say whose the conversation is. late: past its deadline.
+#: log_closed: the log has no tails yet. The rest say what they are.
 Status = Literal[
-    "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "ended", "full",
-    "closed", "gone", "revoked", "quota", "late", "error",
+    "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "conversation_closed",
+    "full", "log_closed", "gone", "revoked", "quota", "late", "error",
 ]  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AcceptRequest:
     """One entry to be accepted."""
 
     op: Op
@@ -56,7 +56,7 @@ class Request:
     #: The idempotency key, or none.
     key: str = ""
     #: What PostgreSQL said of the conversation, once the script has answered `unknown`.
-    standing: Literal["", "live", "closed", "deleted"] = ""
+    state: Literal["", "live", "closed", "deleted"] = ""
     #: Where an open starts to look for room.
     hint: int = 0
     #: Who will run the assistant, for a turn.
@@ -74,7 +74,7 @@ class Request:
         """Return what `log.lua` takes for one entry."""
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
-            f"{self.scope} {self.body_hash() if self.key else ''} {self.standing} {self.hint} "
+            f"{self.scope} {self.body_hash() if self.key else ''} {self.state} {self.hint} "
             f"{self.lease} {self.streamed:d} {self.as_of} {len(self.loaded)}"
         )
         return [head, self.session_id, self.key, self.data, *self.loaded]
@@ -86,8 +86,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the script said of one entry."""
+class AcceptResult:
+    """The script's reply to one request."""
 
     status: Status
     #: The entry's id. For `cold`: the last id of the conversation that the log knows. For `quota`:
@@ -104,13 +104,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What the script said of one accept call."""
+class AcceptReply:
+    """The script's reply to one accept call: a result for each request, in their order."""
 
     now_ms: int
     ring: bool
     is_open: bool
-    entries: list[Answer]
+    results: list[AcceptResult]
 
 
 def turn_line(message_id: int, role: str, content: str) -> bytes:
@@ -118,18 +118,18 @@ def turn_line(message_id: int, role: str, content: str) -> bytes:
     return f"{message_id}:{role}:{content}".encode()
 
 
-def read_answer(fields: Sequence[bytes]) -> Answer:
-    """Read the script's answer to one request: status, id, created_at ms, and a turn's rest."""
+def read_result(fields: Sequence[bytes]) -> AcceptResult:
+    """Read one result: status, id, created_at ms, and for a turn its reply id, lease and turns."""
     status = cast("Status", fields[0].decode())
     match fields[1:]:
         case []:
-            return Answer(status)
+            return AcceptResult(status)
         case [entry_id]:
-            return Answer(status, int(entry_id))
+            return AcceptResult(status, int(entry_id))
         case [entry_id, at]:
-            return Answer(status, int(entry_id), int(at))
+            return AcceptResult(status, int(entry_id), int(at))
         case [entry_id, at, reply_id, leased, warm, *recent]:
-            return Answer(
+            return AcceptResult(
                 status,
                 int(entry_id),
                 int(at),

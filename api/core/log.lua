@@ -104,13 +104,13 @@ function accept.partition(call, number)
 end
 
 function accept.has_room(call, partition, data)
-  return partition.entries < call.max_entries and partition.bytes + #data <= call.max_bytes
-    and partition.age <= call.max_age
+  return partition.entries < call.log_max_entries and partition.bytes + #data <= call.log_max_bytes
+    and partition.age <= call.log_max_age_ms
 end
 
 -- A new conversation goes to the next partition that has room.
 function accept.place(call, entry)
-  local refusal = 'closed'
+  local refusal = 'log_closed'
   for step = 0, PARTITIONS - 1 do
     local partition = accept.partition(call, (entry.hint + step) % PARTITIONS)
     if partition then
@@ -132,7 +132,7 @@ function accept.used(call, user)
     minute = minute, entries = same_minute and tonumber(was[2]) or 0,
     bytes = same_minute and tonumber(was[3]) or 0,
     day = day, opens = same_day and tonumber(was[5]) or 0,
-    held = call.user_held > 0 and tonumber(redis.call('HGET', key('held'), user) or '0') or 0,
+    held = call.user_backlog_entries > 0 and tonumber(redis.call('HGET', key('held'), user) or '0') or 0,
     added = 0,
   }
   call.users[user] = known
@@ -145,13 +145,13 @@ function accept.over_quota(call, entry)
   if not call.has_quotas or entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
   local used = accept.used(call, entry.user)
   local function over(most, value) return most > 0 and value > most end
-  if entry.op == 'open' and over(call.user_opens, used.opens + 1) then
+  if entry.op == 'open' and over(call.user_conversations_per_day, used.opens + 1) then
     return exact(86400 - math.floor(call.now / 1000) % 86400)
   end
-  if over(call.user_entries, used.entries + 1) or over(call.user_bytes, used.bytes + #entry.data) then
+  if over(call.user_writes_per_minute, used.entries + 1) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
     return exact(60 - math.floor(call.now / 1000) % 60)
   end
-  if over(call.user_held, used.held + used.added + 1) then return '5' end
+  if over(call.user_backlog_entries, used.held + used.added + 1) then return '5' end
 end
 
 function accept.spend(call, entry)
@@ -170,7 +170,7 @@ function accept.keep_quotas(call)
       redis.pcall('HSET', quota, 'minute', used.minute, 'entries', exact(used.entries),
         'bytes', exact(used.bytes), 'day', used.day, 'opens', exact(used.opens))
       redis.pcall('EXPIRE', quota, 86400)
-      if call.user_held > 0 then redis.pcall('HINCRBY', key('held'), user, used.added) end
+      if call.user_backlog_entries > 0 then redis.pcall('HINCRBY', key('held'), user, used.added) end
     end
   end
 end
@@ -208,23 +208,23 @@ function accept.replay(entry)
 end
 
 -- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last}).
-function accept.standing(entry)
+function accept.conversation(entry)
   local conversation = redis.call('HMGET', key('conv:' .. entry.conversation),
     'owner', 'deleted', 'closed', 'last')
   if not conversation[1] then
-    if entry.standing == '' then return 'unknown' end
+    if entry.state == '' then return 'unknown' end
     -- Its last entry is forgotten too: no newer one is in the log than the partition's newest.
     local stream = key('log:' .. tonumber(entry.conversation) % PARTITIONS)
     local newest = end_of(stream, 'XREVRANGE', '+', '-')
     conversation = {
-      entry.user, entry.standing == 'deleted', entry.standing == 'closed',
+      entry.user, entry.state == 'deleted', entry.state == 'closed',
       newest and exact(number_of(newest[1])),
     }
     entry.fresh = true
   end
   if conversation[1] ~= entry.user then return 'foreign' end
   if conversation[2] and entry.op ~= 'delete' then return 'deleted' end
-  if conversation[3] and entry.op == 'add' and entry.scope ~= 'reply' then return 'ended' end
+  if conversation[3] and entry.op == 'add' and entry.scope ~= 'reply' then return 'conversation_closed' end
   return nil, conversation
 end
 
@@ -269,8 +269,8 @@ function accept.remember_conversation(entry, id)
   local fields = { 'last', id }
   local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
   if entry.op == 'open' or entry.fresh then set('owner', entry.user) end
-  if entry.op == 'delete' or entry.standing == 'deleted' and entry.fresh then set('deleted', '1') end
-  if entry.op == 'close' or entry.standing == 'closed' and entry.fresh then set('closed', '1') end
+  if entry.op == 'delete' or entry.state == 'deleted' and entry.fresh then set('deleted', '1') end
+  if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
   redis.call('HSET', conversation, unpack(fields))
   redis.call('PERSIST', conversation)
 end
@@ -320,11 +320,11 @@ function accept.one(call, entry)
   if entry.op == 'open' then
     partition, refusal = accept.place(call, entry)
   else
-    refusal, conversation = accept.standing(entry)
+    refusal, conversation = accept.conversation(entry)
     if refusal then return { refusal } end
     partition = accept.partition(call, tonumber(entry.conversation) % PARTITIONS)
     if not partition then
-      refusal = 'closed'
+      refusal = 'log_closed'
     elseif not accept.has_room(call, partition, entry.data) then
       refusal = 'full'
     elseif is_turn then
@@ -361,18 +361,18 @@ end
 
 local function number_argument(index) return assert(tonumber(ARGV[index])) end
 
--- An entry's small fields, joined by blanks: op user conversation role status scope hash standing
+-- An entry's small fields, joined by blanks: op user conversation role status scope hash state
 -- hint lease streamed as_of turns. One argument instead of thirteen, each of which costs on both sides.
 local HEAD = '^' .. string.rep('([^ ]*) ', 12) .. '([^ ]*)$'
 
 -- The entry whose head is at this argument, and where the next one begins: session, key, data and
 -- the earlier turns follow its head.
 local function entry_at(at)
-  local op, user, conversation, role, status, scope, hash, standing, hint, lease, streamed, as_of, turns =
+  local op, user, conversation, role, status, scope, hash, state, hint, lease, streamed, as_of, turns =
     string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
-    hash = hash, standing = standing, hint = tonumber(hint), lease = lease, streamed = streamed,
+    hash = hash, state = state, hint = tonumber(hint), lease = lease, streamed = streamed,
     as_of = as_of, session = ARGV[at + 1], key = ARGV[at + 2], data = ARGV[at + 3], loaded = {},
   }
   for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + 3 + i] end
@@ -380,17 +380,18 @@ local function entry_at(at)
 end
 
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
--- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/log.py.
+-- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
 local function run_accept()
   local call = {
     now = now_ms(), partitions = {}, users = {}, accepted = 0,
-    max_entries = number_argument(4), max_bytes = number_argument(5),
-    idempotency_seconds = ARGV[6], lease_ms = number_argument(7),
-    user_entries = number_argument(8), user_bytes = number_argument(9),
-    user_held = number_argument(10), user_opens = number_argument(11),
-    max_age = number_argument(12),
+    log_max_entries = number_argument(4), log_max_bytes = number_argument(5),
+    log_max_age_ms = number_argument(6) * 1000, idempotency_seconds = ARGV[7],
+    user_writes_per_minute = number_argument(8), user_bytes_per_minute = number_argument(9),
+    user_backlog_entries = number_argument(10), user_conversations_per_day = number_argument(11),
+    lease_ms = number_argument(12),
   }
-  call.has_quotas = call.user_entries + call.user_bytes + call.user_held + call.user_opens > 0
+  call.has_quotas = call.user_writes_per_minute + call.user_bytes_per_minute + call.user_backlog_entries
+    + call.user_conversations_per_day > 0
   local is_open = redis.call('EXISTS', key('tail:0'))
   local answer = { exact(call.now), 0, is_open }
   local late = call.now > number_argument(3)

@@ -6,16 +6,24 @@ the tests use `Log`, which is synchronous.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 from redis import Redis
 from redis.exceptions import NoScriptError
 
 from api.core import ids
-from api.core.entries import Answers, Entry, Request, read_answer, read_compact, read_entry
+from api.core.entries import (
+    AcceptReply,
+    AcceptRequest,
+    Entry,
+    read_compact,
+    read_entry,
+    read_result,
+)
 from api.core.errors import WrongDatabaseError
+from api.core.settings import Settings
 
 SCRIPT: Final = resources.files("api.core").joinpath("log.lua").read_text(encoding="utf-8")
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -27,20 +35,24 @@ FORGET_CHUNK: Final = 1000
 BELL_MS: Final = 3_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an accept call may fill: per partition, and how long keys are remembered."""
+    """What an accept call may fill, under the names of the settings that say so."""
 
-    max_entries: int
-    max_bytes: int
+    log_max_entries: int
+    log_max_bytes: int
+    log_max_age_seconds: int
     idempotency_seconds: int
-    #: One user's, 0 for none: entries and bytes a minute, entries in the log, conversations a day.
-    user_entries: int = 0
-    user_bytes: int = 0
-    user_held: int = 0
-    user_opens: int = 0
-    #: The oldest entry's age, for a partition to take more.
-    max_age_ms: int = 2**53
+    # Of one user; 0 for none.
+    user_writes_per_minute: int = 0
+    user_bytes_per_minute: int = 0
+    user_backlog_entries: int = 0
+    user_conversations_per_day: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Take them from the settings."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +105,26 @@ class Head:
     entries: int
 
 
-def accept_call(
-    namespace: str, limits: Limits, deadline_ms: int, requests: Iterable[Request]
+def accept_arguments(
+    namespace: str, limits: Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
 ) -> list[bytes | str | int]:
     """Return the script's arguments for an accept call, void after its deadline (Redis time)."""
     call: list[bytes | str | int] = [
-        "accept", namespace, deadline_ms, limits.max_entries, limits.max_bytes,
-        limits.idempotency_seconds, LEASE_MS,
-        limits.user_entries, limits.user_bytes, limits.user_held, limits.user_opens,
-        limits.max_age_ms,
+        "accept", namespace, deadline_ms, limits.log_max_entries, limits.log_max_bytes,
+        limits.log_max_age_seconds, limits.idempotency_seconds,
+        limits.user_writes_per_minute, limits.user_bytes_per_minute,
+        limits.user_backlog_entries, limits.user_conversations_per_day, LEASE_MS,
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()
     return call
 
 
-def accept_answers(reply: Sequence[Any]) -> Answers:
+def read_reply(reply: Sequence[Any]) -> AcceptReply:
     """Read the script's reply to one accept call."""
     now_ms, ring, is_open, *entries = reply
-    return Answers(
-        int(now_ms), bool(ring), bool(is_open), [read_answer(entry) for entry in entries]
+    return AcceptReply(
+        int(now_ms), bool(ring), bool(is_open), [read_result(entry) for entry in entries]
     )
 
 
@@ -127,10 +139,12 @@ class Log:
         """Return a key of the log, `<namespace>:<name>`."""
         return f"{self.namespace}:{name}"
 
-    def accept(self, limits: Limits, deadline_ms: int, requests: Iterable[Request]) -> Answers:
+    def accept(
+        self, limits: Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
+    ) -> AcceptReply:
         """Accept entries in one call (the API does the same through its group commit)."""
-        return accept_answers(
-            self._call(*accept_call(self.namespace, limits, deadline_ms, requests))
+        return read_reply(
+            self._call(*accept_arguments(self.namespace, limits, deadline_ms, requests))
         )
 
     def heads(self) -> list[Head]:
@@ -309,6 +323,6 @@ def find_arguments(namespace: str, conversation_id: int, entry_id: int) -> tuple
 
 def found(reply: Any) -> Entry | None:
     """Read XRANGE's reply for one entry."""
-    for stream_id, fields in reply:
-        return read_entry(stream_id, fields)
+    for stream_id, found_fields in reply:
+        return read_entry(stream_id, found_fields)
     return None

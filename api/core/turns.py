@@ -82,7 +82,7 @@ def text_of(said: Sequence[Said]) -> str:
 
 
 class Turns:
-    """What is asked of running turns now and then. Deltas go through `api.chat.streaming`."""
+    """Questions about running turns. What they say goes through `api.chat.streaming`."""
 
     def __init__(self, log: Log) -> None:
         self._log = log

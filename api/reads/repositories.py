@@ -64,7 +64,7 @@ class MessagePage:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConversationState:
     """What the accept script needs to know of a conversation that the log has forgotten."""
 
     owner: int
@@ -85,7 +85,7 @@ def _alive(owner: int | BindParameter[int]) -> ColumnElement[bool]:
 
 
 class ConversationRepository:
-    """An owner's conversations. Deleted ones are gone, except to `standing`."""
+    """An owner's conversations. Deleted ones are gone, except to `state`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -100,7 +100,7 @@ class ConversationRepository:
         statement = select(Conversation).where(_alive(owner), col(Conversation.id) > last)
         return self._session.exec(statement.order_by(col(Conversation.id)).limit(limit)).all()
 
-    def standing(self, owner: int, conversation_id: int) -> Standing | None:
+    def state(self, owner: int, conversation_id: int) -> ConversationState | None:
         """Tell whether a conversation is closed or deleted."""
         statement = select(Conversation.closed_at, Conversation.deleted_at).where(
             _owned(owner), Conversation.id == conversation_id
@@ -109,7 +109,9 @@ class ConversationRepository:
         if row is None:
             return None
         closed_at, deleted_at = row
-        return Standing(owner, closed=closed_at is not None, deleted=deleted_at is not None)
+        return ConversationState(
+            owner, closed=closed_at is not None, deleted=deleted_at is not None
+        )
 
     def list(
         self,

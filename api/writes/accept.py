@@ -21,20 +21,20 @@ from api.core import metrics
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
-from api.core.entries import Answer, Entry, Op, Request, turn_line
+from api.core.entries import AcceptRequest, AcceptResult, Entry, Op, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
 from api.core.log import Log
 from api.core.turns import TurnMessage, TurnName, Turns
 from api.reads.read_after import Reads
-from api.reads.repositories import ConversationRepository, MessageRepository, Standing
+from api.reads.repositories import ConversationRepository, ConversationState, MessageRepository
 from api.writes.group_commit import GroupCommit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How long a turn waits for its earlier turns in PostgreSQL before it goes on with what it has.
-COLD_PATIENCE_SECONDS: Final = 1.0
+#: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
+COLD_TIMEOUT_SECONDS: Final = 1.0
 COLD_POLL_SECONDS: Final = 0.02
 
 _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
@@ -44,12 +44,14 @@ _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
     "gone": lambda: Unauthenticated("this account was deleted"),
     "revoked": lambda: Unauthenticated("this session was ended"),
     "conflict": lambda: Conflict("this Idempotency-Key came before with another body"),
-    "ended": lambda: Conflict("this session has ended and takes no more messages"),
+    "conversation_closed": lambda: Conflict("this session has ended and takes no more messages"),
     "full": lambda: Unavailable("the log is full", retry_after_seconds=5),
-    "closed": lambda: Unavailable("the log is not open yet"),
+    "log_closed": lambda: Unavailable("the log is not open yet"),
     "late": lambda: Unavailable("the log is too slow; nothing was written"),
     "error": lambda: Unavailable("the log could not take it; nothing was written"),
 }
+#: Reasons whose metric label is older than the status' name.
+_METRIC_REASONS: Final = {"conversation_closed": "ended", "log_closed": "closed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Accept:
     async def open(self, caller: Caller, title: str | None, key: str | None) -> Accepted:
         """Open a conversation; the entry's id is the conversation's."""
         return await self._write(
-            Request(
+            AcceptRequest(
                 *("open", caller.user_id, "open"),
                 data=(title or "").encode(),
                 key=key or "",
@@ -127,7 +129,7 @@ class Accept:
     ) -> Accepted:
         """Add a message to a conversation."""
         return await self._write(
-            Request(
+            AcceptRequest(
                 *("add", caller.user_id, "message", conversation_id, role),
                 data=content.encode(),
                 key=key or "",
@@ -141,7 +143,7 @@ class Accept:
         """Give a conversation a title."""
         return await self._edit("rename", caller, conversation_id, key, title)
 
-    async def entitle(self, turn: TurnName, title: str) -> Accepted:
+    async def suggest_title(self, turn: TurnName, title: str) -> Accepted:
         """Give a conversation a title unless it has one: a person's own choice stands."""
         key = f"title:{turn.id}"
         return await self._edit("title", Caller(turn.user_id), turn.conversation_id, key, title)
@@ -168,8 +170,8 @@ class Accept:
         Repeated with the same key it adds nothing and tells how the turn stands by now.
         """
         owner, lease = caller.user_id, secrets.token_hex(8)
-        answer, sent = await self._submit(
-            Request(
+        result, sent = await self._submit(
+            AcceptRequest(
                 *("add", owner, "turn", conversation_id, "user"),
                 data=content.encode(),
                 key=key or "",
@@ -178,16 +180,16 @@ class Accept:
                 session_id=caller.session_id,
             )
         )
-        known = answer.recent if answer.warm else sent.loaded
-        if answer.leased and not answer.warm and not sent.as_of:
+        known = result.recent if result.warm else sent.loaded
+        if result.leased and not result.warm and not sent.as_of:
             known, _ = await self._recent_or_none(owner, conversation_id, as_of=0)
         return Turn(
-            name=TurnName(owner, conversation_id, answer.id),
-            created_at=_time(answer.created_at_ms),
-            recent=_before(answer.id, known),
-            reply_id=answer.reply_id,
-            lease=lease if answer.leased else None,
-            replayed=answer.status == "replay",
+            name=TurnName(owner, conversation_id, result.id),
+            created_at=_time(result.created_at_ms),
+            recent=_before(result.id, known),
+            reply_id=result.reply_id,
+            lease=lease if result.leased else None,
+            replayed=result.status == "replay",
         )
 
     async def reply(
@@ -198,7 +200,7 @@ class Accept:
     ) -> Accepted:
         """Add a turn's answer. The first one stands: a later one gets the first one's id."""
         return await self._write(
-            Request(
+            AcceptRequest(
                 *("add", turn.user_id, "reply", turn.conversation_id, "assistant", status),
                 data=content.encode(),
                 key=str(turn.id),
@@ -225,7 +227,7 @@ class Accept:
     ) -> Accepted:
         # The operation is part of the body's hash, so that a key serves one of them only.
         return await self._write(
-            Request(
+            AcceptRequest(
                 *(op, caller.user_id, "edit", conversation_id),
                 data=title.encode(),
                 key=key or "",
@@ -233,47 +235,48 @@ class Accept:
             )
         )
 
-    async def _write(self, request: Request) -> Accepted:
-        answer, _ = await self._submit(request)
-        return Accepted(answer.id, _time(answer.created_at_ms), answer.status == "replay")
+    async def _write(self, request: AcceptRequest) -> Accepted:
+        result, _ = await self._submit(request)
+        return Accepted(result.id, _time(result.created_at_ms), result.status == "replay")
 
-    async def _submit(self, request: Request) -> tuple[Answer, Request]:
+    async def _submit(self, request: AcceptRequest) -> tuple[AcceptResult, AcceptRequest]:
         """Submit a request, again with what PostgreSQL says where the script asks for it."""
-        answer = await self._commits.submit(request)
-        if answer.status == "unknown":
-            request = await self._with_standing(request)
-            answer = await self._commits.submit(request)
-        if answer.status == "cold":
-            request = await self._with_recent(request, as_of=answer.id)
-            answer = await self._commits.submit(request)
-        if answer.status == "quota":
+        result = await self._commits.submit(request)
+        if result.status == "unknown":
+            request = await self._with_state(request)
+            result = await self._commits.submit(request)
+        if result.status == "cold":
+            request = await self._with_recent(request, as_of=result.id)
+            result = await self._commits.submit(request)
+        if result.status == "quota":
             metrics.refused_total.labels("quota").inc()
             raise TooMany(
-                "this account writes more than it may", retry_after_seconds=max(answer.id, 1)
+                "this account writes more than it may", retry_after_seconds=max(result.id, 1)
             )
-        if refusal := _REFUSALS.get(answer.status):
-            metrics.refused_total.labels(answer.status).inc()
+        if refusal := _REFUSALS.get(result.status):
+            reason = _METRIC_REASONS.get(result.status, result.status)
+            metrics.refused_total.labels(reason).inc()
             raise refusal()
-        if answer.status == "ok":
+        if result.status == "ok":
             metrics.accepted_total.labels(request.op).inc()
-        return answer, request
+        return result, request
 
-    async def _with_standing(self, request: Request) -> Request:
+    async def _with_state(self, request: AcceptRequest) -> AcceptRequest:
         owner, conversation_id = request.user_id, request.conversation_id
 
-        def look(session: Session) -> Standing | None:
-            return ConversationRepository(session).standing(owner, conversation_id)
+        def look(session: Session) -> ConversationState | None:
+            return ConversationRepository(session).state(owner, conversation_id)
 
         # It may have been accepted a moment ago: forgotten here, and not yet in PostgreSQL.
         found = await self._reads.of_conversation(owner, conversation_id, (), look)
-        standing: Literal["live", "closed", "deleted"] = "live"
+        state: Literal["live", "closed", "deleted"] = "live"
         if found.deleted:
-            standing = "deleted"
+            state = "deleted"
         elif found.closed:
-            standing = "closed"
-        return replace(request, standing=standing)
+            state = "closed"
+        return replace(request, state=state)
 
-    async def _with_recent(self, request: Request, as_of: int) -> Request:
+    async def _with_recent(self, request: AcceptRequest, as_of: int) -> AcceptRequest:
         lines, reaches = await self._recent_or_none(
             request.user_id, request.conversation_id, as_of=as_of
         )
@@ -296,7 +299,7 @@ class Accept:
 
         loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
         with suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(COLD_PATIENCE_SECONDS):
+            async with asyncio.timeout(COLD_TIMEOUT_SECONDS):
                 while (loaded := await self._database.read(Viewer(owner), load))[1] < as_of:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.core import log, metrics
-from api.core.entries import Answer, Answers, Request
+from api.core.entries import AcceptReply, AcceptRequest, AcceptResult
 from api.core.errors import Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 #: One call takes at most this many entries, and this much text unless a single one has more.
 GROUP_MOST_ENTRIES: Final = 128
 GROUP_MOST_BYTES: Final = 1024 * 1024
-#: The waiting room: more is refused at once.
-ROOM_ENTRIES: Final = 2_000
-ROOM_BYTES: Final = 16 * 1024 * 1024
-#: What waited longer than this is refused unsent.
-PATIENCE_SECONDS: Final = 2.0
+#: What may wait to be sent; more is refused at once.
+QUEUE_MAX_ENTRIES: Final = 2_000
+QUEUE_MAX_BYTES: Final = 16 * 1024 * 1024
+#: A request that waited longer than this is refused unsent.
+QUEUE_TIMEOUT_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 1.0
 #: Parts of Redis' maxmemory. Celery's consumers cannot even subscribe once it is full.
 MEMORY_NO_OPENS: Final = 0.60
@@ -48,9 +48,9 @@ _FAILURES: Final = (Exception,)
 
 @dataclass(slots=True)
 class _Waiting:
-    request: Request
+    request: AcceptRequest
     since: float
-    answer: asyncio.Future[Answer] = field(default_factory=asyncio.Future)
+    result: asyncio.Future[AcceptResult] = field(default_factory=asyncio.Future)
 
 
 class GroupCommit:
@@ -64,22 +64,13 @@ class GroupCommit:
         self, settings: Settings, *, ring: Callable[[], None], on_connected: Callable[[], None]
     ) -> None:
         self._settings = settings
-        self._limits = log.Limits(
-            settings.log_max_entries,
-            settings.log_max_bytes,
-            settings.idempotency_seconds,
-            settings.user_writes_per_minute,
-            settings.user_bytes_per_minute,
-            settings.user_backlog_entries,
-            settings.user_conversations_per_day,
-            settings.log_max_age_seconds * 1000,
-        )
+        self._limits = log.Limits.of(settings)
         self._ring = ring
         self._on_connected = on_connected
-        self._room: deque[_Waiting] = deque()
-        self._room_bytes = 0
-        self._sent = 0
-        self._admission = Admission(ROOM_ENTRIES)
+        self._queue: deque[_Waiting] = deque()
+        self._queue_bytes = 0
+        self._in_flight = 0
+        self._admission = Admission(QUEUE_MAX_ENTRIES)
         self._arrived = asyncio.Event()
         self._stopping = False
         self._refusing = ""
@@ -109,7 +100,7 @@ class GroupCommit:
         if self._task is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._task, timeout=2 * ANSWER_SECONDS)
-        self._fail(self._take(len(self._room)), self._refusing)
+        self._fail(self._take(len(self._queue)), self._refusing)
         await self._drop()
 
     def refuse(self) -> None:
@@ -118,63 +109,66 @@ class GroupCommit:
 
     @property
     def is_overloaded(self) -> bool:
-        """More would only make everybody wait: writes are to be refused at the door."""
-        return self._admission.refuses(len(self._room) + self._sent)
+        """More would only make everybody wait: a write is refused before its body is read."""
+        return self._admission.refuses(len(self._queue) + self._in_flight)
 
-    async def submit(self, request: Request) -> Answer:
+    async def submit(self, request: AcceptRequest) -> AcceptResult:
         """Return what the log says of a request. Raises Unavailable, saying what is known."""
         self._admit(request)
         waiting = _Waiting(request, asyncio.get_running_loop().time())
-        self._room.append(waiting)
-        self._room_bytes += len(request.data)
+        self._queue.append(waiting)
+        self._queue_bytes += len(request.data)
         self._arrived.set()
-        return await waiting.answer
+        return await waiting.result
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: AcceptRequest) -> None:
         most = MEMORY_NO_OPENS if request.op == "open" else MEMORY_NO_WRITES
         if self._refusing:
             raise Unavailable(self._refusing)
         if self.memory_ratio > most:
             metrics.refused_total.labels("memory").inc()
             raise Unavailable("the log's memory is nearly full", retry_after_seconds=5)
-        if len(self._room) >= ROOM_ENTRIES or self._room_bytes + len(request.data) > ROOM_BYTES:
+        if (
+            len(self._queue) >= QUEUE_MAX_ENTRIES
+            or self._queue_bytes + len(request.data) > QUEUE_MAX_BYTES
+        ):
             metrics.refused_total.labels("waiting_room").inc()
             raise Unavailable("too many requests wait for the log")
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
-        while not (self._stopping and not self._room):
-            if not self._room:
+        while not (self._stopping and not self._queue):
+            if not self._queue:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), self._heartbeat_due - clock())
             self._arrived.clear()
             if group := self._next_group(clock()):
-                self._sent = len(group)
+                self._in_flight = len(group)
                 await self._commit(group)
-                self._admission.answered(self._sent)
-                self._sent = 0
+                self._admission.answered(self._in_flight)
+                self._in_flight = 0
             if clock() >= self._heartbeat_due:
                 await self._heartbeat()
 
     def _take(self, most: int) -> list[_Waiting]:
-        """Take the oldest requests out of the room, up to a group's bytes."""
+        """Take the oldest requests out of the queue, up to a group's bytes."""
         taken: list[_Waiting] = []
         held = 0
-        while self._room and len(taken) < most:
-            held += len(self._room[0].request.data)
+        while self._queue and len(taken) < most:
+            held += len(self._queue[0].request.data)
             if taken and held > GROUP_MOST_BYTES:
                 break
-            taken.append(self._room.popleft())
-            self._room_bytes -= len(taken[-1].request.data)
+            taken.append(self._queue.popleft())
+            self._queue_bytes -= len(taken[-1].request.data)
         return taken
 
     def _next_group(self, now: float) -> list[_Waiting]:
         """Take one group, without those that were cancelled and those that waited too long."""
         group: list[_Waiting] = []
         for waiting in self._take(GROUP_MOST_ENTRIES):
-            if waiting.answer.done():
+            if waiting.result.done():
                 continue
-            if now - waiting.since > PATIENCE_SECONDS:
+            if now - waiting.since > QUEUE_TIMEOUT_SECONDS:
                 self._fail([waiting], "the log is too slow; the request was not sent")
             else:
                 group.append(waiting)
@@ -186,10 +180,10 @@ class GroupCommit:
             self._fail(group, "the log cannot be reached; the request was not sent")
             return
         try:
-            answers = await self._accept(client, group)
-            if any(answer.status == "late" for answer in answers.entries):
+            reply = await self._accept(client, group)
+            if any(result.status == "late" for result in reply.results):
                 # Redis' clock was set: nothing was written, and now its time is known.
-                answers = await self._accept(client, group)
+                reply = await self._accept(client, group)
         except _FAILURES as error:
             logger.warning("an accept call failed: %s", type(error).__name__)
             await self._drop()
@@ -197,27 +191,29 @@ class GroupCommit:
             return
         metrics.group_size.observe(len(group))
         now = asyncio.get_running_loop().time()
-        for waiting, answer in zip(group, answers.entries, strict=True):
+        for waiting, result in zip(group, reply.results, strict=True):
             metrics.accept_seconds.observe(now - waiting.since)
-            if not waiting.answer.done():
-                waiting.answer.set_result(answer)
-        if answers.ring:
+            if not waiting.result.done():
+                waiting.result.set_result(result)
+        if reply.ring:
             self._ring()
 
-    async def _accept(self, client: Redis, group: Sequence[_Waiting]) -> Answers:
+    async def _accept(self, client: Redis, group: Sequence[_Waiting]) -> AcceptReply:
         """Make one accept call, void once its answer is no longer waited for."""
         loop = asyncio.get_running_loop()
         deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
         requests = [waiting.request for waiting in group]
-        call = log.accept_call(self._settings.log_namespace, self._limits, deadline_ms, requests)
-        answers = log.accept_answers(await evaluate(client, call))
-        self._clock_offset_ms = answers.now_ms - loop.time() * 1000
-        self.ready = answers.is_open
-        if not answers.is_open:
+        call = log.accept_arguments(
+            self._settings.log_namespace, self._limits, deadline_ms, requests
+        )
+        reply = log.read_reply(await evaluate(client, call))
+        self._clock_offset_ms = reply.now_ms - loop.time() * 1000
+        self.ready = reply.is_open
+        if not reply.is_open:
             self._on_connected()
-        if len(answers.entries) != len(group):
+        if len(reply.results) != len(group):
             raise RedisError("the script answered another call")
-        return answers
+        return reply
 
     async def _connected(self) -> Redis | None:
         if self._client is None:
@@ -260,9 +256,9 @@ class GroupCommit:
 
     def _fail(self, group: Sequence[_Waiting], detail: str) -> None:
         for waiting in group:
-            if not waiting.answer.done():
+            if not waiting.result.done():
                 metrics.refused_total.labels("unavailable").inc()
-                waiting.answer.set_exception(Unavailable(detail))
+                waiting.result.set_exception(Unavailable(detail))
 
 
 async def _close(client: Redis) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from api.accounts.tokens import Tokens
 from api.core import database
 from api.core.bind import open_log
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.log import Limits, Log
 from api.core.settings import Settings
 from api.local import data_dir
@@ -31,7 +31,9 @@ USERS: Final = 64
 CONVERSATIONS_EACH: Final = 4
 #: 500 bytes of text.
 TEXT: Final = ("Could you move the dentist to Thursday, please? " * 11)[:500]
-LIMITS: Final = Limits(max_entries=10**7, max_bytes=10**10, idempotency_seconds=3600)
+LIMITS: Final = Limits(
+    log_max_entries=10**7, log_max_bytes=10**10, log_max_age_seconds=10**9, idempotency_seconds=3600
+)
 #: Later than any Redis clock of this century.
 NEVER_LATE: Final = 10**13
 
@@ -76,8 +78,8 @@ class Site:
             "LOG_NAMESPACE": settings.log_namespace,
             "SECRET_KEY": settings.signing_key,
             "LOG_LEVEL": "WARNING",
-            "LOG_MAX_ENTRIES": str(LIMITS.max_entries),
-            "LOG_MAX_BYTES": str(LIMITS.max_bytes),
+            "LOG_MAX_ENTRIES": str(LIMITS.log_max_entries),
+            "LOG_MAX_BYTES": str(LIMITS.log_max_bytes),
             "BENCH_DATABASE_URL": self.rival_url,
             "BENCH_BROKER_URL": self.redis.url.removesuffix("/0") + "/2",
             "OTEL_SDK_DISABLED": "true",
@@ -89,20 +91,20 @@ class Site:
         with closing(psycopg2.connect(self.rival_url)) as connection:
             yield connection
 
-    def accept(self, *requests: Request) -> bool:
+    def accept(self, *requests: AcceptRequest) -> bool:
         """Put entries into the log, as a group commit does; tell whether a ring is due."""
         answers = self.log.accept(LIMITS, NEVER_LATE, requests)
-        statuses = {answer.status for answer in answers.entries}
+        statuses = {answer.status for answer in answers.results}
         if statuses - {"ok"}:
             raise RuntimeError(f"the log answered {statuses}")
         return answers.ring
 
-    def add_request(self, number: int, text: str = TEXT) -> Request:
+    def add_request(self, number: int, text: str = TEXT) -> AcceptRequest:
         """One message to one seat after the other."""
         seat = self.seats[number % len(self.seats)]
-        return Request(
+        return AcceptRequest(
             "add", seat.user_id, "message", seat.conversation_id, "user",
-            data=text.encode(), standing="live",
+            data=text.encode(), state="live",
         )  # fmt: skip
 
     def backlog(self) -> int:
@@ -189,8 +191,8 @@ def _seat(at: Site) -> None:
         )
     tokens = Tokens(at.settings.signing_key, minutes=24 * 60)
     owners = [user_id for (user_id,) in rows for _ in range(CONVERSATIONS_EACH)]
-    opens = [Request("open", owner, "open", hint=n % 16) for n, owner in enumerate(owners)]
-    answers = at.log.accept(LIMITS, NEVER_LATE, opens).entries
+    opens = [AcceptRequest("open", owner, "open", hint=n % 16) for n, owner in enumerate(owners)]
+    answers = at.log.accept(LIMITS, NEVER_LATE, opens).results
     at.seats.extend(
         Seat(owner, answer.id, tokens.issue(owner))
         for owner, answer in zip(owners, answers, strict=True)

@@ -6,13 +6,18 @@ from typing import Final
 
 from redis import Redis
 
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.log import Limits, Log
 from tests.chaos.client import Client, Person, Talk
 from tests.chaos.history import Answered, Invoked, Outcome
 from tests.chaos.tables import digest
 
-LIMITS: Final = Limits(1_000_000, 1 << 30, 3_600)
+LIMITS: Final = Limits(
+    log_max_entries=1_000_000,
+    log_max_bytes=1 << 30,
+    log_max_age_seconds=10**9,
+    idempotency_seconds=3_600,
+)
 FAR_AHEAD_MS: Final = 1 << 52
 #: NUL, half a surrogate pair, and no UTF-8 at all: PostgreSQL takes none of them.
 _REFUSED: Final = (b"\x00", b"\xed\xa0\x80", b"\xff\xfe")
@@ -36,12 +41,12 @@ class LogPoison:
     def _put(self, person: Person, talk: Talk) -> None:
         op = self._client.name()
         data = f"#{op}# ".encode() + self._client.rng.choice(_REFUSED)
-        request = Request(
-            "add", person.user, "message", talk.id, "user", data=data, standing="live"
+        request = AcceptRequest(
+            "add", person.user, "message", talk.id, "user", data=data, state="live"
         )
         history = self._client.history
         began = time.monotonic()
         history.add(Invoked(began, op, "poison", person.user, talk.id, "user", digest(data)))
-        answer = self._log.accept(LIMITS, FAR_AHEAD_MS, [request]).entries[0]
+        answer = self._log.accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
         outcome: Outcome = "ok" if answer.status == "ok" else "refused"
         history.add(Answered(time.monotonic(), op, outcome, entry=answer.id))

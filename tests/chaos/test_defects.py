@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 import pytest
 import uvloop
 
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.command import Command
@@ -101,7 +101,7 @@ def test_the_group_commit_outlives_connections_that_are_reset_as_soon_as_they_ar
             for _ in range(300):
                 with pytest.raises(Unavailable):
                     async with asyncio.timeout(5):
-                        await commits.submit(Request("open", 1, "open"))
+                        await commits.submit(AcceptRequest("open", 1, "open"))
         finally:
             await commits.stop()
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.log import Limits
 from api.core.turns import Said, TurnName, said_arguments
 from tests.chat.events import STREAM, Event, events, say, text_of
@@ -264,10 +264,19 @@ def test_an_answer_left_by_a_dead_process_is_stored_by_another(
 
 
 def left_behind(api: Api, owner: int, conversation: int, words: list[str]) -> int:
-    request = Request(
+    request = AcceptRequest(
         "add", owner, "turn", conversation, "user", data=b"Tell me", lease="dead", streamed=True
     )
-    (answer,) = api.log.accept(Limits(1000, 10**6, 60), 10**13, [request]).entries
+    (answer,) = api.log.accept(
+        Limits(
+            log_max_entries=1000,
+            log_max_bytes=10**6,
+            log_max_age_seconds=10**9,
+            idempotency_seconds=60,
+        ),
+        10**13,
+        [request],
+    ).results
     name, length = TurnName(owner, conversation, answer.id), 0
     for word in words:
         length += len(word)

@@ -5,18 +5,18 @@ from collections.abc import Callable
 
 import pytest
 
-from api.chat.streaming.subscriber import LiveTurn
+from api.chat.streaming.subscriber import TurnFeed
 from api.core.turns import Said
 
 ONE, TWO, END = Said(3, "delta", "One"), Said(7, "delta", " two"), Said(7, "end", "{}")
 
 
 @pytest.fixture
-def turn() -> LiveTurn:
-    return LiveTurn()
+def turn() -> TurnFeed:
+    return TurnFeed()
 
 
-def test_what_comes_from_both_sides_is_heard_once(turn: LiveTurn) -> None:
+def test_what_comes_from_both_sides_is_heard_once(turn: TurnFeed) -> None:
     turn.hear([ONE])
     turn.hear([ONE, TWO])
     turn.hear([TWO])
@@ -27,7 +27,7 @@ def test_what_comes_from_both_sides_is_heard_once(turn: LiveTurn) -> None:
     assert turn.has_ended
 
 
-def test_what_leaves_a_gap_is_left_to_the_poll(turn: LiveTurn) -> None:
+def test_what_leaves_a_gap_is_left_to_the_poll(turn: TurnFeed) -> None:
     turn.hear([TWO])
     turn.hear([END])
     assert turn.said == []
@@ -37,7 +37,7 @@ def test_what_leaves_a_gap_is_left_to_the_poll(turn: LiveTurn) -> None:
     assert turn.said == [ONE, TWO, END]
 
 
-def test_whoever_runs_a_turn_is_told_once_to_stop(turn: LiveTurn) -> None:
+def test_whoever_runs_a_turn_is_told_once_to_stop(turn: TurnFeed) -> None:
     told: list[str] = []
     turn.on_stop = lambda: told.append("stop")
 
@@ -49,7 +49,7 @@ def test_whoever_runs_a_turn_is_told_once_to_stop(turn: LiveTurn) -> None:
     assert turn.said == [ONE, TWO]
 
 
-def test_listeners_wait_for_news_and_are_woken_from_a_long_silence(turn: LiveTurn) -> None:
+def test_listeners_wait_for_news_and_are_woken_from_a_long_silence(turn: TurnFeed) -> None:
     async def listen() -> list[list[Said]]:
         heard = []
         acts: list[Callable[[], None]] = [

@@ -11,7 +11,7 @@ import pytest
 from api.chat import leases
 from api.chat import turn as chat_turns
 from api.core import log, turns
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.log_contents import accepted, said
@@ -44,10 +44,15 @@ def slowly(answer: str, *, seconds: float) -> Behaviour:
     )
 
 
-def accept_by_hand(api: Api, request: Request) -> int:
+def accept_by_hand(api: Api, request: AcceptRequest) -> int:
     """Put an entry into the log as another process would; return its id."""
-    limits = log.Limits(1000, 1_000_000, 3600)
-    [answer] = api.log.accept(limits, time.time_ns() // 1_000_000 + 5_000, [request]).entries
+    limits = log.Limits(
+        log_max_entries=1000,
+        log_max_bytes=1_000_000,
+        log_max_age_seconds=10**9,
+        idempotency_seconds=3600,
+    )
+    [answer] = api.log.accept(limits, time.time_ns() // 1_000_000 + 5_000, [request]).results
     assert answer.status == "ok"
     return answer.id
 
@@ -248,7 +253,7 @@ def test_a_turn_whose_runner_died_is_run_by_the_retry(
 ) -> None:
     """The process that took the lease accepts the message and is never heard of again."""
     owner = session.person.get("/auth/me").json()["id"]
-    begun = Request(
+    begun = AcceptRequest(
         "add", owner, "turn", session.id, "user", data=b"Buy milk", key="a", lease="dead"
     )
     monkeypatch.setattr(log, "LEASE_MS", 500)
@@ -315,7 +320,9 @@ def test_the_first_answer_of_a_turn_stands(api: Api, model: ModelServer, session
         turn = accepted(api, session.id)[-1].id
         first = accept_by_hand(
             api,
-            Request("add", owner, "reply", session.id, "assistant", data=b"First.", key=str(turn)),
+            AcceptRequest(
+                "add", owner, "reply", session.id, "assistant", data=b"First.", key=str(turn)
+            ),
         )
         answer = running.result().json()
 

@@ -8,12 +8,14 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
 from api.cli.app import app
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.log import Limits, Log
 from api.core.settings import Settings
 from workers.drain import Drain
 
-LIMITS = Limits(max_entries=1000, max_bytes=10**6, idempotency_seconds=60)
+LIMITS = Limits(
+    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+)
 NEVER = 2**53
 POISON = "poison \x1b[2J in private words"
 
@@ -31,9 +33,11 @@ class Chats:
 
     def accept(self, *contents: bytes) -> tuple[int, list[int]]:
         """Return a new conversation's id and its messages'."""
-        conversation = self._accept(Request("open", self.owner, "open"))
+        conversation = self._accept(AcceptRequest("open", self.owner, "open"))
         return conversation, [
-            self._accept(Request("add", self.owner, "message", conversation, "user", data=content))
+            self._accept(
+                AcceptRequest("add", self.owner, "message", conversation, "user", data=content)
+            )
             for content in contents
         ]
 
@@ -71,8 +75,8 @@ class Chats:
         with self.engine.begin() as connection:
             connection.execute(text("ALTER TABLE message DROP CONSTRAINT no_poison"))
 
-    def _accept(self, request: Request) -> int:
-        (answer,) = self.log.accept(LIMITS, NEVER, [request]).entries
+    def _accept(self, request: AcceptRequest) -> int:
+        (answer,) = self.log.accept(LIMITS, NEVER, [request]).results
         assert answer.status == "ok"
         return answer.id
 

@@ -13,13 +13,15 @@ from typer.testing import CliRunner, Result
 
 from api.cli.app import app
 from api.core import metrics
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.log import Limits, Log
 from api.core.metrics import DrainCounts
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 
-LIMITS = Limits(max_entries=1000, max_bytes=10**6, idempotency_seconds=60)
+LIMITS = Limits(
+    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+)
 NEVER = 2**53
 UNREACHABLE_REDIS = "redis://127.0.0.1:9/0"
 UNREACHABLE_DATABASE = "postgresql://user:hunter2@127.0.0.1:9/nothing"
@@ -29,16 +31,16 @@ def verbatim(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def accept(log: Log, *requests: Request) -> list[int]:
-    answers = log.accept(LIMITS, NEVER, requests).entries
+def accept(log: Log, *requests: AcceptRequest) -> list[int]:
+    answers = log.accept(LIMITS, NEVER, requests).results
     assert {answer.status for answer in answers} == {"ok"}
     return [answer.id for answer in answers]
 
 
 def accept_conversation(log: Log, messages: int) -> int:
-    (conversation,) = accept(log, Request("open", 1, "open", key=secrets.token_hex(4)))
+    (conversation,) = accept(log, AcceptRequest("open", 1, "open", key=secrets.token_hex(4)))
     for _ in range(messages):
-        accept(log, Request("add", 1, "message", conversation, "user", data=b"private words"))
+        accept(log, AcceptRequest("add", 1, "message", conversation, "user", data=b"private words"))
     return conversation
 
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.operations import dead_letters
 from api.operations.audit import audit
 from tests.drain.world import Conversation, World
@@ -62,13 +62,13 @@ class Pipeline(RuleBasedStateMachine):
         return self.models[-1]
 
     @rule(target=requests, to=conversations, content=TEXTS)
-    def add(self, to: Model, content: str) -> tuple[Model, Request, int]:
+    def add(self, to: Model, content: str) -> tuple[Model, AcceptRequest, int]:
         self.keys += 1
         owner, conversation = to.conversation.owner, to.conversation.id
-        request = Request(
+        request = AcceptRequest(
             *("add", owner, "message", conversation, "user", "stored", content.encode()),
             key=str(self.keys),
-            standing="live",
+            state="live",
         )
         (answer,) = self.world.submit(request)
         if to.deleted:
@@ -79,7 +79,7 @@ class Pipeline(RuleBasedStateMachine):
         return to, request, answer.id
 
     @rule(request=requests)
-    def retry(self, request: tuple[Model, Request, int]) -> None:
+    def retry(self, request: tuple[Model, AcceptRequest, int]) -> None:
         to, again, entry_id = request
         (answer,) = self.world.submit(again)
         if entry_id:

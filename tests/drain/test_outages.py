@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from api.core import database
 from api.core.bind import open_log
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
@@ -52,12 +52,12 @@ class Client(threading.Thread):
         return [str(n) for n in range(self.said)]
 
     def _say(self, to: Conversation, content: str) -> None:
-        request = Request(
+        request = AcceptRequest(
             "add", to.owner, "message", to.id, "user", data=content.encode(), key=f"k{content}"
         )
         while True:
             try:
-                (answer,) = self._world.log.accept(LIMITS, NEVER_LATE, [request]).entries
+                (answer,) = self._world.log.accept(LIMITS, NEVER_LATE, [request]).results
             except (RedisError, OSError):
                 time.sleep(0.05)
                 continue

@@ -12,13 +12,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import Engine, text
 
 from api.core import ids
-from api.core.entries import Answer, Entry, Op, Request
+from api.core.entries import AcceptRequest, AcceptResult, Entry, Op
 from api.core.log import Limits, Log
 from api.core.settings import Settings
 from workers.drain import Drain
 from workers.failures import DrainFailedError
 
-LIMITS = Limits(max_entries=100_000, max_bytes=64 * 1024 * 1024, idempotency_seconds=3_600)
+LIMITS = Limits(
+    log_max_entries=100_000,
+    log_max_bytes=64 * 1024 * 1024,
+    log_max_age_seconds=10**9,
+    idempotency_seconds=3_600,
+)
 #: Later than any Redis clock of this century.
 NEVER_LATE = 10**13
 
@@ -136,11 +141,13 @@ class World:
             )[0][0]
         )
 
-    def submit(self, *requests: Request) -> list[Answer]:
-        return self.log.accept(LIMITS, NEVER_LATE, requests).entries
+    def submit(self, *requests: AcceptRequest) -> list[AcceptResult]:
+        return self.log.accept(LIMITS, NEVER_LATE, requests).results
 
     def open(self, owner: int, title: str = "", partition: int = 0) -> Conversation:
-        (answer,) = self.submit(Request("open", owner, "open", data=title.encode(), hint=partition))
+        (answer,) = self.submit(
+            AcceptRequest("open", owner, "open", data=title.encode(), hint=partition)
+        )
         assert answer.status == "ok"
         return Conversation(answer.id, owner)
 
@@ -150,10 +157,10 @@ class World:
         """Accept messages; return their ids. Bytes: a text that the API would refuse."""
         answers = self.submit(
             *(
-                Request(
+                AcceptRequest(
                     "add", to.owner, "message", to.id, role, status,
                     data=content if isinstance(content, bytes) else content.encode(),
-                    standing="live",
+                    state="live",
                 )
                 for content in contents
             )
@@ -163,7 +170,7 @@ class World:
 
     def edit(self, op: Op, to: Conversation, title: str | bytes = "") -> int:
         data = title if isinstance(title, bytes) else title.encode()
-        (answer,) = self.submit(Request(op, to.owner, "edit", to.id, data=data, standing="live"))
+        (answer,) = self.submit(AcceptRequest(op, to.owner, "edit", to.id, data=data, state="live"))
         assert answer.status == "ok"
         return answer.id
 

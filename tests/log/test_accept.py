@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from api.core import ids
-from api.core.entries import Request, turn_line
+from api.core.entries import AcceptRequest, turn_line
 from api.core.log import Limits, Log
 from api.core.turns import TurnName, Turns
 from tests.support.log_requests import (
@@ -116,7 +116,7 @@ def test_keys_belong_to_their_user_conversation_and_kind(log: Log, key: str) -> 
 
 
 def test_an_open_repeated_with_its_key_is_the_same_conversation(log: Log) -> None:
-    request = Request("open", 1, "open", data=b"T", key="k", hint=1)
+    request = AcceptRequest("open", 1, "open", data=b"T", key="k", hint=1)
 
     first, second = submit(log, request, replace(request, hint=9))
 
@@ -136,7 +136,7 @@ def test_somebody_elses_conversation_is_foreign_whatever_the_api_believes(log: L
     conversation = open_conversation(log, owner=1)
     request = message(conversation, "hi", owner=2)
 
-    answers = submit(log, request, replace(request, standing="live"))
+    answers = submit(log, request, replace(request, state="live"))
 
     assert [a.status for a in answers] == ["foreign", "foreign"]
     assert log.status().entries == 1
@@ -147,7 +147,7 @@ def test_a_conversation_that_the_log_forgot_is_asked_for_once(log: Log, redis: R
     redis.delete(log.key(f"conv:{conversation}"))
     request = message(conversation, "hi")
 
-    asked, told, known = submit(log, request, replace(request, standing="live"), request)
+    asked, told, known = submit(log, request, replace(request, state="live"), request)
 
     assert (asked.status, told.status, known.status) == ("unknown", "ok", "ok")
     assert redis.hget(log.key(f"conv:{conversation}"), "owner") == b"1"
@@ -157,18 +157,20 @@ def test_what_postgresql_says_is_ignored_where_the_log_knows(log: Log) -> None:
     conversation = open_conversation(log)
     submit(log, edit("delete", conversation))
 
-    (answer,) = submit(log, replace(message(conversation, "hi"), standing="live"))
+    (answer,) = submit(log, replace(message(conversation, "hi"), state="live"))
 
     assert answer.status == "deleted"
 
 
-@pytest.mark.parametrize(("standing", "status"), [("closed", "ended"), ("deleted", "deleted")])
+@pytest.mark.parametrize(
+    ("state", "status"), [("closed", "conversation_closed"), ("deleted", "deleted")]
+)
 def test_an_old_conversation_keeps_its_state(
-    log: Log, redis: Redis, standing: str, status: str
+    log: Log, redis: Redis, state: str, status: str
 ) -> None:
     conversation = open_conversation(log)
     redis.delete(log.key(f"conv:{conversation}"))
-    told = replace(message(conversation, "hi"), standing=standing)  # type: ignore[arg-type] # params
+    told = replace(message(conversation, "hi"), state=state)  # type: ignore[arg-type] # params
 
     (answer,) = submit(log, told)
 
@@ -204,7 +206,13 @@ def test_a_closed_conversation_takes_a_pending_reply_and_edits_only(log: Log) ->
         edit("close", conversation),
     )
 
-    assert [a.status for a in answers] == ["ended", "ended", "ok", "ok", "ok"]
+    assert [a.status for a in answers] == [
+        "conversation_closed",
+        "conversation_closed",
+        "ok",
+        "ok",
+        "ok",
+    ]
 
 
 def test_a_deleted_account_is_refused(log: Log, redis: Redis) -> None:
@@ -218,10 +226,12 @@ def test_a_deleted_account_is_refused(log: Log, redis: Redis) -> None:
 
 def test_a_full_partition_refuses_and_new_conversations_go_elsewhere(log: Log) -> None:
     conversation = open_conversation(log, hint=0)
-    limits = Limits(max_entries=3, max_bytes=10**6, idempotency_seconds=60)
+    limits = Limits(
+        log_max_entries=3, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+    )
 
     answers = submit(log, *(message(conversation, "x") for _ in range(4)), limits=limits)
-    (opened,) = submit(log, Request("open", 1, "open", hint=0), limits=limits)
+    (opened,) = submit(log, AcceptRequest("open", 1, "open", hint=0), limits=limits)
 
     assert [a.status for a in answers] == ["ok", "ok", "full", "full"]
     assert ids.partition_of(opened.id) == 1
@@ -229,7 +239,9 @@ def test_a_full_partition_refuses_and_new_conversations_go_elsewhere(log: Log) -
 
 def test_bytes_are_capped_as_entries_are(log: Log) -> None:
     conversation = open_conversation(log)
-    limits = Limits(max_entries=1_000, max_bytes=100, idempotency_seconds=60)
+    limits = Limits(
+        log_max_entries=1_000, log_max_bytes=100, log_max_age_seconds=10**9, idempotency_seconds=60
+    )
 
     answers = submit(log, *(message(conversation, "x" * 40) for _ in range(3)), limits=limits)
     (later,) = submit(log, message(conversation, "x" * 40), limits=limits)
@@ -242,23 +254,27 @@ def test_bytes_are_capped_as_entries_are(log: Log) -> None:
 def test_all_partitions_full_refuses_new_conversations(log: Log) -> None:
     for hint in range(ids.PARTITIONS):
         open_conversation(log, hint=hint)
-    limits = Limits(max_entries=1, max_bytes=10**6, idempotency_seconds=60)
+    limits = Limits(
+        log_max_entries=1, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+    )
 
-    (answer,) = submit(log, Request("open", 1, "open", hint=3), limits=limits)
+    (answer,) = submit(log, AcceptRequest("open", 1, "open", hint=3), limits=limits)
 
     assert answer.status == "full"
 
 
 def test_a_partition_refuses_while_its_oldest_entry_is_too_old(log: Log) -> None:
     conversation = open_conversation(log, hint=0)
-    limits = Limits(10**6, 10**9, idempotency_seconds=60, max_age_ms=20)
+    limits = Limits(
+        log_max_entries=10**6, log_max_bytes=10**9, log_max_age_seconds=1, idempotency_seconds=60
+    )
     deadline = time.monotonic() + 5
 
     status = "ok"
     while status == "ok" and time.monotonic() < deadline:
         (refused,) = submit(log, message(conversation, "x"), limits=limits)
         status = refused.status
-    (opened,) = submit(log, Request("open", 1, "open", hint=0), limits=limits)
+    (opened,) = submit(log, AcceptRequest("open", 1, "open", hint=0), limits=limits)
     log.trim({0: log.status().partitions[0].tail or 0}, [], {}, {})
     (answer,) = submit(log, message(conversation, "x"), limits=limits)  # of an empty partition
 
@@ -272,7 +288,7 @@ def test_a_call_past_its_deadline_writes_nothing(log: Log) -> None:
 
     answers = log.accept(LIMITS, int(time.time() * 1000) - 60_000, [message(conversation, "hi")])
 
-    assert [a.status for a in answers.entries] == ["late"]
+    assert [a.status for a in answers.results] == ["late"]
     assert not answers.ring
     assert log.status().entries == 1
 
@@ -304,7 +320,7 @@ def test_an_entry_is_accepted_though_what_follows_the_append_fails(log: Log, red
 
 def test_the_bell_asks_for_one_doorbell_until_it_is_put_away(log: Log) -> None:
     def rings() -> bool:
-        return log.accept(LIMITS, NEVER_LATE, [Request("open", 1, "open")]).ring
+        return log.accept(LIMITS, NEVER_LATE, [AcceptRequest("open", 1, "open")]).ring
 
     asked = [rings(), rings(), rings()]
     log.silence()
@@ -320,11 +336,11 @@ def test_a_refused_entry_rings_for_nobody(log: Log) -> None:
 
 
 def test_a_closed_log_accepts_nothing(closed_log: Log) -> None:
-    request = Request("open", 1, "open")
+    request = AcceptRequest("open", 1, "open")
 
     answers = closed_log.accept(LIMITS, NEVER_LATE, [request])
 
-    assert [a.status for a in answers.entries] == ["closed"]
+    assert [a.status for a in answers.results] == ["log_closed"]
     assert not answers.is_open
 
 
@@ -412,7 +428,7 @@ def test_turns_older_than_what_the_log_holds_of_a_forgotten_conversation_are_not
     conversation = open_conversation(log)
     old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
     redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
-    known = replace(turn(conversation, "x"), standing="live")
+    known = replace(turn(conversation, "x"), state="live")
 
     (cold,) = submit(log, known)
     stale = replace(known, as_of=str(old.id), loaded=(turn_line(old.id, "user", "old"),))

@@ -74,9 +74,7 @@ READS: Final[Mapping[str, Read]] = {
     "ConversationRepository.following": lambda s: ConversationRepository(s).following(
         OWNER, CONVERSATION, limit=LIMIT
     ),
-    "ConversationRepository.standing": lambda s: ConversationRepository(s).standing(
-        OWNER, CONVERSATION
-    ),
+    "ConversationRepository.state": lambda s: ConversationRepository(s).state(OWNER, CONVERSATION),
     **dict(_lists()),
     "ConversationRepository.list of titles": lambda s: ConversationRepository(s).list(
         OWNER, limit=LIMIT, search="Title"

@@ -14,10 +14,10 @@ from api.core.errors import Conflict
 from api.reads.repositories import (
     ConversationPage,
     ConversationRepository,
+    ConversationState,
     MessagePage,
     MessageRepository,
     PartitionRepository,
-    Standing,
 )
 from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 
@@ -30,8 +30,8 @@ READS: dict[str, tuple[Call, Any]] = {
         lambda s, o: ConversationRepository(s).following(o, 0, limit=5),
         [],
     ),
-    "ConversationRepository.standing": (
-        lambda s, o: ConversationRepository(s).standing(o, 37),
+    "ConversationRepository.state": (
+        lambda s, o: ConversationRepository(s).state(o, 37),
         None,
     ),
     "ConversationRepository.list": (
@@ -111,7 +111,7 @@ def test_the_owner_finds_what_a_stranger_does_not(
         assert call(session, alice) != nothing
 
 
-@pytest.mark.parametrize("name", [n for n in READS if n != "ConversationRepository.standing"])
+@pytest.mark.parametrize("name", [n for n in READS if n != "ConversationRepository.state"])
 def test_a_deleted_conversation_is_gone_for_its_owner_too(
     engine: Engine, alice: int, name: str
 ) -> None:
@@ -140,16 +140,16 @@ def test_a_message_is_found_in_its_own_conversation_only(engine: Engine, alice: 
         assert MessageRepository(session).get(alice, 38, 53) is None
 
 
-def test_standing_tells_open_closed_and_deleted_apart(engine: Engine, alice: int) -> None:
+def test_the_state_tells_open_closed_and_deleted_apart(engine: Engine, alice: int) -> None:
     add_conversation(engine, alice, 38, closed_at=NOON)
     add_conversation(engine, alice, 39, deleted_at=NOON)
 
     with reading(engine) as session:
-        standing = ConversationRepository(session).standing
-        assert standing(alice, 37) == Standing(alice, closed=False, deleted=False)
-        assert standing(alice, 38) == Standing(alice, closed=True, deleted=False)
-        assert standing(alice, 39) == Standing(alice, closed=False, deleted=True)
-        assert standing(alice, 40) is None
+        state = ConversationRepository(session).state
+        assert state(alice, 37) == ConversationState(alice, closed=False, deleted=False)
+        assert state(alice, 38) == ConversationState(alice, closed=True, deleted=False)
+        assert state(alice, 39) == ConversationState(alice, closed=False, deleted=True)
+        assert state(alice, 40) is None
 
 
 @pytest.mark.parametrize(

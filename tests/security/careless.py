@@ -10,11 +10,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from api.core import log
-from api.core.entries import Answer, Request
+from api.core.entries import AcceptRequest, AcceptResult
 from api.core.settings import Settings
 from api.writes.group_commit import GroupCommit
 
-LIMITS = log.Limits(1_000_000, 10**9, 3600)
+LIMITS = log.Limits(
+    log_max_entries=1_000_000,
+    log_max_bytes=10**9,
+    log_max_age_seconds=10**9,
+    idempotency_seconds=3600,
+)
 
 
 class CarelessConnection:
@@ -68,9 +73,9 @@ def share_one_connection(settings: Settings) -> tuple[CarelessConnection, Any]:
     """Return the connection, and what takes the place of `GroupCommit.submit`."""
     connection = CarelessConnection(settings.redis)
 
-    async def submit(_: GroupCommit, request: Request) -> Answer:
-        call = log.accept_call(settings.log_namespace, LIMITS, 10**13, [request])
-        answers = log.accept_answers(await connection.ask("EVAL", log.SCRIPT, 0, *call))
-        return answers.entries[0]
+    async def submit(_: GroupCommit, request: AcceptRequest) -> AcceptResult:
+        call = log.accept_arguments(settings.log_namespace, LIMITS, 10**13, [request])
+        answers = log.read_reply(await connection.ask("EVAL", log.SCRIPT, 0, *call))
+        return answers.results[0]
 
     return connection, submit

@@ -175,7 +175,7 @@ def leaks(engine: Engine, ada: int) -> list[bool]:
         conversations, messages = ConversationRepository(session), MessageRepository(session)
         found = [
             conversations.get(ada, EVE_OWNS),
-            conversations.standing(ada, EVE_OWNS),
+            conversations.state(ada, EVE_OWNS),
             messages.get(ada, EVE_OWNS, EVE_OWNS + 16),
             messages.page(ada, EVE_OWNS, limit=9),
             messages.latest(ada, EVE_OWNS, limit=9),

@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 
-from api.core.entries import Answer, Request
+from api.core.entries import AcceptRequest, AcceptResult
 from api.core.ids import PARTITIONS
 from api.core.log import Limits, Log
 
 DATABASE = "a-database"
-LIMITS = Limits(max_entries=1_000, max_bytes=1_000_000, idempotency_seconds=3_600)
+LIMITS = Limits(
+    log_max_entries=1_000,
+    log_max_bytes=1_000_000,
+    log_max_age_seconds=10**9,
+    idempotency_seconds=3_600,
+)
 #: Later than any Redis clock of this century.
 NEVER_LATE = 10**13
 
@@ -16,37 +21,39 @@ def open_everywhere(log: Log) -> None:
     log.adopt(DATABASE, [(partition, 0, 0) for partition in range(PARTITIONS)])
 
 
-def submit(log: Log, *requests: Request, limits: Limits = LIMITS) -> list[Answer]:
-    return log.accept(limits, NEVER_LATE, requests).entries
+def submit(log: Log, *requests: AcceptRequest, limits: Limits = LIMITS) -> list[AcceptResult]:
+    return log.accept(limits, NEVER_LATE, requests).results
 
 
 def open_conversation(log: Log, owner: int = 1, hint: int = 0, title: str = "") -> int:
-    request = Request("open", owner, "open", data=title.encode(), hint=hint)
+    request = AcceptRequest("open", owner, "open", data=title.encode(), hint=hint)
     (answer,) = submit(log, request)
     assert answer.status == "ok"
     return answer.id
 
 
-def message(conversation: int, text: str, owner: int = 1, key: str = "") -> Request:
-    return Request("add", owner, "message", conversation, "user", data=text.encode(), key=key)
+def message(conversation: int, text: str, owner: int = 1, key: str = "") -> AcceptRequest:
+    return AcceptRequest("add", owner, "message", conversation, "user", data=text.encode(), key=key)
 
 
-def turn(conversation: int, text: str, owner: int = 1, key: str = "", lease: str = "me") -> Request:
+def turn(
+    conversation: int, text: str, owner: int = 1, key: str = "", lease: str = "me"
+) -> AcceptRequest:
     return replace(message(conversation, text, owner, key), scope="turn", lease=lease)
 
 
 def streamed_turn(
     conversation: int, text: str, owner: int = 1, lease: str = "me", *, streamed: bool = True
-) -> Request:
+) -> AcceptRequest:
     return replace(turn(conversation, text, owner, lease=lease), streamed=streamed)
 
 
-def reply(conversation: int, turn_id: int, text: str, owner: int = 1) -> Request:
-    return Request(
+def reply(conversation: int, turn_id: int, text: str, owner: int = 1) -> AcceptRequest:
+    return AcceptRequest(
         "add", owner, "reply", conversation, "assistant", data=text.encode(), key=str(turn_id)
     )
 
 
-def edit(op: str, conversation: int, owner: int = 1, title: str = "") -> Request:
+def edit(op: str, conversation: int, owner: int = 1, title: str = "") -> AcceptRequest:
     assert op in {"rename", "close", "delete"}
-    return Request(op, owner, "edit", conversation, data=title.encode())  # type: ignore[arg-type] # asserted
+    return AcceptRequest(op, owner, "edit", conversation, data=title.encode())  # type: ignore[arg-type] # asserted

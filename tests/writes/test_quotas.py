@@ -9,12 +9,14 @@ import pytest
 from fakeredis import FakeRedis
 from redis import Redis
 
-from api.core.entries import Answer, Request
+from api.core.entries import AcceptRequest, AcceptResult
 from api.core.log import Limits, Log
 from tests.support.api import StartApi
 from tests.support.log_requests import message, open_conversation, open_everywhere
 
-FREE = Limits(max_entries=1_000, max_bytes=10**9, idempotency_seconds=60)
+FREE = Limits(
+    log_max_entries=1_000, log_max_bytes=10**9, log_max_age_seconds=10**9, idempotency_seconds=60
+)
 NEVER_LATE = 10**13
 
 
@@ -28,16 +30,18 @@ def log(request: pytest.FixtureRequest, namespace: str) -> Log:
     return made
 
 
-def submit(log: Log, limits: Limits, *requests: Request) -> list[Answer]:
-    return log.accept(limits, NEVER_LATE, requests).entries
+def submit(log: Log, limits: Limits, *requests: AcceptRequest) -> list[AcceptResult]:
+    return log.accept(limits, NEVER_LATE, requests).results
 
 
-def statuses(answers: list[Answer]) -> list[str]:
+def statuses(answers: list[AcceptResult]) -> list[str]:
     return [answer.status for answer in answers]
 
 
 @pytest.mark.parametrize(
-    "limits", [replace(FREE, user_entries=3), replace(FREE, user_bytes=3)], ids=["entries", "bytes"]
+    "limits",
+    [replace(FREE, user_writes_per_minute=3), replace(FREE, user_bytes_per_minute=3)],
+    ids=["entries", "bytes"],
 )
 def test_a_user_has_so_much_a_minute_whether_in_one_call_or_in_many(
     log: Log, limits: Limits
@@ -56,7 +60,7 @@ def test_a_user_has_so_much_a_minute_whether_in_one_call_or_in_many(
 
 def test_a_new_minute_is_a_new_quota(log: Log) -> None:
     mine = open_conversation(log)
-    limits = replace(FREE, user_entries=1)
+    limits = replace(FREE, user_writes_per_minute=1)
     submit(log, limits, message(mine, "x"))
     assert statuses(submit(log, limits, message(mine, "x"))) == ["quota"]
 
@@ -67,7 +71,7 @@ def test_a_new_minute_is_a_new_quota(log: Log) -> None:
 
 def test_a_retry_of_what_was_accepted_costs_nothing(log: Log) -> None:
     mine = open_conversation(log)
-    limits = replace(FREE, user_entries=1)
+    limits = replace(FREE, user_writes_per_minute=1)
 
     answers = [submit(log, limits, message(mine, "x", key="k"))[0] for _ in range(3)]
 
@@ -76,18 +80,20 @@ def test_a_retry_of_what_was_accepted_costs_nothing(log: Log) -> None:
 
 def test_answers_and_deletions_are_never_refused(log: Log) -> None:
     mine = open_conversation(log)
-    limits = replace(FREE, user_entries=1, user_bytes=1, user_held=1)
+    limits = replace(
+        FREE, user_writes_per_minute=1, user_bytes_per_minute=1, user_backlog_entries=1
+    )
     submit(log, limits, message(mine, "x"))
 
-    reply = Request("add", 1, "reply", mine, "assistant", data=b"an answer", key="7")
-    answers = submit(log, limits, reply, Request("delete", 1, "edit", mine))
+    reply = AcceptRequest("add", 1, "reply", mine, "assistant", data=b"an answer", key="7")
+    answers = submit(log, limits, reply, AcceptRequest("delete", 1, "edit", mine))
 
     assert statuses(answers) == ["ok", "ok"]
 
 
 def test_a_users_backlog_is_bounded_until_it_is_drained(log: Log) -> None:
-    limits = replace(FREE, user_held=2)
-    opened = submit(log, limits, Request("open", 1, "open"))[0].id
+    limits = replace(FREE, user_backlog_entries=2)
+    opened = submit(log, limits, AcceptRequest("open", 1, "open"))[0].id
     first, second = (submit(log, limits, message(opened, "x"))[0] for _ in range(2))
 
     assert statuses([first, second]) == ["ok", "quota"]
@@ -104,9 +110,9 @@ def test_an_empty_log_holds_nothing_of_anybody_whatever_was_counted(log: Log) ->
 
 
 def test_conversations_are_bounded_by_the_day(log: Log) -> None:
-    limits = replace(FREE, user_opens=2)
+    limits = replace(FREE, user_conversations_per_day=2)
 
-    answers = submit(log, limits, *[Request("open", 1, "open") for _ in range(3)])
+    answers = submit(log, limits, *[AcceptRequest("open", 1, "open") for _ in range(3)])
 
     assert statuses(answers) == ["ok", "ok", "quota"]
     assert 1 <= answers[-1].id <= 86_400

@@ -15,7 +15,7 @@ from typing import Final
 
 from api.chat.answers import Answered, Answers
 from api.chat.streaming.runner import Runner
-from api.chat.streaming.subscriber import LiveTurns
+from api.chat.streaming.subscriber import TurnSubscriber
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
@@ -75,7 +75,7 @@ class StreamedChat:
     answers: Answers
     database: AsyncDatabase
     turns: Turns
-    live: LiveTurns
+    subscriber: TurnSubscriber
     runner: Runner
     _rescuing: asyncio.Task[None] | None = None
 
@@ -158,7 +158,7 @@ class StreamedChat:
     async def _follow(self, name: TurnName, after: int) -> AsyncIterator[Event]:
         yield Started(name, after)
         known, whole = 0, [""]
-        with self.live.listening(name.id) as turn:
+        with self.subscriber.listening(name.id) as turn:
             while True:
                 fresh = await turn.more(known)
                 if not fresh:

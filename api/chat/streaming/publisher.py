@@ -11,7 +11,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from api.chat.streaming.subscriber import LiveTurns
+from api.chat.streaming.subscriber import TurnSubscriber
 from api.core.turns import Kind, Said, TurnName, said_arguments
 from api.writes.async_script import Script
 
@@ -27,7 +27,7 @@ LINGER_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 0.5
 
 
-class _Voice:
+class _Outgoing:
     """What one turn has to say: entries that may have been sent, and text that was not."""
 
     def __init__(self, name: TurnName, token: str, on_lost: Callable[[], None]) -> None:
@@ -52,13 +52,13 @@ class _Voice:
         self.entries.append(Said(self.length, kind, text))
 
 
-class Deltas:
+class TurnPublisher:
     """Writes what all of a process's turns say, in one call after the other."""
 
-    def __init__(self, script: Script, live: LiveTurns) -> None:
+    def __init__(self, script: Script, subscriber: TurnSubscriber) -> None:
         self._script = script
-        self._live = live
-        self._voices: dict[int, _Voice] = {}
+        self._subscriber = subscriber
+        self._outgoing: dict[int, _Outgoing] = {}
         self._spoken = asyncio.Event()
         #: A turn's first piece and its end do not wait for company.
         self._urgent = asyncio.Event()
@@ -66,7 +66,7 @@ class Deltas:
 
     def start(self) -> None:
         """Begin to write."""
-        self._task = asyncio.create_task(self._run(), name="deltas")
+        self._task = asyncio.create_task(self._run(), name="turn-publisher")
 
     async def stop(self) -> None:
         """Write what is left, then end."""
@@ -79,20 +79,20 @@ class Deltas:
 
     def open(self, name: TurnName, token: str, on_lost: Callable[[], None]) -> None:
         """Let a turn speak. `on_lost` is called when its lease is no longer the caller's."""
-        self._voices[name.id] = _Voice(name, token, on_lost)
+        self._outgoing[name.id] = _Outgoing(name, token, on_lost)
 
     def say(self, turn_id: int, text: str) -> None:
         """Have a piece of the answer written soon. Never waits."""
-        if voice := self._voices.get(turn_id):
-            if not voice.length and not voice.gathered:
+        if outgoing := self._outgoing.get(turn_id):
+            if not outgoing.length and not outgoing.gathered:
                 self._urgent.set()
-            voice.gathered.append(text)
+            outgoing.gathered.append(text)
             self._spoken.set()
 
     def close(self, turn_id: int, kind: Kind, text: str) -> None:
         """Have the turn's end written, after all its pieces; that gives the lease up."""
-        if voice := self._voices.get(turn_id):
-            voice.close(kind, text)
+        if outgoing := self._outgoing.get(turn_id):
+            outgoing.close(kind, text)
             self._urgent.set()
             self._spoken.set()
 
@@ -111,24 +111,26 @@ class Deltas:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _flush(self) -> None:
-        for voice in self._voices.values():
-            voice.form()
-        sent = [(voice, said) for voice in self._voices.values() for said in voice.entries]
+        for outgoing in self._outgoing.values():
+            outgoing.form()
+        sent = [
+            (outgoing, said) for outgoing in self._outgoing.values() for said in outgoing.entries
+        ]
         if not sent:
             return
         arguments: list[str | int] = []
-        for voice, said in sent:
-            arguments += said_arguments(voice.name, voice.token, said)
+        for outgoing, said in sent:
+            arguments += said_arguments(outgoing.name, outgoing.token, said)
         answers = await self._script.run("say", *arguments)
-        for (voice, said), answer in zip(sent, answers, strict=True):
-            voice.entries.remove(said)
-            self._written(voice, said, answer)
+        for (outgoing, said), answer in zip(sent, answers, strict=True):
+            outgoing.entries.remove(said)
+            self._written(outgoing, said, answer)
 
-    def _written(self, voice: _Voice, said: Said, answer: int) -> None:
+    def _written(self, outgoing: _Outgoing, said: Said, answer: int) -> None:
         is_last = said.kind != "delta"
         if answer != NOT_MINE:
-            self._live.written(voice.name.id, said, stop_asked=answer == SAID_AND_STOPPED)
+            self._subscriber.written(outgoing.name.id, said, stop_asked=answer == SAID_AND_STOPPED)
         elif not is_last:
-            voice.on_lost()
+            outgoing.on_lost()
         if is_last or answer == NOT_MINE:
-            self._voices.pop(voice.name.id, None)
+            self._outgoing.pop(outgoing.name.id, None)

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from api.chat.answers import Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
-from api.chat.streaming.publisher import Deltas
-from api.chat.streaming.subscriber import LiveTurns
+from api.chat.streaming.publisher import TurnPublisher
+from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
 from api.core.text import CONTENT_MOST, is_storable
@@ -21,8 +21,8 @@ from api.writes.accept import Accept, Accepted, Turn, aside
 
 logger = logging.getLogger(__name__)
 
-#: How long an answer that Redis does not take is offered again; then the rescue stores it.
-PATIENCE_SECONDS: Final = 20.0
+#: How long an answer that Redis does not take is sent again; then the rescue stores it.
+STORE_TIMEOUT_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
 #: The event that tells the ids goes out first.
 HEAD_START_SECONDS: Final = 0.001
@@ -35,8 +35,8 @@ class Runner:
     accept: Accept
     answers: Answers
     turns: Turns
-    deltas: Deltas
-    live: LiveTurns
+    publisher: TurnPublisher
+    subscriber: TurnSubscriber
     assistant: Assistant
     titles: Titles
     answer_seconds: float
@@ -49,7 +49,7 @@ class Runner:
 
     def finish(self, name: TurnName, token: str) -> None:
         """Store what a turn said whose lease was taken over, as interrupted."""
-        self.deltas.open(name, token, on_lost=lambda: None)
+        self.publisher.open(name, token, on_lost=lambda: None)
         self._spawn(self._finish(name), name)
 
     async def stop(self) -> None:
@@ -64,10 +64,10 @@ class Runner:
             await asyncio.sleep(HEAD_START_SECONDS)
             spoken = _Spoken()
             speaking = asyncio.create_task(self._speak(turn, message, spoken), name="speak")
-            self.deltas.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
+            self.publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
             self._speaking.add(speaking)
             speaking.add_done_callback(self._speaking.discard)
-            with self.live.listening(turn.id, on_stop=lambda: _cancel(speaking)):
+            with self.subscriber.listening(turn.id, on_stop=lambda: _cancel(speaking)):
                 await asyncio.wait([speaking])
             if spoken.problem is not None and not spoken.pieces:
                 self._fail(turn.name, spoken.problem)
@@ -90,7 +90,7 @@ class Runner:
                 async for piece in answer:
                     if not spoken.add(piece):
                         return
-                    self.deltas.say(turn.id, piece)
+                    self.publisher.say(turn.id, piece)
             spoken.finish()
         except Problem as problem:
             spoken.problem = problem
@@ -117,13 +117,13 @@ class Runner:
             self._fail(name, problem)
             return
         told = json.dumps({"reply_id": reply.id, "status": status_now})
-        self.deltas.close(name.id, "end", told)
+        self.publisher.close(name.id, "end", told)
 
     async def _accepted(
         self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
     ) -> Accepted:
         clock = asyncio.get_running_loop().time
-        until = clock() + PATIENCE_SECONDS
+        until = clock() + STORE_TIMEOUT_SECONDS
         while True:
             try:
                 return await self.accept.reply(name, text, status)
@@ -134,7 +134,7 @@ class Runner:
 
     def _fail(self, name: TurnName, problem: Problem) -> None:
         told = {"status": problem.status, "title": problem.title, "detail": problem.detail}
-        self.deltas.close(name.id, "error", json.dumps(told))
+        self.publisher.close(name.id, "error", json.dumps(told))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: TurnName) -> None:
         task = asyncio.create_task(work, name=f"turn-{name.id}")

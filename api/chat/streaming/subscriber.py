@@ -24,7 +24,7 @@ RETRY_SECONDS: Final = 0.5
 SILENCE_SECONDS: Final = 10.0
 
 
-class LiveTurn:
+class TurnFeed:
     """What one turn has said so far, and whoever listens."""
 
     def __init__(self) -> None:
@@ -79,18 +79,18 @@ class LiveTurn:
         return self.said[known:]
 
 
-class LiveTurns:
+class TurnSubscriber:
     """The turns that anybody in this process runs or listens to."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._turns: dict[int, LiveTurn] = {}
+        self._turns: dict[int, TurnFeed] = {}
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._run(), name="live-turns")
+        self._task = asyncio.create_task(self._run(), name="turn-subscriber")
 
     async def stop(self) -> None:
         """End."""
@@ -102,9 +102,9 @@ class LiveTurns:
     @contextmanager
     def listening(
         self, turn_id: int, on_stop: Callable[[], None] | None = None
-    ) -> Iterator[LiveTurn]:
+    ) -> Iterator[TurnFeed]:
         """Follow a turn while the context lasts; `on_stop` is for who runs it."""
-        turn = self._turns.setdefault(turn_id, LiveTurn())
+        turn = self._turns.setdefault(turn_id, TurnFeed())
         turn.listeners += 1
         if on_stop is not None:
             turn.on_stop = on_stop

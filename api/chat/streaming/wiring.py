@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from api.chat.answers import Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.streaming.chat import StreamedChat
-from api.chat.streaming.publisher import Deltas
+from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
-from api.chat.streaming.subscriber import LiveTurns
+from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.core.async_database import AsyncDatabase
 from api.core.settings import Settings
@@ -29,15 +29,15 @@ async def streaming(
 ) -> AsyncIterator[StreamedChat]:
     """Lend out streamed chat; at the end, running turns are stored as interrupted."""
     script = Script(settings, "verbatim-turns")
-    live = LiveTurns(script)
-    deltas = Deltas(script, live)
+    subscriber = TurnSubscriber(script)
+    publisher = TurnPublisher(script, subscriber)
     turns = Turns(write_path.log)
     runner = Runner(
         accept=write_path.accept,
         answers=answers,
         turns=turns,
-        deltas=deltas,
-        live=live,
+        publisher=publisher,
+        subscriber=subscriber,
         assistant=assistant,
         titles=titles,
         answer_seconds=settings.openai_timeout_seconds,
@@ -47,16 +47,16 @@ async def streaming(
         answers=answers,
         database=database,
         turns=turns,
-        live=live,
+        subscriber=subscriber,
         runner=runner,
     )
-    deltas.start()
-    live.start()
+    publisher.start()
+    subscriber.start()
     chat.start()
     try:
         yield chat
     finally:
         await chat.stop()
-        await live.stop()
-        await deltas.stop()
+        await subscriber.stop()
+        await publisher.stop()
         await script.close()

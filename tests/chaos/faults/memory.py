@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from redis import Redis
 
-from api.core.entries import Request
+from api.core.entries import AcceptRequest
 from api.core.ids import partition_of
 from api.core.log import Log
 from tests.chaos.faults.base import Fault, Pest
@@ -132,8 +132,8 @@ class DeletionOvertaken(Fault):
     async def _add(self, conversation: int, user: int) -> None:
         op = f"d{self.stage.rng.randrange(1_000_000)}-{next(_names)}"
         data = f"#{op}# too late".encode()
-        request = Request(
-            *("add", user, "message", conversation, "user"), data=data, key=op, standing="live"
+        request = AcceptRequest(
+            *("add", user, "message", conversation, "user"), data=data, key=op, state="live"
         )
         history = self.stage.history
         history.add(
@@ -142,7 +142,7 @@ class DeletionOvertaken(Fault):
 
         def add(client: Redis) -> int:
             client.delete(f"{NAMESPACE}:conv:{conversation}")
-            answer = Log(client, NAMESPACE).accept(LIMITS, FAR_AHEAD_MS, [request]).entries[0]
+            answer = Log(client, NAMESPACE).accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
             return answer.id if answer.status in {"ok", "replay"} else 0
 
         entry = await self.site.ask_redis(add)
