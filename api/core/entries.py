@@ -1,6 +1,6 @@
 """What goes into the log and what the log says: entries, accept requests and their results.
 
-The shapes here are those of `log.lua`; nothing in this module speaks to Redis.
+The shapes here are those of `lua/accept.lua` and `lua/drain.lua`; nothing here speaks to Redis.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class AcceptRequest:
     session_id: str = ""
 
     def arguments(self) -> list[bytes | str]:
-        """Return what `log.lua` takes for one entry."""
+        """Return what the script takes for one entry."""
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.body_hash() if self.key else ''} {self.state} {self.hint} "

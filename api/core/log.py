@@ -1,4 +1,4 @@
-"""The log on Redis, seen from Python; `log.lua` documents every key.
+"""The log on Redis, seen from Python; `lua/head.lua` documents every key.
 
 The API sends its calls through `api.writes.group_commit` (asyncio); workers, the command line and
 the tests use `Log`, which is synchronous.
@@ -25,7 +25,18 @@ from api.core.entries import (
 from api.core.errors import WrongDatabaseError
 from api.core.settings import Settings
 
-SCRIPT: Final = resources.files("api.core").joinpath("log.lua").read_text(encoding="utf-8")
+#: Files of `api/core/lua` in the order in which they are joined: a local must come before its use.
+_FILES: Final = ("head", "quotas", "conversations", "accept", "drain", "turns", "sessions")
+
+
+def _joined() -> str:
+    folder = resources.files("api.core") / "lua"
+    texts = [folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in _FILES]
+    return "\n".join([*texts, "return operations[ARGV[1]]()\n"])
+
+
+#: One script, so that each operation is atomic, and the server compiles it once.
+SCRIPT: Final = _joined()
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 #: How long a turn's lease lasts without a renewal.
 LEASE_MS: Final = 10_000
@@ -163,7 +174,9 @@ class Log:
 
     def find(self, conversation_id: int, entry_id: int) -> Entry | None:
         """Return one entry if it is still in the log."""
-        return found(self._redis.xrange(*find_arguments(self.namespace, conversation_id, entry_id)))
+        stream, name = self.key(f"log:{ids.partition_of(conversation_id)}"), f"{entry_id}-0"
+        found = cast("list[tuple[bytes, Any]]", self._redis.xrange(stream, name, name))
+        return read_entry(*found[0]) if found else None
 
     def trim(
         self,
@@ -259,7 +272,12 @@ class Log:
         A partition is (number, last_id, applied + dead + discarded) as PostgreSQL has them.
         Raises WrongDatabaseError if the log belongs to another database.
         """
-        adopted(self._call(*adopt_call(self.namespace, database_id, partitions)))
+        numbers = [number for partition in partitions for number in partition]
+        if not self.run("adopt", database_id, *numbers):
+            raise WrongDatabaseError(
+                "the log on this Redis belongs to another database; "
+                "set LOG_NAMESPACE to a name of its own, or REDIS_URL to the right server"
+            )
 
     def recount(self, partitions: Iterable[tuple[int, int, int]]) -> None:
         """Count as accepted what the books know of (see `adopt`): for regressed ids only."""
@@ -267,8 +285,7 @@ class Log:
 
     def run(self, operation: str, *arguments: str | int) -> Any:
         """Run one of the script's operations."""
-        # hiredis packs no subclass of int, as a caller's id is one.
-        return self._call(operation, self.namespace, *map(str, arguments))
+        return self._call(operation, self.namespace, *arguments)
 
     def _call(self, *arguments: bytes | str | int) -> Any:
         try:
@@ -289,22 +306,6 @@ def _partition_status(fields: Sequence[Any]) -> PartitionStatus:
     )
 
 
-def adopted(reply: Any) -> None:
-    """Read the script's reply to `adopt`. Raises WrongDatabaseError."""
-    if not reply:
-        raise WrongDatabaseError(
-            "the log on this Redis belongs to another database; "
-            "set LOG_NAMESPACE to a name of its own, or REDIS_URL to the right server"
-        )
-
-
-def adopt_call(
-    namespace: str, database_id: str, partitions: Iterable[tuple[int, int, int]]
-) -> list[str | int]:
-    """Return the script's arguments for `adopt` (see `Log.adopt`)."""
-    return ["adopt", namespace, database_id, *(n for partition in partitions for n in partition)]
-
-
 def revoked_call(namespace: str) -> list[str]:
     """Return the script's arguments for `revoked`."""
     return ["revoked", namespace]
@@ -313,16 +314,3 @@ def revoked_call(namespace: str) -> list[str]:
 def revoked(reply: Sequence[bytes]) -> frozenset[str]:
     """Read the script's reply to `revoked`: the sessions, as `<user>:<session>`."""
     return frozenset(member.decode() for member in reply)
-
-
-def find_arguments(namespace: str, conversation_id: int, entry_id: int) -> tuple[str, str, str]:
-    """Return XRANGE's arguments for one entry."""
-    stream_id = f"{entry_id}-0"
-    return f"{namespace}:log:{ids.partition_of(conversation_id)}", stream_id, stream_id
-
-
-def found(reply: Any) -> Entry | None:
-    """Read XRANGE's reply for one entry."""
-    for stream_id, found_fields in reply:
-        return read_entry(stream_id, found_fields)
-    return None

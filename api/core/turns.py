@@ -1,8 +1,8 @@
 """Running turns on Redis: who runs them, what they have said so far, who is to stop.
 
-A streamed turn's words go to a stream of its own (`log.lua`: stream:<turn id>) before anybody is
-shown them. An entry's id counts the code points said so far, so a delta that is sent again is not
-doubled, and a reader can go on from any count. Short-lived: what lasts is the stored answer.
+A streamed turn's words go to a stream of its own (`lua/head.lua`: stream:<turn id>) before anyone
+is shown them. An entry's id counts the code points said so far, so a delta that is sent again is
+not doubled, and a reader can go on from any count. Short-lived: what lasts is the stored answer.
 """
 
 from collections.abc import Sequence

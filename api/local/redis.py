@@ -33,7 +33,7 @@ maxmemory 1gb
 maxmemory-policy noeviction
 """
 
-#: The streams of all logs in a Redis, whatever their namespace (keys: `api/core/log.lua`).
+#: The streams of all logs in a Redis, whatever their namespace (keys: `api/core/lua/head.lua`).
 LOG_STREAMS: Final = "*:log:*"
 #: Where another server's data is put while it is read, and while it is replaced.
 _COPY: Final = "carried-over"

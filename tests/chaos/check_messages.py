@@ -12,7 +12,7 @@ from tests.chaos.tables import DeadRow, MessageRow, Tables
 from tests.chaos.verdicts import Report, Verdict
 
 WRITE_MESSAGES: Final = frozenset({"message", "turn", "poison"})
-#: What the log remembers of a conversation for the assistant (api/core/log.lua).
+#: What the log remembers of a conversation for the assistant (api/core/lua/conversations.lua).
 _TURNS_MOST: Final = 20
 _TURNS_MOST_BYTES: Final = 16_384
 _TURN_LINE_BYTES: Final = 32

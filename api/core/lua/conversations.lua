@@ -1,0 +1,71 @@
+-- What the log remembers of a conversation: whose it is, its state, its recent turns.
+
+local conversations = {}
+
+-- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last}).
+function conversations.look_up(entry)
+  local conversation = redis.call('HMGET', key('conv:' .. entry.conversation),
+    'owner', 'deleted', 'closed', 'last')
+  if not conversation[1] then
+    if entry.state == '' then return 'unknown' end
+    -- Its last entry is forgotten too: no newer one is in the log than the partition's newest.
+    local stream = key('log:' .. tonumber(entry.conversation) % PARTITIONS)
+    local newest = end_of(stream, 'XREVRANGE', '+', '-')
+    conversation = {
+      entry.user, entry.state == 'deleted', entry.state == 'closed',
+      newest and exact(number_of(newest[1])),
+    }
+    entry.fresh = true
+  end
+  if conversation[1] ~= entry.user then return 'foreign' end
+  if conversation[2] and entry.op ~= 'delete' then return 'deleted' end
+  if conversation[3] and entry.op == 'add' and entry.scope ~= 'reply' then return 'conversation_closed' end
+  return nil, conversation
+end
+
+-- Keeps the newest turns: at most 20, and 16 kB unless a single one is longer. The bytes are added up
+-- when a long one comes (20 others need not be looked at), so short ones may follow up to 32 kB.
+function conversations.bound_turns(turns, length, newest)
+  if length > TURNS_MOST then redis.call('LTRIM', turns, -TURNS_MOST, -1) end
+  if newest <= TURNS_MOST_BYTES / TURNS_MOST then return end
+  local kept, bytes = redis.call('LRANGE', turns, 0, -1), 0
+  for i = #kept, 1, -1 do
+    bytes = bytes + #kept[i]
+    if bytes > TURNS_MOST_BYTES and i < #kept then
+      redis.call('LTRIM', turns, i - #kept, -1)
+      return
+    end
+  end
+end
+
+-- A list that exists is complete, so it is made only from what PostgreSQL had when nothing of this
+-- conversation was newer, and appended to only where it exists (RPUSHX).
+function conversations.remember_turn(entry, conversation, id)
+  local turns = key('turns:' .. entry.conversation)
+  if entry.op == 'open' then
+    redis.call('RPUSH', turns, '')
+  elseif entry.op == 'delete' then
+    redis.call('DEL', turns)
+  elseif entry.op == 'add' then
+    local as_of = tonumber(entry.as_of)
+    if as_of and tonumber(conversation[4] or '0') <= as_of and redis.call('EXISTS', turns) == 0 then
+      redis.call('RPUSH', turns, '', unpack(entry.loaded))
+    end
+    local length = redis.call('RPUSHX', turns, id .. ':' .. entry.role .. ':' .. entry.data)
+    if length > 0 then
+      redis.call('PERSIST', turns)
+      conversations.bound_turns(turns, length, #entry.data)
+    end
+  end
+end
+
+function conversations.remember(entry, id)
+  local conversation = key('conv:' .. entry.conversation)
+  local fields = { 'last', id }
+  local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+  if entry.op == 'open' or entry.fresh then set('owner', entry.user) end
+  if entry.op == 'delete' or entry.state == 'deleted' and entry.fresh then set('deleted', '1') end
+  if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
+  redis.call('HSET', conversation, unpack(fields))
+  redis.call('PERSIST', conversation)
+end

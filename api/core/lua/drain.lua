@@ -1,0 +1,174 @@
+-- What the drain, the audit and the opening of the log ask.
+
+-- An entry as `read` answers it: {id, "v op user conv role status at total", data}. Three strings
+-- instead of nineteen: most of a drain's time once went into reading them. One that no script wrote
+-- keeps its fields: {id, fields}.
+local function compact(entry)
+  local fields, named = entry[2], {}
+  for i = 1, #fields, 2 do named[fields[i]] = fields[i + 1] end
+  local head = {}
+  for i, name in ipairs({ 'v', 'op', 'user', 'conv', 'role', 'status', 'at', 'total' }) do
+    if not named[name] then return entry end
+    head[i] = named[name]
+  end
+  if not named.data then return entry end
+  return { entry[1], table.concat(head, ' '), named.data }
+end
+
+-- → for each partition asked for: its number, then its oldest entries (see above), at least one,
+-- up to a share of entries and bytes.
+function operations.read()
+  local most_entries, most_bytes, answer = number_argument(3), number_argument(4), {}
+  for index = 5, #ARGV do
+    local stream, from, entries, bytes = key('log:' .. ARGV[index]), '-', {}, 0
+    local more = true
+    while more do
+      local count = math.min(READ_CHUNK, most_entries - #entries)
+      local chunk = count > 0 and redis.call('XRANGE', stream, from, '+', 'COUNT', count) or {}
+      more = #chunk == count and count > 0
+      for _, entry in ipairs(chunk) do
+        bytes = bytes + #(field(entry, 'data') or '')
+        if bytes > most_bytes and #entries > 0 then
+          more = false
+          break
+        end
+        entries[#entries + 1] = compact(entry)
+        from = exact(number_of(entry[1]) + 1) .. '-0'
+      end
+    end
+    answer[#answer + 1] = { ARGV[index], entries }
+  end
+  return answer
+end
+
+-- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
+-- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
+-- conversation…, number of users, (user, entries)…, (field, increment)…
+function operations.trim()
+  local committed, at = {}, 4
+  for _ = 1, number_argument(3) do
+    local last = number_argument(at + 1)
+    committed[tonumber(ARGV[at])] = last
+    -- MINID evicts ids *below* it.
+    redis.call('XTRIM', key('log:' .. ARGV[at]), 'MINID', exact(last + 1) .. '-0')
+    at = at + 2
+  end
+  local conversations = number_argument(at)
+  for index = at + 1, at + conversations do
+    local id = ARGV[index]
+    local known = redis.call('HMGET', key('conv:' .. id), 'last', 'owner')
+    local last = known[1]
+    if known[2] and redis.call('EXISTS', key('gone:' .. known[2])) == 1 then
+      redis.call('DEL', key('conv:' .. id), key('turns:' .. id))
+    elseif last and tonumber(last) <= (committed[tonumber(id) % PARTITIONS] or 0) then
+      redis.call('EXPIRE', key('conv:' .. id), CONVERSATION_SECONDS)
+      redis.call('EXPIRE', key('turns:' .. id), TURNS_SECONDS)
+    end
+  end
+  at = at + conversations + 1
+  local users = number_argument(at)
+  for index = at + 1, at + 2 * users, 2 do
+    local left = redis.pcall('HINCRBY', key('held'), ARGV[index], '-' .. ARGV[index + 1])
+    if type(left) == 'number' and left <= 0 then redis.call('HDEL', key('held'), ARGV[index]) end
+  end
+  for index = at + 2 * users + 1, #ARGV, 2 do
+    redis.pcall('HINCRBY', key('drain:counts'), ARGV[index], ARGV[index + 1])
+  end
+  redis.pcall('SET', key('bell'), '1', 'PX', BELL_MS)
+  return 1
+end
+
+-- → 1 and no bell if every stream is empty, else 0.
+function operations.finish()
+  for partition = 0, PARTITIONS - 1 do
+    if redis.call('XLEN', key('log:' .. partition)) > 0 then return 0 end
+  end
+  -- Nothing is held by anybody: whatever was miscounted is right again.
+  redis.call('DEL', key('bell'), key('held'))
+  return 1
+end
+
+-- → partition, oldest entry's id, entries for each partition that has any.
+function operations.heads()
+  local answer = {}
+  for partition = 0, PARTITIONS - 1 do
+    local stream = key('log:' .. partition)
+    local entries = redis.call('XLEN', stream)
+    if entries > 0 then
+      local first = end_of(stream, 'XRANGE', '-', '+')
+      answer[#answer + 1] = { partition, exact(number_of(first[1])), entries }
+    end
+  end
+  return answer
+end
+
+-- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, oldest's created_at ms or ''.
+function operations.status()
+  local answer = { exact(now_ms()) }
+  for partition = 0, PARTITIONS - 1 do
+    local entries, bytes, _, oldest_at = backlog_of(partition)
+    answer[#answer + 1] = {
+      partition, redis.call('GET', key('tail:' .. partition)) or '',
+      redis.call('GET', key('accepted:' .. partition)) or '', entries, exact(bytes),
+      oldest_at and exact(oldest_at) or '',
+    }
+  end
+  return answer
+end
+
+-- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
+local function count_above(partition, id)
+  local stream, from, below = key('log:' .. partition), '-', 0
+  while true do
+    local chunk = redis.call('XRANGE', stream, from, exact(id) .. '-0', 'COUNT', READ_CHUNK)
+    below = below + #chunk
+    if #chunk < READ_CHUNK then return redis.call('XLEN', stream) - below end
+    from = exact(number_of(chunk[#chunk][1]) + 1) .. '-0'
+  end
+end
+
+-- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: partition, id
+function operations.balance()
+  return { redis.call('GET', key('accepted:' .. ARGV[3])) or '', count_above(ARGV[3], number_argument(4)) }
+end
+
+-- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
+-- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
+-- is: it must stay independent of PostgreSQL's books for the audit to mean something.
+-- ARGV: database id, (partition, last id, counted)…
+-- → 1, or 0 if the log belongs to another database.
+function operations.adopt()
+  local owner = redis.call('GET', key('database'))
+  if owner and owner ~= ARGV[3] then return 0 end
+  if not owner then redis.call('SET', key('database'), ARGV[3]) end
+  for index = 4, #ARGV, 3 do
+    local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
+    local tail = redis.call('GET', key('tail:' .. partition))
+    if not tail or tonumber(tail) < last then
+      redis.call('SET', key('accepted:' .. partition), exact(counted + count_above(partition, last)))
+      local newest = end_of(key('log:' .. partition), 'XREVRANGE', '+', '-')
+      local floor = math.max(last, first_at(now_ms(), tonumber(partition)),
+        newest and number_of(newest[1]) or 0)
+      redis.call('SET', key('tail:' .. partition), exact(floor))
+    end
+  end
+  return 1
+end
+
+-- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
+-- ARGV: (partition, last id, counted)…
+function operations.recount()
+  for index = 3, #ARGV, 3 do
+    local accepted = key('accepted:' .. ARGV[index])
+    local known = number_argument(index + 2) + count_above(ARGV[index], number_argument(index + 1))
+    if known > tonumber(redis.call('GET', accepted) or '0') then
+      redis.call('SET', accepted, exact(known))
+    end
+  end
+  return 1
+end
+
+-- → 1 if the caller is to ring for a second drain.
+function operations.helper()
+  return redis.call('SET', key('helper'), '1', 'NX', 'PX', HELPER_MS) and 1 or 0
+end

@@ -1,0 +1,90 @@
+-- The log: every operation on it, in one script, so that each is atomic. api/core/log.py joins the
+-- files of this folder, this one first, and calls the operation that ARGV[1] names.
+--
+-- ARGV[1] operation   ARGV[2] namespace   ARGV[3…] what the operation takes, as said above it
+-- Nothing newer than Redis 6.2 is used, and nothing that fakeredis lacks.
+--
+-- key (all start with "<namespace>:")          type    meaning
+-- database                                     string  id of the database this log belongs to
+-- log:<partition>                              stream  entries not known to be in PostgreSQL, oldest first;
+--                                                      never deleted, only trimmed. Entry id: "<id>-0"
+-- tail:<partition>                             integer the partition's last id
+-- accepted:<partition>                         integer entries ever accepted, for the audit
+-- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id);
+--                                                      no TTL while entries of it are in the log, then 7 days
+-- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", the last
+--                                                      20 or some 16 kB; a list that exists is complete. TTL 1 h
+-- idem:<user>:<scope>:<conversation|0>:<key>   string  "<id>:<created_at ms>:<hash of the body>"; TTL a setting
+-- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
+-- stream:<turn id>                             stream  what a running turn has said: entry "<code points so far>-0"
+--                                                      {delta, text}; then {stop}, {end, …} or {error, …}; TTL 10 min
+-- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
+--                                                      ms at which their lease ends
+-- gone:<user>                                  string  the account was deleted, or is being so; TTL
+-- quota:<user>                                 hash    minute, entries, bytes; day, opens: what a user was
+--                                                      accepted in the running minute and day. TTL 1 day
+-- held                                         hash    entries of each user in the log; gone whenever it is empty
+-- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
+--                                                      token of theirs may live, by the ms at which it no longer can
+-- bell                                         string  a drain was rung for or is awake; TTL 3 s
+-- helper                                       string  a second drain was rung for; TTL 5 s
+-- drain:started                                integer drains that ever started
+-- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
+
+local PARTITIONS = 16
+local EPOCH_MS = 1735689600000 -- 2025-01-01T00:00Z
+local BELL_MS = 3000
+local HELPER_MS = 5000
+local CONVERSATION_SECONDS = 7 * 24 * 3600
+local TURNS_SECONDS = 3600
+local TURNS_MOST = 20
+local TURNS_MOST_BYTES = 16384
+-- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
+local READ_CHUNK = 16
+local STREAM_SECONDS = 600
+
+-- What a caller may ask for, by name; each file adds its own.
+local operations = {}
+
+local function key(name) return ARGV[2] .. ':' .. name end
+
+-- Lua 5.1 prints a large number as 2.44e+14; ids and times must come out digit by digit.
+local function exact(number) return string.format('%.0f', number) end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function first_at(ms, partition) return math.max(ms - EPOCH_MS, 0) * 4096 + partition end
+
+local function failed(reply) return type(reply) == 'table' and reply.err end
+
+local function number_of(stream_id) return tonumber(string.match(stream_id, '^%d+')) end
+
+local function field(entry, name)
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+end
+
+local function end_of(stream, command, from, to)
+  return redis.call(command, stream, from, to, 'COUNT', 1)[1]
+end
+
+-- Entries and bytes of text in one partition's log, the running total its last entry carries, and
+-- when the oldest was accepted (ms), nil without one.
+local function backlog_of(partition)
+  local stream = key('log:' .. partition)
+  local entries = redis.call('XLEN', stream)
+  if entries == 0 then return 0, 0, 0 end
+  local first = end_of(stream, 'XRANGE', '-', '+')
+  local last = end_of(stream, 'XREVRANGE', '+', '-')
+  -- An entry that no script wrote may lack fields; it must not close the partition.
+  local total = tonumber(field(last, 'total') or '') or 0
+  local before = (tonumber(field(first, 'total') or '') or 0) - #(field(first, 'data') or '')
+  return entries, math.max(total - before, 0), total, tonumber(field(first, 'at') or '')
+end
+
+local function number_argument(index) return assert(tonumber(ARGV[index])) end

@@ -1,0 +1,57 @@
+-- What one user may write: counted per user, written down once per accept call.
+
+local quotas = {}
+
+-- What a user was accepted of late, read once per call: {minute, entries, bytes, day, opens, held}.
+function quotas.used(call, user)
+  local known = call.users[user]
+  if known then return known end
+  local was = redis.call('HMGET', key('quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens')
+  local minute, day = exact(math.floor(call.now / 60000)), exact(math.floor(call.now / 86400000))
+  local same_minute, same_day = was[1] == minute, was[4] == day
+  known = {
+    minute = minute, entries = same_minute and tonumber(was[2]) or 0,
+    bytes = same_minute and tonumber(was[3]) or 0,
+    day = day, opens = same_day and tonumber(was[5]) or 0,
+    held = call.user_backlog_entries > 0 and tonumber(redis.call('HGET', key('held'), user) or '0') or 0,
+    added = 0,
+  }
+  call.users[user] = known
+  return known
+end
+
+-- Seconds to wait for a quota of the user's own, or nil. 0 stands for no quota. An answer belongs to
+-- a message that was accepted, and deleting must always be possible: neither is refused.
+function quotas.seconds_to_wait(call, entry)
+  if not call.has_quotas or entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
+  local used = quotas.used(call, entry.user)
+  local function over(most, value) return most > 0 and value > most end
+  if entry.op == 'open' and over(call.user_conversations_per_day, used.opens + 1) then
+    return exact(86400 - math.floor(call.now / 1000) % 86400)
+  end
+  if over(call.user_writes_per_minute, used.entries + 1) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
+    return exact(60 - math.floor(call.now / 1000) % 60)
+  end
+  if over(call.user_backlog_entries, used.held + used.added + 1) then return '5' end
+end
+
+function quotas.spend(call, entry)
+  if not call.has_quotas then return end
+  local used = quotas.used(call, entry.user)
+  used.entries, used.bytes = used.entries + 1, used.bytes + #entry.data
+  used.added = used.added + 1
+  if entry.op == 'open' then used.opens = used.opens + 1 end
+end
+
+-- Writes down, once per call, what each user has used.
+function quotas.keep(call)
+  for user, used in pairs(call.users) do
+    if used.added > 0 then
+      local quota = key('quota:' .. user)
+      redis.pcall('HSET', quota, 'minute', used.minute, 'entries', exact(used.entries),
+        'bytes', exact(used.bytes), 'day', used.day, 'opens', exact(used.opens))
+      redis.pcall('EXPIRE', quota, 86400)
+      if call.user_backlog_entries > 0 then redis.pcall('HINCRBY', key('held'), user, used.added) end
+    end
+  end
+end

@@ -1,0 +1,23 @@
+-- Accounts that were deleted and sessions that were revoked.
+
+-- Has accept refuse a user for so many seconds, 0: no longer. ARGV: user, seconds
+function operations.gone()
+  if ARGV[4] == '0' then return redis.call('DEL', key('gone:' .. ARGV[3])) end
+  redis.call('SET', key('gone:' .. ARGV[3]), '1', 'EX', ARGV[4])
+  return 1
+end
+
+-- Ends sessions for whatever access tokens of theirs still live. ARGV: seconds, user, session…
+function operations.revoke()
+  local now = now_ms()
+  redis.call('ZREMRANGEBYSCORE', key('revoked'), '-inf', exact(now))
+  for at = 5, #ARGV do
+    redis.call('ZADD', key('revoked'), exact(now + number_argument(3) * 1000), ARGV[4] .. ':' .. ARGV[at])
+  end
+  return 1
+end
+
+-- → "<user>:<session>" of every session whose access tokens must not be taken.
+function operations.revoked()
+  return redis.call('ZRANGEBYSCORE', key('revoked'), '(' .. exact(now_ms()), '+inf')
+end

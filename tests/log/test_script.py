@@ -1,0 +1,75 @@
+"""What the script's files and Python say of the same things, without a server."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from api.accounts import deletion
+from api.core import entries, ids, log
+from api.reads.repositories import MessageRepository
+
+LUA = Path(log.__file__).parent / "lua"
+HEAD = (LUA / "head.lua").read_text()
+
+
+def constant(name: str) -> int:
+    """The value of a number at the script's head."""
+    (value,) = re.findall(rf"^local {name} = ([0-9 *]+)", HEAD, re.MULTILINE)
+    return int(eval(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PARTITIONS", ids.PARTITIONS),
+        ("EPOCH_MS", ids.EPOCH_MS),
+        ("BELL_MS", log.BELL_MS),
+        ("TURNS_MOST", (MessageRepository.recent_turns.__kwdefaults__ or {})["limit"]),
+    ],
+)
+def test_a_constant_is_the_same_in_lua_and_in_python(name: str, value: int) -> None:
+    assert constant(name) == value
+
+
+def test_an_id_is_made_and_read_with_the_same_shift() -> None:
+    (factor,) = re.findall(r"^local function first_at.* \* (\d+) \+ partition", HEAD, re.MULTILINE)
+
+    assert int(factor) == ids.first_at(ids.EPOCH_MS + 1, 0)
+
+
+def test_entries_are_written_in_the_version_that_is_read() -> None:
+    (version,) = re.findall(r"XADD.*'v', '(\d+)'", (LUA / "accept.lua").read_text())
+
+    assert int(version) == entries.VERSION
+
+
+def test_an_entrys_fields_are_joined_in_the_order_in_which_they_are_read() -> None:
+    (names,) = re.findall(r"ipairs\(\{ (.*) \}\)", (LUA / "drain.lua").read_text())
+
+    assert re.findall(r"'(\w+)'", names) == [name.decode() for name in entries._HEAD]
+
+
+def test_a_deleted_accounts_streams_are_forgotten_as_long_as_one_may_be_there() -> None:
+    assert constant("STREAM_SECONDS") * 1000 < deletion.STREAM_MS
+
+
+def test_the_table_at_the_head_names_the_keys_that_are_used() -> None:
+    told = set(
+        re.findall(
+            r"^-- ([a-z]+(?::[a-z]+)?)(?:[:<].*?)? +(?:string|stream|integer|hash|list|zset)",
+            HEAD,
+            re.MULTILINE,
+        )
+    )
+    used = {
+        name.rstrip(":")
+        for path in [*LUA.glob("*.lua"), Path(log.__file__)]
+        for name in re.findall(r"\bkey\(f?['\"]([a-z:]+)", path.read_text())
+    }
+
+    assert told == used
+
+
+def test_every_file_of_the_script_is_joined_into_it() -> None:
+    assert {path.stem for path in LUA.iterdir()} == set(log._FILES)
