@@ -12,12 +12,15 @@ from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
 from api.accounts.oidc import IdentityProvider
 from api.accounts.password_process import FULL, PasswordProcess
+from api.accounts.revocations import Revocations
+from api.accounts.session_store import SessionStore
 from api.accounts.sessions import Sessions
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.answers import Answers
 from api.chat.assistants import make_assistant
-from api.chat.streaming.wiring import streaming
+from api.chat.running_turns import RunningTurns
+from api.chat.streaming.chat import StreamedChat
 from api.chat.titles import Titles
 from api.chat.turn import Chat
 from api.core import garbage_collector
@@ -104,21 +107,27 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         write_path = WritePath(settings, engine, database)
         stack.push_async_callback(write_path.stop)
         await write_path.start()
-        accept = write_path.accept
-        answers = Answers(accept, database)
+        accept, log = write_path.accept, write_path.async_log
+        revocations = Revocations(log)
+        await revocations.start()
+        stack.push_async_callback(revocations.stop)
+        answers = Answers(log, database)
+        turns = RunningTurns(log)
         titles = Titles(accept, assistant)
         stack.push_async_callback(titles.stop)
         seconds = settings.openai_timeout_seconds
-        streamed = await stack.enter_async_context(
-            streaming(
-                settings=settings,
-                write_path=write_path,
-                answers=answers,
-                database=database,
-                assistant=assistant,
-                titles=titles,
-            )
+        streamed = StreamedChat(
+            log=log,
+            accept=accept,
+            turns=turns,
+            answers=answers,
+            database=database,
+            assistant=assistant,
+            titles=titles,
+            answer_seconds=seconds,
         )
+        streamed.start()
+        stack.push_async_callback(streamed.stop)
         credentials.start()
         stack.push_async_callback(credentials.stop)
         yield Services(
@@ -126,17 +135,19 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             accept=accept,
             database=database,
             reads=reads,
-            chat=Chat(accept, answers, assistant, titles, answer_seconds=seconds),
+            chat=Chat(accept, turns, answers, assistant, titles, answer_seconds=seconds),
             streamed_chat=streamed,
             password_process=password_process,
             credentials=credentials,
             throttle=throttle,
             tokens=tokens,
-            sessions=Sessions(settings, tokens, database, write_path),
+            sessions=Sessions(
+                tokens, database, SessionStore(settings, write_path.log), revocations
+            ),
             identity_provider=IdentityProvider(settings, database)
             if settings.oidc_issuer
             else None,
-            deletion=AccountDeletion(database, reads, write_path, tokens.lifetime_seconds),
+            deletion=AccountDeletion(database, reads, log, tokens.lifetime_seconds),
             monitor=Monitor(write_path, settings.database),
         )
 

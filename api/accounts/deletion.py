@@ -20,8 +20,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Unavailable
 from api.reads.read_after import Reads
-from api.writes.accept import aside
-from api.writes.write_path import WritePath
+from api.writes.async_log import AsyncLog
 
 #: How long the account's writes are blocked: before the transaction, and after its commit.
 BLOCK_BEFORE_SECONDS: Final = 60
@@ -53,11 +52,11 @@ class AccountDeletion:
     """Deletes accounts, with everything that belongs to them."""
 
     def __init__(
-        self, database: AsyncDatabase, reads: Reads, write_path: WritePath, token_seconds: int
+        self, database: AsyncDatabase, reads: Reads, log: AsyncLog, token_seconds: int
     ) -> None:
         self._database = database
         self._reads = reads
-        self._log = write_path.log
+        self._log = log
         self._token_seconds = token_seconds
 
     async def delete(self, owner: int) -> None:
@@ -66,7 +65,7 @@ class AccountDeletion:
         Raises Unavailable if PostgreSQL or Redis does not answer. The account may be deleted
         nevertheless; calling this again is safe.
         """
-        tails = await aside(self._block_writes, owner)
+        tails = await self._block_writes(owner)
         with suppress(Unavailable):
             # Entries in the log should be drained before; the drain discards what comes later.
             await self._reads.after(owner, tails, lambda _: None)
@@ -75,26 +74,29 @@ class AccountDeletion:
                 Viewer(owner), _transaction(owner), timeout_seconds=DELETE_SECONDS
             )
         except Unavailable:
-            await aside(self._log.run, "gone", owner, 0)
+            await self._log.refuse_user(owner, 0)
             raise
         failpoints.reach("deletion.after_commit")
         # Only now: after a rollback the account must work as before.
-        await aside(self._delete_keys, owner, deleted)
+        await self._delete_keys(owner, deleted)
 
-    def _block_writes(self, owner: int) -> list[int]:
+    async def _block_writes(self, owner: int) -> list[int]:
         """Block the account's writes; return the last ids of the partitions with entries."""
-        self._log.run("gone", owner, BLOCK_BEFORE_SECONDS)
-        return [p.tail for p in self._log.status().partitions if p.tail and p.entries]
+        await self._log.refuse_user(owner, BLOCK_BEFORE_SECONDS)
+        status = await self._log.status()
+        return [p.tail for p in status.partitions if p.tail and p.entries]
 
-    def _delete_keys(self, owner: int, deleted: _Deleted) -> None:
+    async def _delete_keys(self, owner: int, deleted: _Deleted) -> None:
         """Keep the account's writes blocked, revoke its sessions, delete its keys in Redis."""
-        self._log.run("gone", owner, BLOCK_AFTER_SECONDS)
-        self._log.revoke(owner, deleted.sessions, self._token_seconds)
+        await self._log.refuse_user(owner, BLOCK_AFTER_SECONDS)
+        await self._log.revoke(owner, deleted.sessions, self._token_seconds)
         for kind in ("conv", "turns"):
-            self._log.forget(f"{kind}:{conversation}" for conversation in deleted.conversations)
-        self._log.forget(f"stream:{turn}" for turn in deleted.recent_turns)
-        self._log.forget([f"quota:{owner}"])
-        self._log.forget_matching(f"idem:{owner}:*")
+            await self._log.forget(
+                f"{kind}:{conversation}" for conversation in deleted.conversations
+            )
+        await self._log.forget(f"stream:{turn}" for turn in deleted.recent_turns)
+        await self._log.forget([f"quota:{owner}"])
+        await self._log.forget_matching(f"idem:{owner}:*")
 
 
 def _transaction(owner: int) -> Callable[[Session], _Deleted]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Self
 
-from redis.exceptions import RedisError
 from sqlmodel import Session
 
 from api.accounts.repositories import SessionRepository
 from api.core import ids
-from api.core.errors import Unauthenticated, Unavailable
+from api.core.errors import Unauthenticated
 from api.core.log import Log
+from api.core.redis_client import unavailable_on_error
 from api.core.settings import Settings
 
 #: Sessions of one user; one more ends the session that was renewed longest ago.
@@ -111,7 +111,5 @@ class SessionStore:
         ended = SessionRepository(db).end(user_id, session_ids)
         if not ended:
             return
-        try:
+        with unavailable_on_error():
             self._log.revoke(user_id, ended, self._access_token_seconds)
-        except RedisError as error:
-            raise Unavailable("the log does not answer") from error

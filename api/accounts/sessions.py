@@ -10,14 +10,13 @@ from typing import Final
 from sqlmodel import Session
 
 from api.accounts.repositories import UserRepository
+from api.accounts.revocations import Revocations
 from api.accounts.session_store import RefreshToken, SessionStore
 from api.accounts.tokens import Tokens
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import Unauthenticated, Unavailable
-from api.core.settings import Settings
-from api.writes.write_path import WritePath
 
 #: A browser's access token is renewed when less than this part of its lifetime is left.
 RENEW_BELOW: Final = 1 / 3
@@ -43,12 +42,16 @@ class Sessions:
     """
 
     def __init__(
-        self, settings: Settings, tokens: Tokens, database: AsyncDatabase, write_path: WritePath
+        self,
+        tokens: Tokens,
+        database: AsyncDatabase,
+        store: SessionStore,
+        revocations: Revocations,
     ) -> None:
         self._tokens = tokens
         self._database = database
-        self._write_path = write_path
-        self._store = SessionStore(settings, write_path.log)
+        self._store = store
+        self._revocations = revocations
 
     @property
     def idle_seconds(self) -> int:
@@ -105,7 +108,7 @@ class Sessions:
         Raises Unauthenticated if it is not valid or has expired, or if its session was ended.
         """
         caller = self._tokens.caller(access_token)
-        if f"{caller.user_id}:{caller.session_id}" in self._write_path.revoked:
+        if self._revocations.includes(caller):
             raise Unauthenticated("this session was ended")
         return caller
 

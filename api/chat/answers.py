@@ -7,7 +7,7 @@ from api.core.database import Viewer
 from api.core.errors import NotFound
 from api.core.turns import TurnName
 from api.reads.repositories import MessageRepository
-from api.writes.accept import Accept
+from api.writes.async_log import AsyncLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Answered:
 class Answers:
     """Finds the answer of a turn by its id."""
 
-    def __init__(self, accept: Accept, database: AsyncDatabase) -> None:
-        self._accept = accept
+    def __init__(self, log: AsyncLog, database: AsyncDatabase) -> None:
+        self._log = log
         self._database = database
 
     async def stored(self, turn: TurnName, reply_id: int) -> Answered:
@@ -33,7 +33,7 @@ class Answers:
 
         The log first, then PostgreSQL: so a drain between the two looks cannot hide it.
         """
-        entry = await self._accept.find(turn.user_id, turn.conversation_id, reply_id)
+        entry = await self._log.find(turn.user_id, turn.conversation_id, reply_id)
         if entry is not None:
             return Answered(turn.id, reply_id, entry.data.decode(), entry.status)
         message = await self._database.read(

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from api.chat.running_turns import RunningTurns
 from api.core.errors import Problem
-from api.writes.accept import Accept, Turn
+from api.core.turns import TurnName
+from api.writes.accept import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -16,23 +18,23 @@ RENEW_SECONDS: Final = 3.0
 
 
 @asynccontextmanager
-async def leased(accept: Accept, turn: Turn) -> AsyncIterator[None]:
+async def leased(turns: RunningTurns, turn: Turn) -> AsyncIterator[None]:
     """Keep the turn for the caller, and let go of it at once if it fails."""
-    renewing = asyncio.create_task(_renew(accept, turn), name="renew-lease")
+    renewing = asyncio.create_task(_renew(turns, turn.name, turn.lease or ""), name="renew-lease")
     try:
         yield
     except BaseException:
         with suppress(Problem):
-            await accept.release(turn)
+            await turns.release(turn.name, turn.lease or "")
         raise
     finally:
         renewing.cancel()
 
 
-async def _renew(accept: Accept, turn: Turn) -> None:
+async def _renew(turns: RunningTurns, name: TurnName, token: str) -> None:
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         try:
-            await accept.renew(turn)
+            await turns.renew(name, token)
         except Problem as problem:
             logger.warning("a turn's lease was not renewed: %s", problem.detail)

@@ -13,6 +13,7 @@ from typing import Final
 from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
+from api.chat.running_turns import RunningTurns
 from api.chat.titles import Titles
 from api.core.caller import Caller
 from api.core.errors import BadGateway, GatewayTimeout, Unavailable
@@ -30,6 +31,7 @@ class Chat:
     def __init__(
         self,
         accept: Accept,
+        turns: RunningTurns,
         answers: Answers,
         assistant: Assistant,
         titles: Titles,
@@ -37,6 +39,7 @@ class Chat:
         answer_seconds: float,
     ) -> None:
         self._accept = accept
+        self._turns = turns
         self._answers = answers
         self._assistant = assistant
         self._titles = titles
@@ -53,7 +56,7 @@ class Chat:
         turn = await self._begun(caller, conversation_id, message, key)
         if turn.reply_id is not None:
             return await self._answers.stored(turn.name, turn.reply_id)
-        async with leased(self._accept, turn):
+        async with leased(self._turns, turn):
             response = await self._ask(turn, message)
             reply = await self._accept.reply(turn.name, response)
         if reply.replayed:

@@ -1,7 +1,7 @@
 """The log on Redis, seen from Python; `lua/head.lua` documents every key.
 
-The API sends its calls through `api.writes.group_commit` (asyncio); workers, the command line and
-the tests use `Log`, which is synchronous.
+`Log` is the synchronous client, of workers, the command line and what runs in a thread, inside a
+transaction of PostgreSQL. Coroutines use `api.writes.async_log`, with the shapes of this module.
 """
 
 import hashlib
@@ -13,13 +13,11 @@ from typing import Any, Final, Self, cast
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from api.core import ids
 from api.core.entries import (
     AcceptReply,
     AcceptRequest,
     Entry,
     read_compact,
-    read_entry,
     read_result,
 )
 from api.core.errors import WrongDatabaseError
@@ -172,12 +170,6 @@ class Log:
             for partition, entries in reply
         }
 
-    def find(self, conversation_id: int, entry_id: int) -> Entry | None:
-        """Return one entry if it is still in the log."""
-        stream, name = self.key(f"log:{ids.partition_of(conversation_id)}"), f"{entry_id}-0"
-        found = cast("list[tuple[bytes, Any]]", self._redis.xrange(stream, name, name))
-        return read_entry(*found[0]) if found else None
-
     def trim(
         self,
         committed: Mapping[int, int],
@@ -222,25 +214,13 @@ class Log:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
         return bool(self.run("helper"))
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Remove keys that belonged to a user who is gone."""
-        keys = [self.key(name) for name in names]
-        for start in range(0, len(keys), FORGET_CHUNK):
-            self._redis.unlink(*keys[start : start + FORGET_CHUNK])
-
-    def forget_matching(self, pattern: str) -> None:
-        """Remove keys likewise that only a scan finds."""
-        for key in self._redis.scan_iter(match=self.key(pattern), count=FORGET_CHUNK):
-            self._redis.unlink(key)
-
     def revoke(self, user_id: int, sessions: Sequence[str], seconds: int) -> None:
         """Have no access token of these sessions taken any more; the youngest lives so long."""
         self.run("revoke", seconds, user_id, *sessions)
 
     def status(self) -> LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
-        now_ms, *partitions = self.run("status")
-        return LogStatus(int(now_ms), [_partition_status(fields) for fields in partitions])
+        return read_status(self.run("status"))
 
     def marks(self, partitions: Sequence[int]) -> Marks:
         """Return whose database this log is, and what it remembers of partitions."""
@@ -263,8 +243,9 @@ class Log:
 
     def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
-        counts = cast("dict[bytes, bytes]", self._redis.hgetall(self.key("drain:counts")))
-        return {name.decode(): int(value) for name, value in counts.items()}
+        return read_counts(
+            cast("dict[bytes, bytes]", self._redis.hgetall(self.key("drain:counts")))
+        )
 
     def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> None:
         """Bind the log to its database and open it.
@@ -294,6 +275,17 @@ class Log:
             return self._redis.eval(SCRIPT, 0, *arguments)
 
 
+def read_status(reply: Sequence[Any]) -> LogStatus:
+    """Read the script's reply to `status`."""
+    now_ms, *partitions = reply
+    return LogStatus(int(now_ms), [_partition_status(fields) for fields in partitions])
+
+
+def read_counts(counts: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Read the hash of what drains have counted."""
+    return {name.decode(): int(value) for name, value in counts.items()}
+
+
 def _partition_status(fields: Sequence[Any]) -> PartitionStatus:
     partition, tail, accepted, entries, held, oldest = fields
     return PartitionStatus(
@@ -304,13 +296,3 @@ def _partition_status(fields: Sequence[Any]) -> PartitionStatus:
         int(held),
         int(oldest) if oldest else None,
     )
-
-
-def revoked_call(namespace: str) -> list[str]:
-    """Return the script's arguments for `revoked`."""
-    return ["revoked", namespace]
-
-
-def revoked(reply: Sequence[bytes]) -> frozenset[str]:
-    """Read the script's reply to `revoked`: the sessions, as `<user>:<session>`."""
-    return frozenset(member.decode() for member in reply)

@@ -1,14 +1,15 @@
 """Connections to the log's Redis, and the check of its durability settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from api.core.errors import UnsafeRedisError
+from api.core.errors import Unavailable, UnsafeRedisError
 from api.core.settings import Durability, Settings
 
 CONNECT_SECONDS: Final = 1.0
@@ -41,6 +42,16 @@ def connect(settings: Settings, client_name: str) -> Redis:
         settings.redis, retry=Retry(NoBackoff(), 0), **redis_options(client_name)
     )
     return client
+
+
+@contextmanager
+def unavailable_on_error() -> Iterator[None]:
+    """Turn what a call of the log raises while Redis does not answer into Unavailable."""
+    try:
+        yield
+    # uvloop raises a plain RuntimeError for a connection that is reset as soon as it is made.
+    except (RedisError, OSError, RuntimeError) as error:
+        raise Unavailable("the log does not answer") from error
 
 
 def check(redis: Redis, durability: Durability) -> None:

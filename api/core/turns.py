@@ -7,12 +7,7 @@ not doubled, and a reader can go on from any count. Short-lived: what lasts is t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, cast
-
-from api.core.log import LEASE_MS, Log
-
-#: A turn whose lease ended this long ago is taken over; a waiting retry takes it before.
-GRACE_MS: Final = 10_000
+from typing import Literal, cast
 
 Kind = Literal["delta", "stop", "end", "error"]
 
@@ -79,50 +74,3 @@ def read_said(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[Said]:
 def text_of(said: Sequence[Said]) -> str:
     """Return all that was said."""
     return "".join(entry.text for entry in said if entry.kind == "delta")
-
-
-class Turns:
-    """Questions about running turns. What they say goes through `api.chat.streaming`."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def renew(self, name: TurnName, token: str) -> bool:
-        """Keep a lease for another 10 s; False if it is no longer this caller's."""
-        return self._lease(name, token, LEASE_MS)
-
-    def release(self, name: TurnName, token: str) -> bool:
-        """Give a lease up, so that a retry can run the assistant at once."""
-        return self._lease(name, token, 0)
-
-    def running(self, user_id: int, conversation_id: int) -> list[int]:
-        """Return the ids of the streamed turns that are running in a user's conversation."""
-        return [int(turn) for turn in self._log.run("running", user_id, conversation_id)]
-
-    def stop(self, user_id: int, conversation_id: int, turn_id: int | None) -> list[int]:
-        """Ask one running turn to stop, or all of them; return which were asked."""
-        asked = self._log.run("stop", user_id, conversation_id, turn_id or "")
-        return [int(turn) for turn in asked]
-
-    def state(self, name: TurnName) -> TurnState:
-        """Tell whose a turn's conversation is, whether it is running, and its answer's id."""
-        owner, running, reply = self._log.run("turn", name.user_id, name.conversation_id, name.id)
-        return TurnState(
-            int(owner) if owner else None, bool(running), int(reply) if reply else None
-        )
-
-    def claim(self, token: str, most: int) -> list[TurnName]:
-        """Take over streamed turns whose runner has been gone for a while."""
-        members = self._log.run("claim", token, GRACE_MS, LEASE_MS, most)
-        return [TurnName.of_member(member) for member in members]
-
-    def said(self, turn_id: int) -> list[Said]:
-        """Return all that a turn has said."""
-        return [
-            said
-            for _, entries in self._log.run("heard", turn_id, "0-0")
-            for said in read_said(entries)
-        ]
-
-    def _lease(self, name: TurnName, token: str, lease_ms: int) -> bool:
-        return bool(self._log.run("lease", name.id, token, name.member, lease_ms))

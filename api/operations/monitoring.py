@@ -4,9 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from prometheus_client.metrics_core import Metric
-from redis.exceptions import RedisError
 from sqlalchemy.engine import URL
-from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
 from api.core.errors import Unavailable
@@ -47,25 +45,21 @@ class Monitor:
     async def exposition(self) -> bytes:
         """Return all metrics as text; without those of Redis while it does not answer."""
         try:
-            shared = await run_in_threadpool(self._shared)
-        except RedisError:
+            shared = await self._shared()
+        except Unavailable:
             shared = []
         return metrics.exposition(shared)
 
-    def _shared(self) -> list[Metric]:
-        log = self._write_path.log
+    async def _shared(self) -> list[Metric]:
+        log = self._write_path.async_log
+        status, counts = await log.status(), await log.counts()
         ratio = self._write_path.memory_ratio
-        return [*metrics.log_families(log.status(), ratio), *metrics.drain_families(log.counts())]
+        return [*metrics.log_families(status, ratio), *metrics.drain_families(counts)]
 
     async def figures(self) -> dict[str, Any]:
         """Return the status page's figures. Raises Unavailable while Redis does not answer."""
-        try:
-            return await run_in_threadpool(self._figures)
-        except RedisError as error:
-            raise Unavailable("the log does not answer") from error
-
-    def _figures(self) -> dict[str, Any]:
-        log, counts = self._write_path.log.status(), self._write_path.log.counts()
+        log = await self._write_path.async_log.status()
+        counts = await self._write_path.async_log.counts()
         return {
             "at_ms": log.now_ms,
             "is_open": self.log_is_open,

@@ -11,27 +11,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Literal, ParamSpec, TypeVar, cast
+from typing import Final, Literal, cast
 
-from redis.exceptions import RedisError
 from sqlmodel import Session
-from starlette.concurrency import run_in_threadpool
 
 from api.core import metrics
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
-from api.core.entries import AcceptRequest, AcceptResult, Entry, Op, turn_line
+from api.core.entries import AcceptRequest, AcceptResult, Op, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import PARTITIONS
-from api.core.log import Log
-from api.core.turns import TurnMessage, TurnName, Turns
+from api.core.turns import TurnMessage, TurnName
 from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository, ConversationState, MessageRepository
 from api.writes.group_commit import GroupCommit
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 #: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
 COLD_TIMEOUT_SECONDS: Final = 1.0
@@ -92,12 +86,8 @@ class Accept:
     or Unavailable, which also says what is known of the outcome.
     """
 
-    def __init__(
-        self, commits: GroupCommit, log: Log, database: AsyncDatabase, reads: Reads
-    ) -> None:
+    def __init__(self, commits: GroupCommit, database: AsyncDatabase, reads: Reads) -> None:
         self._commits = commits
-        self._log = log
-        self._turns = Turns(log)
         self._database = database
         self._reads = reads
         self._hints = itertools.count(secrets.randbelow(PARTITIONS))
@@ -207,21 +197,6 @@ class Accept:
             )
         )
 
-    async def renew(self, turn: Turn) -> None:
-        """Keep a turn's lease for another 10 s; to be called while the assistant runs."""
-        await aside(self._turns.renew, turn.name, turn.lease or "")
-
-    async def release(self, turn: Turn) -> None:
-        """Give a turn's lease up, so that a retry can run the assistant at once."""
-        await aside(self._turns.release, turn.name, turn.lease or "")
-
-    async def find(self, owner: int, conversation_id: int, entry_id: int) -> Entry | None:
-        """Return an entry if it is still in the log; else it is in PostgreSQL."""
-        entry = await aside(self._log.find, conversation_id, entry_id)
-        if entry is None or (entry.user_id, entry.conversation_id) != (owner, conversation_id):
-            return None
-        return entry
-
     async def _edit(
         self, op: Op, caller: Caller, conversation_id: int, key: str | None, title: str = ""
     ) -> Accepted:
@@ -303,14 +278,6 @@ class Accept:
                 while (loaded := await self._database.read(Viewer(owner), load))[1] < as_of:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded
-
-
-async def aside(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Ask the log something beside the group commit. Raises Unavailable."""
-    try:
-        return await run_in_threadpool(call, *args, **kwargs)
-    except RedisError as error:
-        raise Unavailable("the log does not answer") from error
 
 
 def _time(unix_ms: int) -> datetime:

@@ -10,10 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from typing import Final
 
 from api.core import log, metrics
 from api.core.entries import AcceptReply, AcceptRequest, AcceptResult
@@ -21,7 +18,7 @@ from api.core.errors import Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
 from api.writes.admission import Admission
-from api.writes.async_script import connect, evaluate
+from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +38,7 @@ MEMORY_NO_WRITES: Final = 0.75
 UNKNOWN_OUTCOME: Final = (
     "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"
 )
-#: Whatever it is, it must not end the task that all requests wait for. uvloop, for one, raises a
-#: plain RuntimeError for a connection that is reset as soon as it is made.
+#: Whatever it is, it must not end the task that all requests wait for.
 _FAILURES: Final = (Exception,)
 
 
@@ -74,15 +70,12 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._stopping = False
         self._refusing = ""
-        self._client: Redis | None = None
+        self._log: AsyncLog | None = None
         self._clock_offset_ms = 0.0
         self._heartbeat_due = 0.0
         self._task: asyncio.Task[None] | None = None
         #: Used memory as a part of Redis' maxmemory, 0 without a limit; as of the last heartbeat.
         self.memory_ratio = 0.0
-        #: Sessions that ended, as `<user>:<session>`; as of the last heartbeat. What is not written
-        #: is checked against these; the log itself checks what is.
-        self.revoked: frozenset[str] = frozenset()
         #: The log answered last time it was asked, and was open.
         self.ready = False
 
@@ -175,17 +168,17 @@ class GroupCommit:
         return group
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
-        client = await self._connected()
-        if client is None:
+        connection = await self._connected()
+        if connection is None:
             self._fail(group, "the log cannot be reached; the request was not sent")
             return
         try:
-            reply = await self._accept(client, group)
+            reply = await self._accept(connection, group)
             if any(result.status == "late" for result in reply.results):
                 # Redis' clock was set: nothing was written, and now its time is known.
-                reply = await self._accept(client, group)
+                reply = await self._accept(connection, group)
         except _FAILURES as error:
-            logger.warning("an accept call failed: %s", type(error).__name__)
+            logger.warning("an accept call failed: %s", _cause(error))
             await self._drop()
             self._fail(group, UNKNOWN_OUTCOME)
             return
@@ -198,61 +191,51 @@ class GroupCommit:
         if reply.ring:
             self._ring()
 
-    async def _accept(self, client: Redis, group: Sequence[_Waiting]) -> AcceptReply:
+    async def _accept(self, connection: AsyncLog, group: Sequence[_Waiting]) -> AcceptReply:
         """Make one accept call, void once its answer is no longer waited for."""
         loop = asyncio.get_running_loop()
         deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
         requests = [waiting.request for waiting in group]
-        call = log.accept_arguments(
-            self._settings.log_namespace, self._limits, deadline_ms, requests
-        )
-        reply = log.read_reply(await evaluate(client, call))
+        reply = await connection.accept(self._limits, deadline_ms, requests)
         self._clock_offset_ms = reply.now_ms - loop.time() * 1000
         self.ready = reply.is_open
         if not reply.is_open:
             self._on_connected()
         if len(reply.results) != len(group):
-            raise RedisError("the script answered another call")
+            raise Unavailable("the script answered another call")
         return reply
 
-    async def _connected(self) -> Redis | None:
-        if self._client is None:
-            client = connect(self._settings, "verbatim-accept", single=True)
+    async def _connected(self) -> AsyncLog | None:
+        if self._log is None:
             try:
-                await client.initialize()
-                seconds, microseconds = await client.time()
+                self._log = await AsyncLog.connected(self._settings, "verbatim-accept")
+                here_ms = asyncio.get_running_loop().time() * 1000
+                self._clock_offset_ms = await self._log.now_ms() - here_ms
             except _FAILURES as error:
-                logger.warning("the log cannot be reached: %s", type(error).__name__)
-                self.ready = False
-                await _close(client)
+                logger.warning("the log cannot be reached: %s", _cause(error))
+                await self._drop()
                 return None
-            here_ms = asyncio.get_running_loop().time() * 1000
-            self._clock_offset_ms = seconds * 1000 + microseconds / 1000 - here_ms
-            self._client = client
             self._on_connected()
-        return self._client
+        return self._log
 
     async def _heartbeat(self) -> None:
         """Look whether the log is open, and how full Redis is."""
         try:
-            if client := await self._connected():
-                memory: dict[str, Any] = await client.info("memory")
-                most = int(memory["maxmemory"])
-                self.memory_ratio = int(memory["used_memory"]) / most if most else 0.0
-                await self._accept(client, [])
-                revoked = log.revoked_call(self._settings.log_namespace)
-                self.revoked = log.revoked(await evaluate(client, revoked))
+            if connection := await self._connected():
+                self.memory_ratio = await connection.memory_ratio()
+                await self._accept(connection, [])
         except _FAILURES as error:
-            logger.warning("the log does not answer: %s", type(error).__name__)
+            logger.warning("the log does not answer: %s", _cause(error))
             await self._drop()
         self._heartbeat_due = asyncio.get_running_loop().time() + HEARTBEAT_SECONDS
 
     async def _drop(self) -> None:
         """Give the connection up: a late answer on it could reach the wrong request."""
         self.ready = False
-        client, self._client = self._client, None
-        if client is not None:
-            await _close(client)
+        connection, self._log = self._log, None
+        if connection is not None:
+            with suppress(*_FAILURES):
+                await connection.close()
 
     def _fail(self, group: Sequence[_Waiting], detail: str) -> None:
         for waiting in group:
@@ -261,6 +244,6 @@ class GroupCommit:
                 waiting.result.set_exception(Unavailable(detail))
 
 
-async def _close(client: Redis) -> None:
-    with suppress(*_FAILURES):
-        await client.aclose()
+def _cause(error: Exception) -> str:
+    """Return the name of what went wrong: an error's text may quote what was sent."""
+    return type(error.__cause__ or error).__name__

@@ -16,6 +16,7 @@ from api.core.log import Log
 from api.core.settings import Settings
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
+from api.writes.async_log import AsyncLog
 from api.writes.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
@@ -33,19 +34,17 @@ class WritePath:
         self._bell = bell.Bell(bell.make_celery(settings))
         self._opening: asyncio.Task[None] | None = None
         self._refused = False
+        #: For what runs in a thread, inside a transaction of PostgreSQL.
         self.log = Log(self._redis, settings.log_namespace)
+        #: For coroutines. Accepting has a connection of its own, that one task owns.
+        self.async_log = AsyncLog.pool(settings, "verbatim-api")
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
-        self.accept = Accept(self._commits, self.log, database, Reads(database))
+        self.accept = Accept(self._commits, database, Reads(database))
 
     @property
     def ready(self) -> bool:
         """The log answered last time, and was open."""
         return self._commits.ready and not self._refused
-
-    @property
-    def revoked(self) -> frozenset[str]:
-        """Sessions that ended, as of a second ago."""
-        return self._commits.revoked
 
     @property
     def memory_ratio(self) -> float:
@@ -70,6 +69,7 @@ class WritePath:
         if self._opening is not None:
             self._opening.cancel()
         await run_in_threadpool(self._bell.stop)
+        await self.async_log.close()
         self._redis.close()
 
     def _check_and_open(self) -> None:

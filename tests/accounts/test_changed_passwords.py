@@ -10,13 +10,15 @@ from sqlmodel import Session, col, func, select
 from api.accounts import credentials
 from api.accounts.passwords import hash_password
 from api.accounts.repositories import UserRepository
+from api.accounts.revocations import Revocations
+from api.accounts.session_store import SessionStore
 from api.accounts.sessions import Sessions
 from api.accounts.tokens import Tokens
 from api.core.async_database import AsyncDatabase
 from api.core.database import make_engine, writing
 from api.core.errors import Unauthenticated
 from api.core.models import SignInSession, User
-from api.writes.write_path import WritePath
+from api.writes.async_log import AsyncLog
 from tests.support.api import PASSWORD, Api
 
 ADDRESS = "192.0.2.1"
@@ -74,9 +76,9 @@ def test_of_two_changes_of_one_password_the_later_is_refused(
     api: Api, engine: Engine, user: User
 ) -> None:
     database = AsyncDatabase(engine)
-    write_path = WritePath(api.settings, engine, database)
     tokens = Tokens(api.settings.signing_key, minutes=15)
-    sessions = Sessions(api.settings, tokens, database, write_path)
+    revocations = Revocations(AsyncLog.pool(api.settings, "verbatim-test"))
+    sessions = Sessions(tokens, database, SessionStore(api.settings, api.log), revocations)
     replace(engine, user)
     before = sessions_of(engine, user)
 

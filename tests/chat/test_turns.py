@@ -8,9 +8,9 @@ from contextlib import closing
 import httpx
 import pytest
 
-from api.chat import leases
+from api.chat import leases, running_turns
 from api.chat import turn as chat_turns
-from api.core import log, turns
+from api.core import log
 from api.core.entries import AcceptRequest
 from tests.support import model_server
 from tests.support.api import Api, StartApi
@@ -236,7 +236,7 @@ def test_a_lease_is_renewed_while_the_model_thinks(
 ) -> None:
     """The lease is made to end after 0.3 s; the model takes 1.2 s."""
     monkeypatch.setattr(log, "LEASE_MS", 300)
-    monkeypatch.setattr(turns, "LEASE_MS", 300)
+    monkeypatch.setattr(running_turns, "LEASE_MS", 300)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
     model.script.append(slowly("Slowly.", seconds=0.6))
 

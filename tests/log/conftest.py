@@ -1,20 +1,25 @@
 """The log on every server it must run on: a fake, the oldest Redis, a new one, and Valkey."""
 
+import asyncio
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakeredis import FakeRedis
+from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as NotThere
 
 from api.core.log import Log
 from api.local import data_dir, redis_version
+from api.writes.async_log import AsyncLog
 from tests.support.log_requests import open_everywhere
 from tests.support.servers import redis_8
 
@@ -24,6 +29,8 @@ SERVERS: dict[str, Callable[[], Path]] = {
     "redis-8": redis_8,
     "valkey-9": lambda: Path(redis_version.program_path(None)),
 }
+
+Ask = Callable[[Callable[[AsyncLog], Awaitable[Any]]], Any]
 
 
 def wheels_program(package: str, path: str) -> Path:
@@ -67,17 +74,47 @@ def listening(program: Path, directory: Path) -> Iterator[int]:
     server.wait(10)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A Redis, and how a synchronous and an asyncio client of it are opened."""
+
+    open: Callable[[], Redis]
+    open_async: Callable[[], AsyncRedis]
+
+
 @pytest.fixture(
     params=["fakeredis", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS)]
 )
-def redis(request: pytest.FixtureRequest, servers: Callable[[str], int]) -> Iterator[Redis]:
+def server(request: pytest.FixtureRequest, servers: Callable[[str], int]) -> Server:
     if request.param == "fakeredis":
-        with FakeRedis() as fake:
-            yield fake
-    else:
-        with Redis(port=servers(request.param)) as client:
-            client.flushall()
-            yield client
+        fake = FakeServer()
+        return Server(lambda: FakeRedis(server=fake), lambda: FakeAsyncRedis(server=fake))
+    port = servers(request.param)
+    return Server(lambda: Redis(port=port), lambda: AsyncRedis(port=port))
+
+
+@pytest.fixture
+def redis(server: Server) -> Iterator[Redis]:
+    with server.open() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def ask(server: Server) -> Ask:
+    """Ask the asynchronous client something, in an event loop of its own."""
+
+    def ask(question: Callable[[AsyncLog], Awaitable[Any]]) -> Any:
+        async def asked() -> Any:
+            log = AsyncLog(server.open_async(), "verbatim")
+            try:
+                return await question(log)
+            finally:
+                await log.close()
+
+        return asyncio.run(asked())
+
+    return ask
 
 
 @pytest.fixture

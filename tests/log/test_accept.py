@@ -9,7 +9,7 @@ from redis import Redis
 from api.core import ids
 from api.core.entries import AcceptRequest, turn_line
 from api.core.log import Limits, Log
-from api.core.turns import TurnName, Turns
+from tests.log.conftest import Ask
 from tests.support.log_requests import (
     LIMITS,
     NEVER_LATE,
@@ -462,21 +462,6 @@ def test_one_request_of_a_turn_holds_the_lease(log: Log) -> None:
     assert (second.status, second.leased, second.reply_id) == ("replay", False, None)
 
 
-def test_a_lease_is_renewed_and_released_by_its_holder_only(log: Log, redis: Redis) -> None:
-    conversation = open_conversation(log)
-    (first,) = submit(log, turn(conversation, "hi", key="k", lease="a"))
-    turns, name = Turns(log), TurnName(1, conversation, first.id)
-    redis.pexpire(log.key(f"turn:{first.id}"), 500)
-
-    assert not turns.renew(name, "b")
-    assert not turns.release(name, "b")
-    assert turns.renew(name, "a")
-    assert redis.pttl(log.key(f"turn:{first.id}")) > 5_000
-    assert turns.release(name, "a")
-    (second,) = submit(log, turn(conversation, "hi", key="k", lease="b"))
-    assert second.leased
-
-
 def test_a_turn_has_one_answer_and_a_retry_is_told_its_id(log: Log) -> None:
     conversation = open_conversation(log)
     (asked,) = submit(log, turn(conversation, "hi", key="k"))
@@ -490,12 +475,13 @@ def test_a_turn_has_one_answer_and_a_retry_is_told_its_id(log: Log) -> None:
     assert (retried.status, retried.reply_id, retried.leased) == ("replay", first.id, False)
 
 
-def test_an_accepted_entry_is_found_until_it_is_trimmed(log: Log) -> None:
+def test_an_accepted_entry_is_found_by_its_user_alone(log: Log, ask: Ask) -> None:
     conversation = open_conversation(log)
     (answer,) = submit(log, message(conversation, "hi"))
 
-    found = log.find(conversation, answer.id)
+    found = ask(lambda log: log.find(1, conversation, answer.id))
+    by_another = ask(lambda log: log.find(2, conversation, answer.id))
+    another = ask(lambda log: log.find(1, conversation, answer.id + 16))
 
-    assert found is not None
     assert found.data == b"hi"
-    assert log.find(conversation, answer.id + 16) is None
+    assert by_another is another is None

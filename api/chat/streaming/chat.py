@@ -14,15 +14,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.chat.answers import Answered, Answers
+from api.chat.assistants.protocol import Assistant
+from api.chat.running_turns import RunningTurns
+from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import TurnSubscriber
+from api.chat.titles import Titles
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
-from api.core.turns import Said, TurnName, Turns
+from api.core.turns import Said, TurnName
 from api.reads.repositories import ConversationRepository
-from api.writes.accept import Accept, aside
+from api.writes.accept import Accept
+from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
@@ -67,29 +72,67 @@ class Ping:
 Event = Started | Delta | Answered | Failed | Ping
 
 
-@dataclass(slots=True)
 class StreamedChat:
-    """Runs streamed turns and shows them."""
+    """Runs streamed turns and shows them.
 
-    accept: Accept
-    answers: Answers
-    database: AsyncDatabase
-    turns: Turns
-    subscriber: TurnSubscriber
-    runner: Runner
-    _rescuing: asyncio.Task[None] | None = None
+    A stop reaches the process that runs the turn like this; the other way of the same stream, what
+    is said, reaches its watchers:
+
+    1. `POST …/stop` calls `interrupt` on any process;
+    2. `RunningTurns.stop` appends a `stop` to the turn's stream in Redis;
+    3. the process that runs the turn learns of it by what it does next anyway: the script's `say`
+       answers 2 to the publisher's next delta (`TurnPublisher._written`),
+    4. or the subscriber's poll reads the entry (`TurnSubscriber._poll`), whichever is first;
+    5. `TurnFeed.asked_to_stop` calls the `on_stop` that `Runner._run` gave it, once;
+    6. that cancels the task that listens to the assistant; what it said is stored as `interrupted`,
+       and the publisher's `end` tells every watcher.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: AsyncLog,
+        accept: Accept,
+        turns: RunningTurns,
+        answers: Answers,
+        database: AsyncDatabase,
+        assistant: Assistant,
+        titles: Titles,
+        answer_seconds: float,
+    ) -> None:
+        self._accept = accept
+        self._turns = turns
+        self._answers = answers
+        self._database = database
+        self._subscriber = TurnSubscriber(log)
+        self._publisher = TurnPublisher(log, self._subscriber)
+        self._runner = Runner(
+            accept=accept,
+            turns=turns,
+            answers=answers,
+            publisher=self._publisher,
+            subscriber=self._subscriber,
+            assistant=assistant,
+            titles=titles,
+            answer_seconds=answer_seconds,
+        )
+        self._rescuing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look for turns that somebody left unfinished."""
+        """Begin to publish, to subscribe, and to look for turns that were left unfinished."""
+        self._publisher.start()
+        self._subscriber.start()
         self._rescuing = asyncio.create_task(self._rescue(), name="rescue")
 
     async def stop(self) -> None:
-        """Store what running turns have said, as interrupted."""
+        """Store what running turns have said, as interrupted; then stop the rest."""
         if self._rescuing is not None:
             self._rescuing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._rescuing
-        await self.runner.stop()
+        await self._runner.stop()
+        await self._subscriber.stop()
+        await self._publisher.stop()
 
     async def send(
         self,
@@ -105,12 +148,12 @@ class StreamedChat:
         `after` is for a request that is repeated with its key: the code points that were received.
         Raises a Problem before the first event.
         """
-        turn = await self.accept.begin_turn(caller, conversation_id, message, key, streamed=True)
+        turn = await self._accept.begin_turn(caller, conversation_id, message, key, streamed=True)
         if turn.reply_id is not None:
-            answered = await self.answers.stored(turn.name, turn.reply_id)
+            answered = await self._answers.stored(turn.name, turn.reply_id)
             return _replay(answered, turn.name, after)
         if turn.lease is not None:
-            self.runner.run(turn, message)
+            self._runner.run(turn, message)
         return self._follow(turn.name, after)
 
     async def resume(
@@ -124,9 +167,9 @@ class StreamedChat:
         """
         name = TurnName(owner, conversation_id, turn_id)
         await self._must_own(name)
-        state = await aside(self.turns.state, name)
+        state = await self._turns.state(name)
         if state.reply_id is not None:
-            return _replay(await self.answers.stored(name, state.reply_id), name, after)
+            return _replay(await self._answers.stored(name, state.reply_id), name, after)
         if not state.is_running:
             return None
         return self._follow(name, after)
@@ -134,17 +177,17 @@ class StreamedChat:
     async def running(self, owner: int, conversation_id: int) -> list[int]:
         """Return the ids of the turns that are running. Raises NotFound."""
         await self._must_own(TurnName(owner, conversation_id, 0))
-        return await aside(self.turns.running, owner, conversation_id)
+        return await self._turns.running(owner, conversation_id)
 
     async def interrupt(self, owner: int, conversation_id: int, turn_id: int | None) -> list[int]:
         """Stop a turn, or all: what they said is stored. Returns which. Raises NotFound."""
         await self._must_own(TurnName(owner, conversation_id, 0))
-        return await aside(self.turns.stop, owner, conversation_id, turn_id)
+        return await self._turns.stop(owner, conversation_id, turn_id)
 
     async def _must_own(self, name: TurnName) -> None:
-        state = await aside(self.turns.state, name)
+        state = await self._turns.state(name)
         if state.owner is None:
-            found = await self.database.read(
+            found = await self._database.read(
                 Viewer(name.user_id),
                 lambda session: ConversationRepository(session).get(
                     name.user_id, name.conversation_id
@@ -158,7 +201,7 @@ class StreamedChat:
     async def _follow(self, name: TurnName, after: int) -> AsyncIterator[Event]:
         yield Started(name, after)
         known, whole = 0, [""]
-        with self.subscriber.listening(name.id) as turn:
+        with self._subscriber.listening(name.id) as turn:
             while True:
                 fresh = await turn.more(known)
                 if not fresh:
@@ -180,11 +223,11 @@ class StreamedChat:
     async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
         """Tell how a turn ended whose stream says nothing more, if it did."""
         try:
-            state = await aside(self.turns.state, name)
+            state = await self._turns.state(name)
         except Unavailable:
             return None  # nobody knows at the moment
         if state.reply_id is not None:
-            return await self.answers.stored(name, state.reply_id)
+            return await self._answers.stored(name, state.reply_id)
         if state.is_running:
             return None
         return Failed(Unavailable.status, Unavailable.title, "the turn was lost; ask again")
@@ -195,9 +238,9 @@ class StreamedChat:
             await asyncio.sleep(RESCUE_SECONDS)
             token = secrets.token_hex(8)
             with suppress(Problem):
-                for name in await aside(self.turns.claim, token, RESCUE_MOST):
+                for name in await self._turns.claim(token, RESCUE_MOST):
                     logger.warning("a turn was left unfinished; what it said is stored")
-                    self.runner.finish(name, token)
+                    self._runner.finish(name, token)
 
 
 def _replay(answered: Answered, name: TurnName, after: int) -> AsyncIterator[Event] | None:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from api.chat.streaming.subscriber import TurnSubscriber
+from api.core.errors import Unavailable
 from api.core.turns import Kind, Said, TurnName, said_arguments
-from api.writes.async_script import Script
+from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +54,8 @@ class _Outgoing:
 class TurnPublisher:
     """Writes what all of a process's turns say, in one call after the other."""
 
-    def __init__(self, script: Script, subscriber: TurnSubscriber) -> None:
-        self._script = script
+    def __init__(self, log: AsyncLog, subscriber: TurnSubscriber) -> None:
+        self._log = log
         self._subscriber = subscriber
         self._outgoing: dict[int, _Outgoing] = {}
         self._spoken = asyncio.Event()
@@ -74,7 +73,7 @@ class TurnPublisher:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        with suppress(RedisError, OSError):
+        with suppress(Unavailable):
             await self._flush()
 
     def open(self, name: TurnName, token: str, on_lost: Callable[[], None]) -> None:
@@ -105,8 +104,8 @@ class TurnPublisher:
                 await self._flush()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._urgent.wait(), LINGER_SECONDS)
-            except (RedisError, OSError) as error:
-                logger.warning("what turns say was not written: %s", type(error).__name__)
+            except Unavailable as error:
+                logger.warning("what turns say was not written: %s", type(error.__cause__).__name__)
                 self._spoken.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -121,7 +120,7 @@ class TurnPublisher:
         arguments: list[str | int] = []
         for outgoing, said in sent:
             arguments += said_arguments(outgoing.name, outgoing.token, said)
-        answers = await self._script.run("say", *arguments)
+        answers = await self._log.run("say", *arguments)
         for (outgoing, said), answer in zip(sent, answers, strict=True):
             outgoing.entries.remove(said)
             self._written(outgoing, said, answer)

@@ -5,19 +5,19 @@ import json
 import logging
 from collections.abc import Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from api.chat.answers import Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.leases import leased
+from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
 from api.core.text import CONTENT_MOST, is_storable
-from api.core.turns import TurnName, Turns, text_of
-from api.writes.accept import Accept, Accepted, Turn, aside
+from api.core.turns import TurnName, text_of
+from api.writes.accept import Accept, Accepted, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -28,20 +28,31 @@ STOP_SECONDS: Final = 5.0
 HEAD_START_SECONDS: Final = 0.001
 
 
-@dataclass(slots=True)
 class Runner:
-    """Runs turns in tasks of their own, so that no watcher's going ends one."""
+    """Runs turns in tasks of their own, so that a watcher that goes away ends none."""
 
-    accept: Accept
-    answers: Answers
-    turns: Turns
-    publisher: TurnPublisher
-    subscriber: TurnSubscriber
-    assistant: Assistant
-    titles: Titles
-    answer_seconds: float
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _speaking: set[asyncio.Task[None]] = field(default_factory=set)
+    def __init__(
+        self,
+        *,
+        accept: Accept,
+        turns: RunningTurns,
+        answers: Answers,
+        publisher: TurnPublisher,
+        subscriber: TurnSubscriber,
+        assistant: Assistant,
+        titles: Titles,
+        answer_seconds: float,
+    ) -> None:
+        self._accept = accept
+        self._turns = turns
+        self._answers = answers
+        self._publisher = publisher
+        self._subscriber = subscriber
+        self._assistant = assistant
+        self._titles = titles
+        self._answer_seconds = answer_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._speaking: set[asyncio.Task[None]] = set()
 
     def run(self, turn: Turn, message: str) -> None:
         """Have the assistant answer a turn whose lease is ours."""
@@ -49,7 +60,7 @@ class Runner:
 
     def finish(self, name: TurnName, token: str) -> None:
         """Store what a turn said whose lease was taken over, as interrupted."""
-        self.publisher.open(name, token, on_lost=lambda: None)
+        self._publisher.open(name, token, on_lost=lambda: None)
         self._spawn(self._finish(name), name)
 
     async def stop(self) -> None:
@@ -60,37 +71,37 @@ class Runner:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
 
     async def _run(self, turn: Turn, message: str) -> None:
-        async with leased(self.accept, turn):
+        async with leased(self._turns, turn):
             await asyncio.sleep(HEAD_START_SECONDS)
             spoken = _Spoken()
             speaking = asyncio.create_task(self._speak(turn, message, spoken), name="speak")
-            self.publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
+            self._publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
             self._speaking.add(speaking)
             speaking.add_done_callback(self._speaking.discard)
-            with self.subscriber.listening(turn.id, on_stop=lambda: _cancel(speaking)):
+            with self._subscriber.listening(turn.id, on_stop=lambda: _cancel(speaking)):
                 await asyncio.wait([speaking])
             if spoken.problem is not None and not spoken.pieces:
                 self._fail(turn.name, spoken.problem)
                 return
             whole = "".join(spoken.pieces)
             await self._store(turn.name, whole, "stored" if spoken.finished else "interrupted")
-            self.titles.after(turn, message, whole)
+            self._titles.after(turn, message, whole)
 
     async def _speak(self, turn: Turn, message: str, spoken: "_Spoken") -> None:
         """Say the answer piece by piece, up to what a message may hold."""
         try:
-            if turn.replayed and (before := text_of(await aside(self.turns.said, turn.id))):
+            if turn.replayed and (before := text_of(await self._turns.said(turn.id))):
                 # Somebody was shown this much already; another answer could contradict it.
                 spoken.pieces.append(before)
                 return
             async with (
-                asyncio.timeout(self.answer_seconds),
-                aclosing(self.assistant.answer(turn.recent, message)) as answer,
+                asyncio.timeout(self._answer_seconds),
+                aclosing(self._assistant.answer(turn.recent, message)) as answer,
             ):
                 async for piece in answer:
                     if not spoken.add(piece):
                         return
-                    self.publisher.say(turn.id, piece)
+                    self._publisher.say(turn.id, piece)
             spoken.finish()
         except Problem as problem:
             spoken.problem = problem
@@ -101,7 +112,7 @@ class Runner:
             spoken.problem = BadGateway("the model answered with an error")
 
     async def _finish(self, name: TurnName) -> None:
-        await self._store(name, text_of(await aside(self.turns.said, name.id)), "interrupted")
+        await self._store(name, text_of(await self._turns.said(name.id)), "interrupted")
 
     async def _store(
         self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
@@ -110,14 +121,14 @@ class Runner:
         try:
             reply = await self._accepted(name, text, status)
             if reply.replayed:
-                status_now = (await self.answers.stored(name, reply.id)).status
+                status_now = (await self._answers.stored(name, reply.id)).status
             else:
                 status_now = status
         except Problem as problem:
             self._fail(name, problem)
             return
         told = json.dumps({"reply_id": reply.id, "status": status_now})
-        self.publisher.close(name.id, "end", told)
+        self._publisher.close(name.id, "end", told)
 
     async def _accepted(
         self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
@@ -126,7 +137,7 @@ class Runner:
         until = clock() + STORE_TIMEOUT_SECONDS
         while True:
             try:
-                return await self.accept.reply(name, text, status)
+                return await self._accept.reply(name, text, status)
             except Unavailable as problem:
                 if clock() > until:
                     raise
@@ -134,7 +145,7 @@ class Runner:
 
     def _fail(self, name: TurnName, problem: Problem) -> None:
         told = {"status": problem.status, "title": problem.title, "detail": problem.detail}
-        self.publisher.close(name.id, "error", json.dumps(told))
+        self._publisher.close(name.id, "error", json.dumps(told))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: TurnName) -> None:
         task = asyncio.create_task(work, name=f"turn-{name.id}")

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from redis.exceptions import RedisError
-
+from api.core.errors import Unavailable
 from api.core.turns import Said, read_said
-from api.writes.async_script import Script
+from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +81,8 @@ class TurnFeed:
 class TurnSubscriber:
     """The turns that anybody in this process runs or listens to."""
 
-    def __init__(self, script: Script) -> None:
-        self._script = script
+    def __init__(self, log: AsyncLog) -> None:
+        self._log = log
         self._turns: dict[int, TurnFeed] = {}
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -146,9 +145,9 @@ class TurnSubscriber:
         if not asked:
             return POLL_SECONDS
         try:
-            heard = await self._script.run("heard", *asked)
-        except (RedisError, OSError) as error:
-            logger.warning("running turns are not heard: %s", type(error).__name__)
+            heard = await self._log.run("heard", *asked)
+        except Unavailable as error:
+            logger.warning("running turns are not heard: %s", type(error.__cause__).__name__)
             return RETRY_SECONDS
         for turn_id, entries in heard:
             if known := self._turns.get(int(turn_id)):

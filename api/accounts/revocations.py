@@ -1,0 +1,54 @@
+"""The sessions that were revoked, as one process knows them: asked of the log once a second.
+
+A read needs no PostgreSQL, and no question to Redis, to refuse an access token whose session has
+ended. (A write is checked by the log itself, at once.)
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final
+
+from api.core.caller import Caller
+from api.core.errors import Unavailable
+from api.writes.async_log import AsyncLog
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 1.0
+
+
+class Revocations:
+    """Knows which sessions were revoked while an access token of theirs may live."""
+
+    def __init__(self, log: AsyncLog) -> None:
+        self._log = log
+        self._sessions: frozenset[str] = frozenset()
+        self._polling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look once if Redis is there, then every second."""
+        await self._look()
+        self._polling = asyncio.create_task(self._poll(), name="revocations")
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._polling is not None:
+            self._polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._polling
+
+    def includes(self, caller: Caller) -> bool:
+        """Return whether the caller's session was revoked, as of the last look."""
+        return f"{caller.user_id}:{caller.session_id}" in self._sessions
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            self._sessions = await self._log.revoked()
+        except Unavailable as error:
+            logger.warning("revoked sessions are not known: %s", type(error.__cause__).__name__)

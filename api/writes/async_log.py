@@ -1,0 +1,150 @@
+"""The log as coroutines reach it: the API's one asynchronous client of it.
+
+What runs in a thread, inside a transaction of PostgreSQL, uses `api.core.log.Log` instead, as
+workers and the command line do.
+
+A reply never reaches a caller that it is not for. A connection serves one call at a time, and a
+call that is cancelled or times out drops its connection, so that its late reply is read by nobody.
+"""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, Final, Self, TypeVar, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+
+from api.core import ids, log
+from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
+from api.core.redis_client import ANSWER_SECONDS, redis_options, unavailable_on_error
+from api.core.settings import Settings
+
+T = TypeVar("T")
+
+#: Connections of one pool. A call that gets none within the answer's timeout is refused.
+CONNECTIONS: Final = 20
+
+
+class AsyncLog:
+    """The log, for coroutines. Every method raises Unavailable where Redis does not answer."""
+
+    def __init__(self, client: Redis, namespace: str) -> None:
+        self._client = client
+        self.namespace = namespace
+
+    @classmethod
+    def pool(cls, settings: Settings, client_name: str) -> Self:
+        """Open a client that any number of coroutines may use at once."""
+        connections = BlockingConnectionPool.from_url(
+            settings.redis,
+            max_connections=CONNECTIONS,
+            timeout=ANSWER_SECONDS,
+            **_options(client_name),
+        )
+        return cls(Redis.from_pool(connections), settings.log_namespace)
+
+    @classmethod
+    async def connected(cls, settings: Settings, client_name: str) -> Self:
+        """Open one connection, for one task alone."""
+        client: Redis = Redis.from_url(
+            settings.redis, single_connection_client=True, **_options(client_name)
+        )
+        opened = cls(client, settings.log_namespace)
+        try:
+            await _answered(client.initialize())
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+    async def run(self, operation: str, *arguments: bytes | str | int) -> Any:
+        """Run one of the script's operations."""
+        return await self._call([operation, self.namespace, *arguments])
+
+    async def accept(
+        self, limits: log.Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
+    ) -> AcceptReply:
+        """Accept requests in one call, which writes nothing after its deadline (Redis time)."""
+        call = log.accept_arguments(self.namespace, limits, deadline_ms, requests)
+        return log.read_reply(await self._call(call))
+
+    async def find(self, user_id: int, conversation_id: int, entry_id: int) -> Entry | None:
+        """Return a user's entry if it is still in the log; else it is in PostgreSQL."""
+        stream, name = self._key(f"log:{ids.partition_of(conversation_id)}"), f"{entry_id}-0"
+        found: Any = await _answered(self._client.xrange(stream, name, name))
+        for stream_id, fields in found:
+            entry = read_entry(stream_id, fields)
+            if (entry.user_id, entry.conversation_id) == (user_id, conversation_id):
+                return entry
+        return None
+
+    async def status(self) -> log.LogStatus:
+        """Return every partition's tail, counts, bytes and oldest entry at one moment."""
+        return log.read_status(await self.run("status"))
+
+    async def counts(self) -> dict[str, int]:
+        """Return what drains have counted so far."""
+        counts: Any = await _answered(self._client.hgetall(self._key("drain:counts")))
+        return log.read_counts(counts)
+
+    async def refuse_user(self, user_id: int, seconds: int) -> None:
+        """Have the log refuse a user's writes for so many seconds; 0: no longer."""
+        await self.run("gone", user_id, seconds)
+
+    async def revoke(self, user_id: int, sessions: Sequence[str], seconds: int) -> None:
+        """Revoke sessions for as long as an access token of theirs may live."""
+        await self.run("revoke", seconds, user_id, *sessions)
+
+    async def revoked(self) -> frozenset[str]:
+        """Return the revoked sessions, as `<user>:<session>`."""
+        return frozenset(member.decode() for member in await self.run("revoked"))
+
+    async def forget(self, names: Iterable[str]) -> None:
+        """Remove keys that belonged to a deleted account."""
+        keys = [self._key(name) for name in names]
+        for start in range(0, len(keys), log.FORGET_CHUNK):
+            await _answered(self._client.unlink(*keys[start : start + log.FORGET_CHUNK]))
+
+    async def forget_matching(self, pattern: str) -> None:
+        """Remove likewise the keys that only a scan finds."""
+        with unavailable_on_error():
+            match = self._key(pattern)
+            async for key in self._client.scan_iter(match=match, count=log.FORGET_CHUNK):
+                await self._client.unlink(key)
+
+    async def now_ms(self) -> float:
+        """Return Redis' clock, in Unix milliseconds."""
+        seconds, microseconds = await _answered(self._client.time())
+        return seconds * 1000 + microseconds / 1000
+
+    async def memory_ratio(self) -> float:
+        """Return used memory as a part of Redis' maxmemory, 0 without a limit."""
+        memory = cast("dict[str, Any]", await _answered(self._client.info("memory")))
+        most = int(memory["maxmemory"])
+        return int(memory["used_memory"]) / most if most else 0.0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _key(self, name: str) -> str:
+        return f"{self.namespace}:{name}"
+
+    async def _call(self, call: Sequence[bytes | str | int]) -> Any:
+        """Run the script. Only a script that Redis does not know is sent again."""
+        with unavailable_on_error():
+            try:
+                return await self._client.evalsha(log.SCRIPT_SHA, 0, *call)
+            except NoScriptError:
+                return await self._client.eval(log.SCRIPT, 0, *call)
+
+
+def _options(client_name: str) -> dict[str, Any]:
+    # redis-py's default retries a call that timed out, and so writes it several times.
+    return {"retry": Retry(NoBackoff(), 0), **redis_options(client_name)}
+
+
+async def _answered(reply: Awaitable[T]) -> T:
+    with unavailable_on_error():
+        return await reply

@@ -1,0 +1,89 @@
+"""The asynchronous client when Redis is slow, gone, or answers too late."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from api.core.errors import Unavailable
+from api.core.settings import Settings
+from api.local.redis import EmbeddedRedis
+from api.writes.async_log import CONNECTIONS, AsyncLog
+from tests.writes.test_faults import frozen
+
+
+@pytest.fixture(scope="module")
+def own_redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
+    return start_redis()
+
+
+@pytest.fixture
+def own_settings(own_redis: EmbeddedRedis) -> Settings:
+    return Settings(redis_url=own_redis.url, secret_key=SecretStr("x" * 32))
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[AsyncLog]:
+    log = AsyncLog.pool(settings, "verbatim-test")
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+def test_a_cancelled_call_leaves_its_reply_to_no_other(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> list[list[bytes]]:
+        async with opened(own_settings) as log:
+            with Redis.from_url(own_redis.url) as redis:
+                for turn in range(2 * CONNECTIONS):
+                    redis.xadd(f"{log.namespace}:stream:{turn}", {"delta": f"of {turn}"}, id="1-0")
+            with frozen(own_redis):
+                # Each has sent its question and waits for the answer when it is cancelled.
+                asking = [
+                    asyncio.create_task(log.run("heard", turn, "0-0"))
+                    for turn in range(CONNECTIONS)
+                ]
+                await asyncio.sleep(0.2)
+                for task in asking:
+                    task.cancel()
+                await asyncio.wait(asking)
+            heard = [
+                await log.run("heard", turn, "0-0") for turn in range(CONNECTIONS, 2 * CONNECTIONS)
+            ]
+            return [[turn, entries[0][1][1]] for [[turn, entries]] in heard]
+
+    answers = asyncio.run(asyncio.wait_for(scenario(), 30))
+
+    assert answers == [
+        [str(turn).encode(), f"of {turn}".encode()] for turn in range(CONNECTIONS, 2 * CONNECTIONS)
+    ]
+
+
+def test_more_calls_than_there_are_connections_wait_for_each_other(own_settings: Settings) -> None:
+    async def scenario() -> int:
+        async with opened(own_settings) as log:
+            return len(await asyncio.gather(*(log.revoked() for _ in range(10 * CONNECTIONS))))
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == 10 * CONNECTIONS
+
+
+def test_a_redis_that_is_gone_is_unavailable_and_comes_back(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with opened(own_settings) as log:
+            await log.revoked()
+            own_redis.kill()
+            with pytest.raises(Unavailable):
+                await log.find(1, 4096, 4112)
+            with pytest.raises(Unavailable):
+                await log.forget_matching("idem:1:*")
+            own_redis.start()
+            assert await log.revoked() == frozenset()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
