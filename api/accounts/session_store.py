@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Self
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from api.accounts.repositories import SessionRepository
 from api.core import ids
 from api.core.errors import Unauthenticated
 from api.core.log import Log
+from api.core.models import DatabaseIdentity
 from api.core.redis_client import unavailable_on_error
 from api.core.settings import Settings
 
@@ -111,5 +112,7 @@ class SessionStore:
         ended = SessionRepository(db).end(user_id, session_ids)
         if not ended:
             return
+        if not self._log.database_id:
+            self._log.database_id = str(db.exec(select(DatabaseIdentity.id)).one())
         with unavailable_on_error():
             self._log.revoke(user_id, ended, self._access_token_seconds)

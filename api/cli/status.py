@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import select
 
 from api.cli import lag, terminal
 from api.core.database import reading
 from api.core.errors import Unavailable
 from api.core.log import Log
+from api.core.models import DatabaseIdentity
 from api.operations import dead_letters
 from api.reads.repositories import PartitionRepository
 
@@ -60,6 +62,7 @@ def _report_log(log: Log) -> None:
 def _report_database(engine: Engine) -> None:
     with reading(engine) as session:
         partitions = PartitionRepository(session).all()
+        identity = session.exec(select(DatabaseIdentity.id)).one()
     letters = dead_letters.find(engine)
     applied, dead, discarded = (
         sum(getattr(partition, name) for partition in partitions)
@@ -68,6 +71,7 @@ def _report_database(engine: Engine) -> None:
     terminal.print_line(
         "postgresql", f"answers: {applied} applied, {dead} dead, {discarded} discarded"
     )
+    terminal.print_line("identity", str(identity))
     if not letters:
         terminal.print_line("dead letters", "none")
         return

@@ -4,18 +4,22 @@ from sqlalchemy import Engine
 from sqlmodel import col, select
 
 from api.core.database import reading
+from api.core.errors import WrongDatabaseError
 from api.core.log import Log
 from api.core.models import DatabaseIdentity, LogPartition
 
 
-def open_log(log: Log, engine: Engine) -> None:
+def open_log(log: Log, engine: Engine, expected: str | None = None) -> None:
     """Bind the log to its database, and set the tail of each partition that has none.
 
     Does nothing to a log that is open. Raises WrongDatabaseError if the log belongs to another
-    database, Unavailable if PostgreSQL does not answer, redis-py's RedisError if Redis does not.
+    database or this database is not the `expected` one (the setting DATABASE_IDENTITY), Unavailable
+    if PostgreSQL does not answer, redis-py's RedisError if Redis does not.
     """
     with reading(engine) as session:
-        identity = session.exec(select(DatabaseIdentity.id)).one()
+        identity = str(session.exec(select(DatabaseIdentity.id)).one())
         partitions = session.exec(select(LogPartition).order_by(col(LogPartition.id))).all()
         counted = [(p.id, p.last_id, p.applied + p.dead + p.discarded) for p in partitions]
-    log.adopt(str(identity), counted)
+    if expected and expected != identity:
+        raise WrongDatabaseError("DATABASE_IDENTITY is not the identity of this database")
+    log.adopt(identity, counted)

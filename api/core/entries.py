@@ -19,10 +19,11 @@ Op = Literal["open", "add", "rename", "title", "close", "delete"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
 #: be loaded first. unknown: PostgreSQL must say whose the conversation is. late: past its deadline.
-#: log_closed: the log has no tails yet. The rest say what they are.
+#: log_closed: the log belongs to no database yet, or has no tails. wrong_database: it belongs to
+#: another database. The rest say what they are.
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "conversation_closed",
-    "full", "log_closed", "gone", "revoked", "quota", "late", "error",
+    "full", "log_closed", "wrong_database", "gone", "revoked", "quota", "late", "error",
 ]  # fmt: skip
 
 

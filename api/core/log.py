@@ -5,13 +5,14 @@ transaction of PostgreSQL. Coroutines use `api.writes.async_log`, with the shape
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any, Final, Self, cast
 
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from api.core.entries import (
     AcceptReply,
@@ -24,13 +25,22 @@ from api.core.errors import WrongDatabaseError
 from api.core.settings import Settings
 
 #: Files of `api/core/lua` in the order in which they are joined: a local must come before its use.
-_FILES: Final = ("head", "quotas", "conversations", "accept", "drain", "turns", "sessions")
+_FILES: Final = (
+    "head",
+    "quotas",
+    "conversations",
+    "accept",
+    "drain",
+    "turns",
+    "sessions",
+    "dispatch",
+)
 
 
 def _joined() -> str:
     folder = resources.files("api.core") / "lua"
     texts = [folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in _FILES]
-    return "\n".join([*texts, "return operations[ARGV[1]]()\n"])
+    return "\n".join(texts)
 
 
 #: One script, so that each operation is atomic, and the server compiles it once.
@@ -114,12 +124,33 @@ class Head:
     entries: int
 
 
+@contextmanager
+def refusing_another_database() -> Iterator[None]:
+    """Raise WrongDatabaseError where the script says that the log is another database's."""
+    try:
+        yield
+    except ResponseError as error:
+        if str(error).startswith("WRONGDATABASE"):
+            raise WrongDatabaseError(
+                "the log on this Redis belongs to another database; "
+                "set LOG_NAMESPACE to a name of its own, or REDIS_URL to the right server"
+            ) from error
+        raise
+
+
 def accept_arguments(
-    namespace: str, limits: Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
+    namespace: str,
+    database_id: str,
+    limits: Limits,
+    deadline_ms: int,
+    requests: Iterable[AcceptRequest],
 ) -> list[bytes | str | int]:
-    """Return the script's arguments for an accept call, void after its deadline (Redis time)."""
+    """Return the script's arguments for an accept call, void after its deadline (Redis time).
+
+    Nothing is accepted by a log that belongs to another database than `database_id`.
+    """
     call: list[bytes | str | int] = [
-        "accept", namespace, deadline_ms, limits.log_max_entries, limits.log_max_bytes,
+        "accept", namespace, database_id, deadline_ms, limits.log_max_entries, limits.log_max_bytes,
         limits.log_max_age_seconds, limits.idempotency_seconds,
         limits.user_writes_per_minute, limits.user_bytes_per_minute,
         limits.user_backlog_entries, limits.user_conversations_per_day, LEASE_MS,
@@ -143,6 +174,9 @@ class Log:
     def __init__(self, redis: Redis, namespace: str) -> None:
         self._redis = redis
         self.namespace = namespace
+        #: The database that the log must belong to, or "" before it is known. The script compares
+        #: it in each call; without it nothing is accepted.
+        self.database_id = ""
 
     def key(self, name: str) -> str:
         """Return a key of the log, `<namespace>:<name>`."""
@@ -153,7 +187,9 @@ class Log:
     ) -> AcceptReply:
         """Accept entries in one call (the API does the same through its group commit)."""
         return read_reply(
-            self._call(*accept_arguments(self.namespace, limits, deadline_ms, requests))
+            self._call(
+                *accept_arguments(self.namespace, self.database_id, limits, deadline_ms, requests)
+            )
         )
 
     def heads(self) -> list[Head]:
@@ -254,11 +290,8 @@ class Log:
         Raises WrongDatabaseError if the log belongs to another database.
         """
         numbers = [number for partition in partitions for number in partition]
-        if not self.run("adopt", database_id, *numbers):
-            raise WrongDatabaseError(
-                "the log on this Redis belongs to another database; "
-                "set LOG_NAMESPACE to a name of its own, or REDIS_URL to the right server"
-            )
+        self._call("adopt", self.namespace, database_id, *numbers)
+        self.database_id = database_id
 
     def recount(self, partitions: Iterable[tuple[int, int, int]]) -> None:
         """Count as accepted what the books know of (see `adopt`): for regressed ids only."""
@@ -266,13 +299,14 @@ class Log:
 
     def run(self, operation: str, *arguments: str | int) -> Any:
         """Run one of the script's operations."""
-        return self._call(operation, self.namespace, *arguments)
+        return self._call(operation, self.namespace, self.database_id, *arguments)
 
     def _call(self, *arguments: bytes | str | int) -> Any:
-        try:
-            return self._redis.evalsha(SCRIPT_SHA, 0, *arguments)
-        except NoScriptError:
-            return self._redis.eval(SCRIPT, 0, *arguments)
+        with refusing_another_database():
+            try:
+                return self._redis.evalsha(SCRIPT_SHA, 0, *arguments)
+            except NoScriptError:
+                return self._redis.eval(SCRIPT, 0, *arguments)
 
 
 def read_status(reply: Sequence[Any]) -> LogStatus:

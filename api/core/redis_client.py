@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from api.core.errors import Unavailable, UnsafeRedisError
+from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
 from api.core.settings import Durability, Settings
 
 CONNECT_SECONDS: Final = 1.0
@@ -49,6 +49,8 @@ def unavailable_on_error() -> Iterator[None]:
     """Turn what a call of the log raises while Redis does not answer into Unavailable."""
     try:
         yield
+    except WrongDatabaseError as error:
+        raise Unavailable("the log belongs to another database") from error
     # uvloop raises a plain RuntimeError for a connection that is reset as soon as it is made.
     except (RedisError, OSError, RuntimeError) as error:
         raise Unavailable("the log does not answer") from error

@@ -17,6 +17,7 @@ SECRET_KEY_MIN_BYTES = 32
 Durability = Literal["always", "everysec", "unchecked"]
 #: URLs hold passwords.
 Secret = Annotated[str | None, Field(repr=False)]
+_UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -78,6 +79,9 @@ class Settings(BaseSettings):
     #: For migrations: they need a direct connection if `database_url` is a transaction pooler.
     database_direct_url: Secret = None
     worker_database_url: Secret = None
+    #: The database's own id, as `verbatim status` shows it. With it an API that starts while
+    #: PostgreSQL is away takes writes at once; without it, it waits until it can ask.
+    database_identity: Annotated[str | None, Field(pattern=_UUID)] = None
     redis_url: Secret = None
     celery_broker_url: Secret = None
     log_namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "verbatim"

@@ -41,6 +41,9 @@ _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
     "conversation_closed": lambda: Conflict("this session has ended and takes no more messages"),
     "full": lambda: Unavailable("the log is full", retry_after_seconds=5),
     "log_closed": lambda: Unavailable("the log is not open yet"),
+    "wrong_database": lambda: Unavailable(
+        "the log belongs to another database; nothing was written"
+    ),
     "late": lambda: Unavailable("the log is too slow; nothing was written"),
     "error": lambda: Unavailable("the log could not take it; nothing was written"),
 }

@@ -17,13 +17,15 @@ from redis.exceptions import NoScriptError
 
 from api.core import ids, log
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
-from api.core.redis_client import ANSWER_SECONDS, redis_options, unavailable_on_error
+from api.core.errors import Unavailable
+from api.core.redis_client import redis_options, unavailable_on_error
 from api.core.settings import Settings
 
 T = TypeVar("T")
 
-#: Connections of one pool. A call that gets none within the answer's timeout is refused.
-CONNECTIONS: Final = 20
+#: Connections of one pool, and how long a call waits for one of them.
+CONNECTIONS: Final = 10
+POOL_TIMEOUT_SECONDS: Final = 10.0
 
 
 class AsyncLog:
@@ -32,6 +34,8 @@ class AsyncLog:
     def __init__(self, client: Redis, namespace: str) -> None:
         self._client = client
         self.namespace = namespace
+        #: The database that the log must belong to, or "" before it is known.
+        self.database_id = ""
 
     @classmethod
     def pool(cls, settings: Settings, client_name: str) -> Self:
@@ -39,7 +43,7 @@ class AsyncLog:
         connections = BlockingConnectionPool.from_url(
             settings.redis,
             max_connections=CONNECTIONS,
-            timeout=ANSWER_SECONDS,
+            timeout=POOL_TIMEOUT_SECONDS,
             **_options(client_name),
         )
         return cls(Redis.from_pool(connections), settings.log_namespace)
@@ -59,14 +63,20 @@ class AsyncLog:
         return opened
 
     async def run(self, operation: str, *arguments: bytes | str | int) -> Any:
-        """Run one of the script's operations."""
-        return await self._call([operation, self.namespace, *arguments])
+        """Run one of the script's operations.
+
+        Raises Unavailable also where the log belongs to another database, or while this process
+        does not know its own: nothing must be written to another's log, or be read from it.
+        """
+        if not self.database_id:
+            raise Unavailable("the log is not open yet")
+        return await self._call([operation, self.namespace, self.database_id, *arguments])
 
     async def accept(
         self, limits: log.Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
     ) -> AcceptReply:
         """Accept requests in one call, which writes nothing after its deadline (Redis time)."""
-        call = log.accept_arguments(self.namespace, limits, deadline_ms, requests)
+        call = log.accept_arguments(self.namespace, self.database_id, limits, deadline_ms, requests)
         return log.read_reply(await self._call(call))
 
     async def find(self, user_id: int, conversation_id: int, entry_id: int) -> Entry | None:
@@ -81,7 +91,7 @@ class AsyncLog:
 
     async def status(self) -> log.LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
-        return log.read_status(await self.run("status"))
+        return log.read_status(await self._call(["status", self.namespace, ""]))
 
     async def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
@@ -98,7 +108,8 @@ class AsyncLog:
 
     async def revoked(self) -> frozenset[str]:
         """Return the revoked sessions, as `<user>:<session>`."""
-        return frozenset(member.decode() for member in await self.run("revoked"))
+        members = await self._call(["revoked", self.namespace, self.database_id])
+        return frozenset(member.decode() for member in members)
 
     async def forget(self, names: Iterable[str]) -> None:
         """Remove keys that belonged to a deleted account."""
@@ -133,7 +144,7 @@ class AsyncLog:
 
     async def _call(self, call: Sequence[bytes | str | int]) -> Any:
         """Run the script. Only a script that Redis does not know is sent again."""
-        with unavailable_on_error():
+        with unavailable_on_error(), log.refusing_another_database():
             try:
                 return await self._client.evalsha(log.SCRIPT_SHA, 0, *call)
             except NoScriptError:

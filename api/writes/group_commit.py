@@ -76,6 +76,8 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         #: Used memory as a part of Redis' maxmemory, 0 without a limit; as of the last heartbeat.
         self.memory_ratio = 0.0
+        #: The database that the log must belong to; nothing is taken before it is known.
+        self.database_id = ""
         #: The log answered last time it was asked, and was open.
         self.ready = False
 
@@ -118,6 +120,9 @@ class GroupCommit:
         most = MEMORY_NO_OPENS if request.op == "open" else MEMORY_NO_WRITES
         if self._refusing:
             raise Unavailable(self._refusing)
+        if not self.database_id:
+            metrics.refused_total.labels("closed").inc()
+            raise Unavailable("the log is not open yet")
         if self.memory_ratio > most:
             metrics.refused_total.labels("memory").inc()
             raise Unavailable("the log's memory is nearly full", retry_after_seconds=5)
@@ -196,6 +201,7 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
         requests = [waiting.request for waiting in group]
+        connection.database_id = self.database_id
         reply = await connection.accept(self._limits, deadline_ms, requests)
         self._clock_offset_ms = reply.now_ms - loop.time() * 1000
         self.ready = reply.is_open

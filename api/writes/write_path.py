@@ -40,6 +40,8 @@ class WritePath:
         self.async_log = AsyncLog.pool(settings, "verbatim-api")
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
         self.accept = Accept(self._commits, database, Reads(database))
+        if settings.database_identity:
+            self._bind(settings.database_identity)
 
     @property
     def ready(self) -> bool:
@@ -57,7 +59,7 @@ class WritePath:
         Raises UnsafeRedisError, UnsafeRoleError or WrongDatabaseError: the process must not go on.
         """
         try:
-            await run_in_threadpool(self._check_and_open)
+            await self._check_and_open()
         except (Unavailable, RedisError) as error:
             logger.warning("the log could not be opened yet: %s", type(error).__name__)
         self._bell.start()
@@ -72,9 +74,20 @@ class WritePath:
         await self.async_log.close()
         self._redis.close()
 
-    def _check_and_open(self) -> None:
-        redis_client.check(self._redis, self._settings.redis_durability)
-        open_log(self.log, self._engine)
+    async def _check_and_open(self) -> None:
+        """Open the log; from then on each call says which database it is for."""
+
+        def opened() -> None:
+            redis_client.check(self._redis, self._settings.redis_durability)
+            open_log(self.log, self._engine, self._settings.database_identity)
+
+        await run_in_threadpool(opened)
+        self._bind(self.log.database_id)
+
+    def _bind(self, database_id: str) -> None:
+        self.log.database_id = database_id
+        self.async_log.database_id = database_id
+        self._commits.database_id = database_id
 
     def _open_soon(self) -> None:
         """A new connection may lead to another Redis, or to one that lost its keys."""
@@ -84,7 +97,7 @@ class WritePath:
     async def _open(self) -> None:
         while not self._refused:
             try:
-                await run_in_threadpool(self._check_and_open)
+                await self._check_and_open()
             except (Unavailable, RedisError):
                 await asyncio.sleep(RETRY_SECONDS)
             except (WrongDatabaseError, UnsafeRedisError, UnsafeRoleError) as error:

@@ -11,6 +11,7 @@ from api.core.log import Limits, Log
 from tests.chaos.client import Client, Person, Talk
 from tests.chaos.history import Answered, Invoked, Outcome
 from tests.chaos.tables import digest
+from tests.support.log_requests import bound
 
 LIMITS: Final = Limits(
     log_max_entries=1_000_000,
@@ -47,6 +48,6 @@ class LogPoison:
         history = self._client.history
         began = time.monotonic()
         history.add(Invoked(began, op, "poison", person.user, talk.id, "user", digest(data)))
-        answer = self._log.accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
+        answer = bound(self._log).accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
         outcome: Outcome = "ok" if answer.status == "ok" else "refused"
         history.add(Answered(time.monotonic(), op, outcome, entry=answer.id))

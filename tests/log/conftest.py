@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as NotThere
 from api.core.log import Log
 from api.local import data_dir, redis_version
 from api.writes.async_log import AsyncLog
-from tests.support.log_requests import open_everywhere
+from tests.support.log_requests import DATABASE, open_everywhere
 from tests.support.servers import redis_8
 
 #: Servers by name, oldest first, and where each comes from.
@@ -107,6 +107,7 @@ def ask(server: Server) -> Ask:
     def ask(question: Callable[[AsyncLog], Awaitable[Any]]) -> Any:
         async def asked() -> Any:
             log = AsyncLog(server.open_async(), "verbatim")
+            log.database_id = DATABASE
             try:
                 return await question(log)
             finally:

@@ -11,6 +11,7 @@ from api.core.entries import AcceptRequest, turn_line
 from api.core.log import Limits, Log
 from tests.log.conftest import Ask
 from tests.support.log_requests import (
+    DATABASE,
     LIMITS,
     NEVER_LATE,
     edit,
@@ -485,3 +486,34 @@ def test_an_accepted_entry_is_found_by_its_user_alone(log: Log, ask: Ask) -> Non
 
     assert found.data == b"hi"
     assert by_another is another is None
+
+
+def test_a_log_of_another_database_accepts_nothing(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    before = log.status().entries
+    redis.set(log.key("database"), "another")
+
+    reply = log.accept(
+        LIMITS, NEVER_LATE, [AcceptRequest("open", 1, "open"), message(conversation, "hi")]
+    )
+
+    assert [result.status for result in reply.results] == ["wrong_database", "wrong_database"]
+    assert not reply.is_open
+    redis.set(log.key("database"), DATABASE)
+    assert log.status().entries == before
+
+
+def test_a_caller_that_does_not_know_its_database_is_accepted_nothing(log: Log) -> None:
+    log.database_id = ""
+
+    reply = log.accept(LIMITS, NEVER_LATE, [AcceptRequest("open", 1, "open")])
+
+    assert [result.status for result in reply.results] == ["wrong_database"]
+
+
+def test_a_log_that_belongs_to_no_database_is_closed(log: Log, redis: Redis) -> None:
+    redis.delete(log.key("database"))
+
+    reply = log.accept(LIMITS, NEVER_LATE, [AcceptRequest("open", 1, "open")])
+
+    assert ([result.status for result in reply.results], reply.is_open) == (["log_closed"], False)

@@ -1,6 +1,7 @@
 """The contract of what the drain does with the log, on every Redis."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -177,3 +178,38 @@ def test_an_entry_of_a_later_format_is_known_by_its_version_only(log: Log, redis
     (entry,) = log.read([4], 10, 10**6)[4]
 
     assert (entry.id, entry.version) == (4100, 2)
+
+
+OPERATIONS: list[tuple[str, Callable[[Log], object]]] = [
+    ("read", lambda log: log.read([0], 10, 10**6)),
+    ("trim", lambda log: log.trim({0: 2**53}, [], {"committed": 1}, {1: 1})),
+    ("finish", lambda log: log.finish()),
+    ("heads", lambda log: log.heads()),
+    ("recount", lambda log: log.recount([(0, 0, 100)])),
+    ("adopt", lambda log: log.adopt(DATABASE, [(0, 2**50, 100)])),
+    ("balance", lambda log: log.balance(0, 0)),
+    ("revoke", lambda log: log.revoke(1, ["a"], 60)),
+    ("gone", lambda log: log.run("gone", 1, 60)),
+    ("stop", lambda log: log.run("stop", 1, 4096, "")),
+    ("claim", lambda log: log.run("claim", "me", 0, 1000, 10)),
+    ("say", lambda log: log.run("say", 4096, "me", "1:4096:4096", "delta", 1, "x")),
+]
+
+
+@pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
+def test_the_log_of_another_database_is_neither_read_nor_changed(
+    log: Log, redis: Redis, name: str, operation: Callable[[Log], object]
+) -> None:
+    open_conversation(log, hint=0)
+    redis.set(log.key("database"), "another")
+    redis.delete(log.key("bell"))
+    before = contents(redis)
+
+    with pytest.raises(WrongDatabaseError):
+        operation(log)
+
+    assert contents(redis) == before
+
+
+def contents(redis: Redis) -> dict[str | bytes, bytes | None]:
+    return {key: redis.dump(key) for key in redis.keys("*")}

@@ -73,8 +73,10 @@ def share_one_connection(settings: Settings) -> tuple[CarelessConnection, Any]:
     """Return the connection, and what takes the place of `GroupCommit.submit`."""
     connection = CarelessConnection(settings.redis)
 
-    async def submit(_: GroupCommit, request: AcceptRequest) -> AcceptResult:
-        call = log.accept_arguments(settings.log_namespace, LIMITS, 10**13, [request])
+    async def submit(commits: GroupCommit, request: AcceptRequest) -> AcceptResult:
+        call = log.accept_arguments(
+            settings.log_namespace, commits.database_id, LIMITS, 10**13, [request]
+        )
         answers = log.read_reply(await connection.ask("EVAL", log.SCRIPT, 0, *call))
         return answers.results[0]
 

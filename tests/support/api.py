@@ -25,6 +25,7 @@ from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from api.main import create_app
+from tests.support.log_requests import bound
 from tests.support.servers import drop_database, fresh_database, urls_of
 from tests.support.serving import serving
 
@@ -92,7 +93,7 @@ def start_api(postgres_server: EmbeddedPostgres, redis_server: EmbeddedRedis) ->
             redis = running.enter_context(Redis.from_url(settings.redis))
             engine = make_engine(settings.migration_database, application_name="test")
             running.callback(engine.dispose)
-            return Api(url, settings, app, Log(redis, settings.log_namespace), engine)
+            return Api(url, settings, app, bound(Log(redis, settings.log_namespace)), engine)
 
         yield start
 

@@ -21,6 +21,12 @@ def open_everywhere(log: Log) -> None:
     log.adopt(DATABASE, [(partition, 0, 0) for partition in range(PARTITIONS)])
 
 
+def bound(log: Log) -> Log:
+    """Name the database that the log belongs to, as a process does that has asked PostgreSQL."""
+    log.database_id = log.marks([]).database_id or ""
+    return log
+
+
 def submit(log: Log, *requests: AcceptRequest, limits: Limits = LIMITS) -> list[AcceptResult]:
     return log.accept(limits, NEVER_LATE, requests).results
 

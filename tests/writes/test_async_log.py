@@ -14,6 +14,8 @@ from api.local.redis import EmbeddedRedis
 from api.writes.async_log import CONNECTIONS, AsyncLog
 from tests.writes.test_faults import frozen
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def own_redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
@@ -28,6 +30,7 @@ def own_settings(own_redis: EmbeddedRedis) -> Settings:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[AsyncLog]:
     log = AsyncLog.pool(settings, "verbatim-test")
+    log.database_id = "a-database"
     try:
         yield log
     finally:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -14,7 +14,7 @@ from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import make_engine
-from api.core.errors import Unavailable
+from api.core.errors import Unavailable, WrongDatabaseError
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
@@ -22,6 +22,8 @@ from api.writes.write_path import WritePath
 from tests.support.servers import fresh_database
 
 pytestmark = pytest.mark.slow
+
+ANOTHER = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -196,5 +198,85 @@ def test_stopping_answers_what_waits(own_settings: Settings) -> None:
             assert len({answer.id for answer in answers}) == 300
             with pytest.raises(Unavailable, match="stopping"):
                 await path.accept.open(Caller(1), None, None)
+
+    run(scenario)
+
+
+def test_a_process_that_never_learned_its_database_takes_nothing_until_it_has(
+    own_postgres: EmbeddedPostgres, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            own_postgres.kill()
+            try:
+                path = await stack.enter_async_context(started(own_settings))
+                with pytest.raises(Unavailable, match="not open yet"):
+                    await path.accept.open(Caller(1), None, None)
+                assert not path.ready
+            finally:
+                own_postgres.start()
+            await until_ready(path)
+            await path.accept.open(Caller(1), None, None)
+
+    run(scenario)
+
+
+def test_a_process_that_is_told_its_database_takes_writes_without_postgresql(
+    own_postgres: EmbeddedPostgres, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            await until_ready(path)
+            identity = path.log.database_id
+        own_postgres.kill()
+        try:
+            told = own_settings.model_copy(update={"database_identity": identity})
+            async with started(told) as path:
+                await path.accept.open(Caller(1), None, None)
+            another = own_settings.model_copy(update={"database_identity": ANOTHER})
+            async with started(another) as path:
+                with pytest.raises(Unavailable, match="another database"):
+                    await path.accept.open(Caller(1), None, None)
+        finally:
+            own_postgres.start()
+
+    run(scenario)
+
+
+def test_a_database_that_is_not_the_one_that_was_named_stops_the_start(
+    own_settings: Settings,
+) -> None:
+    async def scenario() -> None:
+        settings = own_settings.model_copy(update={"database_identity": ANOTHER})
+        async with started(settings):
+            pass
+
+    with pytest.raises(WrongDatabaseError, match="DATABASE_IDENTITY"):
+        run(scenario)
+
+
+def test_a_log_of_another_database_takes_nothing_while_postgresql_is_away(
+    own_postgres: EmbeddedPostgres, own_settings: Settings
+) -> None:
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            conversation = (await path.accept.open(Caller(1), None, None)).id
+            own_postgres.kill()
+            key = path.log.key("database")
+            try:
+                with Redis.from_url(own_settings.redis) as redis:
+                    redis.set(key, ANOTHER)
+                    before = redis.xlen(path.log.key(f"log:{ids.partition_of(conversation)}"))
+                    # The id is known there, too: it is another user's conversation.
+                    with pytest.raises(Unavailable, match="another database; nothing was written"):
+                        await path.accept.add(Caller(1), conversation, "user", "whose?", None)
+                    assert not path.ready
+                    assert before == redis.xlen(
+                        path.log.key(f"log:{ids.partition_of(conversation)}")
+                    )
+                    redis.set(key, path.log.database_id)
+                await path.accept.add(Caller(1), conversation, "user", "ours again", None)
+            finally:
+                own_postgres.start()
 
     run(scenario)

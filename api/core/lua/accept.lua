@@ -171,26 +171,26 @@ end
 
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
 -- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
-function operations.accept()
+function operations.accept(owner, tail)
   local call = {
     now = now_ms(), partitions = {}, users = {}, accepted = 0,
-    log_max_entries = number_argument(4), log_max_bytes = number_argument(5),
-    log_max_age_ms = number_argument(6) * 1000, idempotency_seconds = ARGV[7],
-    user_writes_per_minute = number_argument(8), user_bytes_per_minute = number_argument(9),
-    user_backlog_entries = number_argument(10), user_conversations_per_day = number_argument(11),
-    lease_ms = number_argument(12),
+    log_max_entries = number_argument(5), log_max_bytes = number_argument(6),
+    log_max_age_ms = number_argument(7) * 1000, idempotency_seconds = ARGV[8],
+    user_writes_per_minute = number_argument(9), user_bytes_per_minute = number_argument(10),
+    user_backlog_entries = number_argument(11), user_conversations_per_day = number_argument(12),
+    lease_ms = number_argument(13),
   }
   call.has_quotas = call.user_writes_per_minute + call.user_bytes_per_minute + call.user_backlog_entries
     + call.user_conversations_per_day > 0
-  local is_open = redis.call('EXISTS', key('tail:0'))
-  local answer = { exact(call.now), 0, is_open }
-  local late = call.now > number_argument(3)
-  local at = 13
+  local refusal = not owner and 'log_closed' or owner ~= ARGV[3] and 'wrong_database'
+  local answer = { exact(call.now), 0, (tail and not refusal) and 1 or 0 }
+  local late = call.now > number_argument(4)
+  local at = 14
   while at <= #ARGV do
     local entry
     entry, at = entry_at(at)
-    if late then
-      answer[#answer + 1] = { 'late' }
+    if refusal or late then
+      answer[#answer + 1] = { refusal or 'late' }
     else
       -- There is no roll-back: what goes wrong in one entry stays that entry's.
       local went_well, result = pcall(accept.one, call, entry)

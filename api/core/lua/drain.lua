@@ -18,8 +18,8 @@ end
 -- → for each partition asked for: its number, then its oldest entries (see above), at least one,
 -- up to a share of entries and bytes.
 function operations.read()
-  local most_entries, most_bytes, answer = number_argument(3), number_argument(4), {}
-  for index = 5, #ARGV do
+  local most_entries, most_bytes, answer = number_argument(4), number_argument(5), {}
+  for index = 6, #ARGV do
     local stream, from, entries, bytes = key('log:' .. ARGV[index]), '-', {}, 0
     local more = true
     while more do
@@ -45,8 +45,8 @@ end
 -- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
 -- conversation…, number of users, (user, entries)…, (field, increment)…
 function operations.trim()
-  local committed, at = {}, 4
-  for _ = 1, number_argument(3) do
+  local committed, at = {}, 5
+  for _ = 1, number_argument(4) do
     local last = number_argument(at + 1)
     committed[tonumber(ARGV[at])] = last
     -- MINID evicts ids *below* it.
@@ -129,18 +129,15 @@ end
 
 -- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: partition, id
 function operations.balance()
-  return { redis.call('GET', key('accepted:' .. ARGV[3])) or '', count_above(ARGV[3], number_argument(4)) }
+  return { redis.call('GET', key('accepted:' .. ARGV[4])) or '', count_above(ARGV[4], number_argument(5)) }
 end
 
 -- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
 -- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
 -- is: it must stay independent of PostgreSQL's books for the audit to mean something.
--- ARGV: database id, (partition, last id, counted)…
--- → 1, or 0 if the log belongs to another database.
-function operations.adopt()
-  local owner = redis.call('GET', key('database'))
-  if owner and owner ~= ARGV[3] then return 0 end
-  if not owner then redis.call('SET', key('database'), ARGV[3]) end
+-- ARGV: (partition, last id, counted)…
+function operations.adopt(owner)
+  if not owner then redis.call('SET', key('database'), assert(ARGV[3] ~= '' and ARGV[3])) end
   for index = 4, #ARGV, 3 do
     local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
     local tail = redis.call('GET', key('tail:' .. partition))
@@ -158,7 +155,7 @@ end
 -- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
 -- ARGV: (partition, last id, counted)…
 function operations.recount()
-  for index = 3, #ARGV, 3 do
+  for index = 4, #ARGV, 3 do
     local accepted = key('accepted:' .. ARGV[index])
     local known = number_argument(index + 2) + count_above(ARGV[index], number_argument(index + 1))
     if known > tonumber(redis.call('GET', accepted) or '0') then

@@ -1,7 +1,8 @@
 -- The log: every operation on it, in one script, so that each is atomic. api/core/log.py joins the
--- files of this folder, this one first, and calls the operation that ARGV[1] names.
+-- files of this folder, this one first; the last, dispatch.lua, calls what ARGV[1] names.
 --
--- ARGV[1] operation   ARGV[2] namespace   ARGV[3…] what the operation takes, as said above it
+-- ARGV[1] operation   ARGV[2] namespace   ARGV[3] id of the caller's database, '' if it knows none
+-- ARGV[4…] what the operation takes, as said above it
 -- Nothing newer than Redis 6.2 is used, and nothing that fakeredis lacks.
 --
 -- key (all start with "<namespace>:")          type    meaning

@@ -2,8 +2,8 @@
 
 -- Has accept refuse a user for so many seconds, 0: no longer. ARGV: user, seconds
 function operations.gone()
-  if ARGV[4] == '0' then return redis.call('DEL', key('gone:' .. ARGV[3])) end
-  redis.call('SET', key('gone:' .. ARGV[3]), '1', 'EX', ARGV[4])
+  if ARGV[5] == '0' then return redis.call('DEL', key('gone:' .. ARGV[4])) end
+  redis.call('SET', key('gone:' .. ARGV[4]), '1', 'EX', ARGV[5])
   return 1
 end
 
@@ -11,8 +11,8 @@ end
 function operations.revoke()
   local now = now_ms()
   redis.call('ZREMRANGEBYSCORE', key('revoked'), '-inf', exact(now))
-  for at = 5, #ARGV do
-    redis.call('ZADD', key('revoked'), exact(now + number_argument(3) * 1000), ARGV[4] .. ':' .. ARGV[at])
+  for at = 6, #ARGV do
+    redis.call('ZADD', key('revoked'), exact(now + number_argument(4) * 1000), ARGV[5] .. ':' .. ARGV[at])
   end
   return 1
 end

@@ -4,11 +4,11 @@ local function is_mine(turn_id, token) return redis.call('GET', key('turn:' .. t
 
 local function turn_of(member) return string.match(member, '%d+$') end
 
--- Renews (ARGV[6] > 0 ms) or gives up (0) the lease of a turn, if it is still this caller's.
+-- Renews (ARGV[7] > 0 ms) or gives up (0) the lease of a turn, if it is still this caller's.
 -- ARGV: turn id, token, member, ms. → 1 or 0.
 function operations.lease()
-  local turn_id, member, ms = ARGV[3], ARGV[5], number_argument(6)
-  if not is_mine(turn_id, ARGV[4]) then return 0 end
+  local turn_id, member, ms = ARGV[4], ARGV[6], number_argument(7)
+  if not is_mine(turn_id, ARGV[5]) then return 0 end
   if ms == 0 then
     redis.call('DEL', key('turn:' .. turn_id))
     redis.call('ZREM', key('running'), member)
@@ -33,7 +33,7 @@ end
 -- somebody had asked the turn to stop.
 function operations.say()
   local answer = {}
-  for at = 3, #ARGV, 6 do
+  for at = 4, #ARGV, 6 do
     local turn_id, member, kind = ARGV[at], ARGV[at + 2], ARGV[at + 3]
     local stream = key('stream:' .. turn_id)
     if is_mine(turn_id, ARGV[at + 1]) then
@@ -59,7 +59,7 @@ end
 -- What turns said after what is known. ARGV: (turn id, last known stream id)… → {turn id, entries}…
 function operations.heard()
   local answer = {}
-  for at = 3, #ARGV, 2 do
+  for at = 4, #ARGV, 2 do
     local said = redis.call('XRANGE', key('stream:' .. ARGV[at]), '(' .. ARGV[at + 1], '+')
     if #said > 0 then answer[#answer + 1] = { ARGV[at], said } end
   end
@@ -75,14 +75,14 @@ local function running_in(user, conversation)
   return found
 end
 
-function operations.running() return running_in(ARGV[3], ARGV[4]) end
+function operations.running() return running_in(ARGV[4], ARGV[5]) end
 
 -- Asks the running turns of a conversation, or the one named, to stop. ARGV: user, conversation,
 -- turn id or ''. → the turns that were asked.
 function operations.stop()
   local asked = {}
-  for _, turn_id in ipairs(running_in(ARGV[3], ARGV[4])) do
-    if ARGV[5] == '' or ARGV[5] == turn_id then
+  for _, turn_id in ipairs(running_in(ARGV[4], ARGV[5])) do
+    if ARGV[6] == '' or ARGV[6] == turn_id then
       local stream = key('stream:' .. turn_id)
       local _, next_id = said_last(stream)
       redis.call('XADD', stream, next_id, 'stop', '')
@@ -95,10 +95,10 @@ end
 
 -- How a turn stands. ARGV: user, conversation, turn id → owner or '', 1 if it is running, reply id or ''.
 function operations.turn()
-  local member = ARGV[3] .. ':' .. ARGV[4] .. ':' .. ARGV[5]
-  local reply = redis.call('GET', key('idem:' .. ARGV[3] .. ':reply:' .. ARGV[4] .. ':' .. ARGV[5]))
+  local member = ARGV[4] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
+  local reply = redis.call('GET', key('idem:' .. ARGV[4] .. ':reply:' .. ARGV[5] .. ':' .. ARGV[6]))
   return {
-    redis.call('HGET', key('conv:' .. ARGV[4]), 'owner') or '',
+    redis.call('HGET', key('conv:' .. ARGV[5]), 'owner') or '',
     redis.call('ZSCORE', key('running'), member) and 1 or 0,
     reply and string.match(reply, '^%d+') or '',
   }
@@ -108,11 +108,11 @@ end
 -- ARGV: token, grace ms, lease ms, most → members.
 function operations.claim()
   local now, taken = now_ms(), {}
-  local ended = redis.call('ZRANGEBYSCORE', key('running'), '-inf', exact(now - number_argument(4)),
-    'LIMIT', 0, ARGV[6])
+  local ended = redis.call('ZRANGEBYSCORE', key('running'), '-inf', exact(now - number_argument(5)),
+    'LIMIT', 0, ARGV[7])
   for _, member in ipairs(ended) do
-    redis.call('ZADD', key('running'), exact(now + number_argument(5)), member)
-    if redis.call('SET', key('turn:' .. turn_of(member)), ARGV[3], 'NX', 'PX', ARGV[5]) then
+    redis.call('ZADD', key('running'), exact(now + number_argument(6)), member)
+    if redis.call('SET', key('turn:' .. turn_of(member)), ARGV[4], 'NX', 'PX', ARGV[6]) then
       taken[#taken + 1] = member
     end
   end

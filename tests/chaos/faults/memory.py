@@ -16,6 +16,7 @@ from tests.chaos.log_poison import FAR_AHEAD_MS, LIMITS
 from tests.chaos.node import Node
 from tests.chaos.site import NAMESPACE
 from tests.chaos.tables import digest
+from tests.support.log_requests import bound
 
 #: Adds an entry with an old id to a log that is empty at this moment; 0 if it is not.
 _REUSE: Final = """
@@ -142,7 +143,8 @@ class DeletionOvertaken(Fault):
 
         def add(client: Redis) -> int:
             client.delete(f"{NAMESPACE}:conv:{conversation}")
-            answer = Log(client, NAMESPACE).accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
+            log = bound(Log(client, NAMESPACE))
+            answer = log.accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
             return answer.id if answer.status in {"ok", "replay"} else 0
 
         entry = await self.site.ask_redis(add)
