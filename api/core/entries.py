@@ -64,7 +64,7 @@ class AcceptRequest:
     lease: str = ""
     #: The turn is streamed: if whoever runs it goes away, somebody else stores what was said.
     streamed: bool = False
-    #: Empty; the log position that `loaded` is complete up to; or "skip": go on without.
+    #: Empty; the id up to which `loaded` has all turns; or "skip": go on without.
     as_of: str = ""
     #: Earlier turns, oldest first, as `turn_line` writes them.
     loaded: tuple[bytes, ...] = ()
@@ -91,8 +91,8 @@ class AcceptResult:
     """The script's reply to one request."""
 
     status: Status
-    #: The entry's id. For `cold`: the last id of the conversation that the log knows. For `quota`:
-    #: seconds to wait.
+    #: The entry's id. For `cold`: how far PostgreSQL must have got to have all earlier turns. For
+    #: `quota`: seconds to wait.
     id: int = 0
     created_at_ms: int = 0
     #: For a turn: its answer's id, if it has one.
@@ -102,6 +102,8 @@ class AcceptResult:
     #: For a turn: the recent turns were known, and are these, as `turn_line` wrote them.
     warm: bool = False
     recent: tuple[bytes, ...] = ()
+    #: For `cold`: the last id that the conversation's partition has given out.
+    tail: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ def read_result(fields: Sequence[bytes]) -> AcceptResult:
             return AcceptResult(status)
         case [entry_id]:
             return AcceptResult(status, int(entry_id))
+        case [pending, tail] if status == "cold":
+            return AcceptResult(status, int(pending), tail=int(tail))
         case [entry_id, at]:
             return AcceptResult(status, int(entry_id), int(at))
         case [entry_id, at, reply_id, leased, warm, *recent]:

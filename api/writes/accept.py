@@ -175,7 +175,7 @@ class Accept:
         )
         known = result.recent if result.warm else sent.loaded
         if result.leased and not result.warm and not sent.as_of:
-            known, _ = await self._recent_or_none(owner, conversation_id, as_of=0)
+            known, _ = await self._recent_or_none(owner, conversation_id, wait_for=result.id)
         return Turn(
             name=TurnName(owner, conversation_id, result.id),
             created_at=_time(result.created_at_ms),
@@ -219,13 +219,15 @@ class Accept:
 
     async def _submit(self, request: AcceptRequest) -> tuple[AcceptResult, AcceptRequest]:
         """Submit a request, again with what PostgreSQL says where the script asks for it."""
-        result = await self._commits.submit(request)
-        if result.status == "unknown":
-            request = await self._with_state(request)
+        while True:
             result = await self._commits.submit(request)
-        if result.status == "cold":
-            request = await self._with_recent(request, as_of=result.id)
-            result = await self._commits.submit(request)
+            # Each at most once: the script asks for nothing that the request says.
+            if result.status == "unknown":
+                request = await self._with_state(request)
+            elif result.status == "cold":
+                request = await self._with_recent(request, result)
+            else:
+                break
         if result.status == "quota":
             metrics.refused_total.labels("quota").inc()
             raise TooMany(
@@ -254,16 +256,19 @@ class Accept:
             state = "closed"
         return replace(request, state=state)
 
-    async def _with_recent(self, request: AcceptRequest, as_of: int) -> AcceptRequest:
+    async def _with_recent(self, request: AcceptRequest, cold: AcceptResult) -> AcceptRequest:
         lines, reaches = await self._recent_or_none(
-            request.user_id, request.conversation_id, as_of=as_of
+            request.user_id, request.conversation_id, wait_for=cold.id
         )
         if reaches is None:
             return replace(request, as_of="skip")
-        return replace(request, as_of=str(reaches), loaded=lines)
+        # What was accepted before the cold answer is all there, so nothing up to the tail of that
+        # moment is missing; a timeout proves only what was loaded.
+        complete_to = max(reaches, cold.tail) if reaches >= cold.id else reaches
+        return replace(request, as_of=str(complete_to), loaded=lines)
 
     async def _recent_or_none(
-        self, owner: int, conversation_id: int, *, as_of: int
+        self, owner: int, conversation_id: int, *, wait_for: int
     ) -> tuple[tuple[bytes, ...], int | None]:
         """Load recent turns from PostgreSQL, waiting a little for what the log still holds.
 
@@ -278,7 +283,7 @@ class Accept:
         loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(COLD_TIMEOUT_SECONDS):
-                while (loaded := await self._database.read(Viewer(owner), load))[1] < as_of:  # noqa: ASYNC110 - polled
+                while (loaded := await self._database.read(Viewer(owner), load))[1] < wait_for:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded
 

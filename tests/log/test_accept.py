@@ -440,6 +440,63 @@ def test_turns_older_than_what_the_log_holds_of_a_forgotten_conversation_are_not
     assert redis.exists(log.key(f"turns:{conversation}")) == 0
 
 
+def test_turns_loaded_before_the_drain_trimmed_a_newer_entry_are_not_remembered(
+    log: Log, redis: Redis
+) -> None:
+    conversation = open_conversation(log)
+    old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
+    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    known = replace(turn(conversation, "x"), state="live")
+
+    (cold,) = submit(log, known)
+    log.trim({ids.partition_of(conversation): newer.id}, [conversation], {})
+    stale = replace(known, as_of=str(old.id), loaded=(turn_line(old.id, "user", "old"),))
+    (answer,) = submit(log, stale)
+
+    assert (cold.status, cold.id, cold.tail) == ("cold", newer.id, newer.id)
+    assert answer.status == "ok"
+    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+
+
+def test_turns_loaded_before_a_message_that_was_drained_and_forgotten_are_not_remembered(
+    log: Log, redis: Redis
+) -> None:
+    conversation = open_conversation(log)
+    partition = ids.partition_of(conversation)
+    (old,) = submit(log, message(conversation, "old"))
+    log.trim({partition: old.id}, [conversation], {})
+    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    known = replace(turn(conversation, "x"), state="live")
+
+    (cold,) = submit(log, known)
+    (newer,) = submit(log, replace(message(conversation, "newer"), state="live"))
+    log.trim({partition: newer.id}, [conversation], {})
+    redis.delete(log.key(f"conv:{conversation}"))
+    loaded = replace(known, as_of=str(cold.tail), loaded=(turn_line(old.id, "user", "old"),))
+    (answer,) = submit(log, loaded)
+
+    assert (cold.status, cold.id, cold.tail) == ("cold", 0, old.id)
+    assert answer.status == "ok"
+    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+
+
+def test_turns_of_a_forgotten_conversation_that_nothing_is_newer_than_are_remembered(
+    log: Log, redis: Redis
+) -> None:
+    conversation = open_conversation(log)
+    (old,) = submit(log, message(conversation, "old"))
+    log.trim({ids.partition_of(conversation): old.id}, [conversation], {})
+    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    known = replace(turn(conversation, "x"), state="live")
+
+    (cold,) = submit(log, known)
+    line = turn_line(old.id, "user", "old")
+    (answer,) = submit(log, replace(known, as_of=str(cold.tail), loaded=(line,)))
+    (next_one,) = submit(log, turn(conversation, "y"))
+
+    assert next_one.recent == (line, turn_line(answer.id, "user", "x"))
+
+
 def test_a_turn_can_go_on_without_its_earlier_turns(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     redis.delete(log.key(f"turns:{conversation}"))

@@ -1,14 +1,16 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from redis import Redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
+from api.core.database import writing
 from api.core.errors import (
     Conflict,
     NotFound,
@@ -142,6 +144,37 @@ def test_a_replayed_turn_knows_only_what_came_before_it(open_path: OpenPath) -> 
     first, second = asyncio.run(scenario())
 
     assert first == second == ["before"]
+
+
+def test_a_retried_turn_waits_for_what_the_log_still_holds_of_its_earlier_turns(
+    open_path: OpenPath, owner: int, store: Store, engine: Engine, redis_client: Redis
+) -> None:
+    store(owner, 4096, ["first", "second"], 4200)
+
+    def drain(third: int, turn: int) -> None:
+        with writing(engine) as session:
+            connection = session.connection()
+            connection.execute(
+                text("INSERT INTO message VALUES (:i, 4096, :o, 3, 'user', 'third', 'stored', :t)"),
+                {"i": third, "o": owner, "t": datetime.now(UTC)},
+            )
+            connection.execute(
+                text("UPDATE log_partition SET last_id = :l WHERE id = 0"), {"l": turn}
+            )
+
+    async def scenario() -> list[str]:
+        async with open_path() as path:
+            third = await path.accept.add(Caller(owner), 4096, "user", "third", None)
+            turn = await path.accept.begin_turn(Caller(owner), 4096, "fourth", "key")
+            redis_client.delete(path.log.key(f"turn:{turn.id}"), path.log.key("turns:4096"))
+            again = asyncio.create_task(
+                path.accept.begin_turn(Caller(owner), 4096, "fourth", "key")
+            )
+            await asyncio.wait([again], timeout=0.2)
+            await asyncio.to_thread(drain, third.id, turn.id)
+            return [message.content for message in (await again).recent]
+
+    assert asyncio.run(scenario()) == ["first", "second", "third"]
 
 
 def test_a_turn_is_answered_once_and_its_answer_found(open_path: OpenPath) -> None:

@@ -121,7 +121,7 @@ function accept.one(call, entry)
       refusal = 'full'
     elseif is_turn then
       recent = accept.recent(entry)
-      if #recent == 0 and entry.as_of == '' then return { 'cold', conversation[4] or '0' } end
+      if #recent == 0 and entry.as_of == '' then return { 'cold', conversation[5], exact(partition.tail) } end
     end
   end
   if refusal then return { refusal } end

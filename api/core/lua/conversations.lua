@@ -2,21 +2,26 @@
 
 local conversations = {}
 
--- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last}).
+-- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last, pending}).
+-- `last`: no entry of the conversation has a higher id. `pending`: PostgreSQL has all of them that are
+-- not newer than this call, once it has reached this id.
 function conversations.look_up(entry)
   local conversation = redis.call('HMGET', key('conv:' .. entry.conversation),
     'owner', 'deleted', 'closed', 'last')
   if not conversation[1] then
     if entry.state == '' then return 'unknown' end
-    -- Its last entry is forgotten too: no newer one is in the log than the partition's newest.
-    local stream = key('log:' .. tonumber(entry.conversation) % PARTITIONS)
-    local newest = end_of(stream, 'XREVRANGE', '+', '-')
+    -- Its last entry is forgotten too. It may be any that the partition ever gave out, also one that
+    -- was trimmed a moment ago; what is still to reach PostgreSQL ends with the newest in the log.
+    local number = tonumber(entry.conversation) % PARTITIONS
+    local newest = end_of(key('log:' .. number), 'XREVRANGE', '+', '-')
     conversation = {
       entry.user, entry.state == 'deleted', entry.state == 'closed',
-      newest and exact(number_of(newest[1])),
+      redis.call('GET', key('tail:' .. number)) or '0', newest and exact(number_of(newest[1])) or '0',
     }
     entry.fresh = true
   end
+  conversation[4] = conversation[4] or '0'
+  conversation[5] = conversation[5] or conversation[4]
   if conversation[1] ~= entry.user then return 'foreign' end
   if conversation[2] and entry.op ~= 'delete' then return 'deleted' end
   if conversation[3] and entry.op == 'add' and entry.scope ~= 'reply' then return 'conversation_closed' end
@@ -38,8 +43,8 @@ function conversations.bound_turns(turns, length, newest)
   end
 end
 
--- A list that exists is complete, so it is made only from what PostgreSQL had when nothing of this
--- conversation was newer, and appended to only where it exists (RPUSHX).
+-- A list that exists is complete, so it is made only from turns that were loaded up to an id which
+-- nothing of this conversation is newer than, and appended to only where it exists (RPUSHX).
 function conversations.remember_turn(entry, conversation, id)
   local turns = key('turns:' .. entry.conversation)
   if entry.op == 'open' then
@@ -48,7 +53,7 @@ function conversations.remember_turn(entry, conversation, id)
     redis.call('DEL', turns)
   elseif entry.op == 'add' then
     local as_of = tonumber(entry.as_of)
-    if as_of and tonumber(conversation[4] or '0') <= as_of and redis.call('EXISTS', turns) == 0 then
+    if as_of and tonumber(conversation[4]) <= as_of and redis.call('EXISTS', turns) == 0 then
       redis.call('RPUSH', turns, '', unpack(entry.loaded))
     end
     local length = redis.call('RPUSHX', turns, id .. ':' .. entry.role .. ':' .. entry.data)
