@@ -8,6 +8,10 @@ QUIET_PIP := python -m pip --quiet --disable-pip-version-check install --require
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-header --no-annotate --quiet
 
+# A step of `make run` is a line with its time, as `python -m api.local` prints its own.
+START_CLOCK = begun=$$(date +%s)
+STEP = printf '%-12s %6d.0 s\n' '$(1)' "$$(($$(date +%s) - begun))"
+
 #: Third parties' modules for the page, and what only tests and checks take from npm.
 VENDOR := api/web/vendor
 NODE_DEV := node_modules/.dev.stamp
@@ -97,10 +101,10 @@ system-deps: ## Install what the tests need of the system (Debian, as root)
 
 # Markdown for answers. Without Node there is none, and everything else works.
 $(VENDOR)/stamp: package.json package-lock.json
-	@if ! command -v npm > /dev/null || ! npm ci --omit=dev --silent; then \
+	@$(START_CLOCK); if ! command -v npm > /dev/null || ! npm ci --omit=dev --silent; then \
 	  echo 'Without npm the page shows answers as plain text, not as Markdown.'; exit 0; \
 	fi; \
-	npm run --silent vendor && touch $@
+	npm run --silent vendor && touch $@ && $(call STEP,page)
 
 $(NODE_DEV): $(VENDOR)/stamp
 	@if command -v npm > /dev/null; then npm ci --silent && touch $@; fi
@@ -116,12 +120,12 @@ $(BIN)/python:
 
 # The build backend, alone out of the development packages, for the editable install.
 $(VENV)/run.stamp: requirements.txt requirements-dev.txt pyproject.toml | $(BIN)/python
-	@echo 'Installing dependencies …'
-	sed -n '/^setuptools==/,/[^\\]$$/p' requirements-dev.txt > $(VENV)/build.txt
-	$(PIP) install --require-hashes -r requirements.txt
-	$(PIP) install --require-hashes -r $(VENV)/build.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
+	@$(START_CLOCK); \
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements-dev.txt > $(VENV)/build.txt && \
+	$(PIP) install --require-hashes -r requirements.txt && \
+	$(PIP) install --require-hashes -r $(VENV)/build.txt && \
+	$(PIP) install --no-deps --no-build-isolation --editable . && \
+	touch $@ && $(call STEP,install)
 
 $(VENV)/dev.stamp: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing development dependencies …'

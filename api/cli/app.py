@@ -16,7 +16,7 @@ from api.cli.replay.run import Rate, Replay
 from api.cli.status import report
 from api.core.log import Log
 from api.core.settings import Settings
-from api.local.programs import base_url
+from api.local.addresses import client_url
 from api.operations.audit import audit as audit_partitions
 
 app = typer.Typer(
@@ -59,7 +59,7 @@ def _rate(text: str) -> Rate:
 
 
 def _default_url(settings: Settings) -> str:
-    return base_url(settings.host, settings.port)
+    return client_url(settings.host, settings.port)
 
 
 @app.command()

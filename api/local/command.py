@@ -13,7 +13,7 @@ class Command:
     """One program, tied to the process that starts it (see `api.local.tether`)."""
 
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)  #: on top of our own environment
+    env: Mapping[str, str] = field(default_factory=dict)  #: on top of this process's environment
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0  #: after these, SIGKILL
     orphan_signal: signal.Signals = signal.SIGKILL  #: when the process that started it died

@@ -1,32 +1,61 @@
-"""One log for all processes, each line under the name of who wrote it."""
+"""The lines that a stack prints: best effort, so that no reader can hold the stack up."""
 
 import os
+import queue
 import sys
-from itertools import cycle
-from typing import TextIO
+import threading
+from contextlib import suppress
+from typing import Final
 
-#: Cyan, green, yellow, blue, magenta: readable on light and dark alike.
-COLOURS = (36, 32, 33, 34, 35)
-NAME_WIDTH = 8
+NAME_WIDTH: Final = 8
+#: Lines that may wait for a slow reader; more are dropped.
+LINES_MOST: Final = 1000
 
 
 class Console:
-    """Writes prefixed lines; in colour on a terminal, unless NO_COLOR is set."""
+    """Prints lines in a thread of its own. What cannot be written is dropped and counted."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self._stream = stream
-        self._colourful = stream.isatty() and not os.environ.get("NO_COLOR")
-        self._free_colours = cycle(COLOURS)
-        self._colours: dict[str, int] = {}
+    def __init__(self, descriptor: int | None = None) -> None:
+        """Print to an open file; without one, to standard output."""
+        self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
+        self._lines: queue.Queue[str | None] = queue.Queue(LINES_MOST)
+        #: Lines that were not printed.
+        self.dropped = 0
+        self._reported = 0
+        self._thread = threading.Thread(target=self._write_all, name="console", daemon=True)
+        self._thread.start()
 
-    def write(self, name: str, line: str) -> None:
-        """Write one line of one process."""
-        prefix = f"{name:<{NAME_WIDTH}} |"
-        if self._colourful:
-            colour = self._colours.setdefault(name, next(self._free_colours))
-            prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-        self.announce(f"{prefix} {line}")
+    def event(self, name: str, line: str) -> None:
+        """Print what happened to one process."""
+        self.line(f"{name:<{NAME_WIDTH}} | {line}")
 
-    def announce(self, line: str) -> None:
-        """Write a line with nothing before it, for whoever waits for exactly that line."""
-        print(line, file=self._stream, flush=True)
+    def line(self, line: str) -> None:
+        """Print a line with nothing before it. Never waits, never fails."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Let the waiting lines be written, for at most some seconds."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(None)
+        self._thread.join(seconds)
+
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            lost = self.dropped - self._reported
+            if lost and self._is_written(f"({lost} lines were dropped)"):
+                self._reported += lost
+            if not self._is_written(line):
+                self.dropped += 1
+
+    def _is_written(self, line: str) -> bool:
+        # Not through `sys.stdout`: its lock is held while a write waits, also at the exit.
+        rest = f"{line}\n".encode(errors="replace")
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:  # the reader is gone, the disk is full
+            return False
+        return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from api.local.errors import LocalError
 
 #: Below every system's range of ephemeral ports (Linux: from 32,768). A port from that range may
-#: be in use as somebody's outgoing port, and a client that retries a closed one on loopback can
+#: be in use as an outgoing port, and a client that retries a closed one on loopback can
 #: even connect to itself.
 PORTS = range(20_000, 32_000)
 
@@ -33,7 +33,7 @@ def write_privately(path: Path, text: str) -> None:
 
 
 def port(path: Path) -> int:
-    """Return the port kept in a file, or a free one where that is taken or there is none yet."""
+    """Return the port kept in a file; if it is taken, or there is none yet, a free one."""
     if path.exists() and is_free(kept := int(path.read_text())):
         return kept
     chosen = free_port()
@@ -42,7 +42,7 @@ def port(path: Path) -> int:
 
 
 def free_port() -> int:
-    """Return a port of loopback nobody listens on."""
+    """Return a free port of loopback. Raises LocalError if none is found."""
     for _ in range(100):
         candidate = PORTS[secrets.randbelow(len(PORTS))]
         if is_free(candidate):
@@ -51,7 +51,7 @@ def free_port() -> int:
 
 
 def is_free(number: int) -> bool:
-    """Tell whether a server could listen on this port of loopback."""
+    """Return whether a server could listen on this port of loopback."""
     try:
         try_port("127.0.0.1", number)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the stack of a data directory is, for commands that nobody gave a URL."""
+"""Where the stack of a data directory is, for commands without URLs in their settings."""
 
 from pathlib import Path
 
@@ -35,11 +35,11 @@ def completed(settings: Settings) -> Settings:
     if not settings.database_url:
         postgres = _Postgres(directory / "postgres")
         if _ran(postgres, postgres.secret):
-            # The same decision as in `stack`: URLs for other roles belong to another database.
+            # As in `stack`: URLs for other roles belong to another database.
             found |= {"database_url": postgres.url}
             found |= {"database_direct_url": None, "worker_database_url": None}
             given = settings.model_copy(update=found)
-            if logins.are_ours_to_make(given):
+            if logins.needs_roles(given):
                 found |= logins.urls(directory, given.migration_database)
     if not settings.redis_url:
         redis = _Redis(directory / "redis")

@@ -1,4 +1,4 @@
-"""File locks that tell who is alive: the system frees them however a process ends."""
+"""File locks that tell which processes live: the system frees them however a process ends."""
 
 import fcntl
 import os

@@ -1,7 +1,7 @@
 """The roles of a stack's own API and worker, beside the owner of the database it was given.
 
 Their names carry a mark of the data directory: two stacks may share a cluster, whose roles are
-everybody's, and must not change each other's passwords.
+shared, and must not change each other's passwords.
 """
 
 import secrets
@@ -17,8 +17,8 @@ _DIRECTORY = "roles"
 _ROLES = {"api": "database_url", "worker": "worker_database_url"}
 
 
-def are_ours_to_make(settings: Settings) -> bool:
-    """Tell whether nobody said who API and worker are: one role is given, that of the owner."""
+def needs_roles(settings: Settings) -> bool:
+    """Return whether the settings name one role only, the owner's: the stack makes the others."""
     if settings.row_security == "unchecked" or settings.worker_database_url:
         return False
     return settings.migration_database.username == settings.database.username
@@ -43,8 +43,8 @@ def urls(directory: Path, owner: URL, reached_at: URL | None = None) -> dict[str
 
 
 def completed(directory: Path, settings: Settings) -> Settings:
-    """Return the settings with roles of our own for API and worker, where they are ours to make."""
-    if not are_ours_to_make(settings):
+    """Return the settings with separate roles for API and worker, if the stack makes them."""
+    if not needs_roles(settings):
         return settings
     return settings.model_copy(
         update=urls(directory, settings.migration_database, settings.database)
@@ -52,5 +52,5 @@ def completed(directory: Path, settings: Settings) -> Settings:
 
 
 def _text(url: URL) -> str:
-    """Write a URL as everybody reads it, SQLAlchemy or not."""
+    """Return a URL in the form that every client reads, SQLAlchemy or not."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)

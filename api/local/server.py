@@ -41,7 +41,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether the server serves clients now."""
+        """Return whether the server serves clients now."""
 
     @abstractmethod
     def command(self) -> Command:

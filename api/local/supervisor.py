@@ -1,19 +1,22 @@
-"""Keeps programs running: starts them, passes their output on, starts them again, stops them."""
+"""Keeps programs running: starts them, starts them again when they end, stops them."""
 
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from api.local.command import Command
 from api.local.console import Console
 from api.local.errors import LocalError
+from api.local.log_file import LogFile
 
 READY_POLL_SECONDS = 0.05
-LAST_WORDS_SECONDS = 1.0
-LONGEST_LINE_BYTES = 1024 * 1024
+#: How often the length of a log is looked at.
+LOG_CHECK_SECONDS = 60.0
 
 
 class Program(Protocol):
@@ -30,7 +33,7 @@ class Program(Protocol):
         ...
 
     def answers(self) -> bool:
-        """Tell whether it serves now."""
+        """Return whether it serves now."""
         ...
 
 
@@ -51,31 +54,66 @@ class Backoff:
 
 
 class Supervised:
-    """One program, kept running until `stop`."""
+    """One program, kept running until `stop`. What it prints goes to its log file."""
 
-    def __init__(self, program: Program, console: Console, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, program: Program, console: Console, log: Path, backoff: Backoff | None = None
+    ) -> None:
         self.program = program
+        self.log = LogFile(log)
         self.pid: int | None = None
         self.starts = 0
+        #: How it ended the last time.
+        self.last_end = ""
         self._console = console
         self._backoff = backoff or Backoff()
+        self._ended = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start the program, in the running event loop."""
+    def start(self, on_failure: Callable[[str], None] = lambda _: None) -> None:
+        """Start the program, in the running event loop.
+
+        `on_failure` is told why if the supervision itself ends before `stop`.
+        """
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not self._stopping.is_set():
+                reason = "cancelled" if task.cancelled() else repr(task.exception())
+                on_failure(f"the supervision of {self.program.name} has ended: {reason}")
+
         self._task = asyncio.create_task(self._keep_running())
+        self._task.add_done_callback(ended)
 
     async def ready(self) -> None:
-        """Wait until the program answers."""
+        """Wait until the program answers. Raises LocalError if it ends before that."""
+        answered = asyncio.create_task(self._answered())
+        ended = asyncio.create_task(self._ended.wait())
+        try:
+            await _any_done(answered, ended)
+            if not answered.done():
+                raise LocalError(self.described(self.last_end))
+            answered.result()
+        finally:
+            answered.cancel()
+            ended.cancel()
+
+    async def _answered(self) -> None:
         while self.pid is None or not await asyncio.to_thread(self.program.answers):  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(READY_POLL_SECONDS)
+
+    def described(self, problem: str) -> str:
+        """Return a problem of the program with the end of its log."""
+        lines = "".join(f"\n    {line}" for line in self.log.last_lines())
+        log = f"The end of {self.log.path}:{lines}" if lines else f"{self.log.path} is empty."
+        return f"{self.program.name} {problem}. {log}"
 
     async def stop(self) -> None:
         """Ask the program to stop, kill it when it takes too long, wait for its end."""
         self._stopping.set()
         if self._task:
-            await self._task
+            await asyncio.wait({self._task})
+        self.kill()  # the supervision may have failed before
 
     def kill(self) -> None:
         """End the program and its children at once."""
@@ -85,47 +123,33 @@ class Supervised:
 
     async def _keep_running(self) -> None:
         loop = asyncio.get_running_loop()
-        read, write = os.pipe()
-        output = asyncio.create_task(self._pass_on(read))
         delay = None
-        try:
-            while not self._stopping.is_set():
-                started = loop.time()
-                how = await self._run(write)
-                if self._stopping.is_set():
-                    break
-                delay = self._backoff.after(delay, loop.time() - started)
-                self._console.write(self.program.name, f"{how}; starting again in {delay:g} s")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), delay)
-        finally:
-            os.close(write)
-            # Its end comes with the last process that can write to it.
-            await asyncio.wait({output}, timeout=LAST_WORDS_SECONDS)
-            output.cancel()
+        while not self._stopping.is_set():
+            started = loop.time()
+            self.last_end = await self._run()
+            self._ended.set()
+            if self._stopping.is_set():
+                break
+            delay = self._backoff.after(delay, loop.time() - started)
+            again = f"starting again in {delay:g} s (log: {self.log.path})"
+            self._console.event(self.program.name, f"{self.last_end}; {again}")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
 
-    async def _run(self, output: int) -> str:
+    async def _run(self) -> str:
         """Run the program once, to its end or until `stop`; return how it ended."""
         try:
             await asyncio.to_thread(self.program.prepare)
             command = self.program.command()
-            # The pipe is ours, not asyncio's: a grandchild that keeps it open must not make us
-            # believe that the program still runs (CPython issue 119710).
-            process = await asyncio.create_subprocess_exec(
-                *command.tethered,
-                env=command.environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            process = await self._started(command)
         except (LocalError, OSError) as error:  # a full disk, for one, may have room again
             return f"cannot be started: {error}"
         self.pid = process.pid
         self.starts += 1
         ended = asyncio.create_task(process.wait())
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        while not await _any_done(ended, stopping, within_seconds=LOG_CHECK_SECONDS):
+            await asyncio.to_thread(self.log.shorten)
         stopping.cancel()
         if not ended.done():
             with suppress(ProcessLookupError):
@@ -137,16 +161,23 @@ class Supervised:
         self.pid = None
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
-    async def _pass_on(self, pipe: int) -> None:
-        reader = asyncio.StreamReader(LONGEST_LINE_BYTES)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", buffering=0)
-        )
+    async def _started(self, command: Command) -> asyncio.subprocess.Process:
+        output = self.log.open()
         try:
-            while not reader.at_eof():
-                with suppress(ValueError):  # a line too long to be worth it
-                    if line := await reader.readline():
-                        text = line.decode(errors="replace").rstrip()
-                        self._console.write(self.program.name, text)
+            return await asyncio.create_subprocess_exec(
+                *command.tethered,
+                env=command.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         finally:
-            transport.close()
+            os.close(output)
+
+
+async def _any_done(*futures: "asyncio.Future[Any]", within_seconds: float | None = None) -> bool:
+    done, _ = await asyncio.wait(
+        futures, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED
+    )
+    return bool(done)

@@ -3,7 +3,7 @@
 `python -m api.local.tether SIGNAL LOCK USER PARENT COMMAND…`: SIGNAL is what the program gets when
 its parent dies, however it dies. LOCK is a file (`-`: none) that stays locked, with the program's
 pid in it, until the last process of that program is gone: children inherit an open file. USER is
-whom to become first (`-`: nobody else), PARENT the pid of who asked.
+the user to become first (`-`: stay the same), PARENT the pid of the process that asks.
 """
 
 import ctypes

@@ -1,9 +1,9 @@
 """One process of the system under test, and the links that connect it to the others."""
 
-import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from signal import SIGKILL, Signals
 
 from api.core.settings import Settings
@@ -12,8 +12,6 @@ from api.local.console import Console
 from api.local.programs import Api, Worker
 from api.local.supervisor import Backoff, Program, Supervised
 from tests.support.proxy import Link
-
-logger = logging.getLogger(__name__)
 
 BACKOFF = Backoff(first_seconds=0.3, longest_seconds=2.0, healthy_seconds=5.0)
 
@@ -44,6 +42,7 @@ class Node:
         self,
         program: Program,
         console: Console,
+        log: Path,
         env: dict[str, str] | None = None,
         links: dict[str, Link] | None = None,
     ) -> None:
@@ -51,7 +50,7 @@ class Node:
         #: What the process is started with; changes count from its next start on.
         self.env = env if env is not None else {}
         self.links = links or {}
-        self.supervised = Supervised(program, console, BACKOFF)
+        self.supervised = Supervised(program, console, log, BACKOFF)
 
     @property
     def pid(self) -> int:
@@ -71,11 +70,8 @@ class Node:
                 os.kill(self.supervised.pid, number)
 
     async def stop(self) -> None:
-        """Stop it. That its supervisor has failed was seen by then: what it ran is away."""
-        try:
-            await self.supervised.stop()
-        except Exception:
-            logger.exception("the supervisor of %s failed", self.name)
+        """Stop it."""
+        await self.supervised.stop()
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -1,6 +1,7 @@
 """The system under test: real servers and processes, with a proxy in every connection."""
 
 import asyncio
+import os
 import random
 import secrets
 import time
@@ -56,7 +57,8 @@ class Site:
         self.directory = directory
         self.plan = plan
         self.rng = rng
-        self.console = Console((directory / "processes.log").open("a", encoding="utf-8"))
+        events = directory / "processes.log"
+        self.console = Console(os.open(events, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
         library = shim.build(directory)
         self.redis_shim, self.api_shim, self.worker_shim = (
             Shim(library, directory / f"{name}.shim") for name in ("redis", "api", "worker")
@@ -65,8 +67,8 @@ class Site:
         self.postgres_disk = Disk(directory / "postgres", plan.database_disk)
         self.redis_server = ChaosRedis(directory / "redis", self.redis_shim, plan.durability, rng)
         self.postgres_server = ChaosPostgres(directory / "postgres")
-        self.redis = Node(self.redis_server, self.console)
-        self.postgres = Node(self.postgres_server, self.console)
+        self.redis = Node(self.redis_server, self.console, directory / "redis.log")
+        self.postgres = Node(self.postgres_server, self.console, directory / "postgres.log")
         self.apis: list[Node] = []
         self.workers: list[Node] = []
         #: Where clients find the APIs.
@@ -151,7 +153,8 @@ class Site:
         settings = Settings(_env_file=None, verbatim_data_dir=self.directory, port=port)
         name = f"{kind}{number}"
         program = ApiProgram if kind == "api" else WorkerProgram
-        return Node(program(name, settings, env), self.console, env, links)
+        log = self.directory / f"{name}.log"
+        return Node(program(name, settings, env), self.console, log, env, links)
 
     def _environment(self, links: dict[str, Link]) -> dict[str, str]:
         database_url = _through(self.postgres_server.url, links["postgres"])

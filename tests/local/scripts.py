@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from api.local.command import Command
@@ -14,6 +15,8 @@ class Script:
 
     def __init__(self, directory: Path, body: str, stop_seconds: float = 5.0) -> None:
         self.pids = directory / "pids"
+        self.log = directory / "script.log"
+        self.is_ready: Callable[[], bool] = lambda: bool(self.noted())
         self._stop_seconds = stop_seconds
         self._body = f"""
 import os, signal, sys, time
@@ -35,7 +38,7 @@ note(os.getpid())
         )
 
     def answers(self) -> bool:
-        return bool(self.noted())
+        return self.is_ready()
 
     def noted(self) -> list[int]:
         """Return every pid noted so far."""

@@ -24,7 +24,7 @@ def client_of(server: EmbeddedRedis) -> Iterator["Redis"]:
 
 
 def write(server: EmbeddedRedis, entries: int = 0) -> None:
-    """Leave what a drained log holds, and so many entries that were not drained."""
+    """Leave what a drained log holds, and `entries` that were not drained."""
     with client_of(server) as client:
         for number in range(1, entries + 2):
             client.xadd("verbatim:log:3", {"n": number}, id=f"{number}-0")

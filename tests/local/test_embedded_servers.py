@@ -106,7 +106,7 @@ def test_a_server_left_behind_by_a_killed_run_is_ended_first(server: EmbeddedSer
         assert recall(later) == "kept"
 
 
-def test_nobody_else_may_read_passwords_or_data(server: EmbeddedServer) -> None:
+def test_only_the_owner_may_read_passwords_and_data(server: EmbeddedServer) -> None:
     secrets = [*server.directory.glob("*password"), *server.directory.glob("redis.conf")]
 
     modes = {path.stat().st_mode & 0o777 for path in secrets}
@@ -203,13 +203,11 @@ class TestPostgres:
         with running(EmbeddedPostgres(tmp_path / "postgres")) as server:
             assert server.answers()
 
-    @pytest.mark.skipif(
-        os.geteuid() != 0, reason="PostgreSQL runs as whoever starts it, unless root"
-    )
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
     def test_where_namespaces_are_forbidden_root_becomes_nobody(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # Not below tmp_path, which nobody but root may enter.
+        # Not below tmp_path, which only root may enter.
         directory = Path(tempfile.mkdtemp())
         directory.chmod(0o711)
         refusing = tmp_path / "unshare"

@@ -1,4 +1,4 @@
-"""What a stack costs while nobody talks: a serverless PostgreSQL must be able to sleep."""
+"""What an idle stack costs: a serverless PostgreSQL must be able to sleep."""
 
 import os
 import signal

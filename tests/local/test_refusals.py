@@ -19,7 +19,7 @@ def run(data: Path, **env: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=100,
     )
 
 
@@ -90,3 +90,35 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
 
     assert_refused(run(tmp_path / "file" / "data"), "file")
+
+
+def test_a_redis_that_does_not_answer_is_refused_before_anything_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    done = run(tmp_path, REDIS_URL=f"redis://:secret@127.0.0.1:{data_dir.free_port()}/0")
+
+    assert_refused(done, "no Redis answers at REDIS_URL", "refused")
+    assert "secret" not in done.stderr
+
+
+def test_a_program_that_ends_at_its_start_is_reported_with_the_end_of_its_log(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "uvloop.py"
+    broken.write_text("raise ImportError('this uvloop is broken')")
+
+    done = run(tmp_path / "data", PYTHONPATH=str(tmp_path))
+
+    assert_refused(done, "api exited with 1. The end of", "api.log", "this uvloop is broken")
+
+
+def test_a_folder_of_another_redis_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "redis"
+    (folder / "appendonlydir").mkdir(parents=True)
+    (folder / "server.json").write_text('{"name": "Redis", "version": "8.2.3"}')
+    (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("not one of Valkey's")
+
+    done = run(tmp_path)
+
+    assert_refused(done, f"{folder} was written by Redis 8.2.3", "VERBATIM_REDIS_SERVER=")
+    assert done.stderr.count("\n") == 1

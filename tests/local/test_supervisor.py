@@ -1,6 +1,6 @@
 import asyncio
-import io
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,25 +9,34 @@ from pathlib import Path
 import pytest
 
 from api.local.console import Console
-from api.local.supervisor import Backoff, Program, Supervised
+from api.local.errors import LocalError
+from api.local.supervisor import Backoff, Supervised
 from tests.local.scripts import FORKS, Script
+from tests.support.output import stuck_pipe
 from tests.support.processes import is_alive
 
 pytestmark = pytest.mark.slow
 
+NOWHERE = os.open(os.devnull, os.O_WRONLY)
 SOON = Backoff(first_seconds=0.01, longest_seconds=0.08, healthy_seconds=60.0)
 
 
 @asynccontextmanager
 async def supervised(
-    program: Program, backoff: Backoff = SOON, log: io.StringIO | None = None
+    script: Script, backoff: Backoff = SOON, output: int = NOWHERE, log: Path | None = None
 ) -> AsyncIterator[Supervised]:
-    one = Supervised(program, Console(log or io.StringIO()), backoff)
+    console = Console(output)
+    one = Supervised(script, console, log or script.log, backoff)
     one.start()
     try:
         yield one
     finally:
         await one.stop()
+        console.close()
+
+
+def file_descriptor(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -39,15 +48,15 @@ async def until(holds: Callable[[], bool]) -> None:
 def test_a_killed_program_is_started_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         script = Script(tmp_path, "time.sleep(1000)")
-        log = io.StringIO()
-        async with supervised(script, log=log):
+        printed = tmp_path / "printed"
+        async with supervised(script, output=file_descriptor(printed)):
             await until(lambda: len(script.noted()) == 1)
 
             os.kill(script.noted()[0], signal.SIGKILL)
 
             await until(lambda: len(script.noted()) == 2)
             assert is_alive(script.noted()[1])
-        assert "script   | ended by SIGKILL; starting again in 0.01 s" in log.getvalue()
+        assert "script   | ended by SIGKILL; starting again in 0.01 s" in printed.read_text()
         assert not any(map(is_alive, script.noted()))
 
     asyncio.run(scenario())
@@ -56,14 +65,14 @@ def test_a_killed_program_is_started_again(tmp_path: Path) -> None:
 def test_a_program_that_keeps_ending_is_started_ever_less_often(tmp_path: Path) -> None:
     async def scenario() -> str:
         script = Script(tmp_path, "sys.exit(3)")
-        log = io.StringIO()
-        async with supervised(script, log=log) as one:
+        printed = tmp_path / "printed"
+        async with supervised(script, output=file_descriptor(printed)) as one:
             await until(lambda: one.starts == 6)
-        return log.getvalue()
+        return printed.read_text()
 
     log = asyncio.run(scenario())
 
-    delays = [line.split()[-2] for line in log.splitlines() if "exited with 3" in line]
+    delays = re.findall(r"exited with 3; starting again in ([\d.]+) s", log)
     assert delays[:5] == ["0.01", "0.02", "0.04", "0.08", "0.08"]
 
 
@@ -91,12 +100,11 @@ def test_a_program_may_finish_its_work_when_it_is_stopped(tmp_path: Path) -> Non
             "note(os.getpid())\n"
             "time.sleep(1000)",
         )
-        log = io.StringIO()
-        async with supervised(script, log=log):
+        async with supervised(script):
             await until(lambda: len(script.noted()) == 2)
-        return log.getvalue()
+        return script.log.read_text()
 
-    assert "script   | work done\n" in asyncio.run(scenario())
+    assert "work done\n" in asyncio.run(scenario())
 
 
 def test_a_program_that_ignores_the_stop_is_killed_with_its_children(tmp_path: Path) -> None:
@@ -128,22 +136,99 @@ def test_children_of_a_program_that_died_do_not_live_on_beside_the_next(tmp_path
     asyncio.run(scenario())
 
 
-def test_output_is_passed_on_line_by_line_whatever_it_is(tmp_path: Path) -> None:
+def test_what_a_program_prints_is_in_its_log_whatever_it_is(tmp_path: Path) -> None:
+    script = Script(
+        tmp_path,
+        "print('one', flush=True); print('two', file=sys.stderr, flush=True)\n"
+        r"sys.stdout.buffer.write(b'\xff\n' + b'x' * 3_000_000 + b'\nlast'); sys.exit()",
+    )
+
+    async def scenario() -> list[str]:
+        async with supervised(script, Backoff(first_seconds=1000.0)) as one:
+            await until(lambda: bool(one.last_end))
+            return one.log.last_lines(2)
+
+    last_lines = asyncio.run(scenario())
+
+    assert script.log.read_bytes() == b"one\ntwo\n\xff\n" + b"x" * 3_000_000 + b"\nlast"
+    assert last_lines[1] == "last"
+    assert set(last_lines[0]) == {"x"}
+
+
+def test_a_program_that_ends_before_it_answers_is_reported_with_the_end_of_its_log(
+    tmp_path: Path,
+) -> None:
+    script = Script(tmp_path, "print('no licence', flush=True); sys.exit(3)")
+    script.is_ready = lambda: False
+    script.log.write_text("of an earlier run\n")
+
     async def scenario() -> str:
-        script = Script(
-            tmp_path,
-            "print('one'); print('two', file=sys.stderr, flush=True)\n"
-            r"sys.stdout.buffer.write(b'\xff\n' + b'x' * 3_000_000 + b'\nlast'); sys.exit()",
-        )
-        log = io.StringIO()
-        async with supervised(script, Backoff(first_seconds=1000.0), log) as one:
-            await until(lambda: one.starts == 1 and one.pid is None)
-        return log.getvalue()
+        async with supervised(script, Backoff(first_seconds=1000.0)) as one:
+            with pytest.raises(LocalError) as reported:
+                await one.ready()
+            return str(reported.value)
 
-    lines = asyncio.run(scenario()).splitlines()
+    reported = asyncio.run(asyncio.wait_for(scenario(), 20))
 
-    for line in ("one", "two", "\ufffd", "last"):
-        assert f"script   | {line}" in lines
+    assert reported == f"script exited with 3. The end of {script.log}:\n    no licence"
+
+
+async def assert_comes_back(script: Script, output: int, log: Path | None = None) -> None:
+    async with supervised(script, output=output, log=log):
+        await until(lambda: len(script.noted()) == 1)
+        os.kill(script.noted()[0], signal.SIGKILL)
+        await until(lambda: len(script.noted()) == 2)
+        os.kill(script.noted()[1], signal.SIGKILL)
+        await until(lambda: len(script.noted()) == 3)
+    assert not any(map(is_alive, script.noted()))
+
+
+def test_a_reader_that_is_gone_keeps_no_program_down(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    asyncio.run(assert_comes_back(Script(tmp_path, "time.sleep(1000)"), writer))
+
+
+def test_a_full_disk_below_the_output_keeps_no_program_down(tmp_path: Path) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+
+    asyncio.run(assert_comes_back(Script(tmp_path, "time.sleep(1000)"), full))
+
+
+def test_a_reader_that_is_stuck_keeps_no_program_down(tmp_path: Path) -> None:
+    with stuck_pipe() as writer:
+        asyncio.run(assert_comes_back(Script(tmp_path, "time.sleep(1000)"), writer))
+
+
+def test_a_log_that_cannot_be_written_keeps_no_program_down(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    log = tmp_path / "file" / "script.log"
+
+    asyncio.run(assert_comes_back(Script(tmp_path, "time.sleep(1000)"), NOWHERE, log))
+
+
+def test_a_supervision_that_fails_is_reported_and_ends_its_program(tmp_path: Path) -> None:
+    class Broken(Script):
+        def prepare(self) -> None:
+            if self.noted():
+                raise ZeroDivisionError
+
+    script = Broken(tmp_path, "time.sleep(1000)")
+    reported: list[str] = []
+
+    async def scenario() -> None:
+        one = Supervised(script, Console(NOWHERE), script.log, SOON)
+        one.start(reported.append)
+        await until(lambda: len(script.noted()) == 1)
+        os.kill(script.noted()[0], signal.SIGKILL)
+        await until(lambda: bool(reported))
+        await one.stop()
+
+    asyncio.run(scenario())
+
+    assert reported == ["the supervision of script has ended: ZeroDivisionError()"]
+    assert not is_alive(script.noted()[0])
 
 
 def test_a_second_stop_signal_ends_even_the_stubborn_at_once(tmp_path: Path) -> None:

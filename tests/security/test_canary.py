@@ -148,5 +148,5 @@ def test_postgresql_logs_no_statement_with_it(
                 (conversation, user, CANARY),
             )
 
-    eventually(lambda: any("ERROR:" in line for line in stack.lines()))
-    assert CANARY not in "\n".join(line for line in stack.lines() if line.startswith("postgres"))
+    eventually(lambda: "ERROR:" in stack.log_of("postgres"))
+    assert CANARY not in stack.log_of("postgres")

@@ -20,6 +20,10 @@ from tests.support.waiting import eventually
 START_SECONDS = 90.0
 
 
+#: As a shell starts `make run &`: SIGINT is ignored.
+BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
+
 class RunningStack:
     """One `python -m api.local` with its own data directory and ports."""
 
@@ -34,13 +38,17 @@ class RunningStack:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "api.local"],
+                [*BACKGROUND, sys.executable, "-m", "api.local"],
                 env=os.environ | settings | env,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # As a shell does, and not as this test run does for itself.
                 start_new_session=True,
             )
+
+    def log_of(self, name: str) -> str:
+        """Return what one of the processes has logged."""
+        return (self.data / "logs" / f"{name}.log").read_text(errors="replace")
 
     def lines(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()
