@@ -62,7 +62,7 @@ class AcceptRequest:
     hint: int = 0
     #: Who will run the assistant, for a turn.
     lease: str = ""
-    #: The turn is streamed: if whoever runs it goes away, somebody else stores what was said.
+    #: The turn is streamed: if its process dies, another one stores what was said.
     streamed: bool = False
     #: Empty; the id up to which `loaded` has all turns; or "skip": go on without.
     as_of: str = ""

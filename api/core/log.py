@@ -109,7 +109,7 @@ class LogStatus:
 class Marks:
     """What the log remembers of partitions, apart from their entries."""
 
-    #: None: nobody's yet.
+    #: None: not bound to a database yet.
     database_id: str | None
     tails: dict[int, int | None]
     accepted: dict[int, int]

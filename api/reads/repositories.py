@@ -72,7 +72,7 @@ class ConversationState:
     deleted: bool
 
 
-#: Of a conversation's messages: those before or after a position, or all but so many of the latest.
+#: Of a conversation's messages: those before or after a position, or all but the latest `place`.
 _Part = Literal["before", "after", "but_latest"]
 
 
@@ -178,7 +178,7 @@ def _by(entity: type[Conversation], sort: Sort, order: Order) -> list[ColumnElem
 class MessageRepository:
     """The messages of an owner's conversations, by position: the same cost at any depth.
 
-    Pages are None where the conversation is unknown, deleted or somebody else's.
+    Pages are None where the conversation is unknown, deleted or another user's.
     """
 
     def __init__(self, session: Session) -> None:
@@ -303,7 +303,7 @@ def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
 
 
 class PartitionRepository:
-    """How far the drain has come. No owner: there is nobody's data in it."""
+    """How far the drain has come. It has no owner: no user's data is in it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

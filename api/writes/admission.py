@@ -1,40 +1,38 @@
-"""Admission: how many writes may be inside at once while this process has more to do than it can.
+"""Admission control: how many writes may be in flight while the process is overloaded.
 
-It is overloaded when more writes are inside than a fair number of clients could have sent, each of
-which waits for its answer, and the processor is the bottleneck. That it is, is told by the
-processor time of one turn of the event loop: a log that is far away or slow costs none, and there
-more writes at once only fill its groups. From then on, until turns are short again, what is
-admitted waits, by Little's law, for the writes inside divided by the writes answered a second. So
-no more are let in than are answered in `WAIT_SECONDS`; the rest is refused before any work is done
-on it. That is the least part of its way: a write takes several turns besides, each as long as all
-that are refused in it.
+The process counts as overloaded when more than CROWD writes are in flight and one iteration of the
+event loop costs more than FULL_TURN_SECONDS of CPU time. (A log that is slow or far away costs no
+CPU, and there more writes at once only fill its groups.) Until iterations are short again, writes
+in flight are limited to throughput times WAIT_SECONDS, so that by Little's law an admitted write
+waits no longer than that for the log; the rest is refused before any work is done on it. The whole
+answer takes longer: a write passes through several iterations, each as long as all its refusals.
 """
 
 import asyncio
 import time
 from typing import Final
 
-#: So many inside limit nobody; while turns are full, one more does.
+#: Writes in flight that are always admitted; one more, while iterations are full, sets the limit.
 CROWD: Final = 100
-#: For what is admitted, between its arrival at the log's waiting room and the log's answer.
+#: An admitted write's time in the group commit: from its queue to the log's answer.
 WAIT_SECONDS: Final = 0.01
-#: Never fewer.
+#: The limit is never lower.
 INSIDE_LEAST: Final = 3
-#: A turn of the loop that costs more processor time is full of work. Measured: with three times
-#: what two cores can take, 99 of 100 admitted writes are answered in 70 ms, and more than half as
-#: many are admitted as without the rest; with four times this, in 300 ms, and 80 of 100.
+#: An iteration of the event loop that costs more CPU time is full. Measured with three times the
+#: load that two cores can take: 99 of 100 admitted writes are answered in 70 ms, and more than half
+#: as many are admitted as without overload. With four times this value: in 300 ms, and 80 of 100.
 FULL_TURN_SECONDS: Final = 0.0012
-#: One that costs less has room. Between the two the limit stays: it would only swing.
+#: One that costs less has room. Between the two the limit stays as it is, or it would oscillate.
 SHORT_TURN_SECONDS: Final = FULL_TURN_SECONDS / 2
 LOOK_SECONDS: Final = 0.05
-#: How much one look counts in the averages.
+#: Weight of one sample in the moving averages.
 _WEIGHT: Final = 0.4
-#: Once there is room again, the limit grows by this, or by one, at each look.
+#: Once there is room again, the limit grows by this factor, or by one, at each sample.
 _GROWTH: Final = 1.05
 
 
 class Admission:
-    """Looks at the event loop, and at how many writes are inside and are answered."""
+    """Samples the event loop's CPU time and the writes in flight, and sets the limit."""
 
     def __init__(self, unlimited: int) -> None:
         self._unlimited = unlimited
@@ -43,29 +41,29 @@ class Admission:
         self._answered = 0
         self._inside = 0
         self._task: asyncio.Task[None] | None = None
-        #: Most writes inside.
+        #: The limit of writes in flight.
         self.most = unlimited
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start sampling."""
         self._task = asyncio.create_task(self._look(), name="admission")
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop sampling."""
         if self._task is not None:
             self._task.cancel()
 
     def refuses(self, inside: int) -> bool:
-        """Tell whether one more is too many, beside so many."""
+        """Return whether another write must be refused while `inside` are in flight."""
         self._inside = max(self._inside, inside)
         return inside >= self.most
 
     def answered(self, writes: int) -> None:
-        """Note that so many writes have left."""
+        """Count writes that were answered."""
         self._answered += writes
 
     def note(self, turn_seconds: float, elapsed_seconds: float) -> None:
-        """Take the processor time of one turn, and how long ago the last look was."""
+        """Take a sample: one iteration's CPU time, and the time since the last sample."""
         self._turn_seconds += _WEIGHT * (turn_seconds - self._turn_seconds)
         self._per_second += _WEIGHT * (self._answered / elapsed_seconds - self._per_second)
         if self._turn_seconds > FULL_TURN_SECONDS:

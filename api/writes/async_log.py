@@ -4,7 +4,7 @@ What runs in a thread, inside a transaction of PostgreSQL, uses `api.core.log.Lo
 workers and the command line do.
 
 A reply never reaches a caller that it is not for. A connection serves one call at a time, and a
-call that is cancelled or times out drops its connection, so that its late reply is read by nobody.
+call that is cancelled or times out drops its connection, so that its late reply is never read.
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
@@ -99,7 +99,7 @@ class AsyncLog:
         return log.read_counts(counts)
 
     async def refuse_user(self, user_id: int, seconds: int) -> None:
-        """Have the log refuse a user's writes for so many seconds; 0: no longer."""
+        """Block a user's writes for some seconds; 0 unblocks. Raises Unavailable."""
         await self.run("gone", user_id, seconds)
 
     async def revoke(self, user_id: int, sessions: Sequence[str], seconds: int) -> None:

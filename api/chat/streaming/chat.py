@@ -1,7 +1,7 @@
-"""Streamed chat turns: the answer goes on, and is stored, whatever becomes of whoever watches it.
+"""Streamed chat turns: the answer goes on, and is stored, also when its client disconnects.
 
-One task runs a turn; watchers, on any process, listen to what it has written to Redis. So nobody
-is ever shown a word that the stored answer could lack.
+One task runs a turn; watchers, on any process, read what it has written to Redis. So no client is
+ever shown a word that the stored answer could lack.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
-#: Somebody else's unfinished turns are looked for this often: within 30 s of a crash they are
+#: How often another process's unfinished turns are looked for: within 30 s of a crash they are
 #: stored (10 s of lease, 10 s of grace, this).
 RESCUE_SECONDS: Final = 4.0
 RESCUE_MOST: Final = 100
@@ -225,7 +225,7 @@ class StreamedChat:
         try:
             state = await self._turns.state(name)
         except Unavailable:
-            return None  # nobody knows at the moment
+            return None  # not known at the moment
         if state.reply_id is not None:
             return await self._answers.stored(name, state.reply_id)
         if state.is_running:
@@ -258,7 +258,7 @@ def _replay(answered: Answered, name: TurnName, after: int) -> AsyncIterator[Eve
 
 
 def _new(fresh: list[Said], after: int) -> tuple[str, int]:
-    """Return what was said beyond so many code points, and how many there are now."""
+    """Return what was said after the first `after` code points, and the length by now."""
     texts, length = [], after
     for said in fresh:
         if said.kind == "delta" and said.length > length:

@@ -1,6 +1,6 @@
 """What running turns say, on its way to Redis: pieces are gathered, never one fsync each.
 
-Whoever listens in this process hears it as soon as it is written.
+Watchers in this process get it as soon as it is written.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
-#: What the script answers to an entry, besides 1: the lease is another's; somebody asked to stop.
+#: What the script answers to an entry, besides 1: the lease is another's; a stop was requested.
 NOT_MINE: Final = 0
 SAID_AND_STOPPED: Final = 2
 

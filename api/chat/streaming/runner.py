@@ -91,7 +91,7 @@ class Runner:
         """Say the answer piece by piece, up to what a message may hold."""
         try:
             if turn.replayed and (before := text_of(await self._turns.said(turn.id))):
-                # Somebody was shown this much already; another answer could contradict it.
+                # This much was shown already; another answer could contradict it.
                 spoken.pieces.append(before)
                 return
             async with (

@@ -16,7 +16,7 @@ from api.writes.async_log import AsyncLog
 
 logger = logging.getLogger(__name__)
 
-#: How soon other processes' turns are heard, and somebody who asks one of ours to stop.
+#: How often other processes' turns, and requests to stop one of ours, are read.
 POLL_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 0.5
 #: After this long without a word listeners are woken all the same.
@@ -24,7 +24,7 @@ SILENCE_SECONDS: Final = 10.0
 
 
 class TurnFeed:
-    """What one turn has said so far, and whoever listens."""
+    """What one turn has said so far, and its watchers."""
 
     def __init__(self) -> None:
         self.said: list[Said] = []
@@ -59,7 +59,7 @@ class TurnFeed:
             self.wake()
 
     def asked_to_stop(self) -> None:
-        """Somebody wants the answer to end where it is."""
+        """End the answer where it is."""
         self.is_to_stop = True
         on_stop, self.on_stop = self.on_stop, None
         if on_stop is not None:

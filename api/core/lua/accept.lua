@@ -67,7 +67,7 @@ function accept.replay(entry)
   return 'replay', id, at
 end
 
--- Whoever sets the lease runs the assistant. 1 or 0.
+-- The request that sets the lease runs the assistant. 1 or 0.
 function accept.lease(call, entry, id)
   local set = redis.call('SET', key('turn:' .. id), entry.lease, 'NX', 'PX', call.lease_ms)
   if set and entry.streamed == '1' then

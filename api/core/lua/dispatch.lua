@@ -1,5 +1,5 @@
 -- The call itself. A log may belong to another database than the caller's: a Redis that was restored or
--- mistaken for another. Ids mean something else there, so whoever names its database is not served.
+-- mistaken for another. Ids mean something else there, so a call that names its database is refused.
 
 local owner, tail = unpack(redis.call('MGET', key('database'), key('tail:0')))
 local is_another = owner and ARGV[3] ~= '' and owner ~= ARGV[3]

@@ -1,6 +1,6 @@
 -- Accounts that were deleted and sessions that were revoked.
 
--- Has accept refuse a user for so many seconds, 0: no longer. ARGV: user, seconds
+-- Blocks a user's writes for some seconds; 0 unblocks. ARGV: user, seconds
 function operations.gone()
   if ARGV[5] == '0' then return redis.call('DEL', key('gone:' .. ARGV[4])) end
   redis.call('SET', key('gone:' .. ARGV[4]), '1', 'EX', ARGV[5])

@@ -27,10 +27,10 @@ local function said_last(stream)
   return tonumber(length), length .. '-' .. exact(tonumber(count) + 1), last and last[2][1] == 'stop'
 end
 
--- Appends to turns' streams, each only while the lease is the caller's: whoever lost it must not
--- show what the stored answer lacks. A delta that was sent before has a known id and is not doubled.
+-- Appends to turns' streams, each only while the lease is the caller's: a process that lost it must
+-- not show what the stored answer lacks. A delta that was sent before has a known id and is not doubled.
 -- ARGV: (turn id, token, member, kind, code points so far, payload)… → 0 each, or 1, or 2 where
--- somebody had asked the turn to stop.
+-- the turn was asked to stop.
 function operations.say()
   local answer = {}
   for at = 4, #ARGV, 6 do
@@ -104,7 +104,7 @@ function operations.turn()
   }
 end
 
--- Takes over streamed turns whose lease ended a while ago: whoever ran them is gone.
+-- Takes over streamed turns whose lease ended a while ago: the process that ran them is gone.
 -- ARGV: token, grace ms, lease ms, most → members.
 function operations.claim()
   local now, taken = now_ms(), {}
