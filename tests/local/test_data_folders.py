@@ -1,5 +1,6 @@
 """A data folder belongs to the server that wrote it."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,6 +140,19 @@ def test_a_newer_release_of_the_same_server_opens_a_folder_and_an_older_one_does
         assert client.xlen("verbatim:log:3") == 1
     marker.write_text('{"name": "Valkey", "version": "99.0.0"}')
     assert_refused(server, "Valkey 99.0.0", "holds 1 entries")
+
+
+def test_a_server_on_the_path_is_used_only_if_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("redis-server", "valkey-server"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho 'Redis server v=7.4.1 sha=0'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert str(EmbeddedRedis(tmp_path).version).startswith("Valkey 9.")
+    assert str(EmbeddedRedis(tmp_path, Path("redis-server")).version) == "Redis 7.4.1"
 
 
 @pytest.mark.parametrize(
