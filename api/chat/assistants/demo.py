@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
+from api.core.text import cut
 from api.core.turns import TurnMessage
 
 #: Most code points of somebody's words that are quoted.
@@ -64,7 +65,7 @@ def reply_to(said: Sequence[str], message: str) -> str:
 def quoted(text: str) -> str:
     """Return a text in quotation marks, on one line, cut where it gets long."""
     line = " ".join(text.split())
-    return f"“{line}”" if len(line) <= QUOTE_MOST else f"“{line[:QUOTE_MOST]}…”"
+    return f"“{line}”" if len(line) <= QUOTE_MOST else f"“{cut(line, QUOTE_MOST)}…”"
 
 
 def _counted(messages: int) -> str:
