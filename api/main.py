@@ -19,6 +19,7 @@ from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.answers import Answers
 from api.chat.assistants import make_assistant
+from api.chat.generation import Timeouts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.chat import StreamedChat
 from api.chat.titles import Titles
@@ -115,7 +116,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         turns = RunningTurns(log)
         titles = Titles(accept, assistant)
         stack.push_async_callback(titles.stop)
-        seconds = settings.openai_timeout_seconds
+        timeouts = Timeouts.of(settings)
         streamed = StreamedChat(
             log=log,
             accept=accept,
@@ -124,7 +125,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             database=database,
             assistant=assistant,
             titles=titles,
-            answer_seconds=seconds,
+            timeouts=timeouts,
         )
         streamed.start()
         stack.push_async_callback(streamed.stop)
@@ -135,7 +136,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             accept=accept,
             database=database,
             reads=reads,
-            chat=Chat(accept, turns, answers, assistant, titles, answer_seconds=seconds),
+            chat=Chat(accept, turns, answers, assistant, titles, timeouts=timeouts),
             streamed_chat=streamed,
             password_process=password_process,
             credentials=credentials,

@@ -19,6 +19,8 @@ class Answered:
     response: str
     #: stored, or interrupted; unavailable for a dead letter, whose text is empty.
     status: str
+    #: Why it ends before its own end, where that is known: length or content_filter. Not stored.
+    finish: str | None = None
 
 
 class Answers:

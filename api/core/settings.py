@@ -114,7 +114,11 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     openai_api_key: SecretStr | None = None
     openai_model: str = "gpt-4o-mini"
+    # An answer's limits, in seconds: to its first token, from token to token, for all of it.
     openai_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    #: None: as long as the first token may take.
+    openai_silence_seconds: Annotated[float | None, Field(gt=0)] = None
+    openai_answer_seconds: Annotated[float, Field(gt=0)] = 600.0
 
     # The log
     #: Writes get 503 above this many entries, or bytes, in one of the 16 partitions.

@@ -82,8 +82,13 @@ def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
             "description": description,
             "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
         }
-        if issubclass(kind, errors.Unavailable | errors.TooMany):
-            seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
+        if issubclass(kind, errors.Unavailable | errors.TooMany | errors.BadGateway):
+            # A model's provider that fails may say when to come back, and mostly does not.
+            is_sure = not issubclass(kind, errors.BadGateway)
+            seconds = {
+                "schema": {"type": "integer"},
+                "description": "Seconds to wait." if is_sure else "Seconds to wait, where known.",
+            }
             responses[kind.status]["headers"] = {"Retry-After": seconds}
     return responses
 

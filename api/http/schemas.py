@@ -221,6 +221,11 @@ class ChatAnswer(CamelOut):
     status: str = Field(
         default="stored", examples=["stored"], description="interrupted: it was cut short."
     )
+    finish: str | None = Field(
+        default=None,
+        examples=[None],
+        description="length or content_filter: why it ends before its own end, where known.",
+    )
 
     @classmethod
     def of(cls, conversation_id: int, answered: Answered) -> "ChatAnswer":
@@ -232,6 +237,7 @@ class ChatAnswer(CamelOut):
             message_id=answered.message_id,
             reply_id=answered.reply_id,
             status=answered.status,
+            finish=answered.finish,
         )
 
 

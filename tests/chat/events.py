@@ -15,7 +15,7 @@ class Event(dict[str, Any]):
 
 def events(response: httpx.Response) -> Iterator[Event]:
     event = Event()
-    for line in response.iter_lines():
+    for line in lines(response):
         name, _, value = line.partition(": ")
         if not line:
             if "event" in event:
@@ -25,6 +25,14 @@ def events(response: httpx.Response) -> Iterator[Event]:
             event["data"] = json.loads(value)
         elif name:
             event[name] = value
+
+
+def lines(response: httpx.Response) -> Iterator[str]:
+    """Yield lines. httpx's own would end at a line separator within a text as well."""
+    rest = ""
+    for text in response.iter_text():
+        *whole, rest = (rest + text).split("\n")
+        yield from whole
 
 
 def say(client: httpx.Client, session: str, text: str, **headers: str) -> list[Event]:

@@ -92,6 +92,7 @@ def test_a_turn_stores_the_message_and_the_answer(
         "messageId": body["messageId"],
         "replyId": body["replyId"],
         "status": "stored",
+        "finish": None,
     }
     assert said(api, session.id) == [("user", "Buy 🥛"), ("assistant", "Certainly.")]
     ids = [entry.id for entry in accepted(api, session.id) if entry.op in {"open", "add"}]
@@ -166,10 +167,8 @@ def test_a_key_belongs_to_its_user(
     [
         (failing(400), 502),
         (failing(500), 502),
-        (model_server.broken_off, 502),
         (model_server.empty, 502),
-        (model_server.silent(5.0), 504),
-        (model_server.dripping, 504),
+        (model_server.speechless(5.0), 504),
     ],
 )
 def test_a_failed_model_is_a_problem_and_keeps_the_one_message(
@@ -191,13 +190,29 @@ def test_a_failed_model_is_a_problem_and_keeps_the_one_message(
     assert said(api, session.id) == [("user", "Buy milk"), ("assistant", "Certainly.")]
 
 
-def test_an_answer_that_cannot_be_stored_is_a_bad_gateway(
+def test_an_answer_that_breaks_off_is_kept_and_not_asked_for_again(
     api: Api, model: ModelServer, session: Session
 ) -> None:
-    model.answer = "NUL \0 inside"
+    model.script.append(model_server.broken_off)
 
-    assert session.say("hello").status_code == 502
-    assert said(api, session.id) == [("user", "hello")]
+    first = session.say("Buy milk", key="a")
+    again = session.say("Buy milk", key="a")
+
+    assert (first.status_code, first.json()["status"]) == (200, "interrupted")
+    assert again.json() == first.json()
+    assert len(model.requests) == 1
+    assert said(api, session.id) == [("user", "Buy milk"), ("assistant", "Half an ")]
+
+
+def test_a_failed_turn_and_the_next_are_sent_as_one_message(
+    model: ModelServer, session: Session
+) -> None:
+    model.script.extend([failing(400)])
+    session.say("Buy milk")
+
+    session.say("And bread")
+
+    assert model.requests[-1]["messages"] == [{"role": "user", "content": "Buy milk\n\nAnd bread"}]
 
 
 def test_a_concurrent_retry_waits_for_the_running_turn(

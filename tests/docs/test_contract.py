@@ -192,7 +192,7 @@ def test_the_table_of_events_is_what_a_stream_sends(document: dict[str, Any]) ->
         Started: Started(turn, after=0),
         Delta: Delta(5, "Hello"),
         Answered: Answered(8192, 8193, "Hello", "stored"),
-        Failed: Failed(502, "The model failed", "the model answered with an error"),
+        Failed: Failed(503, "Unavailable", "the model takes no more requests", retry_after=5),
         Ping: Ping(),
     }
     assert sent.keys() == set(get_args(Event))

@@ -30,10 +30,14 @@ class ModelServer:
     answer: str = "Certainly."
     #: What it always answers when it is told to name a conversation.
     title: str = "“A short title”"
+    #: What it does instead.
+    naming: Behaviour | None = None
 
     async def complete(self, request: Request) -> Response:
         body = await request.json()
         if body["messages"][0]["role"] == "system":
+            if self.naming is not None:
+                return self.naming(self)
             return stream(chunk(self.title), chunk(None, "stop"))
         self.requests.append(body)
         self.headers.append(request.headers)
@@ -78,9 +82,8 @@ def silent(seconds: float) -> Behaviour:
     return lambda _: stream(chunk("Wait"), chunk("…"), pause_seconds=seconds)
 
 
-def dripping(_: ModelServer) -> Response:
-    """Never silent for long, and never done."""
-    return stream(*[chunk("Wait… ")] * 60, pause_seconds=0.1)
+def speechless(seconds: float) -> Behaviour:
+    return lambda _: stream(": thinking\n\n", pause_seconds=seconds)
 
 
 def broken_off(_: ModelServer) -> Response:

@@ -1,22 +1,35 @@
 """The assistant behind any endpoint that speaks OpenAI's chat completions."""
 
-import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from http import HTTPStatus
 from typing import Final
 
+import httpx2
 import openai
-from openai.types.chat import ChatCompletionMessageParam
+from openai import AsyncAPIResponse, AsyncStream
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from api.core.errors import BadGateway, GatewayTimeout, SettingsError
+from api.chat.assistants.completions import Completion
+from api.chat.assistants.event_stream import ServerEvent, events, whole
+from api.chat.assistants.prompt import prompt
+from api.chat.assistants.protocol import Finish
+from api.chat.assistants.provider_errors import as_problems, is_used_up, retry_after
+from api.core.errors import SettingsError
 from api.core.settings import Settings
+from api.core.text import CONTENT_MOST, cut
 from api.core.turns import TurnMessage
 
-logger = logging.getLogger(__name__)
+_Response = AsyncAPIResponse[AsyncStream[ChatCompletionChunk]]
 
-#: How often the SDK asks again after an error that may pass (429, 5xx, a lost connection).
+#: How often a request is repeated after an error that may pass (429, 5xx, a lost connection).
 MOST_RETRIES: Final = 1
-
+#: Seconds before that, unless the provider asks to wait. A longer wait is left to the client.
+RETRY_SECONDS: Final = 0.5
+RETRY_SECONDS_MOST: Final = 2.0
+#: Bytes of an error's body that are read.
+ERROR_MOST_BYTES: Final = 64 * 1024
 
 #: Code points of the first message and of its answer that a title is made from.
 TITLE_EXCERPT: Final = 500
@@ -25,6 +38,10 @@ TITLE_ORDER: Final[ChatCompletionMessageParam] = {
     "content": "Name this conversation in at most six words, in its own language. "
     "Answer with the name alone.",
 }
+
+_MAY_PASS: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+)
 
 
 class OpenAIAssistant:
@@ -40,73 +57,120 @@ class OpenAIAssistant:
         key = settings.openai_api_key
         if key is None and settings.openai_base_url is None:
             raise SettingsError("ASSISTANT=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL")
+        first, silence = settings.openai_timeout_seconds, settings.openai_silence_seconds
         client = openai.AsyncOpenAI(
             # Servers of one's own often want no key; the SDK insists on one.
             api_key=key.get_secret_value() if key else "none",
             base_url=settings.openai_base_url,
-            timeout=settings.openai_timeout_seconds,
-            max_retries=MOST_RETRIES,
+            timeout=max(first, silence or first),
+            # The SDK would wait out a Retry-After of up to a minute.
+            max_retries=0,
+            # A compressed stream could be far larger than what is counted on its way.
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=openai.DefaultAsyncHttpx2Client(event_hooks={"response": [_shorten_error]}),
         )
         return cls(client, model=settings.openai_model)
 
-    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[str]:
+    async def answer(
+        self, recent: Sequence[TurnMessage], message: str
+    ) -> AsyncGenerator[str | Finish]:
         """Yield the model's words as they come."""
-        with _failures():
-            async for piece in self._stream([*map(_wire, recent), _asked(message)]):
-                yield piece
+        with as_problems():
+            async with aclosing(self._stream(prompt(recent, message))) as stream:
+                async for piece in stream:
+                    yield piece
 
     async def title(self, message: str, response: str) -> str | None:
         """Have the model name the conversation."""
-        excerpt = f"User: {message[:TITLE_EXCERPT]}\n\nAssistant: {response[:TITLE_EXCERPT]}"
-        with _failures():
-            pieces = [piece async for piece in self._stream([TITLE_ORDER, _asked(excerpt)])]
-        return "".join(pieces).strip().strip("\"'“”") or None
+        message, response = cut(message, TITLE_EXCERPT), cut(response, TITLE_EXCERPT)
+        excerpt = f"User: {message}\n\nAssistant: {response}"
+        title = ""
+        with as_problems():
+            stream = self._stream([TITLE_ORDER, {"role": "user", "content": excerpt}])
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    title += piece if isinstance(piece, str) else ""
+                    if len(title) > CONTENT_MOST:
+                        break
+        return title or None
 
     async def close(self) -> None:
         """Close the connections to the model."""
         await self._client.close()
 
-    async def _stream(self, messages: list[ChatCompletionMessageParam]) -> AsyncGenerator[str]:
-        stream = await self._client.chat.completions.create(
-            model=self._model, messages=messages, stream=True
-        )
-        finished = False
-        async with stream:
-            async for chunk in stream:
-                # A chunk without a choice reports usage only.
-                for choice in chunk.choices[:1]:
-                    finished = finished or choice.finish_reason is not None
-                    if choice.delta.content:
-                        yield choice.delta.content
-        if not finished:
-            raise BadGateway("the model's answer broke off")
+    async def _stream(
+        self, messages: list[ChatCompletionMessageParam]
+    ) -> AsyncGenerator[str | Finish]:
+        async with AsyncExitStack() as stack:
+            response = await self._request(stack, messages)
+            async with aclosing(_events_of(response)) as answered:
+                async for piece in Completion().pieces(answered):
+                    yield piece
+
+    async def _request(
+        self,
+        stack: AsyncExitStack,
+        messages: list[ChatCompletionMessageParam],
+        retries: int = MOST_RETRIES,
+    ) -> _Response:
+        """Ask the model; the response is closed with the stack."""
+        create = self._client.chat.completions.with_streaming_response.create
+        try:
+            return await stack.enter_async_context(
+                create(model=self._model, messages=messages, stream=True)
+            )
+        except openai.APIError as error:
+            wait = _wait_before_retry(error)
+            if not retries or wait is None:
+                raise
+        await asyncio.sleep(wait)
+        return await self._request(stack, messages, retries - 1)
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Turn what the SDK raises into a Problem without the provider's text."""
-    try:
-        yield
-    except openai.APITimeoutError as error:
-        logger.warning("the model timed out")
-        raise GatewayTimeout("the model did not answer in time") from error
-    # ValueError: a piece of the stream that is no JSON, which the SDK lets through.
-    except (openai.OpenAIError, ValueError) as error:
-        logger.warning("the model failed: %s", _cause(error))
-        raise BadGateway("the model answered with an error") from error
+async def _events_of(response: _Response) -> AsyncGenerator[ServerEvent]:
+    """Yield the events of an answer. One that is not streamed is a single event."""
+    body = response.iter_bytes()
+    if response.headers.get("content-type", "").startswith("application/json"):
+        yield ServerEvent("", await whole(body))
+    else:
+        async for event in events(body):
+            yield event
 
 
-def _wire(turn: TurnMessage) -> ChatCompletionMessageParam:
-    if turn.role == "assistant":
-        return {"role": "assistant", "content": turn.content}
-    return _asked(turn.content)
+def _wait_before_retry(error: openai.APIError) -> float | None:
+    """Return how many seconds to wait before asking again, None if that is of no use."""
+    if isinstance(error, openai.APIStatusError):
+        may_pass = error.status_code in _MAY_PASS or error.status_code >= 500  # noqa: PLR2004
+        if not may_pass or is_used_up(error):
+            return None
+        asked = retry_after(error.response.headers)
+        wait = RETRY_SECONDS if asked is None else asked
+        return wait if wait <= RETRY_SECONDS_MOST else None
+    is_timeout = isinstance(error, openai.APITimeoutError)
+    return (
+        RETRY_SECONDS if isinstance(error, openai.APIConnectionError) and not is_timeout else None
+    )
 
 
-def _asked(content: str) -> ChatCompletionMessageParam:
-    return {"role": "user", "content": content}
+async def _shorten_error(response: httpx2.Response) -> None:
+    """Have the SDK, which reads the body of an error whole, read its beginning only."""
+    if response.is_error and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Head(response.stream)
 
 
-def _cause(error: Exception) -> str:
-    """Name what failed without its text: providers quote the prompt in their errors."""
-    name = type(error).__name__
-    return f"{name} {error.status_code}" if isinstance(error, openai.APIStatusError) else name
+class _Head(httpx2.AsyncByteStream):
+    """The beginning of a body."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            yield chunk[: ERROR_MOST_BYTES - size]
+            size += len(chunk)
+            if size >= ERROR_MOST_BYTES:
+                return
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -15,6 +15,7 @@ from typing import Final
 
 from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
+from api.chat.generation import Timeouts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
@@ -62,6 +63,8 @@ class Failed:
     status: int
     title: str
     detail: str
+    #: Seconds to wait before asking again, where they are known.
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class StreamedChat:
         database: AsyncDatabase,
         assistant: Assistant,
         titles: Titles,
-        answer_seconds: float,
+        timeouts: Timeouts,
     ) -> None:
         self._accept = accept
         self._turns = turns
@@ -114,7 +117,7 @@ class StreamedChat:
             subscriber=self._subscriber,
             assistant=assistant,
             titles=titles,
-            answer_seconds=answer_seconds,
+            timeouts=timeouts,
         )
         self._rescuing: asyncio.Task[None] | None = None
 
@@ -272,4 +275,4 @@ def _last(name: TurnName, said: Said, whole: str) -> Answered | Failed:
     told = json.loads(said.text)
     if said.kind == "error":
         return Failed(**told)
-    return Answered(name.id, told["reply_id"], whole, told["status"])
+    return Answered(name.id, told["reply_id"], whole, told["status"], told.get("finish"))

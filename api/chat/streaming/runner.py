@@ -4,18 +4,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Coroutine
-from contextlib import aclosing
 from typing import Any, Final, Literal
 
 from api.chat.answers import Answers
-from api.chat.assistants.protocol import Assistant
+from api.chat.assistants.protocol import Assistant, Finish
+from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
-from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
-from api.core.text import CONTENT_MOST, is_storable
+from api.core.errors import Problem, Unavailable
 from api.core.turns import TurnName, text_of
 from api.writes.accept import Accept, Accepted, Turn
 
@@ -41,7 +40,7 @@ class Runner:
         subscriber: TurnSubscriber,
         assistant: Assistant,
         titles: Titles,
-        answer_seconds: float,
+        timeouts: Timeouts,
     ) -> None:
         self._accept = accept
         self._turns = turns
@@ -50,7 +49,7 @@ class Runner:
         self._subscriber = subscriber
         self._assistant = assistant
         self._titles = titles
-        self._answer_seconds = answer_seconds
+        self._timeouts = timeouts
         self._tasks: set[asyncio.Task[None]] = set()
         self._speaking: set[asyncio.Task[None]] = set()
 
@@ -73,62 +72,54 @@ class Runner:
     async def _run(self, turn: Turn, message: str) -> None:
         async with leased(self._turns, turn):
             await asyncio.sleep(HEAD_START_SECONDS)
-            spoken = _Spoken()
-            speaking = asyncio.create_task(self._speak(turn, message, spoken), name="speak")
+            made = Generation(lambda piece: self._publisher.say(turn.id, piece))
+            speaking = asyncio.create_task(self._speak(turn, message, made), name="speak")
             self._publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
             self._speaking.add(speaking)
             speaking.add_done_callback(self._speaking.discard)
             with self._subscriber.listening(turn.id, on_stop=lambda: _cancel(speaking)):
                 await asyncio.wait([speaking])
-            if spoken.problem is not None and not spoken.pieces:
-                self._fail(turn.name, spoken.problem)
+            if made.failure is not None:
+                self._fail(turn.name, made.failure)
                 return
-            whole = "".join(spoken.pieces)
-            await self._store(turn.name, whole, "stored" if spoken.finished else "interrupted")
-            self._titles.after(turn, message, whole)
+            await self._store(turn.name, made.text, made.status, made.finish)
+            self._titles.after(turn, message, made.text)
 
-    async def _speak(self, turn: Turn, message: str, spoken: "_Spoken") -> None:
-        """Say the answer piece by piece, up to what a message may hold."""
+    async def _speak(self, turn: Turn, message: str, made: Generation) -> None:
+        """Say the answer piece by piece."""
         try:
-            if turn.replayed and (before := text_of(await self._turns.said(turn.id))):
-                # This much was shown already; another answer could contradict it.
-                spoken.pieces.append(before)
-                return
-            async with (
-                asyncio.timeout(self._answer_seconds),
-                aclosing(self._assistant.answer(turn.recent, message)) as answer,
-            ):
-                async for piece in answer:
-                    if not spoken.add(piece):
-                        return
-                    self._publisher.say(turn.id, piece)
-            spoken.finish()
+            before = text_of(await self._turns.said(turn.id)) if turn.replayed else ""
         except Problem as problem:
-            spoken.problem = problem
-        except TimeoutError:
-            spoken.problem = GatewayTimeout("the model did not answer in time")
-        except Exception as error:  # noqa: BLE001 - an assistant's mistake must not lose the turn
-            logger.error("the assistant failed: %s", type(error).__name__)  # noqa: TRY400 - no text
-            spoken.problem = BadGateway("the model answered with an error")
+            made.problem = problem
+            return
+        if before:
+            # This much was shown already; another answer could contradict it.
+            made.resume(before)
+            return
+        await made.run(self._assistant, self._timeouts, turn.recent, message)
 
     async def _finish(self, name: TurnName) -> None:
         await self._store(name, text_of(await self._turns.said(name.id)), "interrupted")
 
     async def _store(
-        self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
+        self,
+        name: TurnName,
+        text: str,
+        status: Literal["stored", "interrupted"],
+        finish: Finish | None = None,
     ) -> None:
         """Put the answer into the log, and then say that it is there."""
         try:
             reply = await self._accepted(name, text, status)
             if reply.replayed:
-                status_now = (await self._answers.stored(name, reply.id)).status
+                status_now, finish = (await self._answers.stored(name, reply.id)).status, None
             else:
                 status_now = status
         except Problem as problem:
             self._fail(name, problem)
             return
-        told = json.dumps({"reply_id": reply.id, "status": status_now})
-        self._publisher.close(name.id, "end", told)
+        told = {"reply_id": reply.id, "status": status_now, "finish": finish and finish.value}
+        self._publisher.close(name.id, "end", json.dumps(told))
 
     async def _accepted(
         self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
@@ -144,7 +135,13 @@ class Runner:
                 await asyncio.sleep(problem.retry_after_seconds or 1)
 
     def _fail(self, name: TurnName, problem: Problem) -> None:
-        told = {"status": problem.status, "title": problem.title, "detail": problem.detail}
+        told: dict[str, str | int] = {
+            "status": problem.status,
+            "title": problem.title,
+            "detail": problem.detail,
+        }
+        if problem.retry_after_seconds is not None:
+            told["retry_after"] = problem.retry_after_seconds
         self._publisher.close(name.id, "error", json.dumps(told))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: TurnName) -> None:
@@ -155,28 +152,3 @@ class Runner:
 
 def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
-
-
-class _Spoken:
-    """What the assistant has said so far."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.problem: Problem | None = None
-        self.finished = False
-        self._length = 0
-
-    def finish(self) -> None:
-        """Take the answer as whole. Raises BadGateway for an empty one."""
-        if not self.pieces:
-            raise BadGateway("the model's answer is empty")
-        self.finished = True
-
-    def add(self, piece: str) -> bool:
-        """Keep a piece, unless it cannot be stored or makes the answer too long."""
-        if not is_storable(piece) or self._length + len(piece) > CONTENT_MOST:
-            self.problem = BadGateway("the model's answer cannot be stored")
-            return False
-        self._length += len(piece)
-        self.pieces.append(piece)
-        return True

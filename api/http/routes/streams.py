@@ -133,9 +133,10 @@ async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
                 # Beyond the text: a client that reconnects with this id has all of it.
                 end_id = str(len(event.response) + 1)
                 yield _event("end", told_end.model_dump(by_alias=True), end_id)
-            case Failed(status, title, detail):
+            case Failed(status, title, detail, retry_after):
                 problem = {"type": "about:blank", "title": title, "status": status}
-                yield _event("error", problem | {"detail": detail})
+                waiting = {} if retry_after is None else {"retryAfter": retry_after}
+                yield _event("error", problem | {"detail": detail} | waiting)
             case Ping():
                 yield _HEARTBEAT
 

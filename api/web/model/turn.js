@@ -206,7 +206,9 @@ export class Turn extends EventTarget {
     if (type === "start") this.#accept(content.messageId);
     else if (type === "delta") this.#extend(content.text);
     else if (type === "end") this.#end(content);
-    else if (type === "error") this.#break(new Problem(content.status, content.detail));
+    else if (type === "error") {
+      this.#break(new Problem(content.status, content.detail, content.retryAfter ?? null));
+    }
   }
 
   /** @param {number} message */

@@ -31,6 +31,7 @@
  * @property {number} replyId
  * @property {string} response
  * @property {"stored" | "interrupted"} [status]
+ * @property {"length" | "content_filter" | null} [finish] why it ends before its own end
  */
 
 export {};

@@ -1,0 +1,128 @@
+"""What the events of a chat completion say, whichever server sent them.
+
+Nothing is validated on the way here, and servers differ: what says nothing is passed over, what
+says error is a failure, and an answer that has ended is whole whatever follows.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+from api.chat.assistants.event_stream import ServerEvent
+from api.chat.assistants.protocol import Finish
+from api.chat.assistants.provider_errors import ReportedError
+from api.core.errors import BadGateway
+
+#: After an answer's end its usage may follow; a server that then says nothing more is not waited
+#: for.
+AFTER_END_SECONDS: Final = 1.0
+
+_DONE: Final = "[DONE]"
+#: Names of events that hold a completion's chunk, or an error; others are foreign to the protocol.
+_OWN_EVENTS: Final = frozenset({"", "message", "error"})
+#: What servers call an end that is not the answer's own.
+_FINISHES: Final = {
+    "length": Finish.LENGTH,
+    "max_tokens": Finish.LENGTH,
+    "content_filter": Finish.CONTENT_FILTER,
+    "safety": Finish.CONTENT_FILTER,
+    "recitation": Finish.CONTENT_FILTER,
+    "refusal": Finish.CONTENT_FILTER,
+}
+
+
+class Completion:
+    """Reads one completion, event by event."""
+
+    def __init__(self) -> None:
+        self.has_ended = False
+        self.finish: Finish | None = None
+        self._has_spoken = False
+
+    async def pieces(self, events: AsyncIterator[ServerEvent]) -> AsyncIterator[str | Finish]:
+        """Yield the answer, as an assistant's is yielded. Raises BadGateway, ReportedError."""
+        while (event := await self._next(events)) is not None:
+            if event.data.strip() == _DONE:
+                self.has_ended = True
+                break
+            if (piece := self.read(event)) is not None:
+                yield piece
+        if not self.has_ended:
+            raise BadGateway("the model's answer broke off")
+        if self.finish is not None:
+            yield self.finish
+
+    def read(self, event: ServerEvent) -> str | None:
+        """Return an event's words; "" if it shows the model at work, None if it says nothing."""
+        try:
+            chunk = json.loads(event.data)
+        except (ValueError, RecursionError):
+            if self.has_ended or event.name not in _OWN_EVENTS:
+                return None
+            raise BadGateway("the model's server sent what is no JSON") from None
+        if not self.has_ended and (error := _error_in(event.name, chunk)) is not None:
+            raise ReportedError(error)
+        choice = _choice(chunk)
+        return None if choice is None else self._read_choice(choice)
+
+    def _read_choice(self, choice: dict[str, Any]) -> str:
+        reason = choice.get("finish_reason")
+        if reason == "error" or (choice.get("error") and not self.has_ended):
+            raise ReportedError(choice.get("error"))
+        words = self._words(choice)
+        self._has_spoken = self._has_spoken or bool(words)
+        if reason:
+            self.has_ended = True
+            self.finish = _FINISHES.get(str(reason).lower())
+        return words
+
+    def _words(self, choice: dict[str, Any]) -> str:
+        # A server that does not stream sends a message; one that does may repeat all at its end.
+        said = choice.get("delta") or (None if self._has_spoken else choice.get("message"))
+        if not isinstance(said, dict):
+            return ""
+        return _text_of(said.get("content")) + _text_of(said.get("refusal"))
+
+    async def _next(self, events: AsyncIterator[ServerEvent]) -> ServerEvent | None:
+        if not self.has_ended:
+            return await anext(events, None)
+        # The answer is whole: whatever goes wrong from here on takes nothing from it.
+        with suppress(Exception):
+            async with asyncio.timeout(AFTER_END_SECONDS):
+                return await anext(events, None)
+        return None
+
+
+def _choice(chunk: object) -> dict[str, Any] | None:
+    """Return the choice that was asked for, the first; None where a chunk has none."""
+    choices = chunk.get("choices") if isinstance(chunk, dict) else None
+    if not isinstance(choices, list):
+        return None
+    return next(
+        (one for one in choices if isinstance(one, dict) and one.get("index") in (0, None)), None
+    )
+
+
+def _text_of(content: object) -> str:
+    """Return what a content says: a text, or parts of which some are texts."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    return "".join(
+        part["text"]
+        for part in content
+        if isinstance(part, dict)
+        and part.get("type", "text") == "text"
+        and isinstance(part.get("text"), str)
+    )
+
+
+def _error_in(name: str, chunk: Any) -> Any:
+    """Return what an event reports as an error, None if it reports none."""
+    if not isinstance(chunk, dict):
+        return {} if name == "error" else None
+    is_error = "error" in (name, chunk.get("object"), chunk.get("type"))
+    return chunk.get("error") or (chunk if is_error else None)

@@ -1,0 +1,46 @@
+"""What is sent to a model has the shape that the strictest provider takes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.chat.assistants.prompt import prompt
+from api.core.text import is_blank
+from api.core.turns import TurnMessage
+
+TURNS = st.lists(
+    st.builds(
+        TurnMessage, st.sampled_from(["user", "assistant"]), st.sampled_from(["", " ", "a", "b"])
+    )
+)
+
+
+@given(TURNS)
+def test_roles_take_turns_a_user_begins_and_ends_and_nothing_is_empty(
+    recent: list[TurnMessage],
+) -> None:
+    sent = prompt(recent, "Hello")
+
+    roles = [message["role"] for message in sent]
+    assert roles == [("user", "assistant")[place % 2] for place in range(len(sent))]
+    assert roles[-1] == "user"
+    assert not any(is_blank(str(message.get("content"))) for message in sent)
+
+
+def test_a_failed_turn_and_a_stopped_one_leave_one_message_of_the_user() -> None:
+    recent = [
+        TurnMessage("user", "Buy milk"),
+        TurnMessage("assistant", ""),
+        TurnMessage("user", "Please"),
+    ]
+
+    assert prompt(recent, "Hello?") == [{"role": "user", "content": "Buy milk\n\nPlease\n\nHello?"}]
+
+
+def test_what_is_in_shape_stays_as_it_is() -> None:
+    recent = [TurnMessage("user", "Buy milk"), TurnMessage("assistant", " Noted.\n")]
+
+    assert prompt(recent, " And bread ") == [
+        {"role": "user", "content": "Buy milk"},
+        {"role": "assistant", "content": " Noted.\n"},
+        {"role": "user", "content": " And bread "},
+    ]
