@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.chat.assistants.protocol import Assistant
+from api.chat.title_text import offered_title, shortened
 from api.core.errors import Problem
-from api.core.text import is_content
+from api.core.text import is_blank
 from api.writes.accept import Accept, Turn
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ class Titles:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def after(self, turn: Turn, message: str, response: str) -> None:
-        """Give the conversation a title if this was its first turn."""
-        if not turn.recent:
+        """Give the conversation a title if this was its first turn that got an answer."""
+        if all(said.role == "user" or is_blank(said.content) for said in turn.recent):
             self._spawn(self._give(turn, message, response))
 
     async def stop(self) -> None:
@@ -40,27 +41,24 @@ class Titles:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _give(self, turn: Turn, message: str, response: str) -> None:
+        offered = await self._offered(message, response)
+        title = offered_title(offered, ASSISTANT_MOST) or shortened(message, TITLE_MOST)
+        if title:
+            with suppress(Problem):
+                await self._accept.suggest_title(turn.name, title)
+
+    async def _offered(self, message: str, response: str) -> str:
+        """Return what the assistant offers, empty if it fails: the message makes a title too."""
         try:
             async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
-                offered = await self._assistant.title(message, response)
+                return await self._assistant.title(message, response) or ""
         except (Problem, TimeoutError):
-            offered = None
-        title = shortened(offered or "", ASSISTANT_MOST) or shortened(message, TITLE_MOST)
-        if not is_content(title):
-            return
-        with suppress(Problem):
-            await self._accept.suggest_title(turn.name, title)
+            logger.info("the assistant offers no title")
+        except Exception as error:  # noqa: BLE001 - whatever it was, there is a title without it
+            logger.error("the assistant failed: %s", type(error).__name__)  # noqa: TRY400 - no text
+        return ""
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="title")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def shortened(text: str, most: int) -> str:
-    """Return a text on one line, cut between words where it gets long."""
-    line = " ".join(text.split())
-    if len(line) <= most:
-        return line
-    head = line[:most].rsplit(" ", 1)[0]
-    return f"{head.rstrip(' ,.;:')}…"
