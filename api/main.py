@@ -100,7 +100,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(assistant.close)
         throttle = Throttle(settings)
         stack.callback(throttle.close)
-        password_process = PasswordProcess()
+        password_process = PasswordProcess(priority=settings.password_priority)
         credentials = Credentials(settings, password_process)
         database = AsyncDatabase(engine)
         reads = Reads(database)

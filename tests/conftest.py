@@ -1,5 +1,6 @@
 """The fixtures every test may ask for. Servers are real, and shared until a test says otherwise."""
 
+import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from tests.support.servers import QuickPostgres, drop_database, fresh_database, 
 # The same examples each time; FULL=1 looks for new ones.
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("default" if FULL else "gate")
+
+# The tests keep all cores busy: at the lowest priority no password would ever be checked.
+os.environ.setdefault("PASSWORD_PRIORITY", "normal")
 
 # A shell ignores SIGINT in what it runs in the background; what the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, Literal, TypeVar, TypeVarTuple
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
@@ -29,9 +29,10 @@ FULL: Final = "too many people are signing in at this moment"
 
 
 class PasswordProcess:
-    """Runs functions in one subprocess of the lowest CPU priority, one at a time."""
+    """Runs functions in one subprocess, one at a time; unless told, of the lowest CPU priority."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, priority: Literal["lowest", "normal"] = "lowest") -> None:
+        self._lowers_priority = priority == "lowest"
         self._limiter = CapacityLimiter(1)
         self._in_flight = 0
 
@@ -51,7 +52,7 @@ class PasswordProcess:
             raise Unavailable(FULL)
         self._in_flight += 1
         try:
-            yield Slot(self._limiter)
+            yield Slot(self._lowers_priority, self._limiter)
         finally:
             self._in_flight -= 1
 
@@ -60,6 +61,7 @@ class PasswordProcess:
 class Slot:
     """A request's place in the queue of the process."""
 
+    _lowers_priority: bool
     _limiter: CapacityLimiter
 
     async def run(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
@@ -71,7 +73,7 @@ class Slot:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await to_process.run_sync(
-                    _run_then_lower_priority,
+                    _run_then_lower_priority if self._lowers_priority else _run,
                     work,
                     *arguments,
                     cancellable=True,
@@ -79,6 +81,11 @@ class Slot:
                 )
         except (BrokenWorkerProcess, TimeoutError) as error:
             raise Unavailable("no password can be checked at this moment") from error
+
+
+def _run(work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+    """Run in the process: `work`."""
+    return work(*arguments)
 
 
 def _run_then_lower_priority(work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:

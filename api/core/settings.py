@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     access_token_minutes: Positive = 15
     #: A session ends when it was not renewed for this long.
     session_days: Positive = 30
+    #: CPU priority of the process that checks passwords.
+    password_priority: Literal["lowest", "normal"] = "lowest"  # noqa: S105 - a word, no secret
     #: Registrations allowed per client address.
     registrations_per_hour: Positive = 300
     #: An identity provider whose tokens are accepted: their `iss` and `aud`, and its key set's URL.

@@ -8,6 +8,7 @@ import re
 import struct
 import sys
 import time
+from typing import Literal
 
 import psutil
 import pytest
@@ -27,6 +28,21 @@ SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 @pytest.fixture
 def process() -> PasswordProcess:
     return PasswordProcess()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sched(7): SCHED_IDLE is Linux' own")
+@pytest.mark.parametrize(
+    ("priority", "policy"), [("lowest", os.SCHED_IDLE), ("normal", os.SCHED_OTHER)]
+)
+def test_the_process_has_the_priority_of_the_setting(
+    priority: Literal["lowest", "normal"], policy: int
+) -> None:
+    async def later() -> int:
+        with PasswordProcess(priority=priority).slot() as slot:
+            await slot.run(os.getpid)
+            return await slot.run(os.sched_getscheduler, 0)
+
+    assert asyncio.run(later()) == policy
 
 
 def test_more_sign_ins_than_the_queue_holds_are_refused_at_once(process: PasswordProcess) -> None:
