@@ -104,12 +104,14 @@ READS: Final[Mapping[str, Read]] = {
         OWNER, 3, timedelta(days=1)
     ),
 }
-#: No reads, or of the sixteen rows of `log_partition`, which fit on one page.
+#: No reads, or of one row by its key, or of the sixteen rows of `log_partition`, which fit on one
+#: page.
 OTHERS: Final = {
     "PartitionRepository.last_id",
     "PartitionRepository.all",
     "UserRepository.add",
-    "UserRepository.set_password",
+    "UserRepository.has_password",
+    "UserRepository.replace_password",
     "SessionRepository.add",
     "SessionRepository.renew",
     "SessionRepository.end",
