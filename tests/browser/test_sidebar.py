@@ -188,6 +188,34 @@ def test_everything_in_the_list_can_be_done_from_the_keyboard(
     expect(link(window, "Renamed")).to_be_focused()
 
 
+def test_an_entry_that_moves_up_keeps_the_focus_also_while_its_title_is_edited(
+    window: Window, person: Person
+) -> None:
+    older = person.conversation("hello", "hi", title="Older")
+    newer = person.conversation("hello", "hi", title="Newer")
+    window.open()
+    expect(window.entries).to_have_text(["Newer", "Older"])
+    look = "document.dispatchEvent(new Event('visibilitychange'))"
+
+    def moves_up(conversation: int) -> None:
+        person.get("/api/conversations/", read_after=person.add(conversation, "user", "more"))
+        window.page.evaluate(look)
+
+    link(window, "Older").focus()
+    moves_up(older)
+    expect(window.entries).to_have_text(["Older", "Newer"])
+    expect(link(window, "Older")).to_be_focused()
+
+    link(window, "Newer").focus()
+    window.page.keyboard.press("F2")
+    moves_up(newer)
+    expect(window.entries.nth(1)).to_have_text("Older")
+    expect(window.page.locator(".title-field")).to_be_focused()
+    window.page.keyboard.type("Renamed")
+    window.page.keyboard.press("Enter")
+    expect(link(window, "Renamed")).to_be_focused()
+
+
 def test_tab_goes_through_the_parts_not_through_thousands_of_conversations(
     window: Window, person: Person
 ) -> None:

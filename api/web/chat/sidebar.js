@@ -113,10 +113,21 @@ export class Sidebar {
         isReachable: row.id === this.#reachable,
       });
       if (entry.element === next) next = next.nextElementSibling;
-      else this.#list.insertBefore(entry.element, next);
+      else this.#place(entry.element, next);
     }
     this.#hint.textContent = this.#hintOf(rows.length);
     this.#fill();
+  }
+
+  /**
+   * Put an entry before another one. Moved by `insertBefore` it would lose the focus, and a title
+   * that is being edited would be taken for finished.
+   * @param {Element} element
+   * @param {Element | null} next
+   */
+  #place(element, next) {
+    if (element.isConnected && "moveBefore" in this.#list) this.#list.moveBefore(element, next);
+    else this.#list.insertBefore(element, next);
   }
 
   /** @param {Set<number>} wanted */
