@@ -50,7 +50,7 @@ _IPV6_NETWORK: Final = 64
 _COUNT: Final = """
 -- KEYS: counters. ARGV[1]: the number to add to each, 0 to only read them.
 -- ARGV[2] and on: the lengths of their windows in seconds.
--- Returns for each key its count and the milliseconds until it expires.
+-- Returns for each key its count and the seconds until it expires.
 local answer = {}
 for i, key in ipairs(KEYS) do
   local count = tonumber(redis.call('GET', key) or 0)
@@ -61,7 +61,7 @@ for i, key in ipairs(KEYS) do
     end
   end
   answer[2 * i - 1] = count
-  answer[2 * i] = redis.call('PTTL', key)
+  answer[2 * i] = redis.call('TTL', key)
 end
 return answer
 """
@@ -148,9 +148,7 @@ class Throttle:
         except RedisError as error:
             logger.warning("attempts are counted in this process only: %s", type(error).__name__)
             return self._memory.count(windows, amount)
-        return [
-            (count, ttl_ms / 1000) for count, ttl_ms in zip(found[::2], found[1::2], strict=True)
-        ]
+        return list(zip(found[::2], found[1::2], strict=True))
 
 
 class _MemoryCounters:

@@ -32,7 +32,10 @@ CONVERSATIONS_EACH: Final = 4
 #: 500 bytes of text.
 TEXT: Final = ("Could you move the dentist to Thursday, please? " * 11)[:500]
 LIMITS: Final = Limits(
-    log_max_entries=10**7, log_max_bytes=10**10, log_max_age_seconds=10**9, idempotency_seconds=3600
+    log_max_entries=10**7,
+    log_max_bytes=10**10,
+    log_max_age_seconds=10**12,
+    idempotency_seconds=3600,
 )
 #: Later than any Redis clock of this century.
 NEVER_LATE: Final = 10**13

@@ -271,7 +271,7 @@ def left_behind(api: Api, owner: int, conversation: int, words: list[str]) -> in
         Limits(
             log_max_entries=1000,
             log_max_bytes=10**6,
-            log_max_age_seconds=10**9,
+            log_max_age_seconds=10**12,
             idempotency_seconds=60,
         ),
         10**13,

@@ -49,7 +49,7 @@ def accept_by_hand(api: Api, request: AcceptRequest) -> int:
     limits = log.Limits(
         log_max_entries=1000,
         log_max_bytes=1_000_000,
-        log_max_age_seconds=10**9,
+        log_max_age_seconds=10**12,
         idempotency_seconds=3600,
     )
     [answer] = api.log.accept(limits, time.time_ns() // 1_000_000 + 5_000, [request]).results

@@ -14,7 +14,7 @@ from api.core.settings import Settings
 from workers.drain import Drain
 
 LIMITS = Limits(
-    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
 )
 NEVER = 2**53
 POISON = "poison \x1b[2J in private words"

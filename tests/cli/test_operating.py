@@ -20,7 +20,7 @@ from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 
 LIMITS = Limits(
-    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
 )
 NEVER = 2**53
 UNREACHABLE_REDIS = "redis://127.0.0.1:9/0"

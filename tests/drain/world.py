@@ -21,7 +21,7 @@ from workers.failures import DrainFailedError
 LIMITS = Limits(
     log_max_entries=100_000,
     log_max_bytes=64 * 1024 * 1024,
-    log_max_age_seconds=10**9,
+    log_max_age_seconds=10**12,
     idempotency_seconds=3_600,
 )
 #: Later than any Redis clock of this century.

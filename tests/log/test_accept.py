@@ -228,7 +228,7 @@ def test_a_deleted_account_is_refused(log: Log, redis: Redis) -> None:
 def test_a_full_partition_refuses_and_new_conversations_go_elsewhere(log: Log) -> None:
     conversation = open_conversation(log, hint=0)
     limits = Limits(
-        log_max_entries=3, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+        log_max_entries=3, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
     )
 
     answers = submit(log, *(message(conversation, "x") for _ in range(4)), limits=limits)
@@ -241,7 +241,7 @@ def test_a_full_partition_refuses_and_new_conversations_go_elsewhere(log: Log) -
 def test_bytes_are_capped_as_entries_are(log: Log) -> None:
     conversation = open_conversation(log)
     limits = Limits(
-        log_max_entries=1_000, log_max_bytes=100, log_max_age_seconds=10**9, idempotency_seconds=60
+        log_max_entries=1_000, log_max_bytes=100, log_max_age_seconds=10**12, idempotency_seconds=60
     )
 
     answers = submit(log, *(message(conversation, "x" * 40) for _ in range(3)), limits=limits)
@@ -256,7 +256,7 @@ def test_all_partitions_full_refuses_new_conversations(log: Log) -> None:
     for hint in range(ids.PARTITIONS):
         open_conversation(log, hint=hint)
     limits = Limits(
-        log_max_entries=1, log_max_bytes=10**6, log_max_age_seconds=10**9, idempotency_seconds=60
+        log_max_entries=1, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
     )
 
     (answer,) = submit(log, AcceptRequest("open", 1, "open", hint=3), limits=limits)

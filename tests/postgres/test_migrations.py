@@ -24,7 +24,7 @@ from api.local.postgres import EmbeddedPostgres
 
 MIGRATE = """
 import os
-from api.core import database, settings
+from api.core import migrations, settings
 migrations.migrate(settings.postgres_url(os.environ["TARGET"]))
 """
 TABLES = {

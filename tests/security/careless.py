@@ -17,7 +17,7 @@ from api.writes.group_commit import GroupCommit
 LIMITS = log.Limits(
     log_max_entries=1_000_000,
     log_max_bytes=10**9,
-    log_max_age_seconds=10**9,
+    log_max_age_seconds=10**12,
     idempotency_seconds=3600,
 )
 

@@ -227,7 +227,7 @@ def test_a_role_that_bypasses_row_security_is_refused(
 
 def test_a_role_with_the_rights_of_another_is_refused(urls: dict[str, str]) -> None:
     assert "has the worker's rights" in refusal(urls["worker_database_url"], "verbatim_api")
-    assert "is no member of" in refusal(urls["database_url"], "verbatim_worker")
+    assert "is not a member of" in refusal(urls["database_url"], "verbatim_worker")
 
 
 def test_a_table_whose_row_security_was_switched_off_is_noticed(

@@ -4,7 +4,7 @@ import itertools
 import secrets
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from api.accounts.repositories import UserRepository
@@ -93,7 +94,10 @@ def start_api(postgres_server: EmbeddedPostgres, redis_server: EmbeddedRedis) ->
             redis = running.enter_context(Redis.from_url(settings.redis))
             engine = make_engine(settings.migration_database, application_name="test")
             running.callback(engine.dispose)
-            return Api(url, settings, app, bound(Log(redis, settings.log_namespace)), engine)
+            log = Log(redis, settings.log_namespace)
+            with suppress(RedisError):  # some APIs start without it
+                bound(log)
+            return Api(url, settings, app, log, engine)
 
         yield start
 

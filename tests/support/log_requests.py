@@ -10,7 +10,7 @@ DATABASE = "a-database"
 LIMITS = Limits(
     log_max_entries=1_000,
     log_max_bytes=1_000_000,
-    log_max_age_seconds=10**9,
+    log_max_age_seconds=10**12,
     idempotency_seconds=3_600,
 )
 #: Later than any Redis clock of this century.

@@ -15,7 +15,7 @@ from tests.support.api import StartApi
 from tests.support.log_requests import message, open_conversation, open_everywhere
 
 FREE = Limits(
-    log_max_entries=1_000, log_max_bytes=10**9, log_max_age_seconds=10**9, idempotency_seconds=60
+    log_max_entries=1_000, log_max_bytes=10**9, log_max_age_seconds=10**12, idempotency_seconds=60
 )
 NEVER_LATE = 10**13
 
