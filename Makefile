@@ -43,7 +43,7 @@ else
 	wait $$browser; browser=$$?; cat .browser-tests.log; exit $$((rest | browser))
 endif
 
-test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: under a minute, no root, no browser
+test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: about a minute, no root, no browser
 	$(BIN)/python -m pytest --fast $(T)
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
