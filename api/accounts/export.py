@@ -1,18 +1,23 @@
 """Export of an account as JSON lines, read page by page, in constant memory."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlmodel import Session
 
 from api.accounts.repositories import UserRepository
-from api.core import models
+from api.core import ids, models
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.reads.read_after import Reads
-from api.reads.repositories import ConversationRepository, MessageRepository
+from api.reads.repositories import (
+    ConversationRepository,
+    MessageRepository,
+    PartitionRepository,
+)
 
 #: Rows read in one query.
 PAGE: Final = 200
@@ -22,44 +27,72 @@ _CONVERSATION: Final = (*("id", "title", "message_count", "created_at", "updated
 _MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
 
 
-async def lines(
-    database: AsyncDatabase, reads: Reads, owner: int, read_after: Sequence[int]
-) -> AsyncIterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an export begins with, and where it ends: what comes later is not in it."""
+
+    user: models.User | None
+    #: The last entry of each partition that PostgreSQL had.
+    last_ids: Sequence[int]
+
+    def has(self, entry_id: int) -> bool:
+        """Return whether a message or conversation was stored by then."""
+        return entry_id <= self.last_ids[ids.partition_of(entry_id)]
+
+
+async def begin(reads: Reads, owner: int, read_after: Sequence[int]) -> Start:
+    """Return what an export begins with, once it includes the entries `read_after`.
+
+    Raises BadRequest or Unavailable as `Reads.after` does.
+    """
+
+    def look(db: Session) -> Start:
+        # The ends first: what is drained between the two statements is not in them.
+        imported = ids.IMPORTED_BELOW - 1
+        last_ids = [max(p.last_id, imported) for p in PartitionRepository(db).all()]
+        return Start(UserRepository(db).by_id(owner), last_ids)
+
+    return await reads.after(owner, read_after, look)
+
+
+async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncIterator[bytes]:
     """Yield the account, each conversation with its messages, and a last line with the totals.
 
-    An export without the last line is incomplete. `read_after`: ids of entries to wait for. Raises
-    BadRequest or Unavailable as `Reads.after` does.
+    An export without the last line is incomplete.
     """
-    user = await reads.after(owner, read_after, lambda db: UserRepository(db).by_id(owner))
-    if user is not None:
-        yield _line("account", user, _ACCOUNT)
+    if start.user is not None:
+        yield _line("account", start.user, _ACCOUNT)
     conversations = messages = last = 0
     while page := await database.read(
         Viewer(owner),
         lambda db: _conversations(db, owner, last),  # noqa: B023 - called at once
     ):
-        for conversation in page:
-            yield _line("conversation", conversation, _CONVERSATION)
-            async for message in _messages(database, owner, conversation.id):
+        for conversation in filter(lambda one: start.has(one.id), page):
+            count = await database.read(
+                Viewer(owner), _count(owner, conversation.id, start.last_ids)
+            )
+            yield _line("conversation", conversation, _CONVERSATION, message_count=count)
+            async for message in _messages(database, owner, conversation.id, count):
                 messages += 1
                 yield message
-        conversations += len(page)
+            conversations += 1
         last = page[-1].id
     yield _json({"type": "end", "conversations": conversations, "messages": messages})
 
 
 async def _messages(
-    database: AsyncDatabase, owner: int, conversation_id: int
+    database: AsyncDatabase, owner: int, conversation_id: int, count: int
 ) -> AsyncIterator[bytes]:
+    """Yield the first `count` messages of a conversation."""
     position = 0
-    while True:
+    while position < count:
         page = await database.read(
             Viewer(owner),
             lambda db: MessageRepository(db).after(
                 owner,
                 conversation_id,
                 position=position,  # noqa: B023 - called at once
-                limit=PAGE,
+                limit=min(PAGE, count - position),  # noqa: B023 - called at once
             ),
         )
         if page is None or not page.messages:  # None: deleted meanwhile
@@ -69,12 +102,17 @@ async def _messages(
         position = page.messages[-1].position
 
 
+def _count(owner: int, conversation_id: int, last_ids: Sequence[int]) -> Callable[[Session], int]:
+    last_id = last_ids[ids.partition_of(conversation_id)]
+    return lambda db: MessageRepository(db).count_until(owner, conversation_id, last_id)
+
+
 def _conversations(db: Session, owner: int, last: int) -> Sequence[models.Conversation]:
     return ConversationRepository(db).following(owner, last, limit=PAGE)
 
 
-def _line(kind: str, row: object, names: Sequence[str]) -> bytes:
-    return _json({"type": kind} | {name: getattr(row, name) for name in names})
+def _line(kind: str, row: object, names: Sequence[str], **instead: int) -> bytes:
+    return _json({"type": kind} | {name: getattr(row, name) for name in names} | instead)
 
 
 def _json(document: dict[str, Any]) -> bytes:

@@ -25,6 +25,8 @@ class Revocations:
         self._log = log
         self._sessions: frozenset[str] = frozenset()
         self._polling: asyncio.Task[None] | None = None
+        #: What waits for the end of a session, by session.
+        self._waiting: dict[str, set[asyncio.Event]] = {}
 
     async def start(self) -> None:
         """Look once if Redis is there, then every second."""
@@ -40,7 +42,21 @@ class Revocations:
 
     def includes(self, caller: Caller) -> bool:
         """Return whether the caller's session was revoked, as of the last look."""
-        return f"{caller.user_id}:{caller.session_id}" in self._sessions
+        return _name(caller) in self._sessions
+
+    async def until_revoked(self, caller: Caller) -> None:
+        """Wait until the caller's session is seen to be revoked."""
+        name, revoked = _name(caller), asyncio.Event()
+        if name in self._sessions:
+            return
+        waiting = self._waiting.setdefault(name, set())
+        waiting.add(revoked)
+        try:
+            await revoked.wait()
+        finally:
+            waiting.discard(revoked)
+            if not waiting:
+                self._waiting.pop(name, None)
 
     async def _poll(self) -> None:
         while True:
@@ -52,3 +68,11 @@ class Revocations:
             self._sessions = await self._log.revoked()
         except Unavailable as error:
             logger.warning("revoked sessions are not known: %s", type(error.__cause__).__name__)
+        for name in self._sessions & self._waiting.keys():
+            for revoked in self._waiting[name]:
+                revoked.set()
+
+
+def _name(caller: Caller) -> str:
+    """Return what the log calls the caller's session."""
+    return f"{caller.user_id}:{caller.session_id}"

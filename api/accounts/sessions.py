@@ -112,6 +112,10 @@ class Sessions:
             raise Unauthenticated("this session was ended")
         return caller
 
+    async def until_ended(self, caller: Caller) -> None:
+        """Wait until the caller's session has ended, as this process knows a second later."""
+        await self._revocations.until_revoked(caller)
+
     async def end(self, caller: Caller) -> None:
         """End the caller's session, and no other one."""
         await self._database.write(

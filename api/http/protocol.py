@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.http.middleware import HEADERS
 from api.http.problems import problem_response
+from api.http.session_stream import ABORT
 
 #: Most bytes of a request's line and headers. Ours have two kilobytes, cookies included.
 HEAD_MOST_BYTES: Final = 32 * 1024
@@ -71,6 +72,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the deadline of a request, also for a second one in the same packet."""
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
         self._head_bytes = 0
         self._start_deadline()
 

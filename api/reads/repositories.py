@@ -222,6 +222,15 @@ class MessageRepository:
             owner, conversation_id, "but_latest", 0, limit, nearest="desc", order="asc"
         )
 
+    def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:
+        """Return how many messages of a conversation have ids up to `last_id`: its first ones."""
+        statement = select(func.max(Message.position)).where(
+            Message.user_id == owner,
+            Message.conversation_id == conversation_id,
+            Message.id <= last_id,
+        )
+        return self._session.exec(statement).one() or 0
+
     def recent_turns(
         self, owner: int, conversation_id: int, *, limit: int = 20
     ) -> tuple[list[Message], int]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
 
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
@@ -221,6 +220,4 @@ async def encoded(events: list[Event]) -> str:
         for event in events:
             yield event
 
-    response = cast("StreamingResponse", streams.respond(given()))
-    chunks = [chunk async for chunk in response.body_iterator]
-    return b"".join(bytes(chunk) for chunk in chunks if not isinstance(chunk, str)).decode()
+    return b"".join([chunk async for chunk in streams.encoded(given())]).decode()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,18 @@ def failing(status: int) -> Behaviour:
 
 def silent(seconds: float) -> Behaviour:
     return lambda _: stream(chunk("Wait"), chunk("…"), pause_seconds=seconds)
+
+
+def held(until: threading.Event) -> Behaviour:
+    """Say the first half at once, and the second half when it may."""
+
+    async def body() -> AsyncIterator[str]:
+        yield chunk("Half an ")
+        await asyncio.to_thread(until.wait, 60)
+        yield chunk("answer.")
+        yield chunk(None, "stop")
+
+    return lambda _: StreamingResponse(body(), media_type="text/event-stream")
 
 
 def speechless(seconds: float) -> Behaviour:

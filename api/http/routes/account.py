@@ -1,5 +1,7 @@
 """Export and deletion of an account."""
 
+from functools import partial
+
 from fastapi import APIRouter, status
 from fastapi.responses import StreamingResponse
 
@@ -14,10 +16,11 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import schemas
-from api.http.dependencies import Address, App, Owner
+from api.http.dependencies import Address, App, Owner, SignedIn
 from api.http.fields import ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
+from api.http.session_stream import SessionStream
 
 router = APIRouter(tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 
@@ -42,14 +45,17 @@ _EXAMPLE = (
 )
 async def export_everything(
     app: App,
-    owner: Owner,
+    caller: SignedIn,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
 ) -> StreamingResponse:
-    """The account, each conversation, its messages in order. Streamed, however long it is."""
-    # Waited for here, where it can still be a 503.
-    await app.reads.after(owner, read_after, lambda _: None)
-    return StreamingResponse(
-        export.lines(app.database, app.reads, owner, read_after),
+    """The account, each conversation, its messages in order. Streamed, however long it is.
+
+    It has what was stored when it began, and ends with the session.
+    """
+    start = await export.begin(app.reads, caller.user_id, read_after)
+    return SessionStream(
+        export.lines(app.database, caller.user_id, start),
+        until_ended=partial(app.sessions.until_ended, caller),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": 'attachment; filename="verbatim.jsonl"'},
     )

@@ -85,11 +85,10 @@ async def send(
     if last_event_id is not None and by.key is None:
         return Response(status_code=204)
     if wants_stream:
-        return streams.respond(
-            await by.app.streamed_chat.send(
-                by.caller, session_id, body.message, by.key, after=last_event_id or 0
-            )
+        events = await by.app.streamed_chat.send(
+            by.caller, session_id, body.message, by.key, after=last_event_id or 0
         )
+        return streams.respond(by.app, by.caller, events)
     answered = await by.app.chat.turn(by.caller, session_id, body.message, by.key)
     return schemas.ChatAnswer.of(session_id, answered)
 

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
 from api.core import ids
+from api.core.caller import Caller
 from api.core.errors import (
     BadRequest,
     Forbidden,
@@ -21,10 +22,11 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import fields, schemas
-from api.http.dependencies import App, LastEventId, Owner
+from api.http.dependencies import App, LastEventId, Owner, Services, SignedIn
 from api.http.fields import Id, SessionId
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
 from api.http.problems import UnsupportedMediaType, documented
+from api.http.session_stream import SessionStream
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
@@ -62,7 +64,7 @@ _HEARTBEAT: Final = b": ping\n"
 )
 async def watch(
     app: App,
-    owner: Owner,
+    caller: SignedIn,
     session_id: SessionId,
     turn: Annotated[Id, Query(description="The `messageId` of the turn.")],
     last_event_id: LastEventId,
@@ -72,7 +74,9 @@ async def watch(
     204 when nothing is known of the turn (the history may have its answer), and when
     `Last-Event-ID` is the id of its `end`: an `EventSource` then stops asking.
     """
-    return respond(await app.streamed_chat.resume(owner, session_id, turn, last_event_id or 0))
+    after = last_event_id or 0
+    events = await app.streamed_chat.resume(caller.user_id, session_id, turn, after)
+    return respond(app, caller, events)
 
 
 @router.get(
@@ -107,15 +111,24 @@ async def stop(
     return schemas.Stopped(stopped=await app.streamed_chat.interrupt(owner, session_id, turn))
 
 
-def respond(events: AsyncIterator[Event] | None) -> Response:
-    """Answer with server-sent events; 204, the end of reconnecting, without any."""
+def respond(app: Services, caller: Caller, events: AsyncIterator[Event] | None) -> Response:
+    """Answer with server-sent events while the caller's session lasts.
+
+    Without any events: 204, which ends reconnecting.
+    """
     if events is None:
         return Response(status_code=204)
     # FastAPI's own EventSourceResponse encodes only what a generator route yields.
-    return StreamingResponse(_encoded(events), media_type="text/event-stream", headers=_HEADERS)
+    return SessionStream(
+        encoded(events),
+        until_ended=partial(app.sessions.until_ended, caller),
+        media_type="text/event-stream",
+        headers=_HEADERS,
+    )
 
 
-async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    """Yield a turn's events as server-sent events."""
     session = ""
     conversation = 0
     async for event in events:
