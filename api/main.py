@@ -101,8 +101,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         throttle = Throttle(settings)
         stack.callback(throttle.close)
         password_process = PasswordProcess(priority=settings.password_priority)
-        credentials = Credentials(settings, password_process)
         database = AsyncDatabase(engine)
+        credentials = Credentials(settings, password_process, database)
         reads = Reads(database)
         stack.callback(database.close)
         write_path = WritePath(settings, engine, database)
@@ -149,7 +149,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             if settings.oidc_issuer
             else None,
             deletion=AccountDeletion(database, reads, log, tokens.lifetime_seconds),
-            monitor=Monitor(write_path, settings.database),
+            monitor=Monitor(write_path, database, settings.database),
         )
 
 

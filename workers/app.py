@@ -23,8 +23,8 @@ from api.core.errors import (
     UnsafeRoleError,
     WrongDatabaseError,
 )
+from api.core.failures import describe
 from api.core.settings import Settings
-from workers.failures import describe
 from workers.process import Process, refuse_to_start
 from workers.watchdog import Watchdog
 

@@ -7,9 +7,10 @@ from typing import Final
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
 from api.core.entries import Entry
+from api.core.failures import sqlstate_of
 from workers import sql, write
 from workers.batch_result import BatchResult
-from workers.failures import may_be_caused_by_entry, sqlstate_of
+from workers.failures import may_be_caused_by_entry
 from workers.plan import DeadLetter, make_plan
 
 #: Circuit breaker: above this rate of dead letters a partition stops, because the database is the

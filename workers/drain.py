@@ -40,11 +40,12 @@ from sqlalchemy import Engine
 from api.core import ids
 from api.core.bind import open_log
 from api.core.errors import WrongDatabaseError
+from api.core.failures import describe
 from api.core.log import Head, Log
 from api.core.settings import Settings
 from workers.attempts import ALONE_SECONDS, Attempts, Step, shuffled
 from workers.batch import BatchWriter
-from workers.failures import DrainFailedError, describe
+from workers.failures import DrainFailedError
 from workers.health import PartitionHealth
 from workers.purge import Purger
 from workers.run import Run

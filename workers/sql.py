@@ -19,7 +19,7 @@ from workers.known import Known, KnownConversation, KnownMessage
 #: All settings end with the transaction: a pooler may give the connection to another client next.
 #: PostgreSQL ends the session of a worker that stops while it holds a lock.
 _BEGIN: Final = f"""
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET LOCAL synchronous_commit = on;
     SET LOCAL idle_in_transaction_session_timeout = '5s';
     {partition_counts.timeouts(lock_seconds=2, statement_seconds=10)};

@@ -19,9 +19,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api.core import bell, redis_client
+from api.core.failures import describe
 from api.core.log import Log
 from api.core.settings import Settings
-from workers.failures import describe
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from api.accounts.repositories import UserRepository
 from api.accounts.session_store import RefreshToken, SessionStore
 from api.accounts.throttle import Throttle
 from api.core import redis_client
+from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer, api_engine, reading, writing
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
@@ -31,9 +32,12 @@ _WRONG: Final = "the username or the password is wrong"
 class Credentials:
     """Checks usernames and passwords, in the password process."""
 
-    def __init__(self, settings: Settings, process: PasswordProcess) -> None:
+    def __init__(
+        self, settings: Settings, process: PasswordProcess, database: AsyncDatabase
+    ) -> None:
         self._settings = settings
         self._process = process
+        self._database = database
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -57,6 +61,7 @@ class Credentials:
         Raises TooMany after too many failures; Unavailable if too many sign-ins are in flight, or
         PostgreSQL or the process does not answer.
         """
+        self._database.note_use()
         with self._process.slot() as slot:
             return await slot.run(_check, self._settings, username, password, address)
 
@@ -68,6 +73,7 @@ class Credentials:
         With `rotates`, the refresh token changes at each use. Raises Unauthenticated if username
         or password are wrong, and what `check` raises.
         """
+        self._database.note_use()
         with self._process.slot() as slot:
             return await slot.run(_sign_in, self._settings, username, password, address, rotates)
 

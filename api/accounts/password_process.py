@@ -15,7 +15,8 @@ from typing import Final, Literal, TypeVar, TypeVarTuple
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from api.accounts.low_priority import lower_priority
-from api.core.errors import Unavailable
+from api.core.errors import Unavailable, VerbatimError
+from api.core.failures import describe
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -26,6 +27,10 @@ MAX_IN_FLIGHT: Final = 32
 TIMEOUT_SECONDS: Final = 30.0
 #: The detail of the 503 for those that are refused.
 FULL: Final = "too many people are signing in at this moment"
+
+
+class PasswordWorkError(VerbatimError):
+    """Work failed in the process; says the error's type and place, and nothing of its text."""
 
 
 class PasswordProcess:
@@ -67,7 +72,7 @@ class Slot:
     async def run(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         """Run a function in the process and return its result; all must be picklable.
 
-        Raises what it raises; Unavailable if the process died, or was killed after
+        Raises what `_run` raises; Unavailable if the process died, or was killed after
         TIMEOUT_SECONDS. The next call starts another one.
         """
         try:
@@ -84,8 +89,16 @@ class Slot:
 
 
 def _run(work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    """Run in the process: `work`."""
-    return work(*arguments)
+    """Run in the process: `work`. Raises our own errors as they are, PasswordWorkError for others.
+
+    Not every exception of a library survives being pickled, and no traceback does.
+    """
+    try:
+        return work(*arguments)
+    except VerbatimError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what it is goes to the caller
+        raise PasswordWorkError(describe(error)) from None
 
 
 def _run_then_lower_priority(work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
@@ -94,6 +107,6 @@ def _run_then_lower_priority(work: Callable[[*Arguments], T], *arguments: *Argum
     Its first work is to start up (`Credentials.start`), which a stopping API waits for.
     """
     try:
-        return work(*arguments)
+        return _run(work, *arguments)
     finally:
         lower_priority()

@@ -4,11 +4,12 @@ Every transaction names the user it is for, and PostgreSQL shows it no row of an
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from api.core.database import Viewer, reading, writing
@@ -22,6 +23,10 @@ THREADS: Final = 10
 IN_FLIGHT_MOST: Final = 400
 #: Longest time of a transaction, the wait for a thread included.
 TIMEOUT_SECONDS: Final = 10.0
+#: A standby, as a primary is after a failover, or made so by its operator.
+_IS_READ_ONLY: Final = text(
+    "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool"
+)
 
 
 class AsyncDatabase:
@@ -36,6 +41,30 @@ class AsyncDatabase:
         self._engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
         self._in_flight = 0
+        self._used_at: float | None = None
+
+    def note_use(self) -> None:
+        """Note that this process used PostgreSQL just now."""
+        self._used_at = time.monotonic()
+
+    def was_used_within(self, seconds: float) -> bool:
+        """Return whether this process used PostgreSQL in this time, so that it is awake."""
+        return self._used_at is not None and time.monotonic() - self._used_at < seconds
+
+    async def is_read_only(self, timeout_seconds: float) -> bool:
+        """Ask PostgreSQL whether it refuses writes; does not count as a use.
+
+        If so, all connections are replaced: their address may lead to the new primary by now.
+        """
+
+        def run() -> bool:
+            with reading(self._engine, Viewer()) as session:
+                return bool(session.connection().scalar(_IS_READ_ONLY))
+
+        if not await self._in_thread(run, timeout_seconds):
+            return False
+        self._engine.dispose()
+        return True
 
     async def read(self, viewer: Viewer, work: Callable[[Session], T]) -> T:
         """Run `work` in a READ ONLY transaction and return its result."""
@@ -44,6 +73,7 @@ class AsyncDatabase:
             with reading(self._engine, viewer) as session:
                 return work(session)
 
+        self.note_use()
         return await self._in_thread(run, TIMEOUT_SECONDS)
 
     async def write(
@@ -59,6 +89,7 @@ class AsyncDatabase:
             with writing(self._engine, viewer) as session:
                 return work(session)
 
+        self.note_use()
         return await self._in_thread(run, timeout_seconds or TIMEOUT_SECONDS)
 
     def close(self) -> None:

@@ -12,14 +12,15 @@ from typing import Any, Final
 
 import psycopg2
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 from api.core import roles
 from api.core.errors import Unavailable
+from api.core.failures import is_read_only, sqlstate_of
 from api.core.settings import Settings
 
 #: Serverless PostgreSQL ends idle connections after five minutes.
@@ -39,6 +40,8 @@ _KEEPALIVE: Final = {
     "tcp_user_timeout": 30_000,
 }
 
+#: A limit of the operator for idle or long transactions; for psycopg2 no OperationalError.
+_TIMED_OUT: Final = frozenset({"25P03", "25P04"})
 #: Sets what the row security policies read. `true`: for this transaction only, since a pooler may
 #: give the connection to another client afterwards. It is sent with the first statement, and so
 #: costs no round trip.
@@ -94,6 +97,7 @@ def make_engine(
         },
     )
     event.listen(engine, "before_cursor_execute", _prepend_viewer, retval=True)
+    event.listen(engine, "handle_error", _leave_read_only)
     _ping_after_idling(engine)
     if role is not None:
         event.listen(engine, "connect", roles.guard(role))
@@ -117,8 +121,12 @@ def _ping_after_idling(engine: Engine) -> None:
     """
 
     @event.listens_for(engine, "checkin")
-    def note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    def note_use(connection: Any, record: ConnectionPoolEntry) -> None:
         record.info["used_at"] = time.monotonic()
+        if connection is not None and not connection.closed:
+            # After a READ ONLY transaction SQLAlchemy asks for READ WRITE ones. Whether a server
+            # may be written to is for its operator to say.
+            connection.readonly = None
 
     @event.listens_for(engine, "checkout")
     def ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
@@ -129,6 +137,16 @@ def _ping_after_idling(engine: Engine) -> None:
             engine.dialect.do_ping(connection)
         except psycopg2.Error as error:
             raise InvalidatePoolError from error
+
+
+def _leave_read_only(context: ExceptionContext) -> None:
+    """Have the pool replace its connections when the server is read-only.
+
+    After a failover the address may lead to the old primary for a while, now a standby, whose
+    connections answer each ping.
+    """
+    if is_read_only(context.original_exception):
+        context.is_disconnect = True
 
 
 def _prepend_viewer(
@@ -151,8 +169,16 @@ def reading(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
 
 @contextmanager
 def writing(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
-    """Yield a session in one transaction, and commit it at the end. Raises Unavailable likewise."""
-    with _reachable(), Session(engine, expire_on_commit=False) as session, session.begin():
+    """Yield a session in one transaction, and commit it at the end.
+
+    Raises Unavailable likewise, and if PostgreSQL is read-only.
+    """
+    with (
+        _reachable(),
+        _writable(),
+        Session(engine, expire_on_commit=False) as session,
+        session.begin(),
+    ):
         session.connection(execution_options={"viewer": viewer})
         yield session
 
@@ -163,3 +189,17 @@ def _reachable() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, NoConnectionFree) as error:
         raise Unavailable("the database does not answer") from error
+    except DBAPIError as error:
+        if sqlstate_of(error) in _TIMED_OUT:
+            raise Unavailable("the database ended a transaction that took long") from error
+        raise
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if is_read_only(error):
+            raise Unavailable("the database is read-only at this moment") from error
+        raise

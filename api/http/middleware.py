@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core import metrics
 from api.core.errors import Problem, TooLarge, Unavailable
+from api.core.failures import describe
 from api.http.problems import problem_response, response_of
 
 logger = logging.getLogger(__name__)
@@ -172,4 +173,4 @@ def _log(error: Exception) -> None:
     """Log where an error happened, without its text, which may quote a user's words."""
     frames = traceback.extract_tb(error.__traceback__)
     where = " > ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-6:])
-    logger.error("unexpected %s at %s", type(error).__qualname__, where)
+    logger.error("unexpected %s at %s", describe(error), where)

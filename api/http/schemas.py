@@ -309,4 +309,7 @@ class Ready(Out):
 
     status: Literal["ready"] = "ready"
     log: Literal["open"] = "open"
-    database: Literal["up", "down"] = Field(description="Chat works without it; history waits.")
+    database: Literal["up", "read_only", "down"] = Field(
+        description="Chat works without it; history waits. `read_only`: nobody can sign in or "
+        "register, and messages wait in the log."
+    )

@@ -1,16 +1,21 @@
 """Monitoring of one API process: readiness, Prometheus metrics, figures of the status page."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from prometheus_client.metrics_core import Metric
 from sqlalchemy.engine import URL
 
 from api.core import metrics
+from api.core.async_database import AsyncDatabase
 from api.core.errors import Unavailable
 from api.writes.write_path import WritePath
 
+DatabaseState = Literal["up", "read_only", "down"]
+
 PROBE_SECONDS: Final = 1.0
+#: PostgreSQL is asked a query only if a request used it in this time: it is awake then.
+AWAKE_SECONDS: Final = 60.0
 #: PostgreSQL's SSLRequest: any server answers it with one byte before authentication
 #: (https://www.postgresql.org/docs/current/protocol-message-formats.html). A query would wake a
 #: serverless database at every probe, so that it never sleeps.
@@ -18,29 +23,42 @@ _SSL_REQUEST: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
 class Monitor:
-    """Reads the state of the log and of PostgreSQL, without a connection of the requests' pool."""
+    """Reads the state of the log and of PostgreSQL."""
 
-    def __init__(self, write_path: WritePath, database: URL) -> None:
+    def __init__(self, write_path: WritePath, database: AsyncDatabase, address: URL) -> None:
         self._write_path = write_path
         self._database = database
+        self._address = address
+        self._was_read_only = False
 
     @property
     def log_is_open(self) -> bool:
         """Whether writes are accepted: the log answered the last call, and is open."""
         return self._write_path.ready
 
-    async def database_answers(self) -> bool:
-        """Return whether a PostgreSQL server answers at the database's address within 1 s."""
+    async def database_state(self) -> DatabaseState:
+        """Return what PostgreSQL can serve, as far as it answers within 1 s.
+
+        One that no request used lately, and that was not read-only then, counts as up if there is
+        a server at its address.
+        """
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                reader, writer = await self._connect()
-                try:
-                    writer.write(_SSL_REQUEST)
-                    return await reader.read(1) in {b"S", b"N"}
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError):
-            return False
+                if not await self._server_answers():
+                    return "down"
+                if self._was_read_only or self._database.was_used_within(AWAKE_SECONDS):
+                    self._was_read_only = await self._database.is_read_only(PROBE_SECONDS)
+        except (OSError, TimeoutError, Unavailable):
+            return "down"
+        return "read_only" if self._was_read_only else "up"
+
+    async def _server_answers(self) -> bool:
+        reader, writer = await self._connect()
+        try:
+            writer.write(_SSL_REQUEST)
+            return await reader.read(1) in {b"S", b"N"}
+        finally:
+            writer.close()
 
     async def exposition(self) -> bytes:
         """Return all metrics as text; without those of Redis while it does not answer."""
@@ -76,9 +94,9 @@ class Monitor:
         }
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        query = self._database.query.get("host")
-        host = self._database.host or (query if isinstance(query, str) else "localhost")
-        port = self._database.port or 5432
+        query = self._address.query.get("host")
+        host = self._address.host or (query if isinstance(query, str) else "localhost")
+        port = self._address.port or 5432
         if host.startswith("/"):
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)

@@ -15,7 +15,7 @@ import pytest
 
 from api.accounts import password_process
 from api.accounts.low_priority import NICENESS, SLICE_NS
-from api.accounts.password_process import PasswordProcess
+from api.accounts.password_process import PasswordProcess, PasswordWorkError
 from api.accounts.passwords import hash_password, matches
 from api.core.errors import TooMany, Unavailable
 
@@ -207,3 +207,25 @@ def test_an_error_raised_in_the_process_reaches_the_caller(
 
 def _refuse() -> None:
     raise TooMany("not so fast", retry_after_seconds=7)
+
+
+def test_an_error_that_cannot_be_pickled_is_named_without_its_text(
+    process: PasswordProcess,
+) -> None:
+    async def failed() -> str:
+        with process.slot() as slot, pytest.raises(PasswordWorkError) as failure:
+            await slot.run(_fail)
+        return str(failure.value)
+
+    assert re.fullmatch(r"_PeculiarError test_passwords.py:\d+", asyncio.run(failed()))
+
+
+class _PeculiarError(Exception):
+    """An exception that cannot be made again from its `args`, like some of libraries."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{code}: {words}")
+
+
+def _fail() -> None:
+    raise _PeculiarError(7, "said in confidence")

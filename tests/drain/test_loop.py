@@ -276,3 +276,47 @@ def test_a_drain_goes_on_if_the_doorbell_cannot_ring(world: World) -> None:
 
     world.drain.run()
     assert len(world.contents(conversation)) == 20
+
+
+def test_a_read_only_database_is_an_outage_and_what_waits_is_stored_later(world: World) -> None:
+    conversation, other = world.open(world.user()), world.open(world.user(), partition=5)
+    (poison,) = world.add(conversation, b"nul \0 nul")
+    world.add(other, "other")
+    name = world.engine.url.database
+    world.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    world.engine.dispose()
+
+    assert "25006" in world.fail_to_drain()
+
+    assert world.drain._health.is_workable(0)
+    assert world.drain._health.is_workable(5)
+    world.sql(f'SET TRANSACTION READ WRITE; ALTER DATABASE "{name}" RESET ALL')
+    world.engine.dispose()
+    world.drain_all()
+    assert world.contents(other) == ["other"]
+    assert world.dead() == [(poison, "refused", 1)]
+
+
+def test_a_database_that_becomes_read_only_within_a_batch_fails_no_partition(world: World) -> None:
+    """A pooler that knows of several servers may send each statement elsewhere."""
+    world.sql("CREATE TABLE standby (); INSERT INTO standby DEFAULT VALUES")
+    world.sql("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM standby) THEN
+                RAISE 'cannot execute INSERT' USING ERRCODE = '25006';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION refuse()
+    """)
+    conversation, other = world.open(world.user()), world.open(world.user(), partition=5)
+    world.add(conversation, "one")
+    world.add(other, "other")
+
+    assert "25006" in world.fail_to_drain()
+
+    assert world.drain._health.is_workable(0)
+    assert world.drain._health.is_workable(5)
+    world.sql("DROP TABLE standby; DROP TRIGGER refuse ON message")
+    world.drain_all()
+    assert (world.contents(conversation), world.contents(other)) == (["one"], ["other"])

@@ -8,9 +8,9 @@ import pytest
 
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from tests.support.api import Api, StartApi
+from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.draining import draining
-from tests.support.servers import fresh_database, urls_of
+from tests.support.servers import demote, fresh_database, promote, urls_of
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -155,3 +155,30 @@ def test_an_api_starts_and_heals_without_postgres_and_redis(
         eventually(lambda: is_ready(client))
     with closing(late.person()) as person:
         assert person.post("/api/conversations/", json={}).status_code == 202
+
+
+def test_a_read_only_postgres_refuses_what_writes_to_it_until_it_is_promoted(
+    api: Api, postgres: EmbeddedPostgres, ada: httpx.Client
+) -> None:
+    account = {"username": "grace", "email": "grace@example.com", "password": PASSWORD}
+    name = ada.get("/auth/me").json()["username"]
+    demote(postgres)
+    try:
+        eventually(lambda: ada.get("/auth/me").status_code == 200)
+        writes = [
+            ada.post("/auth/register", json=account),
+            ada.post("/auth/login", json={"username": name, "password": PASSWORD}),
+            ada.post("/auth/session", json={"username": name, "password": PASSWORD}),
+        ]
+        chat = ada.post("/api/chat/start")
+        read = ada.get("/api/conversations/")
+        ready = ada.get("/readyz")
+    finally:
+        promote(postgres)
+
+    for write in writes:
+        assert_unavailable(write)
+    assert [chat.status_code, read.status_code] == [200, 200]
+    assert ready.json() == {"status": "ready", "log": "open", "database": "read_only"}
+    assert ada.post("/auth/register", json=account).status_code == 201
+    assert ada.get("/readyz").json()["database"] == "up"

@@ -11,6 +11,8 @@ from typing import cast
 import pytest
 from sqlalchemy.engine import URL
 
+from api.core.async_database import AsyncDatabase
+from api.core.database import make_engine
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.operations.monitoring import Monitor
@@ -23,8 +25,15 @@ def listening() -> Iterator[socket.socket]:
         yield listener
 
 
-def answers(database: URL) -> bool:
-    return asyncio.run(Monitor(cast("WritePath", None), database).database_answers())
+async def look(address: URL) -> str:
+    """Return what `/readyz` says of a database that no request has used."""
+    engine = make_engine(address, application_name="verbatim-test")
+    with closing(AsyncDatabase(engine)) as database:
+        return await Monitor(cast("WritePath", None), database, address).database_state()
+
+
+def answers(address: URL) -> bool:
+    return asyncio.run(look(address)) == "up"
 
 
 def url_of(listener: socket.socket) -> URL:
@@ -68,7 +77,7 @@ def test_a_socket_in_the_file_system_is_found(tmp_path: Path) -> None:
     async def asked() -> bool:
         database = postgres_url(f"postgresql:///x?host={tmp_path}")
         async with await asyncio.start_unix_server(greet, tmp_path / ".s.PGSQL.5432"):
-            answered = await Monitor(cast("WritePath", None), database).database_answers()
+            answered = await look(database) == "up"
             await gone.wait()
         return answered
 

@@ -151,3 +151,32 @@ def test_a_time_without_a_zone_is_refused(engine: Engine) -> None:
 
     with pytest.raises(Exception, match="a time needs a time zone"):
         add_conversation(engine, owner, 32, at=NOON.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("reads_before", [False, True])
+def test_a_read_only_server_is_unavailable_for_writes_and_its_connections_are_replaced(
+    database_url: str, reads_before: bool
+) -> None:
+    engine = database.make_engine(
+        postgres_url(database_url), application_name="verbatim-test", pool_size=1
+    )
+    with database.writing(engine) as session:
+        read_only = text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        session.connection().execute(read_only)
+    if reads_before:
+        with database.reading(engine) as session:
+            assert session.exec(select(User)).all() == []
+
+    with pytest.raises(Unavailable, match="read-only"), database.writing(engine) as session:
+        UserRepository(session).add("alice", "alice@example.org", "")
+
+    with database.writing(engine) as session:
+        UserRepository(session).add("alice", "alice@example.org", "")
+    engine.dispose()
+
+
+def test_a_transaction_that_the_server_ended_for_its_length_is_unavailable(engine: Engine) -> None:
+    with pytest.raises(Unavailable), database.reading(engine) as session:
+        session.connection().execute(
+            text("SET LOCAL transaction_timeout = '10ms'; SELECT pg_sleep(60)")
+        )

@@ -90,6 +90,20 @@ def urls_of(server: EmbeddedPostgres, url: str) -> dict[str, str]:
     return found
 
 
+def demote(server: EmbeddedPostgres) -> None:
+    """Start a server again as what a primary is after a failover: a read-only standby."""
+    server.stop()
+    (server.directory / "cluster" / "standby.signal").touch()
+    server.start()
+
+
+def promote(server: EmbeddedPostgres) -> None:
+    """Make a standby the primary; its connections stay."""
+    with closing(psycopg2.connect(server.admin_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_promote()")
+        assert cursor.fetchone() == (True,)
+
+
 def drop_database(server: EmbeddedPostgres, url: str) -> None:
     """Drop a database, whoever is still connected to it."""
     name = make_url(url).database

@@ -28,13 +28,12 @@ async def livez() -> Alive:
 async def readyz(app: App) -> Ready:
     """Ready means that the log is reachable and open, so writes and chat are accepted.
 
-    PostgreSQL may be down meanwhile: it is reported here, and chat stays ready.
+    PostgreSQL may be down or read-only meanwhile: it is reported here, and chat stays ready.
     """
-    answers = await app.monitor.database_answers()
+    database = await app.monitor.database_state()
     if not app.monitor.log_is_open:
-        database = "up" if answers else "down"
         raise Unavailable(f"the log does not answer or is not open; the database is {database}")
-    return Ready(database="up" if answers else "down")
+    return Ready(database=database)
 
 
 @router.get(
