@@ -71,17 +71,16 @@ CORPUS = (
     "\u202e)(ssx\u202c \u200f\u2066 x",
 )
 
-#: Longer than it looks: what makes a careless parser slow, or deep.
-HEAVY = (
-    ">" * 20_000,
-    "[" * 20_000,
-    "*" * 20_000,
-    "`" * 20_000,
-    "- " * 5_000,
-    "*a_ " * 10_000,
-    "![[[" * 5_000,
-    "<a " * 20_000,
-    "|a" * 10_000 + "\n" + "|-" * 10_000,
-    "a" * 100_000,
-    "\\(" * 30_000,
-)
+#: As long as an answer may be, of many small parts or of few large ones; nothing but words.
+LONG_ANSWERS = {
+    "paragraphs": "word\n\n" * 16_000,
+    "headings": "# word\n" * 14_000,
+    "quotations": "> word\n\n" * 12_000,
+    "a list": "- word\n" * 14_000,
+    "a list with gaps": "- word\n\n" * 11_000,
+    "a numbered list": "".join(f"{number}. word\n" for number in range(1, 2_000)),
+    "a table": "| a | b |\n|---|---|\n" + "| c | d |\n" * 1_000,
+    "prose": ("A sentence of a usual length, as there are many. " * 8 + "\n\n") * 250,
+    "one line": "word " * 20_000,
+    "code": "```js\n" + "let a = b;\n" * 9_000 + "```",
+}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.corpus import CORPUS, HEAVY
+from tests.browser.corpus import CORPUS
 from tests.browser.people import Person
 from tests.browser.window import Window
 
@@ -105,28 +105,6 @@ def test_the_browser_itself_refuses_html_and_foreign_code(window: Window, person
     )
 
     assert set(refused) >= {"html", "policy", "worker", "fetch", "image"}
-
-
-def test_no_answer_is_too_heavy_to_be_shown(watched: Window, person: Person) -> None:
-    watched.open(person.conversation("hello", "hi"))
-    expect(watched.messages).to_have_count(2)
-
-    slowest = watched.page.evaluate(
-        """async (texts) => {
-            const { AnswerBody } = await import("/web/chat/answer.js");
-            let slowest = [0, ""];
-            for (const text of texts) {
-                const start = performance.now();
-                new AnswerBody().show(text, { isGrowing: false });
-                const took = performance.now() - start;
-                if (took > slowest[0]) slowest = [took, text.slice(0, 8)];
-            }
-            return slowest;
-        }""",
-        list(HEAVY),
-    )
-
-    assert slowest[0] < 1000, slowest
 
 
 def test_without_the_markdown_library_answers_are_plain_text(

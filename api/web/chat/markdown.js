@@ -9,10 +9,7 @@
 import { icon, make } from "./dom.js";
 import { texts } from "../texts.js";
 
-/**
- * @typedef {{type: string, raw: string}} Block
- * @typedef {{blocks: (text: string) => Block[], fragment: (block: Block) => DocumentFragment}} Renderer
- */
+/** @typedef {(source: string) => DocumentFragment} Renderer */
 
 const TAGS = [
   ...["p", "br", "hr", "blockquote", "pre", "code", "ul", "ol", "li", "h3", "h4", "h5", "h6"],
@@ -39,44 +36,21 @@ async function load() {
   }
 }
 
+/** Whether there is no renderer, and answers stay as they are. */
+export function isPlain() {
+  return renderer === null;
+}
+
 /**
- * The blocks of a text: paragraphs, lists, code. A block whose text stays the same keeps its
- * elements while the rest is still being written.
- * @param {string} text
- * @returns {Block[]}
+ * @param {string} source Markdown
+ * @returns {DocumentFragment | null} null where it stays as it is: nested deeper than the parser can go
  */
-export function blocksOf(text) {
+export function formatted(source) {
   try {
-    return renderer ? renderer.blocks(text) : plainBlocks(text);
+    return renderer && renderer(source);
   } catch {
-    return plainBlocks(text); // nested deeper than the parser can go
+    return null;
   }
-}
-
-/**
- * @param {Block} block
- * @returns {Node}
- */
-export function render(block) {
-  if (!renderer || block.type === "plain") return plain(block.raw);
-  try {
-    return renderer.fragment(block);
-  } catch {
-    return plain(block.raw);
-  }
-}
-
-/**
- * @param {string} text
- * @returns {Block[]}
- */
-function plainBlocks(text) {
-  return [{ type: "plain", raw: text }];
-}
-
-/** @param {string} text */
-function plain(text) {
-  return make("div", { class: "plain", dir: "auto" }, text);
 }
 
 /**
@@ -100,22 +74,15 @@ function rendererOf(Marked, purify) {
       checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
     },
   });
-  return {
-    blocks: (text) => marked.lexer(text),
-    fragment: (block) => {
-      const html = marked.parser([/** @type {import("../vendor/marked.esm.js").Token} */ (block)]);
-      return finished(
-        purify.sanitize(html, {
-          ALLOWED_TAGS: TAGS,
-          ALLOWED_ATTR: ATTRIBUTES,
-          ALLOWED_URI_REGEXP: LINKS,
-          ALLOW_ARIA_ATTR: false,
-          ALLOW_DATA_ATTR: false,
-          RETURN_DOM_FRAGMENT: true,
-        }),
-      );
-    },
+  const allowed = {
+    ALLOWED_TAGS: TAGS,
+    ALLOWED_ATTR: ATTRIBUTES,
+    ALLOWED_URI_REGEXP: LINKS,
+    ALLOW_ARIA_ATTR: false,
+    ALLOW_DATA_ATTR: false,
+    RETURN_DOM_FRAGMENT: /** @type {const} */ (true),
   };
+  return (source) => finished(purify.sanitize(marked.parse(source, { async: false }), allowed));
 }
 
 /**

@@ -26,6 +26,8 @@ export class MessageList {
   #thread = null;
   #actions;
   #follows = true;
+  /** @type {{element: HTMLElement, top: number} | null} what stays where it is while the rest grows */
+  #kept = null;
   #isPaging = false;
 
   /** @param {Actions & {toLatest: () => void}} actions */
@@ -42,7 +44,8 @@ export class MessageList {
     this.element = make("div", { class: "reader" }, this.#scroller, this.#jump);
     // A composer that grows, or a keyboard that slides in, must not hide the end.
     new ResizeObserver(() => this.#keepEnd()).observe(this.#scroller);
-    new ResizeObserver(() => this.#keepEnd()).observe(this.#list);
+    // An answer above may be formatted some frames later than what is looked at.
+    new ResizeObserver(() => this.#keepPlace()).observe(this.#list);
   }
 
   /** @param {Thread | null} thread */
@@ -64,10 +67,9 @@ export class MessageList {
   update() {
     const items = this.#thread?.items ?? [];
     this.#showHint(items);
-    const keep = this.#follows ? null : this.#anchor(items);
+    this.#kept = this.#anchor(items);
     this.#reconcile(items);
-    if (keep) this.#scroller.scrollTop += keep.element.offsetTop - keep.top;
-    else this.#keepEnd();
+    this.#keepPlace();
     this.#noteEnd();
     this.#page();
   }
@@ -93,8 +95,9 @@ export class MessageList {
     }
     /** @type {Element | null} */
     let next = this.#list.firstElementChild;
-    for (const item of items) {
-      const view = this.#viewOf(item);
+    // The last ones first: they are looked at, and each frame has time for some.
+    const views = items.toReversed().map((item) => this.#viewOf(item)).reverse();
+    for (const view of views) {
       if (view.element === next) next = next.nextElementSibling;
       else this.#list.insertBefore(view.element, next);
     }
@@ -131,8 +134,17 @@ export class MessageList {
     if (this.#follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
+  #keepPlace() {
+    if (this.#follows) return this.#keepEnd();
+    if (!this.#kept) return;
+    const { element, top } = this.#kept;
+    this.#kept.top = element.offsetTop;
+    this.#scroller.scrollTop += element.offsetTop - top;
+  }
+
   #scrolled() {
     this.#follows = this.#isNearEnd;
+    this.#kept = this.#anchor(this.#thread?.items ?? []);
     this.#noteEnd();
     this.#page();
   }
