@@ -41,6 +41,7 @@ class BatchWriter:
         self._engine = engine
         self._max_entries = settings.batch_max_entries
         self._max_bytes = settings.batch_max_bytes
+        self._token_seconds = settings.access_token_minutes * 60
 
     def write_batch(
         self, partitions: Sequence[int], most: int, limits: Mapping[int, int]
@@ -174,4 +175,7 @@ class BatchWriter:
         )
         conversations = {entry.conversation_id for entry in entries}
         users = Counter(entry.user_id for entry in entries)
+        for user in result.lost_users:
+            # What else such a token writes is to be refused, not accepted and then discarded.
+            self._log.refuse_lost_user(user, self._token_seconds)
         self._log.trim(committed, conversations, counts.mapping(), users)

@@ -52,6 +52,11 @@ class BatchResult:
         return sum(tally.discarded for plan in self.plans for tally in plan.tallies.values())
 
     @property
+    def lost_users(self) -> set[int]:
+        """Users of discarded entries who do not exist."""
+        return set().union(*(plan.lost_users for plan in self.plans))
+
+    @property
     def duplicates(self) -> int:
         """How many entries had been committed before."""
         return sum(plan.duplicates for plan in self.plans)

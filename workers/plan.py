@@ -54,6 +54,8 @@ class Plan:
     #: Entries whose text PostgreSQL refuses (id → SQLSTATE): they are written without it.
     refused: Mapping[int, str | None] = field(default_factory=dict)
     applied: list[Entry] = field(default_factory=list)
+    #: Users of discarded entries who do not exist: deleted, or lost by a restore of PostgreSQL.
+    lost_users: set[int] = field(default_factory=set)
     #: Entries that were stored already.
     duplicates: int = 0
 
@@ -125,6 +127,7 @@ class _Planner:
             self._dead_letter(partition, entry, "malformed")
         elif entry.user_id not in self._known.users:
             self._plan.tallies[partition].discarded += 1
+            self._plan.lost_users.add(entry.user_id)
         elif entry.op == "open":
             self._open(partition, entry)
         else:

@@ -49,7 +49,8 @@ class UserRepository:
             .on_conflict_do_nothing()
             .returning(User)
         )
-        user = self._db.scalar(statement)
+        # Twice: the first id may be one that was made by chance in the same millisecond.
+        user = self._db.scalar(statement) or self._db.scalar(statement)
         if user is None:
             raise Conflict("the username or the email address is taken")
         return user

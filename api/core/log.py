@@ -254,6 +254,10 @@ class Log:
         """Have no access token of these sessions taken any more; the youngest lives so long."""
         self.run("revoke", seconds, user_id, *sessions)
 
+    def refuse_lost_user(self, user_id: int, seconds: int) -> None:
+        """Block the writes of a user who does not exist, unless they are blocked already."""
+        self.run("gone", user_id, seconds, "unless blocked")
+
     def status(self) -> LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
         return read_status(self.run("status"))

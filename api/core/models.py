@@ -75,6 +75,14 @@ class Base(SQLModel):
     )
 
 
+#: A user's id: (ms since 2025-01-01T00:00Z) << 12 | 12 random bits, like a message's. So none is
+#: given out twice, even by a database that was restored. Written as PostgreSQL shows it.
+_USER_ID = text(
+    "((((floor((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric)))::bigint"
+    " - '1735689600000'::bigint) << 12) | (floor((random() * (4096)::double precision)))::bigint)"
+)
+
+
 def _counter() -> int:
     """Declare a counter that starts at zero."""
     zero = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
@@ -91,7 +99,7 @@ class User(Base, table=True):
     )
 
     id: int = Field(
-        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+        default=None, sa_column=Column(BigInteger, primary_key=True, server_default=_USER_ID)
     )
     username: str = Field(sa_type=Text)
     email: str = Field(sa_type=Text)

@@ -16,7 +16,7 @@ from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import BadRequest, NotFound, Unavailable
-from api.reads.repositories import PartitionRepository
+from api.reads.repositories import PartitionRepository, require_account
 
 T = TypeVar("T")
 
@@ -61,7 +61,8 @@ class Reads:
         """Run a query about one conversation, likewise; None means that there is no such one.
 
         Raises NotFound only where PostgreSQL has caught up with the conversation's id: before
-        that it may have been accepted a moment ago.
+        that it may have been accepted a moment ago. Raises Unauthenticated instead where the owner
+        does not exist.
         """
 
         def attempt(session: Session) -> _Found[T] | None:
@@ -73,6 +74,7 @@ class Reads:
             # It may have come between the two statements, so a second look decides.
             found = work(session) if found is None else found
             if found is None:
+                require_account(session, owner)
                 raise NotFound("there is no such conversation")
             return _Found(found)
 

@@ -23,13 +23,14 @@ from sqlmodel import Session, col, func, select, tuple_
 
 from api.core import ids
 from api.core.cursors import Cursor, Order, Sort
-from api.core.errors import BadRequest
+from api.core.errors import BadRequest, Unauthenticated
 from api.core.models import (
     Conversation,
     LogPartition,
     Message,
     Role,
     Status,
+    User,
 )
 
 
@@ -84,6 +85,15 @@ def _alive(owner: int | BindParameter[int]) -> ColumnElement[bool]:
     return and_(_owned(owner), col(Conversation.deleted_at).is_(None))
 
 
+def require_account(session: Session, owner: int) -> None:
+    """Raise Unauthenticated where there is no such user, whatever a token says.
+
+    For reads that find nothing: the account may have been deleted, or be lost by a restore.
+    """
+    if session.exec(select(User.id).where(User.id == owner)).first() is None:
+        raise Unauthenticated("there is no such account")
+
+
 class ConversationRepository:
     """An owner's conversations. Deleted ones are gone, except to `state`."""
 
@@ -128,7 +138,7 @@ class ConversationRepository:
 
         With `search` only titles that contain it count. A cursor costs the same at any depth, an
         offset does not. Raises BadRequest for a cursor that is malformed or belongs to another
-        order.
+        order, Unauthenticated for an owner that does not exist.
         """
         wanted = _alive(owner)
         if search:
@@ -152,6 +162,8 @@ class ConversationRepository:
             .order_by(*_by(page, sort, order))
         )
         found = self._session.exec(statement).all()
+        if not found[0][0]:
+            require_account(self._session, owner)
         shown = list(filter(None, (conversation for _, conversation in found[:limit])))
         ended = len(found) <= limit
         return ConversationPage(

@@ -1,8 +1,10 @@
 -- Accounts that were deleted and sessions that were revoked.
 
--- Blocks a user's writes for some seconds; 0 unblocks. ARGV: user, seconds
+-- Blocks a user's writes for some seconds; 0 unblocks. With a third argument, only where they are not
+-- blocked already. ARGV: user, seconds[, "unless blocked"]
 function operations.gone()
   if ARGV[5] == '0' then return redis.call('DEL', key('gone:' .. ARGV[4])) end
+  if ARGV[6] and redis.call('EXISTS', key('gone:' .. ARGV[4])) == 1 then return 0 end
   redis.call('SET', key('gone:' .. ARGV[4]), '1', 'EX', ARGV[5])
   return 1
 end
