@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
@@ -31,6 +32,7 @@ from api.core.settings import Settings
 from api.http import openapi as docs
 from api.http import problems
 from api.http.dependencies import Services
+from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
 from api.http.routes import account, auth, chat, conversations, health, streams, web
 from api.operations.monitoring import Monitor
@@ -71,7 +73,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         # It would record error messages and request values, which may be a user's words.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        middleware=[Middleware(OuterMiddleware, _load_shedders(lambda: app.state.services))],
+        middleware=[
+            Middleware(ProxyHeadersMiddleware, [str(proxy) for proxy in known.proxies]),
+            Middleware(
+                OuterMiddleware,
+                _load_shedders(lambda: app.state.services),
+                AllowedHosts(known.hosts),
+            ),
+        ],
     )
     # One flat list, the most frequent first: FastAPI matches each route of an included router
     # several times, which was a third of the app's CPU for a message.

@@ -4,10 +4,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
+from api.core import addresses
 from api.core.errors import SettingsError
 
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
@@ -92,6 +100,14 @@ class Settings(BaseSettings):
     #: The `redis-server` or `valkey-server` of a local stack, instead of the Valkey that it brings.
     verbatim_redis_server: Path | None = None
 
+    # Proxies and names
+    #: Addresses and networks of proxies, separated by commas: their forwarded headers are believed.
+    trusted_proxies: str | None = None
+    #: Where browsers find this server, if a proxy shows it under a name of its own.
+    public_origin: str | None = None
+    #: More names that it is asked by, separated by commas.
+    allowed_hosts: str | None = None
+
     # Access
     secret_key: SecretStr | None = None
     #: A second key whose tokens are accepted during key rotation.
@@ -149,6 +165,17 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @field_validator("trusted_proxies", "public_origin", "allowed_hosts")
+    @classmethod
+    def _proxies_and_names_can_be_read(cls, value: str | None, field: ValidationInfo) -> str | None:
+        if not value:
+            return None
+        if field.field_name == "public_origin":
+            return addresses.origin(value)
+        read = addresses.networks if field.field_name == "trusted_proxies" else addresses.host_names
+        read(value)
+        return value
+
     @model_validator(mode="after")
     def _secret_keys_are_long_enough(self) -> "Settings":
         for name in ("secret_key", "secret_key_other"):
@@ -178,6 +205,19 @@ class Settings(BaseSettings):
     def worker_database(self) -> URL:
         """The database under the worker's own role."""
         return postgres_url(self.worker_database_url) if self.worker_database_url else self.database
+
+    @property
+    def proxies(self) -> tuple[addresses.Network, ...]:
+        """The proxies whose forwarded headers are believed."""
+        return addresses.networks(self.trusted_proxies) if self.trusted_proxies else ()
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names, beside those of loopback, that the API is asked by."""
+        public = (self.public_origin or "").partition("://")[2]
+        own = "" if addresses.is_address(self.host) else self.host
+        named = [name for name in (self.allowed_hosts, public, own) if name]
+        return addresses.host_names(",".join(named)) if named else frozenset()
 
     @property
     def redis(self) -> str:

@@ -120,7 +120,7 @@ def _key_of(request: HTTPConnection) -> str | None:
 
 
 async def _address(request: Request) -> str:
-    """Return the connection's address. No header is trusted: any client may send one."""
+    """Return the client's address: the connection's, or what one of TRUSTED_PROXIES told."""
     return request.client.host if request.client else ""
 
 

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core import metrics
-from api.core.errors import Problem, TooLarge, Unavailable
+from api.core.errors import NotFound, Problem, TooLarge, Unavailable
 from api.core.failures import describe
-from api.http.problems import problem_response, response_of
+from api.http.hosts import AllowedHosts
+from api.http.problems import Misdirected, problem_response, response_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ def _raw(headers: dict[str, str]) -> _Raw:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
+#: What a trusted proxy may call a request's scheme, and what it is.
+_SCHEMES: Final = {"ws": "http", "wss": "https"}
+#: Health checks ask by whatever name, and learn nothing else.
+_ANY_NAME: Final = frozenset({"/livez", "/readyz"})
 _ADDED: Final = {
     "http": _raw(HEADERS),
     "https": _raw(HEADERS | {"Strict-Transport-Security": "max-age=31536000"}),
@@ -81,15 +86,17 @@ class LoadShedder:
 class OuterMiddleware:
     """ASGI middleware around the whole app: refuses early, adds headers, stops every exception."""
 
-    def __init__(self, app: ASGIApp, shedders: Sequence[LoadShedder]) -> None:
+    def __init__(self, app: ASGIApp, shedders: Sequence[LoadShedder], hosts: AllowedHosts) -> None:
         self._app = app
         self._shedders = shedders
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["scheme"] = _SCHEMES.get(scope["scheme"], scope["scheme"])
         refusal = self._refusal(scope)
         for message in refusal:
             await send(message)
@@ -101,11 +108,20 @@ class OuterMiddleware:
         for shedder in self._shedders:
             if refusal := shedder.refusal(scope):
                 return refusal
-        if _declares_too_much(scope):
+        problem: Problem
+        if scope["path"] not in _ANY_NAME and not self._hosts.allows(scope):
+            problem = Misdirected(
+                "this server does not go by that name; PUBLIC_ORIGIN and ALLOWED_HOSTS add names"
+            )
+        elif scope["path"].endswith("\n"):
+            # The `$` at the end of each route's pattern takes one line end, too.
+            problem = NotFound("there is nothing at this path")
+        elif _declares_too_much(scope):
             # FastAPI's own limit answers a declared length as text/plain.
             problem = TooLarge("the body is larger than 1 MiB")
-            return _messages(response_of(problem), _ADDED[scope["scheme"]])
-        return ()
+        else:
+            return ()
+        return _messages(response_of(problem), _ADDED[scope["scheme"]])
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         added = _ADDED[scope["scheme"]]

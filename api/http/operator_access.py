@@ -1,6 +1,7 @@
 """Who may see metrics and figures: clients on this machine, and those that send METRICS_TOKEN."""
 
 import secrets
+from typing import Final
 
 from fastapi import Request
 
@@ -8,19 +9,36 @@ from api.core import addresses
 from api.core.errors import Unauthenticated
 from api.core.settings import Settings
 
+#: What proxies add to a request, beside `X-Forwarded-…`.
+_FORWARDING: Final = frozenset({"forwarded", "via", "x-real-ip"})
+
 
 def require_operator(request: Request, settings: Settings) -> None:
     """Raise Unauthenticated unless the client is on this machine or sent METRICS_TOKEN."""
-    if not (is_loopback(request) or _has_token(request, settings)):
+    if not (is_on_this_machine(request, settings) or _has_token(request, settings)):
         raise Unauthenticated("figures are for this machine, or for who sends METRICS_TOKEN")
 
 
-def is_loopback(request: Request) -> bool:
-    """Return whether the client is on this machine."""
+def is_on_this_machine(request: Request, settings: Settings) -> bool:
+    """Return whether the client is on this machine, and no proxy that speaks for another one."""
     try:
-        return addresses.parse(request.client.host if request.client else "").is_loopback
+        client = addresses.parse(request.client.host if request.client else "")
+        name = addresses.host_name(request.headers.get("host", ""))
     except ValueError:
         return False
+    if not (client.is_loopback and addresses.is_loopback(name)):
+        return False
+    # A proxy need not tell that it is one. Where one is named, loopback proves nothing.
+    if settings.public_origin or any(client in network for network in settings.proxies):
+        return False
+    return not _is_forwarded(request)
+
+
+def _is_forwarded(request: Request) -> bool:
+    # nginx asks with HTTP/1.0 unless it is told otherwise; nobody else does any more.
+    return request.scope["http_version"] == "1.0" or any(
+        name in _FORWARDING or name.startswith("x-forwarded-") for name in request.headers
+    )
 
 
 def _has_token(request: Request, settings: Settings) -> bool:

@@ -40,6 +40,12 @@ class UnsupportedMediaType(Problem):
     status, title = 415, "Unsupported media type"
 
 
+class Misdirected(Problem):
+    """The `Host` of the request is no name of this server."""
+
+    status, title = 421, "Misdirected request"
+
+
 class HeadersTooLarge(Problem):
     """Request line and headers are larger than 32 KiB."""
 

@@ -61,7 +61,7 @@ class Api(PythonProgram):
     name = "api"
 
     def command(self) -> Command:
-        """Run uvicorn. No proxy is in front, so headers that name another client are ignored."""
+        """Run uvicorn. Forwarded headers are the app's business, which knows TRUSTED_PROXIES."""
         return self._python(
             *("uvicorn", "api.main:create_app", "--factory"),
             *("--host", self._settings.host, "--port", str(self._settings.port)),

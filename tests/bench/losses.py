@@ -63,7 +63,7 @@ async def _send(server: Server, seat: Seat, texts: Iterator[str], acknowledged: 
         for text in texts:
             body = json.dumps({"role": "user", "content": text})
             writer.write(
-                f"POST {message_path(seat)} HTTP/1.1\r\nHost: bench\r\n"
+                f"POST {message_path(seat)} HTTP/1.1\r\nHost: localhost\r\n"
                 f"Authorization: Bearer {seat.token}\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
             )

@@ -69,7 +69,7 @@ def _sign_ins(names: list[str]) -> list[str]:
 
 def _post(path: str, body: str, headers: str = "") -> str:
     return (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\n{headers}Content-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     )
 

@@ -115,7 +115,7 @@ async def _stream(server: Server, seat: Seat) -> Streamed:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     path = f"/api/chat/{fields.session_id(seat.conversation_id)}/message"
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         f"Authorization: Bearer {seat.token}\r\nAccept: text/event-stream\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(_BODY)}\r\n\r\n"
     )

@@ -69,7 +69,7 @@ class Messages:
         write = self.write(number)
         body = f'{{"role":"user","content":"{write.text}"}}'
         return (
-            f"POST {write.path} HTTP/1.1\r\nHost: chaos\r\n"
+            f"POST {write.path} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {write.person.token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         ).encode()

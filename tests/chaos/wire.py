@@ -151,7 +151,7 @@ class Wire:
 
 def _request(method: str, path: str, body: Any, headers: dict[str, str]) -> bytes:
     data = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-    lines = [f"{method} {path} HTTP/1.1", "Host: chaos", f"Content-Length: {len(data)}"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(data)}"]
     if data:
         lines.append("Content-Type: application/json")
     lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -176,6 +176,16 @@ def test_a_secret_is_given_only_to_those_who_need_it(services: dict[str, Any]) -
     }
 
 
+def test_what_a_proxy_needs_is_passed_on_to_the_api() -> None:
+    known = {"TRUSTED_PROXIES": "172.18.0.0/16", "PUBLIC_ORIGIN": "https://chat.example.com"}
+    # The parser leaves a name without a value to the engine, which takes it from its environment.
+    given = yaml.safe_load(parse(SECRETS | known).stdout)["services"]["api"]["environment"]
+
+    assert known.keys() <= given.keys()
+    assert given["ALLOWED_HOSTS"] == "api"
+    assert "--no-proxy-headers" in dockerfile("CMD")[-1]
+
+
 def test_every_key_of_a_service_is_a_known_one(services: dict[str, Any]) -> None:
     for service in services.values():
         assert set(service) <= SERVICE_KEYS

@@ -224,7 +224,7 @@ def test_a_declared_length_is_refused_before_the_body_is_sent(
 ) -> None:
     address = urlsplit(api.url)
     head = (
-        f"POST {place.messages} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"POST {place.messages} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Authorization: {place.person.headers['Authorization']}\r\n"
         f"Content-Length: {length}\r\n\r\n"
     )

@@ -54,10 +54,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         b"",
         b"\r\n",
         b"POST /auth/login HT",
-        b"POST /auth/login HTTP/1.1\r\nHost: x\r\nX-A: ",
-        b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
-        b"POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /li",
+        b"POST /auth/login HTTP/1.1\r\nHost: localhost\r\nX-A: ",
+        b"POST /auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+        b"POST /auth/login HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /li",
     ],
     ids=["nothing", "a line end", "a line", "a header", "a body", "a chunk", "the next"],
 )
@@ -108,7 +108,7 @@ def test_a_slow_answer_is_not_a_slow_request(api: Api) -> None:
 def test_headers_have_an_end(api: Api, head: bytes) -> None:
     with connected(api) as greedy:
         try:
-            greedy.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + head)
+            greedy.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + head)
             greedy.sendall(b"\r\n\r\n")
             answer = everything(greedy)
         except OSError:

@@ -68,7 +68,7 @@ def callers(api: Api) -> Iterator[Callable[[str | None], TestClient]]:
         def caller_of(token: str | None) -> TestClient:
             changes = {"metrics_token": SecretStr(token) if token else None}
             app = create_app(api.settings.model_copy(update=changes))
-            return running.enter_context(TestClient(app))
+            return running.enter_context(TestClient(app, base_url="http://localhost"))
 
         yield caller_of
 

@@ -34,11 +34,14 @@ http {{
 
 
 @contextmanager
-def nginx(directory: Path, api_url: str) -> Iterator[str]:
-    """Yield the URL of an nginx that passes everything on to an API."""
+def nginx(directory: Path, api_url: str, server: str | None = None) -> Iterator[str]:
+    """Yield the URL of an nginx that passes everything on to an API.
+
+    `server` is its configuration; the page's, unless given.
+    """
     assert PROGRAM, "there is no nginx: `make system-deps` installs Debian's"
     port = data_dir.free_port()
-    server = configuration().replace("http://127.0.0.1:8000", api_url)
+    server = (server or configuration()).replace("http://127.0.0.1:8000", api_url)
     server = re.sub(r"listen 80;", f"listen 127.0.0.1:{port};", server)
     path = directory / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""

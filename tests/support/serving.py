@@ -22,6 +22,7 @@ def serving(app: Any) -> Iterator[str]:
             ws="none",
             log_config=None,
             access_log=True,
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
     )

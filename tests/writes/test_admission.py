@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from api.http.hosts import AllowedHosts
 from api.http.middleware import HEADERS, LoadShedder, OuterMiddleware, is_write
 from api.writes.admission import (
     CROWD,
@@ -136,7 +137,7 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
 
     inner = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
     shedders = [LoadShedder("overload", "too much", is_write, lambda: True)]
-    transport = httpx.ASGITransport(OuterMiddleware(inner, shedders))
+    transport = httpx.ASGITransport(OuterMiddleware(inner, shedders, AllowedHosts({"here"})))
 
     answered = asyncio.run(ask())
 

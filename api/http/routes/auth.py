@@ -148,7 +148,7 @@ async def open_session(
 
     Requests renew it; it expires after `SESSION_DAYS` without one.
     """
-    cookies.refuse_other_origins(request.headers)
+    cookies.refuse_other_origins(request)
     user, refresh_token = await app.credentials.sign_in(
         body.username, body.password, address, rotates=False
     )

@@ -24,5 +24,6 @@ def install(app: FastAPI, files: StaticFiles) -> None:
         operators.require_operator(request, services.settings)
         shown = await services.monitor.figures()
         # Flower has no password and listens on this machine alone.
-        port = services.settings.flower_port if operators.is_loopback(request) else 0
+        is_here = operators.is_on_this_machine(request, services.settings)
+        port = services.settings.flower_port if is_here else 0
         return {**shown, "flower": f"http://127.0.0.1:{port}/" if port else None}
