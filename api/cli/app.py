@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api.cli import common, dead, log_memory, migration, terminal
+from api.cli import balances, common, dead, log_memory, migration, terminal
 from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
@@ -17,7 +17,6 @@ from api.cli.status import report
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local.addresses import client_url
-from api.operations.audit import audit as audit_partitions
 
 app = typer.Typer(
     name="verbatim",
@@ -144,33 +143,29 @@ def _report_memory(redis: Redis, log: Log) -> None:
 
 
 @app.command()
-def audit() -> None:
+def audit(
+    acknowledge: Annotated[
+        bool,
+        typer.Option(
+            "--acknowledge",
+            help="Take it as known that the log began anew or went back: report it no more.",
+        ),
+    ] = False,
+) -> None:
     """Check that every entry that was ever accepted is accounted for.
 
     Per partition: accepted = applied + dead + discarded + pending, read under its lock. The server
     may run meanwhile.
 
-    Exit code 1: a partition does not balance.
+    Exit code 1: a partition does not balance, or the log began anew or went back in time, so that
+    what it had accepted is not known.
     """
     with common.open_stores("verbatim-audit") as (_, log, engine):
-        balances = audit_partitions(log, engine)
-    table = terminal.make_table(
-        "partition", "accepted", "applied", "dead", "discarded", "pending", "unaccounted", left=0
-    )
-    for balance in balances:
-        table.add_row(
-            str(balance.partition),
-            "closed" if balance.accepted is None else str(balance.accepted),
-            *map(str, (balance.applied, balance.dead, balance.discarded, balance.pending)),
-            "" if balance.balanced else str((balance.accepted or 0) - balance.accounted),
-        )
-    terminal.print_table(table)
-    wrong = [str(balance.partition) for balance in balances if not balance.balanced]
-    if wrong:
-        terminal.print_line("audit", f"DOES NOT BALANCE in partition {', '.join(wrong)}")
+        if acknowledge:
+            log.acknowledge_going_back()
+        is_well = balances.report(log, engine)
+    if not is_well:
         raise typer.Exit(common.EXIT_PROBLEM)
-    total = sum(balance.accepted or 0 for balance in balances)
-    terminal.print_line("audit", f"balances: {total} entries accepted, all accounted for")
 
 
 def main() -> None:

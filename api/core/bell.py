@@ -70,7 +70,12 @@ class Bell:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let a queued ring be sent, then end the thread; blocks for 3 seconds at most."""
+        """Let a queued ring be sent, then end the thread; blocks for 3 seconds at most.
+
+        Does nothing if it was not started: what kept it from that is the error to see.
+        """
+        if not self._thread.is_alive():
+            return
         self._waiting.put(False)
         self._thread.join(timeout=CONNECT_SECONDS + ANSWER_SECONDS)
 

@@ -1,5 +1,7 @@
 """Open the log: bind a Redis to its database, and restore the tails of its partitions."""
 
+import logging
+
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
@@ -7,6 +9,8 @@ from api.core.database import reading
 from api.core.errors import WrongDatabaseError
 from api.core.log import Log
 from api.core.models import DatabaseIdentity, LogPartition
+
+logger = logging.getLogger(__name__)
 
 
 def open_log(log: Log, engine: Engine, expected: str | None = None) -> None:
@@ -22,4 +26,8 @@ def open_log(log: Log, engine: Engine, expected: str | None = None) -> None:
         counted = [(p.id, p.last_id, p.applied + p.dead + p.discarded) for p in partitions]
     if expected and expected != identity:
         raise WrongDatabaseError("DATABASE_IDENTITY is not the identity of this database")
-    log.adopt(identity, counted)
+    if log.adopt(identity, counted):
+        logger.error(
+            "the log on Redis began anew or went back in time: what it had accepted and PostgreSQL "
+            "did not have is lost; see `verbatim audit`"
+        )

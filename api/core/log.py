@@ -133,7 +133,8 @@ def refusing_another_database() -> Iterator[None]:
         if str(error).startswith("WRONGDATABASE"):
             raise WrongDatabaseError(
                 "the log on this Redis belongs to another database; "
-                "set LOG_NAMESPACE to a name of its own, or REDIS_URL to the right server"
+                "set REDIS_URL to the right server, or put the right database back; a new log "
+                "begins under another LOG_NAMESPACE"
             ) from error
         raise
 
@@ -287,15 +288,25 @@ class Log:
             cast("dict[bytes, bytes]", self._redis.hgetall(self.key("drain:counts")))
         )
 
-    def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> None:
-        """Bind the log to its database and open it.
+    def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> bool:
+        """Bind the log to its database and open it; return whether it began anew or went back.
 
         A partition is (number, last_id, applied + dead + discarded) as PostgreSQL has them.
         Raises WrongDatabaseError if the log belongs to another database.
         """
         numbers = [number for partition in partitions for number in partition]
-        self._call("adopt", self.namespace, database_id, *numbers)
+        went_back = bool(self._call("adopt", self.namespace, database_id, *numbers))
         self.database_id = database_id
+        return went_back
+
+    def went_back_at_ms(self) -> int | None:
+        """Return when the log was found to have lost entries or begun anew, if it ever was."""
+        at_ms = cast("bytes | None", self._redis.get(self.key("went_back")))
+        return int(at_ms) if at_ms else None
+
+    def acknowledge_going_back(self) -> None:
+        """Take it as known that the log lost entries or began anew."""
+        self._redis.delete(self.key("went_back"))
 
     def recount(self, partitions: Iterable[tuple[int, int, int]]) -> None:
         """Count as accepted what the books know of (see `adopt`): for regressed ids only."""

@@ -43,12 +43,18 @@ class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL cluster with a database `verbatim` that a plain role of that name owns."""
 
     name = "postgres"
+    holds = "all that was stored"
     #: Upper and lower case of all of Unicode, from PostgreSQL's own tables.
     locale: ClassVar = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._cluster = self.directory / "cluster"
+
+    @property
+    def data(self) -> Path:
+        """The cluster."""
+        return self._cluster
 
     @property
     def url(self) -> str:

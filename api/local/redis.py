@@ -45,6 +45,7 @@ class EmbeddedRedis(EmbeddedServer):
     """A Redis that keeps every write it has answered."""
 
     name = "redis"
+    holds = "accepted messages that PostgreSQL may not have"
     #: More lines of configuration.
     more_configuration = ""
 
@@ -61,6 +62,15 @@ class EmbeddedRedis(EmbeddedServer):
     def version(self) -> RedisVersion:
         """Name and version of the server program. Raises LocalError if it is none."""
         return redis_version.version_of(self.program)
+
+    @property
+    def data(self) -> Path:
+        """The append-only file."""
+        return self.directory / DATA
+
+    def has_data(self) -> bool:
+        """Return whether an earlier run left data, be it in the middle of a carrying over."""
+        return super().has_data() or (self.directory / _REPLACED).exists()
 
     @property
     def url(self) -> str:
@@ -91,7 +101,7 @@ class EmbeddedRedis(EmbeddedServer):
 
     def take_over(self) -> None:
         """See that this server may open the data, and note that it is the one who writes now."""
-        data, replaced = self.directory / DATA, self.directory / _REPLACED
+        data, replaced = self.data, self.directory / _REPLACED
         if replaced.exists() and not data.exists():
             replaced.rename(data)  # cut short in `_carry_over`
         shutil.rmtree(replaced, ignore_errors=True)
@@ -110,7 +120,7 @@ class EmbeddedRedis(EmbeddedServer):
         """
         copy = _Copy(self.directory / _COPY, self._wanted)
         shutil.rmtree(copy.directory, ignore_errors=True)
-        shutil.copytree(self.directory / DATA, copy.directory / DATA)
+        shutil.copytree(self.data, copy.data)
         try:
             try:
                 entries = copy.rewrite()
@@ -118,8 +128,8 @@ class EmbeddedRedis(EmbeddedServer):
                 raise self._refusal(writer, "cannot be read by") from None
             if entries:
                 raise self._refusal(writer, f"holds {entries} entries of the log; not touched by")
-            (self.directory / DATA).rename(self.directory / _REPLACED)
-            (copy.directory / DATA).rename(self.directory / DATA)
+            self.data.rename(self.directory / _REPLACED)
+            copy.data.rename(self.data)
         finally:
             shutil.rmtree(copy.directory, ignore_errors=True)
         redis_version.remember(self.directory, self.version)

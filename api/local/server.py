@@ -20,6 +20,8 @@ class EmbeddedServer(ABC):
     """
 
     name: str
+    #: What is lost with its data.
+    holds: str
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
@@ -33,6 +35,15 @@ class EmbeddedServer(ABC):
         if self._port is None:
             self._port = data_dir.port(self.directory / "port")
         return self._port
+
+    @property
+    @abstractmethod
+    def data(self) -> Path:
+        """The folder that the server itself writes."""
+
+    def has_data(self) -> bool:
+        """Return whether an earlier run left data."""
+        return self.data.exists()
 
     @property
     @abstractmethod

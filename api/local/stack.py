@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.core import migrations, redis_client, roles
 from api.core.settings import Settings
-from api.local import data_dir, logins
+from api.local import data_dir, logins, written_log
 from api.local.addresses import LOOPBACK, base_url, client_url
 from api.local.console import Console
 from api.local.errors import LocalError
@@ -103,6 +103,7 @@ class Stack:
             await self._step("redis", asyncio.to_thread(_check_redis, self._settings))
         migrating = asyncio.to_thread(_migrate, self._settings, self._own_postgres)
         await self._step("migrations", migrating)
+        await self._step("log", asyncio.to_thread(written_log.open_written, self._settings))
         await self._start_and_wait(self._programs)
         self._print_addresses()
 
@@ -169,6 +170,7 @@ class Stack:
         if not settings.redis_url:
             program = settings.verbatim_redis_server
             servers["redis_url"] = EmbeddedRedis(directory / "redis", program)
+        written_log.refuse_without_data(directory, servers.values())
         for server in servers.values():
             self._begun[server.name] = monotonic()
             server.prepare()

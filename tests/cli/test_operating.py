@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from api.cli.app import app
 from api.core import metrics
+from api.core.bind import open_log
 from api.core.entries import AcceptRequest
 from api.core.log import Limits, Log
 from api.core.metrics import DrainCounts
@@ -192,6 +193,27 @@ def test_the_audit_fails_when_an_entry_is_lost(log: Log, redis_client: Redis) ->
 
     assert result.exit_code == 1
     assert f"DOES NOT BALANCE in partition {conversation & 15}" in result.stdout
+
+
+def test_the_audit_fails_after_the_log_began_anew_until_that_is_acknowledged(
+    log: Log, redis_client: Redis, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE log_partition SET applied = 3, last_id = 4103 WHERE id = 7")
+        )
+    redis_client.flushdb()
+    open_log(log, engine)
+
+    failed = verbatim("audit")
+    acknowledged = verbatim("audit", "--acknowledge")
+    later = verbatim("audit")
+
+    assert failed.exit_code == 1
+    assert "THE LOG WENT BACK" in failed.stdout
+    assert "all accounted for" not in failed.stdout
+    assert (acknowledged.exit_code, later.exit_code) == (0, 0)
+    assert "balances: 3 entries accepted" in later.stdout
 
 
 @pytest.mark.parametrize(

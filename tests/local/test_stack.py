@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_start_prints_a_line_a_step_and_where_everything_is(tmp_path: Path) ->
         timed = {re.fullmatch(r"(\w+) +\d+\.\d s", line) for line in steps}
         assert None not in timed
         assert {step[1] for step in timed if step} == {
-            *("PostgreSQL", "Redis", "migrations", "API", "worker", "Flower"),
+            *("PostgreSQL", "Redis", "migrations", "log", "API", "worker", "Flower"),
         }
         assert page.split() == ["page", f"{base}/"]
         assert documentation.split() == ["API", "documentation", f"{base}/docs"]
@@ -110,6 +111,10 @@ def test_stopping_ends_every_process_in_order_and_the_data_is_found_again(
 
     with running_stack(data) as second:
         assert second.get("/auth/me", token=token)["username"] == "alice"
+    shutil.rmtree(data / "redis")
+    third = RunningStack(data)
+    assert third.process.wait(60) == 1
+    assert "redis/appendonlydir is gone" in third.log.read_text()
 
 
 def test_nothing_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:

@@ -112,8 +112,12 @@ def test_a_started_drain_is_counted(log: Log) -> None:
 def test_an_emptied_redis_opens_above_what_postgresql_has(closed_log: Log) -> None:
     ahead = ids.first_at(int(time.time() * 1000) + 10**6, 2)
 
-    closed_log.adopt(DATABASE, [(p, ahead if p == 2 else 0, 40) for p in range(ids.PARTITIONS)])
+    went_back = closed_log.adopt(
+        DATABASE, [(p, ahead if p == 2 else 0, 40) for p in range(ids.PARTITIONS)]
+    )
 
+    assert went_back
+    assert closed_log.went_back_at_ms()
     partitions = closed_log.status().partitions
     assert partitions[2].tail == ahead
     assert (partitions[1].tail or 0) >= ids.first_at(int(time.time() * 1000) - 60_000, 1)
@@ -125,9 +129,10 @@ def test_an_older_redis_is_raised_and_its_entries_counted(log: Log, redis: Redis
     answers = submit(log, *(message(conversation, str(n)) for n in range(40)))
     redis.set(log.key("tail:0"), 5)
 
-    log.adopt(DATABASE, [(0, answers[9].id, 100)])
+    went_back = log.adopt(DATABASE, [(0, answers[9].id, 100)])
     (next_one,) = submit(log, message(conversation, "next"))
 
+    assert went_back
     assert next_one.id > answers[-1].id
     assert log.status().partitions[0].accepted == 100 + 30 + 1
 
@@ -136,8 +141,10 @@ def test_opening_an_open_log_changes_nothing(log: Log) -> None:
     open_conversation(log)
     before = log.status().partitions
 
-    log.adopt(DATABASE, [(p, 0, 0) for p in range(ids.PARTITIONS)])
+    went_back = log.adopt(DATABASE, [(p, 0, 0) for p in range(ids.PARTITIONS)])
 
+    assert not went_back
+    assert log.went_back_at_ms() is None
     assert log.status().partitions == before
 
 
@@ -154,6 +161,7 @@ def test_regressed_entries_are_counted_when_the_books_know_of_them(log: Log) -> 
 
     log.recount([(0, conversation, 3), (1, 0, 0)])
 
+    assert log.went_back_at_ms()
     assert [p.accepted for p in log.status().partitions[:2]] == [3, 0]
 
 

@@ -276,8 +276,15 @@ def test_a_log_of_another_database_stops_the_start(
 ) -> None:
     redis_client.set(f"{settings.log_namespace}:database", "another")
 
+    async def start_and_stop() -> None:
+        path = WritePath(settings, engine, AsyncDatabase(engine))
+        try:
+            await path.start()
+        finally:
+            await path.stop()
+
     with pytest.raises(WrongDatabaseError):
-        asyncio.run(WritePath(settings, engine, AsyncDatabase(engine)).start())
+        asyncio.run(start_and_stop())
 
 
 def test_a_redis_that_forgets_stops_the_start(

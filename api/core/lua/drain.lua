@@ -132,12 +132,16 @@ function operations.balance()
   return { redis.call('GET', key('accepted:' .. ARGV[4])) or '', count_above(ARGV[4], number_argument(5)) }
 end
 
+-- Remembers that entries may have been lost: whatever else the log had accepted, nobody counts.
+local function note_going_back() redis.call('SET', key('went_back'), exact(now_ms()), 'NX') end
+
 -- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
 -- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
 -- is: it must stay independent of PostgreSQL's books for the audit to mean something.
--- ARGV: (partition, last id, counted)…
+-- → 1 if the log lacks what PostgreSQL has had of it. ARGV: (partition, last id, counted)…
 function operations.adopt(owner)
   if not owner then redis.call('SET', key('database'), assert(ARGV[3] ~= '' and ARGV[3])) end
+  local went_back = 0
   for index = 4, #ARGV, 3 do
     local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
     local tail = redis.call('GET', key('tail:' .. partition))
@@ -147,9 +151,13 @@ function operations.adopt(owner)
       local floor = math.max(last, first_at(now_ms(), tonumber(partition)),
         newest and number_of(newest[1]) or 0)
       redis.call('SET', key('tail:' .. partition), exact(floor))
+      if last > 0 or counted > 0 then
+        went_back = 1
+        note_going_back()
+      end
     end
   end
-  return 1
+  return went_back
 end
 
 -- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
@@ -160,6 +168,7 @@ function operations.recount()
     local known = number_argument(index + 2) + count_above(ARGV[index], number_argument(index + 1))
     if known > tonumber(redis.call('GET', accepted) or '0') then
       redis.call('SET', accepted, exact(known))
+      note_going_back()
     end
   end
   return 1

@@ -11,6 +11,8 @@
 --                                                      never deleted, only trimmed. Entry id: "<id>-0"
 -- tail:<partition>                             integer the partition's last id
 -- accepted:<partition>                         integer entries ever accepted, for the audit
+-- went_back                                    integer ms at which the log was found to lack what PostgreSQL has had
+--                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id);
 --                                                      no TTL while entries of it are in the log, then 7 days
 -- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", the last

@@ -1,0 +1,88 @@
+"""A server's folder is lost: the start says so, instead of beginning anew silently."""
+
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from api.core.settings import Settings
+from api.local import written_log
+from api.local.errors import LocalError
+from tests.local.test_refusals import assert_refused, run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, namespace: str, tmp_path: Path) -> Settings:
+    return Settings(
+        _env_file=None,
+        database_url=database_url,
+        redis_url=redis_url,
+        log_namespace=namespace,
+        verbatim_data_dir=tmp_path,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "lost", "held"),
+    [
+        ("postgres/cluster", "redis/appendonlydir", "accepted messages"),
+        ("redis/appendonlydir", "postgres/cluster", "all that was stored"),
+    ],
+)
+def test_a_stack_that_has_run_does_not_begin_anew_without_a_folder(
+    tmp_path: Path, kept: str, lost: str, held: str
+) -> None:
+    (tmp_path / kept).mkdir(parents=True)
+    (tmp_path / "log.json").write_text('{"namespace": "verbatim"}')
+
+    done = run(tmp_path)
+
+    assert_refused(done, f"{tmp_path / lost} is gone", held, str(tmp_path / "log.json"))
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / lost).parent.exists()
+
+
+def test_a_log_that_was_written_and_is_gone_is_refused_until_its_file_is_deleted(
+    settings: Settings, redis_client: Redis, tmp_path: Path
+) -> None:
+    written_log.open_written(settings)
+    written_log.open_written(settings)
+    redis_client.flushdb()
+
+    with pytest.raises(LocalError, match=f"'{settings.log_namespace}' is not in this Redis"):
+        written_log.open_written(settings)
+
+    assert redis_client.keys() == []
+    (tmp_path / "log.json").unlink()
+    written_log.open_written(settings)
+    assert json.loads((tmp_path / "log.json").read_text()) == {"namespace": settings.log_namespace}
+
+
+def test_a_new_log_may_begin_under_another_name(settings: Settings) -> None:
+    written_log.open_written(settings)
+
+    renamed = settings.model_copy(update={"log_namespace": f"test-{secrets.token_hex(4)}"})
+    written_log.open_written(renamed)
+    written_log.open_written(renamed)
+
+
+def test_a_database_that_is_not_the_logs_own_is_refused_before_any_program_starts(
+    settings: Settings, redis_client: Redis, tmp_path: Path
+) -> None:
+    redis_client.set(f"{settings.log_namespace}:database", "another")
+
+    done = run(
+        tmp_path,
+        DATABASE_URL=str(settings.database_url),
+        REDIS_URL=str(settings.redis_url),
+        LOG_NAMESPACE=settings.log_namespace,
+        ROW_SECURITY="unchecked",
+    )
+
+    assert_refused(done, "belongs to another database", "put the right database back")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "logs" / "api.log").exists()
