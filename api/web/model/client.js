@@ -191,8 +191,9 @@ export class Client extends EventTarget {
       keepalive: outlivesPage ?? false,
       signal: signal ?? null,
     });
-    if (response.ok) return response;
-    const problem = await Problem.of(response);
+    const problem = response.ok ? null : await Problem.of(response);
+    this.dispatchEvent(new Event(problem?.status === UNREACHED ? "unreached" : "reached"));
+    if (!problem) return response;
     if (problem.status === 401) this.dispatchEvent(new Event("signedout"));
     throw problem;
   }
@@ -203,9 +204,7 @@ export class Client extends EventTarget {
    */
   async #reach(url, request) {
     try {
-      const response = await fetch(url, request);
-      this.dispatchEvent(new Event("reached"));
-      return response;
+      return await fetch(url, request);
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") throw error;
       this.dispatchEvent(new Event("unreached"));

@@ -76,17 +76,14 @@ const answerKey = (turn) => `${turn.key}!`;
 
 /**
  * Whether a stored message is a turn's answer. Normally its id says so; the id of an answer that
- * the server no longer knows of is never told.
+ * the server no longer knows of is never told, nor that of one that was made after it was given up.
  * @param {MessageRow} row
  * @param {Turn} turn
  * @param {MessageRow | undefined} question
  */
 function isAnswer(row, turn, question) {
   if (turn.reply !== null) return row.id === turn.reply;
-  return (
-    turn.isLost &&
-    question !== undefined &&
-    row.role === "assistant" &&
-    row.position > question.position
-  );
+  if (question === undefined || row.role !== "assistant") return false;
+  if (turn.isLost) return row.position > question.position;
+  return turn.state === "unanswered" && row.position === question.position + 1;
 }

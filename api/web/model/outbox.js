@@ -12,6 +12,7 @@ import * as storage from "./storage.js";
  * @property {number | null} conversation null until a new one is opened
  * @property {number | null} message its id, once it is accepted
  * @property {number} since when it was said, ms since 1970
+ * @property {{status: number, detail: string} | null} refused why it is not sent by itself
  */
 
 export class Outbox {

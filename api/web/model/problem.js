@@ -1,9 +1,11 @@
 /** What can go wrong between here and the server. */
 
-/** No answer: no network, or no server. */
+/** No answer of ours: no network, no server, or somebody between here and there who says so. */
 export const UNREACHED = 0;
 
-/** A request that was not served: a problem document (RFC 9457), or no answer at all. */
+const OURS = "application/problem+json";
+
+/** A request that was not served: a problem document (RFC 9457), or no answer of ours. */
 export class Problem extends Error {
   /**
    * @param {number} status the HTTP status; `UNREACHED` without one
@@ -28,14 +30,17 @@ export class Problem extends Error {
    * @param {Response} response
    */
   static async of(response) {
+    const { status, statusText } = response;
     const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
     const retryAfter = Number.isFinite(seconds) ? seconds : null;
+    const isOurs = response.headers.get("Content-Type")?.startsWith(OURS) ?? false;
+    // A proxy's own page: it could not reach the server, or knows of none while one is restarted.
+    if (!isOurs && (status >= 500 || status === 404)) return new Problem(UNREACHED, statusText, retryAfter);
     try {
       const { detail } = await response.json();
-      return new Problem(response.status, String(detail), retryAfter);
+      return new Problem(status, String(detail), retryAfter);
     } catch {
-      // A proxy's page, or a body that was cut off: the status has to do.
-      return new Problem(response.status, response.statusText, retryAfter);
+      return new Problem(status, statusText, retryAfter); // not ours, or cut off
     }
   }
 

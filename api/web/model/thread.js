@@ -188,9 +188,11 @@ export class Thread extends EventTarget {
       this.#news();
       this.#pump();
     });
+    turn.addEventListener("retried", () => this.#keep(turn));
     turn.addEventListener("lost", () => void this.#lost(turn));
     turn.addEventListener("settled", () => {
       if (turn.state === "answered") this.#news();
+      if (turn.state === "refused") this.#keep(turn);
       this.#pump();
       void this.#settle();
     });
@@ -254,8 +256,9 @@ export class Thread extends EventTarget {
   }
 
   /** @param {Turn} turn */
-  #keep({ key, text, conversation, message, since }) {
-    if (text !== null) this.#outbox.put({ key, text, conversation, message, since });
+  #keep({ key, text, conversation, message, since, state, problem }) {
+    const refused = state === "refused" && problem ? { status: problem.status, detail: problem.detail } : null;
+    if (text !== null) this.#outbox.put({ key, text, conversation, message, since, refused });
   }
 
   /** @param {Turn} turn */

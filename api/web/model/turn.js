@@ -24,7 +24,7 @@ const KEY_LIVES_MS = 50 * 60 * 1000;
 
 /**
  * Events: `change` whenever anything shown changes; `opened` when a new conversation got its id;
- * `accepted` when the message is the server's; `lost` when the server makes no answer to it and
+ * `accepted` when the message is the server's; `retried` when it is asked for again; `lost` when the server makes no answer to it and
  * knows of none; `settled` when nothing more will happen automatically.
  */
 export class Turn extends EventTarget {
@@ -54,7 +54,7 @@ export class Turn extends EventTarget {
    * @param {Omit<Kept, "text"> & {text: string | null}} kept its text is null when another page
    *   (another tab, another device) said it
    */
-  constructor(client, { key, text, conversation, message, since }) {
+  constructor(client, { key, text, conversation, message, since, refused }) {
     super();
     this.#client = client;
     this.key = key;
@@ -64,6 +64,10 @@ export class Turn extends EventTarget {
     this.since = since;
     this.#mustAsk = message === null;
     if (message !== null) this.state = "answering";
+    else if (refused) {
+      this.state = "refused";
+      this.problem = new Problem(refused.status, refused.detail);
+    }
   }
 
   /**
@@ -73,7 +77,8 @@ export class Turn extends EventTarget {
    * @param {string} text
    */
   static saying(client, conversation, text) {
-    return new Turn(client, { key: newKey(), text, conversation, message: null, since: Date.now() });
+    const said = { key: newKey(), text, conversation, since: Date.now() };
+    return new Turn(client, { ...said, message: null, refused: null });
   }
 
   /**
@@ -84,7 +89,7 @@ export class Turn extends EventTarget {
    */
   static of(client, conversation, message) {
     const key = `turn-${message}`;
-    return new Turn(client, { key, text: null, conversation, message, since: Date.now() });
+    return new Turn(client, { key, text: null, conversation, message, since: Date.now(), refused: null });
   }
 
   get isAccepted() {
@@ -132,6 +137,7 @@ export class Turn extends EventTarget {
     this.isStopping = false;
     this.isLost = false;
     this.#become(this.isAccepted ? "answering" : "sending", null);
+    this.dispatchEvent(new Event("retried"));
     void this.run();
   }
 
