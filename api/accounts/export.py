@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlmodel import Session
@@ -12,6 +11,7 @@ from api.accounts.repositories import UserRepository
 from api.core import ids, models
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
+from api.core.times import iso
 from api.reads.read_after import Reads
 from api.reads.repositories import (
     ConversationRepository,
@@ -116,8 +116,4 @@ def _line(kind: str, row: object, names: Sequence[str], **instead: int) -> bytes
 
 
 def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, default=_time).encode() + b"\n"
-
-
-def _time(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
+    return json.dumps(document, ensure_ascii=False, default=iso).encode() + b"\n"

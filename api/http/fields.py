@@ -9,12 +9,20 @@ from typing import Annotated, Final, Literal
 
 from email_validator import EmailNotValidError, validate_email
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import CONTENT_MOST, TITLE_MOST, is_storable
+from api.core.times import iso
 
 PASSWORD_LEAST_BYTES: Final = 8
 PASSWORD_MOST_BYTES: Final = 1024
@@ -79,7 +87,12 @@ Password = Annotated[
     ),
     AfterValidator(_password),
 ]
-Time = Annotated[AwareDatetime, Field(examples=[EXAMPLE_TIME])]
+Time = Annotated[
+    AwareDatetime,
+    PlainSerializer(iso),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+    Field(examples=[EXAMPLE_TIME]),
+]
 Role = Literal["user", "assistant"]
 #: Not validated as at registration: a malformed name or password is merely a wrong one.
 SignInText = Annotated[

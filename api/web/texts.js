@@ -13,12 +13,9 @@ export const texts = {
   nothingFound: "No title contains this.",
   /** @param {number} count */
   found: (count) => (count === 1 ? "1 conversation found" : `${count} conversations found`),
-  listAway: "The list cannot be loaded right now. It will appear by itself.",
   loadingMore: "Loading more …",
   rename: "Rename",
   delete: "Delete",
-  /** @param {string} title */
-  actionsFor: (title) => `Actions for ${title}`,
   /** @param {string} title */
   titleOf: (title) => `Title of ${title}`,
   /** @param {string} title */
@@ -26,7 +23,6 @@ export const texts = {
   undo: "Undo",
   dismiss: "Dismiss",
   notRenamed: "The title was not changed.",
-  notDeleted: "The conversation was not deleted.",
 
   messages: "Messages",
   you: "You",

@@ -1,7 +1,7 @@
 """People with accounts, and histories made for them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,17 +94,45 @@ class Person:
         answer.raise_for_status()
         return answer.json()
 
-    def import_conversations(self, count: int) -> None:
-        """Have had this many conversations for a long time, `Conversation <count>` the newest."""
+    def delete(self, conversation: int) -> None:
+        """Delete a conversation, as another page would, and wait until it has gone."""
+        answer = self._client.delete(f"/api/conversations/{conversation}")
+        answer.raise_for_status()
+        self.get("/api/conversations/", read_after=answer.json()["entry_id"])
+
+    def import_conversations(self, count: int) -> list[int]:
+        """Have had this many conversations for a long time, `Conversation <count>` the newest.
+
+        Two begin in each second, one of them at its start. Returns their ids, the oldest first.
+        """
         first = _IMPORTED_FROM + self.id * 1_000_000
         start = datetime(2026, 1, 1, tzinfo=UTC)
+        ids = [first + n for n in range(1, count + 1)]
+        times = [start + timedelta(milliseconds=500 * n) for n in range(1, count + 1)]
         self._insert(
             "conversation (id, user_id, title, message_count, created_at, updated_at)",
             [
-                (first + n, self.id, f"Conversation {n}", 0, at := start + timedelta(minutes=n), at)
-                for n in range(1, count + 1)
+                (new, self.id, f"Conversation {n}", 0, at, at)
+                for n, (new, at) in enumerate(zip(ids, times, strict=True), 1)
             ],
         )
+        return ids
+
+    def rename_imported(self, conversations: Sequence[int], title: str) -> None:
+        """Have had another title for imported conversations all the time."""
+        with self._database() as cursor:
+            cursor.execute(
+                "UPDATE conversation SET title = %s WHERE id = ANY(%s)",
+                (title, list(conversations)),
+            )
+
+    def touch(self, conversations: Sequence[int]) -> None:
+        """Have something happen in conversations now: they move to the top of the list."""
+        with self._database() as cursor:
+            cursor.execute(
+                "UPDATE conversation SET updated_at = clock_timestamp() WHERE id = ANY(%s)",
+                (list(conversations),),
+            )
 
     def import_history(self, count: int) -> int:
         """Have had a conversation of this many messages, `Message 1` the first."""

@@ -1,12 +1,14 @@
 """The list of conversations: thousands of them, and what can be done with each."""
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.people import Person
 from tests.browser.window import Window
 from tests.support.waiting import eventually
 
 MANY = 5_000
+#: What the page does when somebody comes back to it.
+LOOK = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
 def test_five_thousand_conversations_load_as_they_are_scrolled_to(
@@ -17,14 +19,7 @@ def test_five_thousand_conversations_load_as_they_are_scrolled_to(
     expect(window.entries.first).to_have_text(f"Conversation {MANY}")
     assert window.entries.count() <= 100
 
-    scroller = window.page.locator(".entries-scroller")
-    window.page.wait_for_function(
-        """([scroller, many]) => {
-            scroller.scrollTop = scroller.scrollHeight;
-            return scroller.querySelectorAll("li").length === many;
-        }""",
-        arg=[scroller.element_handle(), MANY],
-    )
+    scroll_to(window, MANY)
 
     expect(window.entries.last).to_have_text("Conversation 1")
     window.entries.last.locator("a").click()
@@ -160,6 +155,114 @@ def test_titles_can_be_searched(window: Window, person: Person) -> None:
     expect(window.entries.nth(1)).to_have_text("Conversation 200")
 
 
+def test_a_search_shows_what_it_finds_and_its_end_all_that_there_is(
+    window: Window, person: Person
+) -> None:
+    ids = person.import_conversations(300)
+    person.rename_imported(ids[::2], "Apple")
+    window.open()
+    scroll_to(window, 150)
+    search = window.page.get_by_role("searchbox", name="Search titles")
+
+    search.fill("apple")
+    expect(window.entries.first).to_have_text("Apple")
+    scroll_to(window, 150)
+    found = window.entries.all_text_contents()
+    search.press("Escape")
+    expect(window.entries.first).to_have_text("Conversation 300")
+    scroll_to(window, 300)
+
+    assert found == ["Apple"] * 150
+    assert len(window.entries.all_text_contents()) == 300
+
+
+def test_a_page_of_an_earlier_search_that_comes_late_is_not_shown(
+    window: Window, person: Person
+) -> None:
+    ids = person.import_conversations(300)
+    person.rename_imported(ids[:3], "Apple")
+    window.open()
+    expect(window.entries).not_to_have_count(0)
+    late: list[Route] = []
+    window.page.route("**/api/conversations/*cursor=*", lambda route: late.append(route))  # noqa: PLW0108
+
+    window.page.locator(".entries-scroller").evaluate("list => list.scrollTop = list.scrollHeight")
+    eventually(lambda: late)
+    window.page.get_by_role("searchbox", name="Search titles").fill("apple")
+    expect(window.entries).to_have_text(["Apple"] * 3)
+    late.pop().continue_()
+    window.page.evaluate(LOOK)
+
+    expect(window.entries).to_have_text(["Apple"] * 3)
+
+
+def test_nothing_leaves_the_list_because_of_the_digits_of_its_time(
+    window: Window, person: Person
+) -> None:
+    person.import_conversations(150)
+    window.open()
+    scroll_to(window, 150)
+
+    with window.page.expect_response("**/api/conversations/?*"):
+        window.page.evaluate(LOOK)
+    order = window.page.evaluate(
+        """async () => {
+            const { microsOf } = await import("/web/model/times.js");
+            const at = (time) => microsOf(`2026-01-01T00:00:${time}Z`);
+            const times = ["17.765", "17", "17.000001", "18.000000", "17.765001"];
+            return times.toSorted((one, other) => at(one) - at(other));
+        }"""
+    )
+
+    expect(window.entries).to_have_count(150)
+    assert order == ["17", "17.000001", "17.765", "17.765001", "18.000000"]
+
+
+def test_what_was_deleted_elsewhere_leaves_the_list_however_far_down_it_is(
+    window: Window, person: Person
+) -> None:
+    ids = person.import_conversations(220)
+    window.open()
+    scroll_to(window, 150)
+
+    person.delete(ids[100])
+    person.conversation(title="A new one, so that there are as many as before")
+    window.page.evaluate(LOOK)
+
+    expect(link(window, "Conversation 101")).to_have_count(0)
+    expect(link(window, "Conversation 100")).to_have_count(1)
+    expect(link(window, "Conversation 102")).to_have_count(1)
+
+
+def test_what_turns_out_not_to_exist_leaves_the_list(window: Window, person: Person) -> None:
+    ids = person.import_conversations(120)
+    window.open()
+    scroll_to(window, 120)
+    window.page.route("**/api/conversations/?*", lambda route: route.abort())
+
+    person.delete(ids[0])
+    link(window, "Conversation 1").click()
+
+    expect(window.page.get_by_text("This conversation does not exist")).to_be_visible()
+    expect(window.entries.last).to_have_text("Conversation 2")
+
+
+def test_what_moves_up_while_the_list_is_scrolled_is_missed_by_nobody(
+    window: Window, person: Person
+) -> None:
+    ids = person.import_conversations(400)
+    window.open()
+    scroll_to(window, 150)
+
+    person.touch(ids[:120])  # from below what was loaded, and more than a page
+    scroll_to(window, 280)
+    window.page.evaluate(LOOK)
+
+    expect(window.entries).to_have_count(400)
+    titles = window.entries.all_text_contents()
+    assert len(set(titles)) == 400
+
+
 def test_everything_in_the_list_can_be_done_from_the_keyboard(
     window: Window, person: Person
 ) -> None:
@@ -195,11 +298,10 @@ def test_an_entry_that_moves_up_keeps_the_focus_also_while_its_title_is_edited(
     newer = person.conversation("hello", "hi", title="Newer")
     window.open()
     expect(window.entries).to_have_text(["Newer", "Older"])
-    look = "document.dispatchEvent(new Event('visibilitychange'))"
 
     def moves_up(conversation: int) -> None:
         person.get("/api/conversations/", read_after=person.add(conversation, "user", "more"))
-        window.page.evaluate(look)
+        window.page.evaluate(LOOK)
 
     link(window, "Older").focus()
     moves_up(older)
@@ -271,6 +373,18 @@ def test_the_theme_follows_the_system_until_one_is_chosen(window: Window, person
     assert not is_dark(window)
     window.button("Theme: light").click()
     assert is_dark(window)
+
+
+def scroll_to(window: Window, count: int) -> None:
+    """Scroll down until so many conversations are there."""
+    scroller = window.page.locator(".entries-scroller")
+    window.page.wait_for_function(
+        """([scroller, count]) => {
+            scroller.scrollTop = scroller.scrollHeight;
+            return scroller.querySelectorAll("li").length >= count;
+        }""",
+        arg=[scroller.element_handle(), count],
+    )
 
 
 def link(window: Window, title: str) -> Locator:

@@ -1,6 +1,7 @@
 /** The conversations of a person, newest activity first: as many as were scrolled to. */
 
 import { delaySeconds, newKey, pause } from "./backoff.js";
+import { Listing } from "./listing.js";
 import { Problem } from "./problem.js";
 
 /**
@@ -8,28 +9,18 @@ import { Problem } from "./problem.js";
  * @import { ConversationRow } from "./wire.js"
  */
 
-const FIRST_PAGE = 50;
-const PAGE = 100;
-/** How long a deletion can be taken back. */
-export const UNDO_SECONDS = 8;
-
 /**
  * Events: `change`; `renamed` and `deleted` with the id as `detail`, once the server accepted it;
  * `failed` with a Problem as `detail` when a change was refused and taken back.
  */
 export class ConversationList extends EventTarget {
-  /** @type {ConversationRow[]} */
-  rows = [];
-  total = 0;
+  /** Part of a title; empty for all. What it finds is shown once it is known. */
   query = "";
-  isLoading = false;
-  /** The list was read at least once, so an empty one is empty. */
-  isKnown = false;
 
   #client;
-  /** @type {string | null} */
-  #cursor = null;
-  #reads = 0;
+  #listing;
+  /** What is read instead: another query is its own list, and an answer to the last one never gets into it. */
+  #next;
   /** @type {Map<number, {undo: () => void, commit: (how?: {outlivesPage?: boolean}) => void}>} */
   #deletions = new Map();
   /** @type {Set<number>} deleted for good, though a late page may still show them */
@@ -48,10 +39,27 @@ export class ConversationList extends EventTarget {
   constructor(client) {
     super();
     this.#client = client;
+    this.#listing = this.#next = new Listing(client, "");
+  }
+
+  get rows() {
+    return this.#listing.rows;
+  }
+
+  get total() {
+    return this.#listing.total + (this.query ? 0 : this.#opened.size);
+  }
+
+  get isLoading() {
+    return this.#listing.isLoading;
+  }
+
+  get isKnown() {
+    return this.#listing.isKnown;
   }
 
   get hasMore() {
-    return this.#cursor !== null;
+    return this.#listing.hasMore;
   }
 
   /** What is shown: without what is being deleted, under the titles given here. */
@@ -83,50 +91,27 @@ export class ConversationList extends EventTarget {
   }
 
   /**
-   * Read the newest page again and merge it in: what it does not show has gone or moved up.
+   * Read what is new of what is looked for.
    * @param {number | null} [readAfter]
    */
   async refresh(readAfter = null) {
-    const query = this.query;
-    const page = await this.#client.conversations({ q: query || null, limit: FIRST_PAGE, readAfter });
-    if (query !== this.query) return;
-    const last = page.conversations.at(-1);
-    const inPage = new Set(page.conversations.map((row) => row.id));
-    const isWhole = page.next_cursor === null || !last;
-    const below = isWhole ? [] : this.rows.filter((row) => !inPage.has(row.id) && isBelow(row, last));
-    // With nothing read below this page, the list goes on where the page ends.
-    if (below.length === 0) this.#cursor = page.next_cursor;
-    this.rows = [...page.conversations, ...below];
-    this.#took(page.total, page.conversations);
+    if (this.#next.query !== this.query) this.#next = new Listing(this.#client, this.query);
+    const listing = this.#next;
+    await listing.refresh(readAfter);
+    if (listing !== this.#next) return;
+    this.#listing = listing;
+    this.#took();
   }
 
   /** Read the next page. */
   async more() {
-    if (this.isLoading || (this.isKnown && !this.hasMore)) return;
-    this.isLoading = true;
-    const read = ++this.#reads;
-    try {
-      const page = await this.#client.conversations({
-        q: this.query || null,
-        cursor: this.#cursor,
-        limit: PAGE,
-      });
-      if (read !== this.#reads) return;
-      const known = new Set(this.rows.map((row) => row.id));
-      this.rows = [...this.rows, ...page.conversations.filter((row) => !known.has(row.id))];
-      this.#cursor = page.next_cursor;
-      this.#took(page.total, page.conversations);
-    } finally {
-      if (read === this.#reads) this.isLoading = false;
-    }
+    await this.#listing.more();
+    this.#took();
   }
 
   /** @param {string} query part of a title; empty for all */
   async search(query) {
     this.query = query.trim();
-    this.#reads++;
-    this.isLoading = false;
-    this.#cursor = null;
     await this.refresh();
   }
 
@@ -139,7 +124,6 @@ export class ConversationList extends EventTarget {
     this.#hints.set(id, words.trim().replace(/\s+/g, " ").slice(0, 80));
     const now = new Date().toISOString();
     this.#opened.set(id, { id, title: null, created_at: now, updated_at: now, message_count: 0 });
-    this.total++;
     this.#changed();
   }
 
@@ -179,6 +163,15 @@ export class ConversationList extends EventTarget {
     return { undo, commit };
   }
 
+  /** @param {number} id of one that another page deleted */
+  forget(id) {
+    if (this.#gone.has(id)) return;
+    this.#gone.add(id);
+    this.#opened.delete(id);
+    if (this.rows.some((row) => row.id === id)) this.#listing.forget(id);
+    this.#changed();
+  }
+
   /** The page goes away: what was deleted and not taken back is deleted now. */
   leave() {
     for (const { commit } of [...this.#deletions.values()]) commit({ outlivesPage: true });
@@ -192,7 +185,7 @@ export class ConversationList extends EventTarget {
   async #delete(id, key, how) {
     try {
       await this.#insist(id, () => this.#client.remove(id, key, how));
-      this.total = Math.max(0, this.total - 1);
+      this.#listing.forget(id);
       this.dispatchEvent(new CustomEvent("deleted", { detail: id }));
     } catch (error) {
       // Another page deleted it first: that is what was wanted.
@@ -226,27 +219,12 @@ export class ConversationList extends EventTarget {
     }
   }
 
-  /**
-   * @param {number} total
-   * @param {ConversationRow[]} rows
-   */
-  #took(total, rows) {
-    for (const row of rows) this.#opened.delete(row.id);
-    this.total = total + this.#opened.size;
-    this.isKnown = true;
-    this.see(rows);
+  #took() {
+    for (const row of this.rows) this.#opened.delete(row.id);
+    this.see(this.rows);
   }
 
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/**
- * @param {ConversationRow} row
- * @param {ConversationRow} last
- */
-function isBelow(row, last) {
-  if (row.updated_at !== last.updated_at) return row.updated_at < last.updated_at;
-  return row.id < last.id;
 }

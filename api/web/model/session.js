@@ -209,6 +209,9 @@ export class Session extends EventTarget {
     this.thread?.close();
     this.thread = thread;
     thread.addEventListener("opened", () => this.#identified(thread));
+    thread.addEventListener("change", () => {
+      if (thread.state === "missing" && thread.id !== null) this.conversations?.forget(thread.id);
+    });
     thread.addEventListener("news", () => {
       this.#broadcast(thread.id);
       void this.#refreshTitle();
