@@ -53,6 +53,10 @@ export const texts = {
   unanswered: "The assistant could not answer.",
   unansweredLost: "The answer was lost before it was finished.",
   interrupted: "Stopped here.",
+  ended: {
+    length: "The answer ends here: it reached the model’s limit.",
+    content_filter: "The answer ends here: the model’s content filter stopped it.",
+  },
   unavailable: "This message cannot be shown at the moment. Its place is kept.",
   thinking: "The assistant is thinking",
   reconnecting: "Reconnecting …",

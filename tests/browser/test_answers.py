@@ -36,6 +36,42 @@ def test_markdown_becomes_what_it_means(window: Window, person: Person) -> None:
     expect(answer.get_by_text("☑ done")).to_be_visible()
 
 
+def test_formulas_keep_their_backslashes(window: Window, person: Person) -> None:
+    formulas = [
+        r"\(a_1 * b_1 * c\)",
+        r"\[ \{x\} \, y \\ z \]",
+        r"$$\begin{pmatrix} a & b \\ c & d \end{pmatrix}$$",
+        r"\begin{align*} a &= b \\ c &= d \end{align*}",
+        r"$\{1, 2\}$",
+        "$$\na \\\\\n- b\n$$",
+    ]
+    text = "\n\n".join([*formulas, r"\*not\* *em* for $5, and **not** for $6.", r"`\(code\)`"])
+    window.open(person.conversation("show me", text))
+
+    for formula in formulas:
+        expect(window.last.locator("p").filter(has_text=formula)).to_be_visible()
+    expect(window.last.get_by_text("*not* em for $5, and not for $6.")).to_be_visible()
+    expect(window.last.locator("em")).to_have_text("em")
+    expect(window.last.locator("code")).to_have_text(r"\(code\)")
+
+
+def test_why_an_answer_ends_early_is_said(window: Window, person: Person) -> None:
+    def end_early(route: Route) -> None:
+        stream = route.fetch()
+        body = stream.text().replace('"finish": null', '"finish": "length"')
+        route.fulfill(response=stream, body=body)
+
+    conversation = person.conversation("hello", "hi")
+    window.page.route("**/api/chat/*/message", end_early)
+    window.open(conversation)
+    expect(window.messages).to_have_count(2)
+
+    window.say("are you there?")
+
+    expect(window.state("stored")).to_have_count(4)  # said also when it comes from the history
+    expect(window.last).to_contain_text("The answer ends here: it reached the model")
+
+
 def test_code_and_answers_can_be_copied(window: Window, person: Person) -> None:
     window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     window.open(person.conversation("show me", ANSWER))

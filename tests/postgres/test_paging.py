@@ -164,6 +164,27 @@ def test_paging_through_conversations_of_equal_times_shows_each_once(
     assert seen == sorted(times, key=lambda n: (times[n], n), reverse=order == "desc")
 
 
+def test_pages_in_the_order_of_creation_miss_none_that_moves_up_meanwhile(engine: Engine) -> None:
+    owner = add_user(engine, "alice")
+    for number in range(1, 31):
+        add_conversation(engine, owner, number, at=NOON + timedelta(minutes=number))
+    seen: list[int | None] = []
+    cursor = None
+
+    for number in range(1, 4):
+        with reading(engine) as session:
+            page = ConversationRepository(session).list(
+                owner, limit=10, sort="created_at", cursor=cursor
+            )
+        seen += [conversation.id for conversation in page.conversations]
+        cursor = page.next_cursor
+        with engine.begin() as connection:  # something happens in one that was not shown yet
+            touch = "UPDATE conversation SET updated_at = now() WHERE id = :id"
+            connection.execute(text(touch), {"id": number})
+
+    assert seen == list(range(30, 0, -1))
+
+
 def test_the_last_page_names_no_next_one_even_when_it_is_full(engine: Engine) -> None:
     owner = add_user(engine, "alice")
     for number in range(1, 5):

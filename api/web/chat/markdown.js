@@ -7,6 +7,7 @@
  */
 
 import { icon, make } from "./dom.js";
+import { formulas } from "./math.js";
 import { texts } from "../texts.js";
 
 /** @typedef {(source: string) => DocumentFragment} Renderer */
@@ -61,6 +62,7 @@ export function formatted(source) {
 function rendererOf(Marked, purify) {
   const marked = new Marked({ gfm: true });
   marked.use({
+    extensions: formulas(escaped),
     renderer: {
       // Raw HTML in an answer is text that the reader wants to see.
       html: ({ text }) => escaped(text),

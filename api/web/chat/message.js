@@ -48,7 +48,7 @@ export class MessageView {
   }
 
   /** @param {Item} item */
-  show({ text, row, turn }) {
+  show({ text, row, turn, finish }) {
     const isWritten = turn?.state === "answering";
     this.#text = text;
     if (this.#answer) this.#answer.show(text, { isGrowing: isWritten });
@@ -57,19 +57,20 @@ export class MessageView {
     this.element.dataset["state"] = state;
     this.#article.setAttribute("aria-busy", String(state === "thinking" || state === "answering"));
     if (row) this.#article.title = new Date(row.created_at).toLocaleString();
-    this.#annotate(state, turn);
+    this.#annotate(state, turn, finish);
   }
 
   /**
    * @param {string} state
    * @param {Turn | null} turn
+   * @param {Item["finish"]} finish
    */
-  #annotate(state, turn) {
-    const noted = `${state} ${turn?.problem?.status} ${turn?.isReconnecting} ${turn?.isStopping}`;
+  #annotate(state, turn, finish) {
+    const noted = `${state} ${finish} ${turn?.problem?.status} ${turn?.isReconnecting} ${turn?.isStopping}`;
     if (noted === this.#noted) return;
     this.#noted = noted;
     const hadFocus = this.#note.matches(":focus-within");
-    this.#note.replaceChildren(...this.#noteOf(state, turn));
+    this.#note.replaceChildren(...this.#noteOf(state, turn, finish));
     // A button that was pressed and went away must not throw its user to the top of the page.
     if (hadFocus) this.#note.querySelector("button")?.focus();
   }
@@ -77,9 +78,12 @@ export class MessageView {
   /**
    * @param {string} state
    * @param {Turn | null} turn
+   * @param {Item["finish"]} finish
    * @returns {Node[]}
    */
-  #noteOf(state, turn) {
+  #noteOf(state, turn, finish) {
+    // A server of another version may name another reason.
+    const ended = finish && (texts.ended[finish] ?? null);
     switch (state) {
       case "sending":
         return [said(texts.sending)];
@@ -104,11 +108,11 @@ export class MessageView {
           ...(turn?.canRetry ? [this.#button("retry", texts.retry, turn)] : []),
         ];
       case "interrupted":
-        return [said(texts.interrupted), ...this.#copyButton()];
+        return [said(ended ?? texts.interrupted), ...this.#copyButton()];
       case "unavailable":
         return [said(texts.unavailable)];
       default:
-        return this.#role === "assistant" ? this.#copyButton() : [];
+        return this.#role === "assistant" ? [...(ended ? [said(ended)] : []), ...this.#copyButton()] : [];
     }
   }
 

@@ -2,7 +2,7 @@
 
 /**
  * @import { Turn } from "./turn.js"
- * @import { MessageRow } from "./wire.js"
+ * @import { Finish, MessageRow } from "./wire.js"
  *
  * @typedef {object} Item One message as it is shown.
  * @property {string} key the same for a message as long as it is shown, stored or not yet
@@ -10,11 +10,14 @@
  * @property {string} text
  * @property {MessageRow | null} row set once it is in the history
  * @property {Turn | null} turn set while it is not
+ * @property {Finish | null} finish as far as it is known: it is not in the history
  */
 
 export class Items {
   /** @type {Map<number, string>} keys of messages that were shown before they were stored */
   #keys = new Map();
+  /** @type {Map<number, Finish | null>} of answers that came here before they were stored */
+  #finishes = new Map();
 
   /**
    * @param {MessageRow[]} rows
@@ -36,7 +39,10 @@ export class Items {
       const question = rows.find((row) => row.id === turn.message);
       if (question) this.#keys.set(question.id, questionKey(turn));
       const answer = rows.find((row) => isAnswer(row, turn, question));
-      if (answer) this.#keys.set(answer.id, answerKey(turn));
+      if (answer) {
+        this.#keys.set(answer.id, answerKey(turn));
+        this.#finishes.set(answer.id, turn.finish);
+      }
       return answer !== undefined;
     });
   }
@@ -47,7 +53,8 @@ export class Items {
    */
   #ofRow(row) {
     const key = this.#keys.get(row.id) ?? `m${row.id}`;
-    return { key, role: row.role, text: row.content, row, turn: null };
+    const finish = this.#finishes.get(row.id) ?? null;
+    return { key, role: row.role, text: row.content, row, turn: null, finish };
   }
 }
 
@@ -60,10 +67,11 @@ function unstored(turn, stored) {
   /** @type {Item[]} */
   const items = [];
   if (turn.text !== null && !stored.has(turn.message ?? 0)) {
-    items.push({ key: questionKey(turn), role: "user", text: turn.text, row: null, turn });
+    items.push({ key: questionKey(turn), role: "user", text: turn.text, row: null, turn, finish: null });
   }
   if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
-    items.push({ key: answerKey(turn), role: "assistant", text: turn.answer, row: null, turn });
+    const { answer: text, finish } = turn;
+    items.push({ key: answerKey(turn), role: "assistant", text, row: null, turn, finish });
   }
   return items;
 }

@@ -8,7 +8,7 @@ import { Problem } from "./problem.js";
  * @import { Client } from "./client.js"
  * @import { StreamEvent } from "./events.js"
  * @import { Kept } from "./outbox.js"
- * @import { Answer } from "./wire.js"
+ * @import { Answer, Finish } from "./wire.js"
  */
 
 /**
@@ -36,6 +36,8 @@ export class Turn extends EventTarget {
   /** @type {number | null} */
   reply = null;
   wasInterrupted = false;
+  /** @type {Finish | null} */
+  finish = null;
   isStopping = false;
   /** The connection broke in mid-answer and is being made again. */
   isReconnecting = false;
@@ -237,9 +239,10 @@ export class Turn extends EventTarget {
   }
 
   /** @param {Answer} answer */
-  #end({ replyId, response, status }) {
+  #end({ replyId, response, status, finish }) {
     this.reply = replyId;
     this.answer = response;
+    this.finish = finish ?? null;
     this.wasInterrupted = status === "interrupted";
     this.#become("answered", null);
   }

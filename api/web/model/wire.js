@@ -25,13 +25,15 @@
  *
  * @typedef {{messages: MessageRow[], total: number}} MessagePage
  *
+ * @typedef {"length" | "content_filter"} Finish why an answer ends before its own end
+ *
  * @typedef {object} Answer What the JSON form of a chat turn answers.
  * @property {number} conversationId
  * @property {number} messageId
  * @property {number} replyId
  * @property {string} response
  * @property {"stored" | "interrupted"} [status]
- * @property {"length" | "content_filter" | null} [finish] why it ends before its own end
+ * @property {Finish | null} [finish]
  */
 
 export {};
