@@ -47,7 +47,7 @@ _TIMED_OUT: Final = frozenset({"25P03", "25P04"})
 #: costs no round trip.
 _SET_VIEWER: Final = (
     "SELECT set_config('app.user_id', %(verbatim_user)s, true),"
-    " set_config('app.sign_in', lower(%(verbatim_name)s), true); "
+    " set_config('app.sign_in', lower(%(verbatim_name)s COLLATE \"C\"), true); "
 )
 
 

@@ -90,12 +90,16 @@ def _counter() -> int:
 
 
 class User(Base, table=True):
-    """An account that can sign in. Names and addresses are unique without regard to case."""
+    """An account that can sign in.
+
+    Names and addresses are unique without regard to the case of ASCII letters. The collation says
+    so: without it the database's locale decides, and a Turkish small `I` is no `i`.
+    """
 
     __tablename__ = "user"
     __table_args__ = (
-        Index("uq_user_username", text("lower(username)"), unique=True),
-        Index("uq_user_email", text("lower(email)"), unique=True),
+        Index("uq_user_username", text('lower(username COLLATE "C")'), unique=True),
+        Index("uq_user_email", text('lower(email COLLATE "C")'), unique=True),
     )
 
     id: int = Field(

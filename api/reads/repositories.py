@@ -236,12 +236,14 @@ class MessageRepository:
 
     def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:
         """Return how many messages of a conversation have ids up to `last_id`: its first ones."""
-        statement = select(func.max(Message.position)).where(
-            Message.user_id == owner,
-            Message.conversation_id == conversation_id,
-            Message.id <= last_id,
+        statement = (
+            select(Message.position)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(_alive(owner), Conversation.id == conversation_id, Message.id <= last_id)
+            .order_by(col(Message.position).desc())
+            .limit(1)
         )
-        return self._session.exec(statement).one() or 0
+        return self._session.exec(statement).one_or_none() or 0
 
     def recent_turns(
         self, owner: int, conversation_id: int, *, limit: int = 20

@@ -1,5 +1,6 @@
 """What becomes of answers and exports when the session that asked for them ends."""
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ End = Callable[[httpx.Client], httpx.Response]
 SIZE = 40_000_000
 #: Milliseconds to the next look for ended sessions: a second outside of tests.
 POLL_MS = 20
+#: Ids of conversations that were imported, not made by the log.
+_conversations = itertools.count(1)
 ENDS: dict[str, End] = {
     "signing out": lambda ada: ada.post("/auth/logout"),
     "a new password": lambda ada: ada.post(
@@ -179,25 +182,25 @@ def test_a_whole_answer_is_given_and_stored_though_its_session_ends(
 @pytest.fixture
 def large(api: Api, ada: httpx.Client) -> int:
     """A conversation of ada's, of 40 MB, which no socket's buffers hold; returns its id."""
-    owner = ada.get("/auth/me").json()["id"]
+    known = {"owner": ada.get("/auth/me").json()["id"], "id": next(_conversations)}
     with writing(api.engine) as db:
         db.connection().execute(
             text(
                 "INSERT INTO conversation (id, user_id, message_count, created_at, updated_at)"
-                " VALUES (:owner, :owner, 400, now(), now())"
+                " VALUES (:id, :owner, 400, now(), now())"
             ),
-            {"owner": owner},
+            known,
         )
         db.connection().execute(
             text(
                 "INSERT INTO message"
                 " (id, conversation_id, user_id, position, role, content, status, created_at)"
-                " SELECT :owner * 1000 + n, :owner, :owner, n, 'user', repeat('x', 100000),"
+                " SELECT :id * 1000 + n, :id, :owner, n, 'user', repeat('x', 100000),"
                 " 'stored', now() FROM generate_series(1, 400) n"
             ),
-            {"owner": owner},
+            known,
         )
-    return int(owner)
+    return int(known["id"])
 
 
 def test_an_export_to_a_slow_reader_is_cut_when_its_session_ends(

@@ -14,6 +14,7 @@ from api.accounts import repositories as accounts
 from api.accounts.repositories import SessionRepository, UserRepository
 from api.core.cursors import Cursor, Order, Sort
 from api.core.database import Viewer, make_engine, reading
+from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.reads import repositories as chats
@@ -94,6 +95,9 @@ READS: Final[Mapping[str, Read]] = {
     ),
     "MessageRepository.latest": lambda s: MessageRepository(s).latest(
         OWNER, CONVERSATION, limit=LIMIT
+    ),
+    "MessageRepository.count_until": lambda s: MessageRepository(s).count_until(
+        OWNER, CONVERSATION, MAX_ID
     ),
     "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
         OWNER, CONVERSATION, limit=LIMIT

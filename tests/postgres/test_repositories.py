@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from api.accounts.repositories import UserRepository
+from api.core import ids
 from api.core.database import reading, writing
 from api.core.errors import Conflict
 from api.reads.repositories import (
@@ -49,6 +50,10 @@ READS: dict[str, tuple[Call, Any]] = {
         None,
     ),
     "MessageRepository.latest": (lambda s, o: MessageRepository(s).latest(o, 37, limit=5), None),
+    "MessageRepository.count_until": (
+        lambda s, o: MessageRepository(s).count_until(o, 37, ids.MAX_ID),
+        0,
+    ),
     "MessageRepository.recent_turns": (
         lambda s, o: MessageRepository(s).recent_turns(o, 37),
         ([], 0),

@@ -14,9 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from api.local import data_dir
-from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from tests.support.servers import debians_redis
+from tests.support.servers import DebiansPostgres, debians_redis
 
 MANUAL = Path(__file__).parents[2] / "docs" / "security.md"
 #: The certificates are for this name; the servers listen on its address.
@@ -128,7 +127,7 @@ def acl() -> str:
     return str(line)
 
 
-class TlsPostgres(EmbeddedPostgres):
+class TlsPostgres(DebiansPostgres):
     """Debian's PostgreSQL, to which nobody connects without TLS."""
 
     #: Older ones have no tables of their own.
@@ -137,12 +136,6 @@ class TlsPostgres(EmbeddedPostgres):
     def __init__(self, directory: Path, authority: Authority) -> None:
         super().__init__(directory)
         self._authority = authority
-
-    def program(self, name: str) -> str:
-        """Return Debian's newest."""
-        found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-        assert found, "there is no PostgreSQL: `make system-deps` installs Debian's"
-        return str(found[-1])
 
     def _url(self, role: str, database: str) -> str:
         plain = super()._url(role, database).replace("@127.0.0.1:", f"@{HOST}:")

@@ -39,6 +39,16 @@ class QuickPostgres(EmbeddedPostgres):
         super()._run(*argv, *quick, statements=statements)
 
 
+class DebiansPostgres(QuickPostgres):
+    """Debian's newest, which is built with TLS and ICU; the embedded one is not."""
+
+    def program(self, name: str) -> str:
+        """Return the path of one of its programs."""
+        found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+        assert found, "there is no PostgreSQL: `make system-deps` installs Debian's"
+        return str(found[-1])
+
+
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
     """Run a server; the test may kill, stop and start it meanwhile."""
