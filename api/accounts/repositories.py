@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Interval,
+    SQLColumnExpression,
     Text,
     and_,
     bindparam,
@@ -83,7 +84,7 @@ def _user_by_name() -> Executable:
     return select(User).where(_folded(col(User.username)) == _folded(given))
 
 
-def _folded(name: ColumnElement[str]) -> ColumnElement[str]:
+def _folded(name: SQLColumnExpression[str]) -> ColumnElement[str]:
     return func.lower(collate(name, "C"))
 
 
