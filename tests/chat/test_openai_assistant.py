@@ -1,13 +1,16 @@
 """The openai assistant against a real HTTP server that speaks the protocol."""
 
 import asyncio
+import gzip
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
 from api.chat.assistants import make_assistant
+from api.chat.assistants.bodies import shorten_unless_answer
 from api.core.errors import BadGateway, GatewayTimeout, Problem, SettingsError, Unavailable
 from api.core.settings import Settings
 from api.core.turns import TurnMessage
@@ -196,3 +199,28 @@ def test_the_model_names_a_conversation(model: ModelServer) -> None:
             await assistant.close()
 
     assert asyncio.run(named()) == "“A short title”"
+
+
+class _Bomb(httpx2.AsyncByteStream):
+    """80 million spaces, in 80 kB of gzip."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield gzip.compress(b" " * 80_000_000)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(200, {}), (500, {}), (307, {"Location": "/elsewhere"})]
+)
+def test_a_compressed_body_is_decoded_in_small_steps_and_what_is_no_answer_not_whole(
+    status: int, headers: dict[str, str]
+) -> None:
+    body = httpx2.Response(status, headers={"Content-Encoding": "gzip", **headers}, stream=_Bomb())
+
+    async def sizes() -> list[int]:
+        await shorten_unless_answer(body)
+        return [len(chunk) async for chunk in body.aiter_bytes()]
+
+    steps = asyncio.run(sizes())
+
+    assert max(steps) < 2_000_000
+    assert sum(steps) == 80_000_000 if status == 200 else sum(steps) < 8_000_000

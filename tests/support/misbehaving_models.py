@@ -311,6 +311,11 @@ FAILED: Final[dict[str, Case]] = {
     "a document without end": Case(
         sends(repeat("x" * 65_536), content_type="application/json"), None, 502, detail="too large"
     ),
+    "a redirection whose body has no end": Case(
+        sends(repeat("x" * 65_536), status=307, headers={"Location": "/v1/chat/completions"}),
+        None,
+        502,
+    ),
     "204": Case(lambda _: Response(status_code=204), None, 502),
     "a redirection to itself": Case(_redirecting, None, 502),
     "no gzip that says it is": Case(sends(GOOD, headers={"Content-Encoding": "gzip"}), None, 502),

@@ -1,16 +1,16 @@
 """The assistant behind any endpoint that speaks OpenAI's chat completions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from http import HTTPStatus
 from typing import Final
 
-import httpx2
 import openai
 from openai import AsyncAPIResponse, AsyncStream
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from api.chat.assistants.bodies import shorten_unless_answer
 from api.chat.assistants.completions import Completion
 from api.chat.assistants.event_stream import ServerEvent, events, whole
 from api.chat.assistants.prompt import prompt
@@ -28,8 +28,6 @@ MOST_RETRIES: Final = 1
 #: Seconds before that, unless the provider asks to wait. A longer wait is left to the client.
 RETRY_SECONDS: Final = 0.5
 RETRY_SECONDS_MOST: Final = 2.0
-#: Bytes of an error's body that are read.
-ERROR_MOST_BYTES: Final = 64 * 1024
 
 #: Code points of the first message and of its answer that a title is made from.
 TITLE_EXCERPT: Final = 500
@@ -67,7 +65,9 @@ class OpenAIAssistant:
             max_retries=0,
             # A compressed stream could be far larger than what is counted on its way.
             default_headers={"Accept-Encoding": "identity"},
-            http_client=openai.DefaultAsyncHttpx2Client(event_hooks={"response": [_shorten_error]}),
+            http_client=openai.DefaultAsyncHttpx2Client(
+                event_hooks={"response": [shorten_unless_answer]}
+            ),
         )
         return cls(client, model=settings.openai_model)
 
@@ -150,27 +150,3 @@ def _wait_before_retry(error: openai.APIError) -> float | None:
     return (
         RETRY_SECONDS if isinstance(error, openai.APIConnectionError) and not is_timeout else None
     )
-
-
-async def _shorten_error(response: httpx2.Response) -> None:
-    """Have the SDK, which reads the body of an error whole, read its beginning only."""
-    if response.is_error and isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _Head(response.stream)
-
-
-class _Head(httpx2.AsyncByteStream):
-    """The beginning of a body."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            yield chunk[: ERROR_MOST_BYTES - size]
-            size += len(chunk)
-            if size >= ERROR_MOST_BYTES:
-                return
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
