@@ -28,7 +28,8 @@ from api.chat.turn import Chat
 from api.core import garbage_collector
 from api.core.async_database import THREADS, AsyncDatabase
 from api.core.database import api_engine
-from api.core.settings import Settings
+from api.core.errors import SettingsError
+from api.core.settings import Settings, load
 from api.http import openapi as docs
 from api.http import problems
 from api.http.dependencies import Services
@@ -44,8 +45,17 @@ WRITE_PATH_CONNECTIONS: Final = 5
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the app; it opens nothing before it is started. Raises SettingsError."""
-    known = settings or Settings()
+    """Make the app; it opens nothing before it is started.
+
+    Raises SystemExit, with a line that says why, for settings it cannot be made with.
+    """
+    try:
+        return _app(settings or load())
+    except SettingsError as error:
+        raise SystemExit(f"the API does not start: {error}") from None
+
+
+def _app(known: Settings) -> FastAPI:
     _log_at(known.log_level)
     other = known.secret_key_other
     tokens = Tokens(

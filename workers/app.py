@@ -24,14 +24,17 @@ from api.core.errors import (
     WrongDatabaseError,
 )
 from api.core.failures import describe
-from api.core.settings import Settings
+from api.core.settings import load
 from workers.process import Process, refuse_to_start
 from workers.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
-settings = Settings()
-app = make_celery(settings)
+try:
+    settings = load()
+    app = make_celery(settings)
+except SettingsError as reason:
+    raise SystemExit(f"the worker does not start: {reason}") from None
 app.conf.update(include=["workers.tasks"], worker_concurrency=2)
 app.steps["worker"].add(Watchdog)
 

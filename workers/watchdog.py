@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from api.core import bell, redis_client
 from api.core.failures import describe
 from api.core.log import Log
-from api.core.settings import Settings
+from api.core.settings import load
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Watchdog(bootsteps.StartStopStep):
 
     def __init__(self, parent: WorkController, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        settings = Settings()
+        settings = load()
         self._log = Log(redis_client.connect(settings, "verbatim-watchdog"), settings.log_namespace)
         self._broker = Redis.from_url(
             settings.broker, **redis_client.redis_options("verbatim-watchdog")

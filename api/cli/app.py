@@ -15,7 +15,7 @@ from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
 from api.cli.status import report
 from api.core.log import Log
-from api.core.settings import Settings
+from api.core.settings import Settings, load
 from api.local.addresses import client_url
 
 app = typer.Typer(
@@ -94,7 +94,7 @@ def replay(
     Exit code 1: a message is different, or missing.
     """  # noqa: D301 - the backspace keeps the lines of an example apart
     per_second = _rate(rate)
-    settings = Settings()
+    settings = load()
     found = dialogues.read(file, limit)
     token = settings.metrics_token
 

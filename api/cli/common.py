@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import typer
-from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -16,7 +15,7 @@ from api.cli import terminal
 from api.core import database, redis_client
 from api.core.errors import VerbatimError
 from api.core.log import Log
-from api.core.settings import Settings, describe_errors
+from api.core.settings import Settings, load
 from api.local import discover
 
 #: The command worked and found a problem: a difference, an unbalanced audit, a server down.
@@ -37,8 +36,6 @@ class CommandGroup(TyperGroup):
         """Run the chosen command. Raises typer.Exit(EXIT_FAILED) for an expected failure."""
         try:
             return super().invoke(ctx)
-        except ValidationError as error:
-            reason = "; ".join(describe_errors(error))
         except VerbatimError as error:
             reason = str(error)
         except RedisError as error:
@@ -56,7 +53,7 @@ class CommandGroup(TyperGroup):
 
 def find_settings() -> Settings:
     """Return the settings; URLs that are not set are those of the stack in the data directory."""
-    return discover.completed(Settings())
+    return discover.completed(load())
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import time
 from typing import Final
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from api.core.redis_client import ANSWER_SECONDS, CONNECT_SECONDS
 from api.core.settings import Settings
@@ -91,6 +90,6 @@ class Bell:
             time.sleep(RING_DELAY_SECONDS)
             try:
                 ring(self._app)
-            except (OperationalError, OSError) as error:
-                # The watchdog rings later.
+            except Exception as error:  # noqa: BLE001 - kombu's transports raise whatever they like
+                # The next ring may go; meanwhile the watchdog rings.
                 logger.warning("the doorbell did not ring: %s", type(error).__name__)

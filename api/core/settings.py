@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     Field,
@@ -15,7 +14,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
-from api.core import addresses
+from api.core import addresses, redis_urls
 from api.core.errors import SettingsError
 
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
@@ -44,18 +43,6 @@ def postgres_url(text: str) -> URL:
         raise SettingsError("a database URL is malformed") from error
 
 
-def next_redis_database(url: str) -> str:
-    """Return the same Redis URL with the next database number, for Celery's broker.
-
-    Raises SettingsError for a URL whose path is not a number.
-    """
-    parts = urlsplit(url)
-    number = parts.path.lstrip("/") or "0"
-    if not number.isdecimal():
-        raise SettingsError("REDIS_URL must end in a database number, or in none")
-    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
-
-
 def describe_errors(error: ValidationError) -> list[str]:
     """Return one line per invalid setting: its name and the reason.
 
@@ -63,24 +50,22 @@ def describe_errors(error: ValidationError) -> list[str]:
     """
     problems = error.errors(include_input=False, include_url=False)
     return [
-        ": ".join([*(str(part).upper() for part in problem["loc"]), problem["msg"]])
+        ": ".join(
+            [
+                *(str(part).upper() for part in problem["loc"]),
+                problem["msg"].removeprefix("Value error, "),
+            ]
+        )
         for problem in problems
     ]
-
-
-def _require_certificate(url: str) -> str:
-    """Return a broker URL that makes kombu verify a TLS broker's certificate, its default not."""
-    parts = urlsplit(url)
-    if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
-        return url
-    query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
-    return urlunsplit(parts._replace(query=query))
 
 
 class Settings(BaseSettings):
     """The settings of one process. Raises pydantic's ValidationError for an invalid one."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     # Addresses
     database_url: Secret = None
@@ -165,6 +150,13 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @field_validator("redis_url", "celery_broker_url")
+    @classmethod
+    def _log_and_broker_are_on_redis(cls, value: str | None) -> str | None:
+        if value:
+            redis_urls.check(value)
+        return value
+
     @field_validator("trusted_proxies", "public_origin", "allowed_hosts")
     @classmethod
     def _proxies_and_names_can_be_read(cls, value: str | None, field: ValidationInfo) -> str | None:
@@ -227,13 +219,22 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The URL of Celery's broker: by default the next database of the log's Redis."""
-        return _require_certificate(self.celery_broker_url or next_redis_database(self.redis))
+        url = self.celery_broker_url or redis_urls.next_database(self.redis)
+        return redis_urls.checking_certificates(url)
 
     @property
     def signing_key(self) -> str:
         """The key that signs access tokens. Raises SettingsError where none is set."""
         key = self.secret_key
         return _required("SECRET_KEY", key.get_secret_value() if key else None)
+
+
+def load() -> Settings:
+    """Return the settings of this process. Raises SettingsError that says what is invalid."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(describe_errors(error))) from None
 
 
 def _required(name: str, value: str | None) -> str:
