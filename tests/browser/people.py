@@ -1,5 +1,6 @@
 """People with accounts, and histories made for them."""
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ PASSWORD = "correct horse battery staple"
 #: Made once: on a busy machine a hash takes seconds.
 _PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
 #: Ids below 2**41 are imported ones: the pipeline never gives them out.
-_IMPORTED_FROM = 1_000_000
+_imported_from = itertools.count(1_000_000, 1_000_000)
 
 
 class Person:
@@ -105,7 +106,7 @@ class Person:
 
         Two begin in each second, one of them at its start. Returns their ids, the oldest first.
         """
-        first = _IMPORTED_FROM + self.id * 1_000_000
+        first = next(_imported_from)
         start = datetime(2026, 1, 1, tzinfo=UTC)
         ids = [first + n for n in range(1, count + 1)]
         times = [start + timedelta(milliseconds=500 * n) for n in range(1, count + 1)]
@@ -136,7 +137,7 @@ class Person:
 
     def import_history(self, count: int) -> int:
         """Have had a conversation of this many messages, `Message 1` the first."""
-        conversation = _IMPORTED_FROM + self.id * 1_000_000
+        conversation = next(_imported_from)
         at = datetime(2026, 1, 1, tzinfo=UTC)
         self._insert(
             "conversation (id, user_id, title, message_count, created_at, updated_at)",
