@@ -186,7 +186,7 @@ def test_signing_out_leaves_nothing_behind(window: Window, person: Person) -> No
     window.button("Sign out").click()
     expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
-    kept = json.loads(window.page.evaluate("JSON.stringify({...sessionStorage})"))
+    kept = json.loads(window.page.evaluate("JSON.stringify({...sessionStorage, ...localStorage})"))
     assert kept == {}
     assert window.page.context.cookies() == []
     assert "half a thought" not in window.page.content()

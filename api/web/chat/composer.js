@@ -1,7 +1,7 @@
-/** Where a message is written. What is not sent yet survives a reload. */
+/** Where a message is written. What is not sent yet is kept, though the tab is closed. */
 
 import { iconButton, make } from "./dom.js";
-import * as storage from "../model/storage.js";
+import { ofBrowser } from "../model/storage.js";
 import { texts } from "../texts.js";
 
 /** The API takes this many code points. */
@@ -58,7 +58,7 @@ export class Composer {
   open(name) {
     this.#draft = name;
     this.#field.disabled = false;
-    this.#field.value = storage.read(name) ?? "";
+    this.#field.value = ofBrowser.read(name) ?? "";
     this.#changed();
   }
 
@@ -107,7 +107,7 @@ export class Composer {
     // As high as its text, up to what the style allows.
     this.#field.style.blockSize = "auto";
     this.#field.style.blockSize = `${this.#field.scrollHeight}px`;
-    if (this.#draft) storage.write(this.#draft, value);
+    if (this.#draft) ofBrowser.write(this.#draft, value);
   }
 
   get #isSendable() {

@@ -1,65 +1,98 @@
 /**
- * What was said and is not known to be in the history yet, kept in `sessionStorage`, so that a
- * reload loses nothing and repeats nothing: each message keeps its idempotency key.
+ * What was said and is not known to be in the history yet, kept until it is, though the tab is closed.
+ * Nothing is repeated: each message keeps its idempotency key, in whichever tab it is sent.
  */
 
-import * as storage from "./storage.js";
+import { ofBrowser } from "./storage.js";
 
 /**
  * @typedef {object} Kept
  * @property {string} key the turn's idempotency key
  * @property {string} text
  * @property {number | null} conversation null until a new one is opened
+ * @property {string | null} opening tells the new ones apart
  * @property {number | null} message its id, once it is accepted
- * @property {number} since when it was said, ms since 1970
+ * @property {number} order of what was said
+ * @property {number} since when it was to be sent, ms since 1970
  * @property {{status: number, detail: string} | null} refused why it is not sent by itself
+ *
+ * @typedef {Pick<Kept, "conversation" | "opening">} Place where something was said
  */
 
 export class Outbox {
-  #name;
+  #start;
 
   /**
    * @param {string} base
    * @param {number} user so that the next one to sign in does not send it
    */
   constructor(base, user) {
-    this.#name = `outbox:${base}:${user}`;
+    this.#start = `outbox:${base}:${user}:`;
   }
 
   /**
-   * What was said in one conversation, in order; null for those not opened yet.
-   * @param {number | null} conversation
+   * What was said in one conversation, in order.
+   * @param {Place} place
    */
-  of(conversation) {
-    return this.#read().filter((kept) => kept.conversation === conversation);
+  of(place) {
+    return this.#all().filter((kept) => isSamePlace(kept, place));
   }
 
   /** Whether anything waits that the server has not accepted. */
   get hasUnsent() {
-    return this.#read().some((kept) => kept.message === null);
+    return this.#all().some((kept) => kept.message === null);
+  }
+
+  /**
+   * Where something waits to be sent by itself.
+   * @returns {Place[]}
+   */
+  get waiting() {
+    /** @type {Place[]} */
+    const places = [];
+    for (const kept of this.#all().filter(isWaiting)) {
+      if (!places.some((place) => isSamePlace(kept, place))) places.push(kept);
+    }
+    return places;
   }
 
   /** @param {Kept} kept */
   put(kept) {
-    const others = this.#read();
-    const index = others.findIndex((other) => other.key === kept.key);
-    if (index < 0) others.push(kept);
-    else others[index] = kept;
-    this.#write(others);
+    ofBrowser.write(this.#start + kept.key, JSON.stringify(kept));
   }
 
   /** @param {string} key */
   remove(key) {
-    this.#write(this.#read().filter((kept) => kept.key !== key));
+    ofBrowser.write(this.#start + key, null);
+  }
+
+  /**
+   * Hear what another tab took out: it is stored, or was taken back.
+   * @param {(key: string) => void} heard
+   * @param {AbortSignal} signal
+   */
+  whenRemoved(heard, signal) {
+    ofBrowser.whenRemoved((name) => {
+      if (name.startsWith(this.#start)) heard(name.slice(this.#start.length));
+    }, signal);
   }
 
   /** @returns {Kept[]} */
-  #read() {
-    return JSON.parse(storage.read(this.#name) ?? "[]");
+  #all() {
+    const texts = ofBrowser.names(this.#start).map((name) => ofBrowser.read(name) ?? "null");
+    return texts.map((text) => JSON.parse(text)).filter(Boolean).sort((one, other) => one.order - other.order);
   }
+}
 
-  /** @param {Kept[]} all */
-  #write(all) {
-    storage.write(this.#name, all.length > 0 ? JSON.stringify(all) : null);
-  }
+/** @param {Kept} kept */
+export function isWaiting({ message, refused }) {
+  return message === null && refused === null;
+}
+
+/**
+ * @param {Place} one
+ * @param {Place} other
+ */
+export function isSamePlace(one, other) {
+  return one.conversation === other.conversation && (one.conversation !== null || one.opening === other.opening);
 }

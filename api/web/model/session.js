@@ -1,10 +1,11 @@
 /** A signed-in user, with their conversations and the one that is open. */
 
+import { Couriers } from "./couriers.js";
 import { Outbox } from "./outbox.js";
-import { delaySeconds, pause } from "./backoff.js";
+import { delaySeconds, newKey, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 import { ConversationList } from "./conversation-list.js";
-import * as storage from "./storage.js";
+import { ofBrowser, ofTab } from "./storage.js";
 import { Thread } from "./thread.js";
 import { texts } from "../texts.js";
 
@@ -37,6 +38,8 @@ export class Session extends EventTarget {
   #signal;
   /** @type {Outbox | null} */
   #outbox = null;
+  /** @type {Couriers | null} */
+  #couriers = null;
   /** @type {BroadcastChannel | null} */
   #channel = null;
   /** @type {string | null} what is to be shown after sign-in */
@@ -78,6 +81,19 @@ export class Session extends EventTarget {
     return `user:${this.#client.base}`;
   }
 
+  /** Tells this tab's new conversation from those that other tabs are about to open. */
+  get #opening() {
+    const kept = ofTab.read(this.#openingName);
+    if (kept) return kept;
+    const made = newKey();
+    ofTab.write(this.#openingName, made);
+    return made;
+  }
+
+  get #openingName() {
+    return `opening:${this.#client.base}:${this.user?.id}`;
+  }
+
   get hasUnsent() {
     return this.#outbox?.hasUnsent ?? false;
   }
@@ -92,7 +108,7 @@ export class Session extends EventTarget {
         const problem = Problem.from(error);
         if (problem.status === 401) return this.#close(false);
         // Chat goes on without the database: who was signed in a moment ago still is.
-        const known = storage.read(this.#userName);
+        const known = ofTab.read(this.#userName);
         if (known && problem.status === 503) return this.enter(JSON.parse(known));
         await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#signal });
       }
@@ -104,8 +120,16 @@ export class Session extends EventTarget {
     if (this.#lastUser !== null && this.#lastUser !== user.id) this.#wanted = null;
     this.#lastUser = user.id;
     this.user = user;
-    storage.write(this.#userName, JSON.stringify(user));
+    ofTab.write(this.#userName, JSON.stringify(user));
     this.#outbox = new Outbox(this.#client.base, user.id);
+    this.#couriers = new Couriers(this.#client, this.#outbox);
+    this.#couriers.addEventListener("opened", (event) => {
+      this.#listed(/** @type {CustomEvent<Thread>} */ (event).detail);
+    });
+    this.#couriers.addEventListener("news", (event) => {
+      this.#broadcast(/** @type {CustomEvent<Thread>} */ (event).detail.id);
+      void this.conversations?.refresh().catch(() => {});
+    });
     this.conversations = new ConversationList(this.#client);
     this.conversations.addEventListener("change", () => this.dispatchEvent(new Event("change")));
     this.conversations.addEventListener("renamed", () => this.#broadcast(null));
@@ -129,7 +153,8 @@ export class Session extends EventTarget {
     if (conversation === null) return void this.openLatest();
     const id = /^[1-9]\d{0,15}$/.test(conversation) ? Number(conversation) : null;
     this.#shown = id === null ? "new" : String(id);
-    this.#show(new Thread(this.#client, this.#outbox, id));
+    const opening = id === null ? this.#opening : null;
+    this.#show(new Thread(this.#client, this.#outbox, { conversation: id, opening }));
   }
 
   /** Show the conversation with the newest activity; a new one only if there is none at all. */
@@ -155,7 +180,7 @@ export class Session extends EventTarget {
 
   /** A new conversation is open, and nothing has been written. */
   get #isUntouched() {
-    return this.#shown === "new" && !this.thread?.turns.length && !storage.read(this.draftName);
+    return this.#shown === "new" && !this.thread?.turns.length && !ofBrowser.read(this.draftName);
   }
 
   /**
@@ -180,12 +205,14 @@ export class Session extends EventTarget {
   /** The server answers again: try at once what waits. */
   wake() {
     this.thread?.wake();
+    this.#couriers?.wake();
     void this.lookAround();
   }
 
   /** See what others did meanwhile. */
   async lookAround() {
     if (!this.user) return;
+    this.#sendKept();
     await Promise.allSettled([this.thread?.lookAround(), this.conversations?.refresh()]);
   }
 
@@ -200,7 +227,7 @@ export class Session extends EventTarget {
 
   stop() {
     this.conversations?.leave();
-    this.thread?.close();
+    this.#leaveThreads();
     this.#channel?.close();
   }
 
@@ -219,6 +246,7 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("opened"));
     this.isInitial = false;
     void thread.open();
+    this.#sendKept();
     void this.#learnTitle();
   }
 
@@ -232,11 +260,17 @@ export class Session extends EventTarget {
   /** @param {Thread} thread */
   #identified(thread) {
     if (thread.id === null) return;
-    this.conversations?.opened(thread.id, thread.turns[0]?.text ?? "");
+    this.#listed(thread);
+    ofTab.write(this.#openingName, null);
     if (thread !== this.thread) return;
     this.#shown = String(thread.id);
     this.#wanted = this.#shown;
     this.dispatchEvent(new Event("identified"));
+  }
+
+  /** @param {Thread} thread which got its id just now */
+  #listed(thread) {
+    if (thread.id !== null) this.conversations?.opened(thread.id, thread.turns[0]?.text ?? "");
   }
 
   async #loadConversations() {
@@ -280,12 +314,23 @@ export class Session extends EventTarget {
     if (this.user) this.#close(true);
   }
 
+  /** Also what another tab kept, which may be closed by now. */
+  #sendKept() {
+    const { thread } = this;
+    if (thread) this.#couriers?.send({ conversation: thread.id, opening: thread.opening });
+  }
+
+  #leaveThreads() {
+    this.thread?.close();
+    this.#couriers?.close();
+  }
+
   /** @param {boolean} isExpired */
   #close(isExpired) {
-    this.thread?.close();
+    this.#leaveThreads();
     this.#channel?.close();
     if (isExpired) this.#wanted = this.#shown;
-    else storage.clear();
+    else [ofTab, ofBrowser].forEach((store) => store.clear());
     this.isExpired = isExpired;
     this.thread = null;
     this.conversations = null;

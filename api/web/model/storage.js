@@ -1,42 +1,80 @@
 /**
- * What has to survive a reload, in `sessionStorage`: this tab's alone, gone with it. Without storage
- * (it is full, or forbidden) everything works, and lives as long as the page. Never a token.
+ * What has to survive a reload, or the tab. Without storage (it is full, or forbidden) everything
+ * works, and lives as long as the page. Never a token.
  */
 
-const PREFIX = "verbatim:";
+class Store {
+  #prefix;
+  #area;
 
-/**
- * @param {string} name
- * @returns {string | null}
- */
-export function read(name) {
-  try {
-    return sessionStorage.getItem(PREFIX + name);
-  } catch {
-    return null;
+  /**
+   * @param {string} prefix of all names of ours
+   * @param {() => Storage} area which throws where it is forbidden
+   */
+  constructor(prefix, area) {
+    this.#prefix = prefix;
+    this.#area = area;
   }
-}
 
-/**
- * @param {string} name
- * @param {string | null} text null or empty removes it
- */
-export function write(name, text) {
-  try {
-    if (text) sessionStorage.setItem(PREFIX + name, text);
-    else sessionStorage.removeItem(PREFIX + name);
-  } catch {
-    // See above.
-  }
-}
-
-/** Leave nothing of ours behind. */
-export function clear() {
-  try {
-    for (const name of Object.keys(sessionStorage)) {
-      if (name.startsWith(PREFIX)) sessionStorage.removeItem(name);
+  /**
+   * @param {string} name
+   * @returns {string | null}
+   */
+  read(name) {
+    try {
+      return this.#area().getItem(this.#prefix + name);
+    } catch {
+      return null;
     }
-  } catch {
-    // Then there is nothing.
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} text null or empty removes it
+   */
+  write(name, text) {
+    try {
+      if (text) this.#area().setItem(this.#prefix + name, text);
+      else this.#area().removeItem(this.#prefix + name);
+    } catch {
+      // See above.
+    }
+  }
+
+  /**
+   * @param {string} [start]
+   * @returns {string[]} the names that begin with it
+   */
+  names(start = "") {
+    try {
+      const all = Object.keys(this.#area()).filter((name) => name.startsWith(this.#prefix + start));
+      return all.map((name) => name.slice(this.#prefix.length));
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * Hear what another tab removes.
+   * @param {(name: string) => void} heard
+   * @param {AbortSignal} signal
+   */
+  whenRemoved(heard, signal) {
+    /** @param {StorageEvent} event */
+    const listener = ({ key, newValue }) => {
+      if (key?.startsWith(this.#prefix) && newValue === null) heard(key.slice(this.#prefix.length));
+    };
+    addEventListener("storage", listener, { signal });
+  }
+
+  /** Leave nothing of ours behind. */
+  clear() {
+    for (const name of this.names()) this.write(name, null);
   }
 }
+
+/** This tab's alone, gone with it. */
+export const ofTab = new Store("verbatim:", () => sessionStorage);
+
+/** Of all tabs, until the user signs out. */
+export const ofBrowser = new Store("verbatim.kept:", () => localStorage);

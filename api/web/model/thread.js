@@ -1,6 +1,7 @@
 /** One open conversation: the part of its history in memory, and what is being said now. */
 
 import { Items } from "./items.js";
+import { isWaiting } from "./outbox.js";
 import { delaySeconds, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 import { Turn } from "./turn.js";
@@ -8,13 +9,14 @@ import { HistoryWindow } from "./window.js";
 
 /**
  * @import { Client } from "./client.js"
- * @import { Outbox } from "./outbox.js"
+ * @import { Outbox, Place } from "./outbox.js"
  * @import { Item } from "./items.js"
  */
 
 /**
  * Events: `change` when anything shown changes; `opened` when a new conversation got its id;
- * `news` when the server has something that other tabs have not seen.
+ * `news` when the server has something that other tabs have not seen; `delivered` when nothing waits
+ * any longer to be sent.
  */
 export class Thread extends EventTarget {
   /** @type {"loading" | "ready" | "missing"} */
@@ -35,13 +37,15 @@ export class Thread extends EventTarget {
   /**
    * @param {Client} client
    * @param {Outbox} outbox
-   * @param {number | null} id null for a conversation that its first message will open
+   * @param {Place} place its conversation is null until its first message opens it
    */
-  constructor(client, outbox, id) {
+  constructor(client, outbox, { conversation, opening }) {
     super();
     this.#client = client;
     this.#outbox = outbox;
-    this.id = id;
+    this.id = conversation;
+    this.opening = opening;
+    outbox.whenRemoved((key) => this.#removed(key), this.#abort.signal);
   }
 
   /** @returns {Item[]} */
@@ -64,7 +68,7 @@ export class Thread extends EventTarget {
 
   /** Load the latest page, and go on with what was not finished; keep trying while it is away. */
   async open() {
-    this.#restore();
+    for (const kept of this.#kept) this.#add(new Turn(this.#client, kept));
     if (this.id === null) return this.#become("ready", null);
     this.#window = new HistoryWindow(this.#client, this.id, this.#abort.signal);
     void this.#follow();
@@ -74,6 +78,11 @@ export class Thread extends EventTarget {
         await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#abort.signal });
       }
     }
+  }
+
+  /** Only send what waits, and show nothing. */
+  deliver() {
+    for (const kept of this.#kept.filter(isWaiting)) this.#add(new Turn(this.#client, kept));
   }
 
   /** Show the end of the history. */
@@ -158,9 +167,15 @@ export class Thread extends EventTarget {
     return this.#window?.messages ?? [];
   }
 
-  /** Go on with what this tab said earlier and does not know to be stored. */
-  #restore() {
-    for (const kept of this.#outbox.of(this.id)) this.#add(new Turn(this.#client, kept));
+  /** What was said here earlier and is not known to be stored. */
+  get #kept() {
+    return this.#outbox.of({ conversation: this.id, opening: this.opening });
+  }
+
+  /** @param {string} key of what another tab took back, or knows to be stored */
+  #removed(key) {
+    const turn = this.turns.find((other) => other.key === key && !other.isAccepted);
+    if (turn) this.discard(turn);
   }
 
   /** Show the answers that other pages asked for and that are being written. */
@@ -187,6 +202,7 @@ export class Thread extends EventTarget {
       this.#keep(turn);
       this.#news();
       this.#pump();
+      this.#noteDelivery();
     });
     turn.addEventListener("retried", () => this.#keep(turn));
     turn.addEventListener("lost", () => void this.#lost(turn));
@@ -194,6 +210,7 @@ export class Thread extends EventTarget {
       if (turn.state === "answered") this.#news();
       if (turn.state === "refused") this.#keep(turn);
       this.#pump();
+      this.#noteDelivery();
       void this.#settle();
     });
     this.turns.push(turn);
@@ -208,6 +225,10 @@ export class Thread extends EventTarget {
   async #lost(turn) {
     const problem = await this.catchUp();
     if (!problem && this.state === "ready" && this.turns.includes(turn)) turn.giveUp();
+  }
+
+  #noteDelivery() {
+    if (!this.turns.some((turn) => turn.isOpen && !turn.isAccepted)) this.dispatchEvent(new Event("delivered"));
   }
 
   /** Send in order: a message waits until the one before it is accepted, or given up. */
@@ -256,9 +277,10 @@ export class Thread extends EventTarget {
   }
 
   /** @param {Turn} turn */
-  #keep({ key, text, conversation, message, since, state, problem }) {
+  #keep({ key, text, conversation, message, order, since, state, problem }) {
     const refused = state === "refused" && problem ? { status: problem.status, detail: problem.detail } : null;
-    if (text !== null) this.#outbox.put({ key, text, conversation, message, since, refused });
+    const { opening } = this;
+    if (text !== null) this.#outbox.put({ key, text, conversation, opening, message, order, since, refused });
   }
 
   /** @param {Turn} turn */

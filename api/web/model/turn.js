@@ -22,6 +22,13 @@ import { Problem } from "./problem.js";
 /** The server remembers idempotency keys for an hour; later a repetition could double. */
 const KEY_LIVES_MS = 50 * 60 * 1000;
 
+let lastOrder = 0;
+
+/** Later than all that was said before, also within one millisecond. */
+function nextOrder() {
+  return (lastOrder = Math.max(lastOrder + 1, Date.now()));
+}
+
 /**
  * Events: `change` whenever anything shown changes; `opened` when a new conversation got its id;
  * `accepted` when the message is the server's; `retried` when it is asked for again; `lost` when the server makes no answer to it and
@@ -53,16 +60,17 @@ export class Turn extends EventTarget {
 
   /**
    * @param {Client} client
-   * @param {Omit<Kept, "text"> & {text: string | null}} kept its text is null when another page
-   *   (another tab, another device) said it
+   * @param {Omit<Kept, "text" | "opening"> & {text: string | null}} kept its text is null when another
+   *   page (another tab, another device) said it
    */
-  constructor(client, { key, text, conversation, message, since, refused }) {
+  constructor(client, { key, text, conversation, message, order, since, refused }) {
     super();
     this.#client = client;
     this.key = key;
     this.text = text;
     this.conversation = conversation;
     this.message = message;
+    this.order = order;
     this.since = since;
     this.#mustAsk = message === null;
     if (message !== null) this.state = "answering";
@@ -79,7 +87,7 @@ export class Turn extends EventTarget {
    * @param {string} text
    */
   static saying(client, conversation, text) {
-    const said = { key: newKey(), text, conversation, since: Date.now() };
+    const said = { key: newKey(), text, conversation, order: nextOrder(), since: Date.now() };
     return new Turn(client, { ...said, message: null, refused: null });
   }
 
@@ -91,7 +99,8 @@ export class Turn extends EventTarget {
    */
   static of(client, conversation, message) {
     const key = `turn-${message}`;
-    return new Turn(client, { key, text: null, conversation, message, since: Date.now(), refused: null });
+    const said = { key, text: null, conversation, order: nextOrder(), since: Date.now() };
+    return new Turn(client, { ...said, message, refused: null });
   }
 
   get isAccepted() {
