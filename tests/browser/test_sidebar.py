@@ -186,8 +186,9 @@ def test_a_page_of_an_earlier_search_that_comes_late_is_not_shown(
     late: list[Route] = []
     window.page.route("**/api/conversations/*cursor=*", lambda route: late.append(route))  # noqa: PLW0108
 
-    window.page.locator(".entries-scroller").evaluate("list => list.scrollTop = list.scrollHeight")
-    eventually(lambda: late)
+    with window.page.expect_request("**/api/conversations/*cursor=*"):
+        scroller = window.page.locator(".entries-scroller")
+        scroller.evaluate("list => list.scrollTop = list.scrollHeight")
     window.page.get_by_role("searchbox", name="Search titles").fill("apple")
     expect(window.entries).to_have_text(["Apple"] * 3)
     late.pop().continue_()
