@@ -123,7 +123,7 @@ class BatchWriter:
         stored = {p: (p, known.last_id, known.counted) for p, known in locked.items()}
         behind = [p for p in locked if (marks.tails[p] or 0) < locked[p].last_id]
         if behind or marks.database_id != database_id:
-            self._log.adopt(database_id, [stored[p] for p in behind])
+            self._log.adopt(database_id, [stored[p] for p in behind or locked])
         forgotten = [p for p in locked if marks.accepted[p] < locked[p].counted and p not in behind]
         if forgotten:
             logger.error("partitions %s: the log counted less than is stored", forgotten)
@@ -174,7 +174,7 @@ class BatchWriter:
             entries=len(entries), drain_ms=round((time.monotonic() - started) * 1000)
         )
         conversations = {entry.conversation_id for entry in entries}
-        users = Counter(entry.user_id for entry in entries)
+        users = Counter((p, entry.user_id) for p, done in result.done.items() for entry in done)
         for user in result.lost_users:
             # What else such a token writes is to be refused, not accepted and then discarded.
             self._log.refuse_lost_user(user, self._token_seconds)

@@ -19,6 +19,7 @@ from api.core import failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Unavailable
+from api.core.log import ALL
 from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog
 
@@ -92,10 +93,11 @@ class AccountDeletion:
         await self._log.revoke(owner, deleted.sessions, self._token_seconds)
         for kind in ("conv", "turns"):
             await self._log.forget(
-                f"{kind}:{conversation}" for conversation in deleted.conversations
+                (conversation, f"{kind}:{conversation}") for conversation in deleted.conversations
             )
-        await self._log.forget(f"stream:{turn}" for turn in deleted.recent_turns)
-        await self._log.forget([f"quota:{owner}"])
+        await self._log.forget((turn, f"stream:{turn}") for turn in deleted.recent_turns)
+        # Most are of the home partition; older conversations may be in any.
+        await self._log.forget((partition, f"quota:{owner}") for partition in ALL)
         await self._log.forget_matching(f"idem:{owner}:*")
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from api.core import ids
 from api.core.log import LEASE_MS
 from api.core.turns import Said, TurnName, TurnState, read_said
 from api.writes.async_log import AsyncLog
@@ -26,18 +27,22 @@ class RunningTurns:
 
     async def running(self, user_id: int, conversation_id: int) -> list[int]:
         """Return the ids of the streamed turns that are running in a user's conversation."""
-        return [int(turn) for turn in await self._log.run("running", user_id, conversation_id)]
+        at = (ids.partition_of(conversation_id),)
+        running = await self._log.run("running", user_id, conversation_id, at=at)
+        return [int(turn) for turn in running]
 
     async def stop(self, user_id: int, conversation_id: int, turn_id: int | None) -> list[int]:
         """Ask one running turn to stop, or all of them; return which were asked."""
-        asked = await self._log.run("stop", user_id, conversation_id, turn_id or "")
+        at = (ids.partition_of(conversation_id),)
+        asked = await self._log.run("stop", user_id, conversation_id, turn_id or "", at=at)
         return [int(turn) for turn in asked]
 
     async def state(self, name: TurnName) -> TurnState:
         """Return whose a turn's conversation is, whether it is running, and its answer's id."""
         owner, running, reply = await self._log.run(
-            "turn", name.user_id, name.conversation_id, name.id
-        )
+            "turn", name.user_id, name.conversation_id, name.id,
+            at=(ids.partition_of(name.conversation_id),),
+        )  # fmt: skip
         return TurnState(
             int(owner) if owner else None, bool(running), int(reply) if reply else None
         )
@@ -49,11 +54,13 @@ class RunningTurns:
 
     async def said(self, turn_id: int) -> list[Said]:
         """Return all that a turn has said."""
+        at = (ids.partition_of(turn_id),)
         return [
             said
-            for _, entries in await self._log.run("heard", turn_id, "0-0")
+            for _, entries in await self._log.run("heard", turn_id, "0-0", at=at)
             for said in read_said(entries)
         ]
 
     async def _lease(self, name: TurnName, token: str, lease_ms: int) -> bool:
-        return bool(await self._log.run("lease", name.id, token, name.member, lease_ms))
+        at = (ids.partition_of(name.id),)
+        return bool(await self._log.run("lease", name.id, token, name.member, lease_ms, at=at))

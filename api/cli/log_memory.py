@@ -31,7 +31,7 @@ class Kind:
 
 def streams_bytes(redis: Redis, log: Log) -> int:
     """Return the memory of all 16 streams in bytes. Redis samples within a stream."""
-    keys = (log.key(f"log:{partition}") for partition in range(ids.PARTITIONS))
+    keys = (log.key(partition, "log") for partition in range(ids.PARTITIONS))
     # None for a stream that does not exist yet.
     return sum(redis.memory_usage(key) or 0 for key in keys)
 
@@ -40,8 +40,8 @@ def expiring(redis: Redis, log: Log) -> list[Kind]:
     """Return the keys that expire, by kind; scans every key of this Redis, a thousand at a time."""
     counted: Counter[str] = Counter()
     samples: defaultdict[str, list[bytes]] = defaultdict(list)
-    for key in redis.scan_iter(match=log.key("*"), count=_SCAN_COUNT):
-        name = key[len(log.key("")) :].partition(b":")[0].decode()
+    for key in redis.scan_iter(match=f"{{{log.namespace}:*}}:*", count=_SCAN_COUNT):
+        name = key.partition(b"}:")[2].partition(b":")[0].decode()
         counted[name] += 1
         if len(samples[name]) < SAMPLES:
             samples[name].append(key)

@@ -17,8 +17,9 @@ def open_log(log: Log, engine: Engine, expected: str | None = None) -> None:
     """Bind the log to its database, and set the tail of each partition that has none.
 
     Does nothing to a log that is open. Raises WrongDatabaseError if the log belongs to another
-    database or this database is not the `expected` one (the setting DATABASE_IDENTITY), Unavailable
-    if PostgreSQL does not answer, redis-py's RedisError if Redis does not.
+    database or this database is not the `expected` one (the setting DATABASE_IDENTITY),
+    OldLogError if there is a log under old names that is not empty, Unavailable if PostgreSQL
+    does not answer, redis-py's RedisError if Redis does not.
     """
     with reading(engine) as session:
         identity = str(session.exec(select(DatabaseIdentity.id)).one())
@@ -26,7 +27,11 @@ def open_log(log: Log, engine: Engine, expected: str | None = None) -> None:
         counted = [(p.id, p.last_id, p.applied + p.dead + p.discarded) for p in partitions]
     if expected and expected != identity:
         raise WrongDatabaseError("DATABASE_IDENTITY is not the identity of this database")
-    if log.adopt(identity, counted):
+    moved = log.leave_old_names(identity)
+    went_back = log.adopt(identity, counted)
+    if moved:
+        log.acknowledge_going_back()
+    elif went_back:
         logger.error(
             "the log on Redis began anew or went back in time: what it had accepted and PostgreSQL "
             "did not have is lost; see `verbatim audit`"

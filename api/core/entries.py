@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, cast
 
+from api.core.ids import partition_of
+
 #: The entry format this code writes and understands. A worker leaves an unknown one alone.
 VERSION: Final = 1
 #: Stands for the version of an entry that says VERSION but cannot be read: no script wrote it.
@@ -58,8 +60,8 @@ class AcceptRequest:
     key: str = ""
     #: What PostgreSQL said of the conversation, once the script has answered `unknown`.
     state: Literal["", "live", "closed", "deleted"] = ""
-    #: Where an open starts to look for room.
-    hint: int = 0
+    #: The partition an open goes to: its owner's home, `ids.partition_of(user_id)`.
+    home: int = 0
     #: Who will run the assistant, for a turn.
     lease: str = ""
     #: The turn is streamed: if its process dies, another one stores what was said.
@@ -71,11 +73,16 @@ class AcceptRequest:
     #: The session in which the request came, refused once it is revoked; empty for none.
     session_id: str = ""
 
+    @property
+    def partition(self) -> int:
+        """The partition that the entry goes to."""
+        return self.home if self.op == "open" else partition_of(self.conversation_id)
+
     def arguments(self) -> list[bytes | str]:
         """Return what the script takes for one entry."""
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
-            f"{self.scope} {self.body_hash() if self.key else ''} {self.state} {self.hint} "
+            f"{self.scope} {self.body_hash() if self.key else ''} {self.state} {self.home} "
             f"{self.lease} {self.streamed:d} {self.as_of} {len(self.loaded)}"
         )
         return [head, self.session_id, self.key, self.data, *self.loaded]

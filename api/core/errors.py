@@ -24,6 +24,10 @@ class UnsafeRedisError(VerbatimError):
     """The configuration of this Redis allows it to lose writes it has acknowledged."""
 
 
+class OldLogError(UnsafeRedisError):
+    """The log's keys have the names that an older version gave them, and it is not empty."""
+
+
 class UnsafeRoleError(VerbatimError):
     """Row-level security does not restrict this PostgreSQL role to its rows."""
 

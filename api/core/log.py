@@ -14,6 +14,7 @@ from typing import Any, Final, Self, cast
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
+from api.core import log_keys, old_names
 from api.core.entries import (
     AcceptReply,
     AcceptRequest,
@@ -22,6 +23,7 @@ from api.core.entries import (
     read_result,
 )
 from api.core.errors import WrongDatabaseError
+from api.core.ids import PARTITIONS
 from api.core.settings import Settings
 
 #: Files of `api/core/lua` in the order in which they are joined: a local must come before its use.
@@ -46,6 +48,8 @@ def _joined() -> str:
 #: One script, so that each operation is atomic, and the server compiles it once.
 SCRIPT: Final = _joined()
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+#: Every partition: what an operation is for unless it says otherwise.
+ALL: Final = tuple(range(PARTITIONS))
 #: How long a turn's lease lasts without a renewal.
 LEASE_MS: Final = 10_000
 #: Keys that one command removes.
@@ -140,25 +144,33 @@ def refusing_another_database() -> Iterator[None]:
 
 
 def accept_arguments(
-    namespace: str,
-    database_id: str,
-    limits: Limits,
-    deadline_ms: int,
-    requests: Iterable[AcceptRequest],
-) -> list[bytes | str | int]:
-    """Return the script's arguments for an accept call, void after its deadline (Redis time).
+    limits: Limits, deadline_ms: int, requests: Sequence[AcceptRequest]
+) -> tuple[Iterable[int], list[bytes | str | int]]:
+    """Return an accept call's partitions and arguments. It is void after its deadline (Redis time).
 
-    Nothing is accepted by a log that belongs to another database than `database_id`.
+    A call without requests looks whether every partition is open.
     """
     call: list[bytes | str | int] = [
-        "accept", namespace, database_id, deadline_ms, limits.log_max_entries, limits.log_max_bytes,
+        deadline_ms, limits.log_max_entries, limits.log_max_bytes,
         limits.log_max_age_seconds, limits.idempotency_seconds,
         limits.user_writes_per_minute, limits.user_bytes_per_minute,
         limits.user_backlog_entries, limits.user_conversations_per_day, LEASE_MS,
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()
-    return call
+    return {request.partition for request in requests} or ALL, call
+
+
+def script_call(
+    namespace: str,
+    operation: str,
+    database_id: str,
+    partitions: Iterable[int],
+    arguments: Iterable[bytes | str | int],
+) -> tuple[int, list[Any]]:
+    """Return what EVAL takes after the script: the number of keys, then KEYS and ARGV."""
+    keys, numbers = log_keys.call(namespace, partitions)
+    return len(keys), [*keys, operation, numbers, database_id, *arguments]
 
 
 def read_reply(reply: Sequence[Any]) -> AcceptReply:
@@ -179,19 +191,16 @@ class Log:
         #: it in each call; without it nothing is accepted.
         self.database_id = ""
 
-    def key(self, name: str) -> str:
-        """Return a key of the log, `<namespace>:<name>`."""
-        return f"{self.namespace}:{name}"
+    def key(self, of: int, name: str) -> str:
+        """Return a key of a partition, named by its number or by any id in it."""
+        return log_keys.key(self.namespace, of, name)
 
     def accept(
         self, limits: Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
     ) -> AcceptReply:
         """Accept entries in one call (the API does the same through its group commit)."""
-        return read_reply(
-            self._call(
-                *accept_arguments(self.namespace, self.database_id, limits, deadline_ms, requests)
-            )
-        )
+        partitions, arguments = accept_arguments(limits, deadline_ms, list(requests))
+        return read_reply(self.run("accept", *arguments, at=partitions))
 
     def heads(self) -> list[Head]:
         """Return the oldest entry of each partition that has any."""
@@ -201,7 +210,7 @@ class Log:
         self, partitions: Iterable[int], max_entries: int, max_bytes: int
     ) -> dict[int, list[Entry]]:
         """Return each partition's oldest entries: at least one, up to the most of each."""
-        reply = self.run("read", max_entries, max_bytes, *partitions)
+        reply = self.run("read", max_entries, max_bytes, at=partitions)
         return {
             int(partition): [read_compact(*entry) for entry in entries]
             for partition, entries in reply
@@ -212,18 +221,18 @@ class Log:
         committed: Mapping[int, int],
         conversations: Iterable[int],
         counts: Mapping[str, int],
-        users: Mapping[int, int] | None = None,
+        users: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """Remove what was committed (partition → last id), give TTLs, add up the counts.
 
-        `users` says how many of the removed entries were whose.
+        `users` says how many entries were removed of each partition and user.
         """
         pairs = [number for pair in committed.items() for number in pair]
         touched = list(conversations)
-        held = [number for pair in (users or {}).items() for number in pair]
+        held = [number for whose, entries in (users or {}).items() for number in (*whose, entries)]
         increments = [item for pair in counts.items() for item in pair]
         self.run(
-            "trim", len(committed), *pairs, len(touched), *touched, len(held) // 2, *held,
+            "trim", len(committed), *pairs, len(touched), *touched, len(held) // 3, *held,
             *increments,
         )  # fmt: skip
 
@@ -233,23 +242,26 @@ class Log:
 
     def started(self) -> None:
         """Count a drain that started; the watch takes this as proof that doorbells are heard."""
-        self._redis.incr(self.key("drain:started"))
+        self._redis.incr(self.key(0, "drain:started"))
 
     def starts(self) -> int:
         """Return how many drains ever started."""
-        return int(cast("bytes | None", self._redis.get(self.key("drain:started"))) or 0)
+        return int(cast("bytes | None", self._redis.get(self.key(0, "drain:started"))) or 0)
 
     def silence(self) -> None:
         """Put the bell away though entries are left, so that the next accept rings."""
-        self._redis.delete(self.key("bell"))
+        self._redis.delete(*(self.key(partition, "bell") for partition in ALL))
 
     def hold_bell(self) -> None:
         """Keep accepts from ringing for a while: a drain now would fail as the last one did."""
-        self._redis.set(self.key("bell"), 1, px=BELL_MS)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for partition in ALL:
+                pipeline.set(self.key(partition, "bell"), 1, px=BELL_MS)
+            pipeline.execute()
 
     def wants_helper(self) -> bool:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
-        return bool(self.run("helper"))
+        return bool(self.run("helper", at=(0,)))
 
     def revoke(self, user_id: int, sessions: Sequence[str], seconds: int) -> None:
         """Have no access token of these sessions taken any more; the youngest lives so long."""
@@ -265,27 +277,24 @@ class Log:
 
     def marks(self, partitions: Sequence[int]) -> Marks:
         """Return whose database this log is, and what it remembers of partitions."""
-        names = [f"{name}:{p}" for name in ("tail", "accepted") for p in partitions]
-        owner, *numbers = cast(
-            "list[bytes | None]", self._redis.mget([self.key(n) for n in ("database", *names)])
-        )
-        known = [None if number is None else int(number) for number in numbers]
-        tails, accepted = known[: len(partitions)], known[len(partitions) :]
+        # It names no database: whose the log is, is the question.
+        found = self._call("marks", "", partitions)
+        databases = {database.decode() for _, database, _, _ in found}
         return Marks(
-            owner.decode() if owner else None,
-            dict(zip(partitions, tails, strict=True)),
-            {p: count or 0 for p, count in zip(partitions, accepted, strict=True)},
+            None if "" in databases else min(databases),
+            {partition: int(tail) if tail else None for partition, _, tail, _ in found},
+            {partition: int(accepted or 0) for partition, _, _, accepted in found},
         )
 
     def balance(self, partition: int, last_id: int) -> tuple[int | None, int]:
         """Return a partition's entries ever accepted, and those in the log above an id."""
-        accepted, above = self.run("balance", partition, last_id)
+        accepted, above = self.run("balance", last_id, at=(partition,))
         return int(accepted) if accepted else None, above
 
     def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
         return read_counts(
-            cast("dict[bytes, bytes]", self._redis.hgetall(self.key("drain:counts")))
+            cast("dict[bytes, bytes]", self._redis.hgetall(self.key(0, "drain:counts")))
         )
 
     def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> bool:
@@ -294,34 +303,55 @@ class Log:
         A partition is (number, last_id, applied + dead + discarded) as PostgreSQL has them.
         Raises WrongDatabaseError if the log belongs to another database.
         """
-        numbers = [number for partition in partitions for number in partition]
-        went_back = bool(self._call("adopt", self.namespace, database_id, *numbers))
+        known = list(partitions)
+        numbers = [number for _, *numbers in known for number in numbers]
+        found = self._call("adopt", database_id, [partition for partition, *_ in known], *numbers)
         self.database_id = database_id
-        return went_back
+        return bool(found)
 
     def went_back_at_ms(self) -> int | None:
         """Return when the log was found to have lost entries or begun anew, if it ever was."""
-        at_ms = cast("bytes | None", self._redis.get(self.key("went_back")))
-        return int(at_ms) if at_ms else None
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for partition in ALL:
+                pipeline.get(self.key(partition, "went_back"))
+            known = [int(at_ms) for at_ms in pipeline.execute() if at_ms]
+        return min(known, default=None)
 
     def acknowledge_going_back(self) -> None:
         """Take it as known that the log lost entries or began anew."""
-        self._redis.delete(self.key("went_back"))
+        self._redis.delete(*(self.key(partition, "went_back") for partition in ALL))
+
+    def leave_old_names(self, database_id: str) -> bool:
+        """Take over from a log whose keys did not carry their partition yet, if there is one.
+
+        Return whether that was done now. Raises OldLogError while that log has entries,
+        WrongDatabaseError if it is another's.
+        """
+        with refusing_another_database():
+            revoked = old_names.leave(self._redis, self.namespace, database_id)
+        for user, session, seconds in revoked or ():
+            self.revoke(user, [session], seconds)
+        return revoked is not None
 
     def recount(self, partitions: Iterable[tuple[int, int, int]]) -> None:
         """Count as accepted what the books know of (see `adopt`): for regressed ids only."""
-        self.run("recount", *(number for partition in partitions for number in partition))
+        known = list(partitions)
+        numbers = [number for _, *numbers in known for number in numbers]
+        self.run("recount", *numbers, at=[partition for partition, *_ in known])
 
-    def run(self, operation: str, *arguments: str | int) -> Any:
-        """Run one of the script's operations."""
-        return self._call(operation, self.namespace, self.database_id, *arguments)
+    def run(self, operation: str, *arguments: bytes | str | int, at: Iterable[int] = ALL) -> Any:
+        """Run one of the script's operations, which touches keys of the partitions `at` only."""
+        return self._call(operation, self.database_id, at, *arguments)
 
-    def _call(self, *arguments: bytes | str | int) -> Any:
+    def _call(
+        self, operation: str, database_id: str, at: Iterable[int], *arguments: bytes | str | int
+    ) -> Any:
+        keys, call = script_call(self.namespace, operation, database_id, at, arguments)
         with refusing_another_database():
             try:
-                return self._redis.evalsha(SCRIPT_SHA, 0, *arguments)
+                return self._redis.evalsha(SCRIPT_SHA, keys, *call)
             except NoScriptError:
-                return self._redis.eval(SCRIPT, 0, *arguments)
+                return self._redis.eval(SCRIPT, keys, *call)
 
 
 def read_status(reply: Sequence[Any]) -> LogStatus:

@@ -5,7 +5,6 @@ conversation that the log has forgotten, which were its recent turns) is asked h
 """
 
 import asyncio
-import itertools
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,7 +20,7 @@ from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.entries import AcceptRequest, AcceptResult, Op, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
-from api.core.ids import PARTITIONS
+from api.core.ids import partition_of
 from api.core.turns import TurnMessage, TurnName
 from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository, ConversationState, MessageRepository
@@ -93,7 +92,6 @@ class Accept:
         self._commits = commits
         self._database = database
         self._reads = reads
-        self._hints = itertools.count(secrets.randbelow(PARTITIONS))
 
     @property
     def is_overloaded(self) -> bool:
@@ -101,13 +99,13 @@ class Accept:
         return self._commits.is_overloaded
 
     async def open(self, caller: Caller, title: str | None, key: str | None) -> Accepted:
-        """Open a conversation; the entry's id is the conversation's."""
+        """Open a conversation in its owner's home partition. The entry's id is its id."""
         return await self._write(
             AcceptRequest(
                 *("open", caller.user_id, "open"),
                 data=(title or "").encode(),
                 key=key or "",
-                hint=next(self._hints) % PARTITIONS,
+                home=partition_of(caller.user_id),
                 session_id=caller.session_id,
             )
         )

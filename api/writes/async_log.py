@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from api.core import ids, log
+from api.core import log, log_keys
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import Unavailable
 from api.core.redis_client import redis_options, unavailable_on_error
@@ -62,26 +62,29 @@ class AsyncLog:
             raise
         return opened
 
-    async def run(self, operation: str, *arguments: bytes | str | int) -> Any:
-        """Run one of the script's operations.
+    async def run(
+        self, operation: str, *arguments: bytes | str | int, at: Iterable[int] = log.ALL
+    ) -> Any:
+        """Run one of the script's operations, which touches keys of the partitions `at` only.
 
         Raises Unavailable also where the log belongs to another database, or while this process
         does not know its own: nothing must be written to another's log, or be read from it.
         """
         if not self.database_id:
             raise Unavailable("the log is not open yet")
-        return await self._call([operation, self.namespace, self.database_id, *arguments])
+        return await self._call(operation, self.database_id, at, arguments)
 
     async def accept(
-        self, limits: log.Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
+        self, limits: log.Limits, deadline_ms: int, requests: Sequence[AcceptRequest]
     ) -> AcceptReply:
         """Accept requests in one call, which writes nothing after its deadline (Redis time)."""
-        call = log.accept_arguments(self.namespace, self.database_id, limits, deadline_ms, requests)
-        return log.read_reply(await self._call(call))
+        partitions, arguments = log.accept_arguments(limits, deadline_ms, requests)
+        reply = await self._call("accept", self.database_id, partitions, arguments)
+        return log.read_reply(reply)
 
     async def find(self, user_id: int, conversation_id: int, entry_id: int) -> Entry | None:
         """Return a user's entry if it is still in the log; else it is in PostgreSQL."""
-        stream, name = self._key(f"log:{ids.partition_of(conversation_id)}"), f"{entry_id}-0"
+        stream, name = self._key(conversation_id, "log"), f"{entry_id}-0"
         found: Any = await _answered(self._client.xrange(stream, name, name))
         for stream_id, fields in found:
             entry = read_entry(stream_id, fields)
@@ -91,11 +94,11 @@ class AsyncLog:
 
     async def status(self) -> log.LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
-        return log.read_status(await self._call(["status", self.namespace, ""]))
+        return log.read_status(await self._call("status", "", log.ALL, ()))
 
     async def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
-        counts: Any = await _answered(self._client.hgetall(self._key("drain:counts")))
+        counts: Any = await _answered(self._client.hgetall(self._key(0, "drain:counts")))
         return log.read_counts(counts)
 
     async def refuse_user(self, user_id: int, seconds: int) -> None:
@@ -108,19 +111,19 @@ class AsyncLog:
 
     async def revoked(self) -> frozenset[str]:
         """Return the revoked sessions, as `<user>:<session>`."""
-        members = await self._call(["revoked", self.namespace, self.database_id])
+        members = await self._call("revoked", self.database_id, (0,), ())
         return frozenset(member.decode() for member in members)
 
-    async def forget(self, names: Iterable[str]) -> None:
-        """Remove keys that belonged to a deleted account."""
-        keys = [self._key(name) for name in names]
+    async def forget(self, names: Iterable[tuple[int, str]]) -> None:
+        """Remove keys that belonged to a deleted account, each `of, name` as in `Log.key`."""
+        keys = [self._key(of, name) for of, name in names]
         for start in range(0, len(keys), log.FORGET_CHUNK):
             await _answered(self._client.unlink(*keys[start : start + log.FORGET_CHUNK]))
 
     async def forget_matching(self, pattern: str) -> None:
         """Remove likewise the keys that only a scan finds."""
         with unavailable_on_error():
-            match = self._key(pattern)
+            match = f"{{{self.namespace}:*}}:{pattern}"
             async for key in self._client.scan_iter(match=match, count=log.FORGET_CHUNK):
                 await self._client.unlink(key)
 
@@ -139,16 +142,23 @@ class AsyncLog:
         """Close the connections."""
         await self._client.aclose()
 
-    def _key(self, name: str) -> str:
-        return f"{self.namespace}:{name}"
+    def _key(self, of: int, name: str) -> str:
+        return log_keys.key(self.namespace, of, name)
 
-    async def _call(self, call: Sequence[bytes | str | int]) -> Any:
+    async def _call(
+        self,
+        operation: str,
+        database_id: str,
+        at: Iterable[int],
+        arguments: Iterable[bytes | str | int],
+    ) -> Any:
         """Run the script. Only a script that Redis does not know is sent again."""
+        keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
         with unavailable_on_error(), log.refusing_another_database():
             try:
-                return await self._client.evalsha(log.SCRIPT_SHA, 0, *call)
+                return await self._client.evalsha(log.SCRIPT_SHA, keys, *call)
             except NoScriptError:
-                return await self._client.eval(log.SCRIPT, 0, *call)
+                return await self._client.eval(log.SCRIPT, keys, *call)
 
 
 def _options(client_name: str) -> dict[str, Any]:

@@ -60,8 +60,9 @@ def leave(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
 
 def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
     wanted = (f"idem:{user_id}:", f"conv:{conversation}", f"turns:{conversation}", "stream:")
-    names = [key.decode() for key in api.log._redis.scan_iter(match=api.log.key("*"))]
-    return [name for name in names if name.removeprefix(api.log.key("")).startswith(wanted)]
+    found = api.log._redis.scan_iter(match=f"{{{api.log.namespace}:*}}:*")
+    names = [key.decode().partition("}:")[2] for key in found]
+    return [name for name in names if name.startswith(wanted)]
 
 
 def test_a_deleted_account_leaves_nothing(
@@ -102,7 +103,7 @@ def test_entries_still_in_the_log_restore_nothing(
 
     assert rows_of(engine, me) == {}
     assert all(one.balanced for one in audit(api.log, engine))
-    assert not api.log._redis.exists(api.log.key(f"turns:{mine}"))
+    assert not api.log._redis.exists(api.log.key(mine, f"turns:{mine}"))
 
 
 def test_writes_and_drains_meanwhile_leave_nothing_either(api: Api, engine: Engine) -> None:

@@ -204,7 +204,7 @@ def _memory(at: Site, scale: Scale, report: Report) -> None:
 
 def _turns(at: Site) -> list[bytes]:
     """Return the lists for the assistant: bounded by conversation, and gone an hour later."""
-    return list(at.client.scan_iter(at.log.key("turns:*"), count=1000))
+    return list(at.client.scan_iter(f"{{{at.log.namespace}:*}}:turns:*", count=1000))
 
 
 def used_bytes(at: Site) -> int:

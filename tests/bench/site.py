@@ -194,7 +194,7 @@ def _seat(at: Site) -> None:
         )
     tokens = Tokens(at.settings.signing_key, minutes=24 * 60)
     owners = [user_id for (user_id,) in rows for _ in range(CONVERSATIONS_EACH)]
-    opens = [AcceptRequest("open", owner, "open", hint=n % 16) for n, owner in enumerate(owners)]
+    opens = [AcceptRequest("open", owner, "open", home=n % 16) for n, owner in enumerate(owners)]
     answers = at.log.accept(LIMITS, NEVER_LATE, opens).results
     at.seats.extend(
         Seat(owner, answer.id, tokens.issue(owner))

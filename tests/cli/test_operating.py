@@ -164,7 +164,7 @@ def test_the_audit_balances_while_entries_are_pending(log: Log) -> None:
 
 def test_the_audit_fails_when_the_log_counted_one_more(log: Log, redis_client: Redis) -> None:
     accept_conversation(log, messages=3)
-    redis_client.incr(log.key("accepted:5"))
+    redis_client.incr(log.key(5, "accepted"))
 
     result = verbatim("audit")
 
@@ -187,7 +187,7 @@ def test_the_audit_fails_when_postgresql_counted_one_more(
 
 def test_the_audit_fails_when_an_entry_is_lost(log: Log, redis_client: Redis) -> None:
     conversation = accept_conversation(log, messages=3)
-    redis_client.xtrim(log.key(f"log:{conversation & 15}"), maxlen=3, approximate=False)
+    redis_client.xtrim(log.key(conversation & 15, "log"), maxlen=3, approximate=False)
 
     result = verbatim("audit")
 

@@ -72,7 +72,7 @@ def test_an_accept_rings_while_a_suspect_is_tried(world: World) -> None:
     world.add(stuck, "a")
     with world.locked(stuck):
         world.fail_to_drain()
-        bell = world.log.key("bell")
+        bell = world.log.key(0, "bell")
         assert world.log._redis.exists(bell) == 0
 
         world.fail_to_drain()
@@ -112,8 +112,8 @@ def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:
     world.add(waiting, "before")
     (before,) = world.add(waiting, "also before")
     world.put(0, before + 16, v=2, shape="unheard of")
-    world.log._redis.set(world.log.key("tail:0"), before + 16)
-    world.log._redis.incr(world.log.key("accepted:0"))
+    world.log._redis.set(world.log.key(0, "tail"), before + 16)
+    world.log._redis.incr(world.log.key(0, "accepted"))
     world.add(waiting, "after")
     world.add(other, "here")
 
@@ -123,7 +123,7 @@ def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:
     assert world.contents(other) == ["here"]
     assert summary["dead"] == 0
     assert world.backlog() == 2
-    assert world.log._redis.exists(world.log.key("bell")) == 0
+    assert world.log._redis.exists(world.log.key(0, "bell")) == 0
 
 
 def test_an_outage_of_postgresql_loses_and_dead_letters_nothing(world: World) -> None:
@@ -134,7 +134,7 @@ def test_an_outage_of_postgresql_loses_and_dead_letters_nothing(world: World) ->
     with world.lost_commit():
         for _ in range(2):
             world.fail_to_drain()
-            assert world.log._redis.exists(world.log.key("bell"))
+            assert world.log._redis.exists(world.log.key(0, "bell"))
 
     world.drain.run()
 
@@ -199,26 +199,26 @@ def test_a_drain_told_to_stop_finishes_its_batch_and_has_others_go_on(world: Wor
 
     assert summary["entries"] == 10
     assert world.rings == [1]
-    assert world.log._redis.exists(world.log.key("bell")) == 0
+    assert world.log._redis.exists(world.log.key(0, "bell")) == 0
     world.drain.run()
     assert world.contents(conversation) == [str(n) for n in range(20)]
 
 
 def test_a_drain_that_leaves_nothing_puts_the_bell_away(world: World) -> None:
     world.open(world.user())
-    assert world.log._redis.exists(world.log.key("bell"))
+    assert world.log._redis.exists(world.log.key(0, "bell"))
 
     world.drain.run()
 
-    assert world.log._redis.exists(world.log.key("bell")) == 0
+    assert world.log._redis.exists(world.log.key(0, "bell")) == 0
     assert world.rings == []
 
 
 def test_a_drain_refuses_the_log_of_another_database(
     redis_client: Redis, namespace: str, engine: Engine, settings: Settings
 ) -> None:
-    redis_client.set(f"{namespace}:database", "another")
     log = FaultyLog(redis_client, namespace)
+    redis_client.set(log.key(0, "database"), "another")
 
     with pytest.raises(WrongDatabaseError):
         Drain(log, engine, settings, lambda: None).run()
@@ -227,15 +227,15 @@ def test_a_drain_refuses_the_log_of_another_database(
 def test_a_running_drain_refuses_a_log_that_was_exchanged(world: World) -> None:
     conversation = world.open(world.user())
     world.drain.run()
-    identity = world.log._redis.get(world.log.key("database"))
+    identity = world.log._redis.get(world.log.key(0, "database"))
     world.add(conversation, "whose?")
-    world.log._redis.set(world.log.key("database"), "another")
+    world.log._redis.set(world.log.key(0, "database"), "another")
 
     with pytest.raises(WrongDatabaseError):
         world.drain.run()
 
     assert world.contents(conversation) == []
-    world.log._redis.set(world.log.key("database"), identity or b"")
+    world.log._redis.set(world.log.key(0, "database"), identity or b"")
     world.drain.run()
 
 

@@ -47,7 +47,7 @@ class FaultyLog(Log):
         committed: Mapping[int, int],
         conversations: Iterable[int],
         counts: Mapping[str, int],
-        users: Mapping[int, int] | None = None,
+        users: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         if self.loses_trim:
             raise RedisConnectionError
@@ -146,7 +146,7 @@ class World:
 
     def open(self, owner: int, title: str = "", partition: int = 0) -> Conversation:
         (answer,) = self.submit(
-            AcceptRequest("open", owner, "open", data=title.encode(), hint=partition)
+            AcceptRequest("open", owner, "open", data=title.encode(), home=partition)
         )
         assert answer.status == "ok"
         return Conversation(answer.id, owner)
@@ -213,7 +213,7 @@ class World:
 
     def put(self, partition: int, entry_id: int, **fields: bytes | str | int) -> None:
         """Put an entry into the log past the accept script."""
-        self.log._redis.xadd(self.log.key(f"log:{partition}"), fields, id=f"{entry_id}-0")  # type: ignore[arg-type] # redis-py's own types
+        self.log._redis.xadd(self.log.key(partition, "log"), fields, id=f"{entry_id}-0")  # type: ignore[arg-type] # redis-py's own types
 
     def backlog(self) -> int:
         return self.log.status().entries

@@ -24,7 +24,7 @@ from tests.support.log_requests import (
 
 
 def test_an_open_conversation_and_its_messages_share_a_partition(log: Log) -> None:
-    conversation = open_conversation(log, hint=5)
+    conversation = open_conversation(log, home=5)
 
     answers = submit(log, message(conversation, "one"), message(conversation, "two"))
 
@@ -71,7 +71,7 @@ def test_more_than_256_entries_in_a_millisecond_borrow_the_next(log: Log) -> Non
 def test_a_tail_ahead_of_the_clock_never_goes_back(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     ahead = ids.first_at(int(time.time() * 1000) + 3_600_000, 0)
-    redis.set(log.key("tail:0"), ahead)
+    redis.set(log.key(0, "tail"), ahead)
 
     first, second = submit(log, message(conversation, "a"), message(conversation, "b"))
 
@@ -117,9 +117,9 @@ def test_keys_belong_to_their_user_conversation_and_kind(log: Log, key: str) -> 
 
 
 def test_an_open_repeated_with_its_key_is_the_same_conversation(log: Log) -> None:
-    request = AcceptRequest("open", 1, "open", data=b"T", key="k", hint=1)
+    request = AcceptRequest("open", 1, "open", data=b"T", key="k", home=1)
 
-    first, second = submit(log, request, replace(request, hint=9))
+    first, second = submit(log, request, request)
 
     assert (second.status, second.id) == ("replay", first.id)
 
@@ -128,7 +128,7 @@ def test_a_key_is_forgotten_after_its_time(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     submit(log, message(conversation, "hi", key="k"))
 
-    ttl = redis.ttl(log.key(f"idem:1:message:{conversation}:k"))
+    ttl = redis.ttl(log.key(conversation, f"idem:1:message:{conversation}:k"))
 
     assert 0 < ttl <= LIMITS.idempotency_seconds
 
@@ -145,13 +145,13 @@ def test_somebody_elses_conversation_is_foreign_whatever_the_api_believes(log: L
 
 def test_a_conversation_that_the_log_forgot_is_asked_for_once(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
-    redis.delete(log.key(f"conv:{conversation}"))
+    redis.delete(log.key(conversation, f"conv:{conversation}"))
     request = message(conversation, "hi")
 
     asked, told, known = submit(log, request, replace(request, state="live"), request)
 
     assert (asked.status, told.status, known.status) == ("unknown", "ok", "ok")
-    assert redis.hget(log.key(f"conv:{conversation}"), "owner") == b"1"
+    assert redis.hget(log.key(conversation, f"conv:{conversation}"), "owner") == b"1"
 
 
 def test_what_postgresql_says_is_ignored_where_the_log_knows(log: Log) -> None:
@@ -170,7 +170,7 @@ def test_an_old_conversation_keeps_its_state(
     log: Log, redis: Redis, state: str, status: str
 ) -> None:
     conversation = open_conversation(log)
-    redis.delete(log.key(f"conv:{conversation}"))
+    redis.delete(log.key(conversation, f"conv:{conversation}"))
     told = replace(message(conversation, "hi"), state=state)  # type: ignore[arg-type] # params
 
     (answer,) = submit(log, told)
@@ -218,24 +218,29 @@ def test_a_closed_conversation_takes_a_pending_reply_and_edits_only(log: Log) ->
 
 def test_a_deleted_account_is_refused(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
-    redis.set(log.key("gone:1"), 1)
+    redis.set(log.key(0, "gone:1"), 1)
 
     (answer,) = submit(log, message(conversation, "hi"))
 
     assert answer.status == "gone"
 
 
-def test_a_full_partition_refuses_and_new_conversations_go_elsewhere(log: Log) -> None:
-    conversation = open_conversation(log, hint=0)
+def test_a_full_partition_refuses_its_own_users_and_nobody_else(log: Log) -> None:
+    conversation = open_conversation(log, home=0)
     limits = Limits(
         log_max_entries=3, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
     )
 
     answers = submit(log, *(message(conversation, "x") for _ in range(4)), limits=limits)
-    (opened,) = submit(log, AcceptRequest("open", 1, "open", hint=0), limits=limits)
+    opened, elsewhere = submit(
+        log,
+        AcceptRequest("open", 16, "open", home=0),
+        AcceptRequest("open", 1, "open", home=1),
+        limits=limits,
+    )
 
     assert [a.status for a in answers] == ["ok", "ok", "full", "full"]
-    assert ids.partition_of(opened.id) == 1
+    assert (opened.status, elsewhere.status) == ("full", "ok")
 
 
 def test_bytes_are_capped_as_entries_are(log: Log) -> None:
@@ -252,20 +257,8 @@ def test_bytes_are_capped_as_entries_are(log: Log) -> None:
     assert log.status().partitions[0].bytes == 80
 
 
-def test_all_partitions_full_refuses_new_conversations(log: Log) -> None:
-    for hint in range(ids.PARTITIONS):
-        open_conversation(log, hint=hint)
-    limits = Limits(
-        log_max_entries=1, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
-    )
-
-    (answer,) = submit(log, AcceptRequest("open", 1, "open", hint=3), limits=limits)
-
-    assert answer.status == "full"
-
-
 def test_a_partition_refuses_while_its_oldest_entry_is_too_old(log: Log) -> None:
-    conversation = open_conversation(log, hint=0)
+    conversation = open_conversation(log, home=0)
     limits = Limits(
         log_max_entries=10**6, log_max_bytes=10**9, log_max_age_seconds=1, idempotency_seconds=60
     )
@@ -275,12 +268,11 @@ def test_a_partition_refuses_while_its_oldest_entry_is_too_old(log: Log) -> None
     while status == "ok" and time.monotonic() < deadline:
         (refused,) = submit(log, message(conversation, "x"), limits=limits)
         status = refused.status
-    (opened,) = submit(log, AcceptRequest("open", 1, "open", hint=0), limits=limits)
+    (opened,) = submit(log, AcceptRequest("open", 1, "open", home=0), limits=limits)
     log.trim({0: log.status().partitions[0].tail or 0}, [], {}, {})
     (answer,) = submit(log, message(conversation, "x"), limits=limits)  # of an empty partition
 
-    assert status == "full"
-    assert ids.partition_of(opened.id) == 1
+    assert (status, opened.status) == ("full", "full")
     assert answer.status == "ok"
 
 
@@ -295,10 +287,9 @@ def test_a_call_past_its_deadline_writes_nothing(log: Log) -> None:
 
 
 def test_one_bad_entry_leaves_its_neighbours_alone(log: Log, redis: Redis) -> None:
-    good, bad = open_conversation(log, hint=0), open_conversation(log, hint=1)
-    redis.set(log.key("log:wrong"), "")
-    redis.delete(log.key(f"conv:{bad}"))
-    redis.set(log.key(f"conv:{bad}"), "not a hash")
+    good, bad = open_conversation(log, home=0), open_conversation(log, home=1)
+    redis.delete(log.key(bad, f"conv:{bad}"))
+    redis.set(log.key(bad, f"conv:{bad}"), "not a hash")
 
     answers = submit(log, message(good, "a"), message(bad, "b"), message(good, "c"))
 
@@ -308,9 +299,9 @@ def test_one_bad_entry_leaves_its_neighbours_alone(log: Log, redis: Redis) -> No
 
 def test_an_entry_is_accepted_though_what_follows_the_append_fails(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
-    redis.delete(log.key(f"turns:{conversation}"))
-    redis.set(log.key(f"turns:{conversation}"), "not a list")
-    redis.set(log.key("accepted:0"), "not a number")
+    redis.delete(log.key(conversation, f"turns:{conversation}"))
+    redis.set(log.key(conversation, f"turns:{conversation}"), "not a list")
+    redis.set(log.key(0, "accepted"), "not a number")
 
     first, again = submit(
         log, message(conversation, "hi", key="k"), message(conversation, "hi", key="k")
@@ -387,13 +378,13 @@ def test_the_turns_of_a_deleted_conversation_are_forgotten(log: Log, redis: Redi
     conversation = open_conversation(log)
     submit(log, message(conversation, "x"), edit("delete", conversation))
 
-    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+    assert redis.exists(log.key(conversation, f"turns:{conversation}")) == 0
 
 
 def test_a_cold_turn_is_not_appended_until_its_turns_are_loaded(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     (old,) = submit(log, message(conversation, "old"))
-    redis.delete(log.key(f"turns:{conversation}"))
+    redis.delete(log.key(conversation, f"turns:{conversation}"))
 
     (cold,) = submit(log, turn(conversation, "new"))
     loaded = replace(
@@ -411,7 +402,7 @@ def test_a_cold_turn_is_not_appended_until_its_turns_are_loaded(log: Log, redis:
 def test_turns_loaded_before_the_newest_entry_are_not_remembered(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
-    redis.delete(log.key(f"turns:{conversation}"))
+    redis.delete(log.key(conversation, f"turns:{conversation}"))
 
     stale = replace(
         turn(conversation, "x"), as_of=str(old.id), loaded=(turn_line(old.id, "user", "old"),)
@@ -420,7 +411,7 @@ def test_turns_loaded_before_the_newest_entry_are_not_remembered(log: Log, redis
 
     assert newer.id > old.id
     assert answer.status == "ok"
-    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+    assert redis.exists(log.key(conversation, f"turns:{conversation}")) == 0
 
 
 def test_turns_older_than_what_the_log_holds_of_a_forgotten_conversation_are_not_remembered(
@@ -428,7 +419,10 @@ def test_turns_older_than_what_the_log_holds_of_a_forgotten_conversation_are_not
 ) -> None:
     conversation = open_conversation(log)
     old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
-    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    redis.delete(
+        log.key(conversation, f"turns:{conversation}"),
+        log.key(conversation, f"conv:{conversation}"),
+    )
     known = replace(turn(conversation, "x"), state="live")
 
     (cold,) = submit(log, known)
@@ -437,7 +431,7 @@ def test_turns_older_than_what_the_log_holds_of_a_forgotten_conversation_are_not
 
     assert (cold.status, cold.id) == ("cold", newer.id)
     assert answer.status == "ok"
-    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+    assert redis.exists(log.key(conversation, f"turns:{conversation}")) == 0
 
 
 def test_turns_loaded_before_the_drain_trimmed_a_newer_entry_are_not_remembered(
@@ -445,7 +439,10 @@ def test_turns_loaded_before_the_drain_trimmed_a_newer_entry_are_not_remembered(
 ) -> None:
     conversation = open_conversation(log)
     old, newer = submit(log, message(conversation, "old"), message(conversation, "newer"))
-    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    redis.delete(
+        log.key(conversation, f"turns:{conversation}"),
+        log.key(conversation, f"conv:{conversation}"),
+    )
     known = replace(turn(conversation, "x"), state="live")
 
     (cold,) = submit(log, known)
@@ -455,7 +452,7 @@ def test_turns_loaded_before_the_drain_trimmed_a_newer_entry_are_not_remembered(
 
     assert (cold.status, cold.id, cold.tail) == ("cold", newer.id, newer.id)
     assert answer.status == "ok"
-    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+    assert redis.exists(log.key(conversation, f"turns:{conversation}")) == 0
 
 
 def test_turns_loaded_before_a_message_that_was_drained_and_forgotten_are_not_remembered(
@@ -465,19 +462,22 @@ def test_turns_loaded_before_a_message_that_was_drained_and_forgotten_are_not_re
     partition = ids.partition_of(conversation)
     (old,) = submit(log, message(conversation, "old"))
     log.trim({partition: old.id}, [conversation], {})
-    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    redis.delete(
+        log.key(conversation, f"turns:{conversation}"),
+        log.key(conversation, f"conv:{conversation}"),
+    )
     known = replace(turn(conversation, "x"), state="live")
 
     (cold,) = submit(log, known)
     (newer,) = submit(log, replace(message(conversation, "newer"), state="live"))
     log.trim({partition: newer.id}, [conversation], {})
-    redis.delete(log.key(f"conv:{conversation}"))
+    redis.delete(log.key(conversation, f"conv:{conversation}"))
     loaded = replace(known, as_of=str(cold.tail), loaded=(turn_line(old.id, "user", "old"),))
     (answer,) = submit(log, loaded)
 
     assert (cold.status, cold.id, cold.tail) == ("cold", 0, old.id)
     assert answer.status == "ok"
-    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+    assert redis.exists(log.key(conversation, f"turns:{conversation}")) == 0
 
 
 def test_turns_of_a_forgotten_conversation_that_nothing_is_newer_than_are_remembered(
@@ -486,7 +486,10 @@ def test_turns_of_a_forgotten_conversation_that_nothing_is_newer_than_are_rememb
     conversation = open_conversation(log)
     (old,) = submit(log, message(conversation, "old"))
     log.trim({ids.partition_of(conversation): old.id}, [conversation], {})
-    redis.delete(log.key(f"turns:{conversation}"), log.key(f"conv:{conversation}"))
+    redis.delete(
+        log.key(conversation, f"turns:{conversation}"),
+        log.key(conversation, f"conv:{conversation}"),
+    )
     known = replace(turn(conversation, "x"), state="live")
 
     (cold,) = submit(log, known)
@@ -499,12 +502,12 @@ def test_turns_of_a_forgotten_conversation_that_nothing_is_newer_than_are_rememb
 
 def test_a_turn_can_go_on_without_its_earlier_turns(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
-    redis.delete(log.key(f"turns:{conversation}"))
+    redis.delete(log.key(conversation, f"turns:{conversation}"))
 
     (answer,) = submit(log, replace(turn(conversation, "x"), as_of="skip"))
 
     assert (answer.status, answer.warm, answer.leased) == ("ok", False, True)
-    assert redis.exists(log.key(f"turns:{conversation}")) == 0
+    assert redis.exists(log.key(conversation, f"turns:{conversation}")) == 0
 
 
 def test_one_request_of_a_turn_holds_the_lease(log: Log) -> None:
@@ -548,7 +551,7 @@ def test_an_accepted_entry_is_found_by_its_user_alone(log: Log, ask: Ask) -> Non
 def test_a_log_of_another_database_accepts_nothing(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     before = log.status().entries
-    redis.set(log.key("database"), "another")
+    redis.set(log.key(0, "database"), "another")
 
     reply = log.accept(
         LIMITS, NEVER_LATE, [AcceptRequest("open", 1, "open"), message(conversation, "hi")]
@@ -556,7 +559,7 @@ def test_a_log_of_another_database_accepts_nothing(log: Log, redis: Redis) -> No
 
     assert [result.status for result in reply.results] == ["wrong_database", "wrong_database"]
     assert not reply.is_open
-    redis.set(log.key("database"), DATABASE)
+    redis.set(log.key(0, "database"), DATABASE)
     assert log.status().entries == before
 
 
@@ -569,7 +572,7 @@ def test_a_caller_that_does_not_know_its_database_is_accepted_nothing(log: Log) 
 
 
 def test_a_log_that_belongs_to_no_database_is_closed(log: Log, redis: Redis) -> None:
-    redis.delete(log.key("database"))
+    redis.delete(log.key(0, "database"))
 
     reply = log.accept(LIMITS, NEVER_LATE, [AcceptRequest("open", 1, "open")])
 

@@ -36,7 +36,7 @@ def test_reading_past_one_chunk_misses_nothing(log: Log) -> None:
 
 
 def test_heads_name_the_partitions_that_have_entries(log: Log) -> None:
-    third = open_conversation(log, hint=3)
+    third = open_conversation(log, home=3)
     submit(log, message(third, "x"))
 
     (head,) = log.heads()
@@ -58,7 +58,10 @@ def test_a_conversation_gets_its_ttl_only_when_nothing_of_it_is_left(
 ) -> None:
     conversation = open_conversation(log)
     first, second = submit(log, message(conversation, "a"), message(conversation, "b"))
-    conv, turns = log.key(f"conv:{conversation}"), log.key(f"turns:{conversation}")
+    conv, turns = (
+        log.key(conversation, f"conv:{conversation}"),
+        log.key(conversation, f"turns:{conversation}"),
+    )
 
     log.trim({0: first.id}, [conversation], {})
     half = redis.ttl(conv), redis.ttl(turns)
@@ -81,25 +84,25 @@ def test_counts_add_up(log: Log) -> None:
 
 def test_the_bell_is_put_away_only_when_every_stream_is_empty(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
-    redis.set(log.key("bell"), 1)
+    redis.set(log.key(0, "bell"), 1)
 
     left = log.finish()
-    kept = redis.exists(log.key("bell"))
+    kept = redis.exists(log.key(0, "bell"))
     log.trim({0: conversation}, [], {})
     empty = log.finish()
 
-    assert (left, kept, empty, redis.exists(log.key("bell"))) == (False, 1, True, 0)
+    assert (left, kept, empty, redis.exists(log.key(0, "bell"))) == (False, 1, True, 0)
 
 
 def test_a_drain_that_works_keeps_the_bell(log: Log, redis: Redis) -> None:
     log.trim({}, [], {})
 
-    assert 0 < redis.pttl(log.key("bell")) <= 3_000
+    assert 0 < redis.pttl(log.key(0, "bell")) <= 3_000
 
 
 def test_one_helper_is_rung_for_in_five_seconds(log: Log, redis: Redis) -> None:
     assert [log.wants_helper(), log.wants_helper()] == [True, False]
-    assert 0 < redis.pttl(log.key("helper")) <= 5_000
+    assert 0 < redis.pttl(log.key(0, "helper")) <= 5_000
 
 
 def test_a_started_drain_is_counted(log: Log) -> None:
@@ -127,7 +130,7 @@ def test_an_emptied_redis_opens_above_what_postgresql_has(closed_log: Log) -> No
 def test_an_older_redis_is_raised_and_its_entries_counted(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     answers = submit(log, *(message(conversation, str(n)) for n in range(40)))
-    redis.set(log.key("tail:0"), 5)
+    redis.set(log.key(0, "tail"), 5)
 
     went_back = log.adopt(DATABASE, [(0, answers[9].id, 100)])
     (next_one,) = submit(log, message(conversation, "next"))
@@ -167,7 +170,7 @@ def test_regressed_entries_are_counted_when_the_books_know_of_them(log: Log) -> 
 
 def test_another_databases_log_is_refused(log: Log) -> None:
     with pytest.raises(WrongDatabaseError, match="another database"):
-        log.adopt("another", [])
+        log.adopt("another", [(0, 0, 0)])
 
 
 def test_the_status_tells_age_and_bytes(log: Log) -> None:
@@ -181,7 +184,7 @@ def test_the_status_tells_age_and_bytes(log: Log) -> None:
 
 
 def test_an_entry_of_a_later_format_is_known_by_its_version_only(log: Log, redis: Redis) -> None:
-    redis.xadd(log.key("log:4"), {"v": 2, "novel": "x"}, id="4100-0")
+    redis.xadd(log.key(4, "log"), {"v": 2, "novel": "x"}, id="4100-0")
 
     (entry,) = log.read([4], 10, 10**6)[4]
 
@@ -190,7 +193,7 @@ def test_an_entry_of_a_later_format_is_known_by_its_version_only(log: Log, redis
 
 OPERATIONS: list[tuple[str, Callable[[Log], object]]] = [
     ("read", lambda log: log.read([0], 10, 10**6)),
-    ("trim", lambda log: log.trim({0: 2**53}, [], {"committed": 1}, {1: 1})),
+    ("trim", lambda log: log.trim({0: 2**53}, [], {"committed": 1}, {(0, 1): 1})),
     ("finish", lambda log: log.finish()),
     ("heads", lambda log: log.heads()),
     ("recount", lambda log: log.recount([(0, 0, 100)])),
@@ -208,9 +211,9 @@ OPERATIONS: list[tuple[str, Callable[[Log], object]]] = [
 def test_the_log_of_another_database_is_neither_read_nor_changed(
     log: Log, redis: Redis, name: str, operation: Callable[[Log], object]
 ) -> None:
-    open_conversation(log, hint=0)
-    redis.set(log.key("database"), "another")
-    redis.delete(log.key("bell"))
+    open_conversation(log, home=0)
+    redis.set(log.key(0, "database"), "another")
+    redis.delete(log.key(0, "bell"))
     before = contents(redis)
 
     with pytest.raises(WrongDatabaseError):

@@ -57,7 +57,7 @@ def test_a_deleted_accounts_streams_are_forgotten_as_long_as_one_may_be_there() 
 def test_the_table_at_the_head_names_the_keys_that_are_used() -> None:
     told = set(
         re.findall(
-            r"^-- ([a-z]+(?::[a-z]+)?)(?:[:<].*?)? +(?:string|stream|integer|hash|list|zset)",
+            r"^-- ([a-z_]+(?::[a-z]+)?)(?:[:<].*?)? +(?:string|stream|integer|hash|list|zset)",
             HEAD,
             re.MULTILINE,
         )
@@ -65,7 +65,7 @@ def test_the_table_at_the_head_names_the_keys_that_are_used() -> None:
     used = {
         name.rstrip(":")
         for path in [*LUA.glob("*.lua"), Path(log.__file__)]
-        for name in re.findall(r"\bkey\(f?['\"]([a-z:]+)", path.read_text())
+        for name in re.findall(r"\bkey\([^'\"]*?, f?['\"]([a-z_:]+)", path.read_text())
     }
 
     assert told == used

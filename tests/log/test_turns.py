@@ -44,9 +44,9 @@ def say(log: Log, turn: TurnName, token: str, kind: Kind, length: int, text: str
 
 def long_ago(redis: Redis, log: Log, turn: TurnName) -> None:
     """Let the turn's lease have ended before the grace."""
-    redis.delete(log.key(f"turn:{turn.id}"))
+    redis.delete(log.key(turn.id, f"turn:{turn.id}"))
     seconds, _ = redis.time()
-    redis.zadd(log.key("running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
+    redis.zadd(log.key(0, "running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
 
 
 def test_what_a_turn_says_is_heard_in_order(log: Log, turns: Turns) -> None:
@@ -95,9 +95,9 @@ def test_the_end_of_a_turn_gives_its_lease_up(log: Log, turns: Turns, redis: Red
 
     say(log, turn, "me", "end", 0, "{}")
 
-    assert redis.exists(log.key(f"turn:{turn.id}")) == 0
+    assert redis.exists(log.key(turn.id, f"turn:{turn.id}")) == 0
     assert turns.running(1, turn.conversation_id) == []
-    assert 0 < redis.ttl(log.key(f"stream:{turn.id}")) <= 600
+    assert 0 < redis.ttl(log.key(turn.id, f"stream:{turn.id}")) <= 600
 
 
 def test_a_turn_that_still_runs_is_not_taken_over(log: Log, turns: Turns, redis: Redis) -> None:
@@ -105,7 +105,7 @@ def test_a_turn_that_still_runs_is_not_taken_over(log: Log, turns: Turns, redis:
     seconds, _ = redis.time()
 
     fresh = turns.claim("rescuer", 10)
-    redis.zadd(log.key("running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
+    redis.zadd(log.key(0, "running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
     leased = turns.claim("rescuer", 10)
 
     assert fresh == leased == []
@@ -116,7 +116,7 @@ def test_a_waiting_retry_has_time_to_take_a_dead_turn_first(
 ) -> None:
     turn = begin(log)
     long_ago(redis, log, turn)
-    redis.zincrby(log.key("running"), GRACE_MS // 2, turn.member)
+    redis.zincrby(log.key(0, "running"), GRACE_MS // 2, turn.member)
 
     assert turns.claim("rescuer", 10) == []
 
@@ -127,7 +127,7 @@ def test_a_rescuer_that_dies_too_is_noticed_later_not_at_once(
     turn = begin(log)
     long_ago(redis, log, turn)
     turns.claim("rescuer", 10)
-    redis.delete(log.key(f"turn:{turn.id}"))
+    redis.delete(log.key(turn.id, f"turn:{turn.id}"))
 
     assert turns.claim("another", 10) == []
 
@@ -142,11 +142,11 @@ def test_a_dead_turn_is_taken_over_once(log: Log, turns: Turns, redis: Redis) ->
 def test_a_renewed_turn_lives_on(log: Log, turns: Turns, redis: Redis) -> None:
     turn = begin(log)
     seconds, _ = redis.time()
-    redis.zadd(log.key("running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
+    redis.zadd(log.key(0, "running"), {turn.member: seconds * 1000 - GRACE_MS - 1_000})
 
     assert turns.renew(turn, "me")
 
-    ends_ms = redis.zscore(log.key("running"), turn.member)
+    ends_ms = redis.zscore(log.key(0, "running"), turn.member)
     assert ends_ms is not None
     assert float(ends_ms) > seconds * 1000
 
@@ -156,7 +156,7 @@ def test_a_released_turn_is_not_taken_over(log: Log, turns: Turns, redis: Redis)
 
     turns.release(turn, "me")
 
-    assert redis.zcard(log.key("running")) == 0
+    assert redis.zcard(log.key(0, "running")) == 0
 
 
 def test_a_conversation_shows_its_own_running_turns_to_its_owner(log: Log, turns: Turns) -> None:
@@ -206,7 +206,7 @@ def test_a_turn_that_is_not_streamed_is_nobodys_to_take_over(log: Log, redis: Re
 
     submit(log, streamed_turn(conversation, "hi", streamed=False))
 
-    assert redis.zcard(log.key("running")) == 0
+    assert redis.zcard(log.key(0, "running")) == 0
 
 
 def test_a_lease_is_renewed_and_released_by_its_holder_only(
@@ -215,12 +215,12 @@ def test_a_lease_is_renewed_and_released_by_its_holder_only(
     conversation = open_conversation(log)
     (first,) = submit(log, turn_request(conversation, "hi", key="k", lease="a"))
     name = TurnName(1, conversation, first.id)
-    redis.pexpire(log.key(f"turn:{first.id}"), 500)
+    redis.pexpire(log.key(first.id, f"turn:{first.id}"), 500)
 
     assert not turns.renew(name, "b")
     assert not turns.release(name, "b")
     assert turns.renew(name, "a")
-    assert redis.pttl(log.key(f"turn:{first.id}")) > 5_000
+    assert redis.pttl(log.key(first.id, f"turn:{first.id}")) > 5_000
     assert turns.release(name, "a")
     (second,) = submit(log, turn_request(conversation, "hi", key="k", lease="b"))
     assert second.leased

@@ -74,10 +74,11 @@ def share_one_connection(settings: Settings) -> tuple[CarelessConnection, Any]:
     connection = CarelessConnection(settings.redis)
 
     async def submit(commits: GroupCommit, request: AcceptRequest) -> AcceptResult:
-        call = log.accept_arguments(
-            settings.log_namespace, commits.database_id, LIMITS, 10**13, [request]
+        partitions, arguments = log.accept_arguments(LIMITS, 10**13, [request])
+        keys, call = log.script_call(
+            settings.log_namespace, "accept", commits.database_id, partitions, arguments
         )
-        answers = log.read_reply(await connection.ask("EVAL", log.SCRIPT, 0, *call))
+        answers = log.read_reply(await connection.ask("EVAL", log.SCRIPT, keys, *call))
         return answers.results[0]
 
     return connection, submit

@@ -23,7 +23,7 @@ def open_everywhere(log: Log) -> None:
 
 def bound(log: Log) -> Log:
     """Name the database that the log belongs to, as a process does that has asked PostgreSQL."""
-    log.database_id = log.marks([]).database_id or ""
+    log.database_id = log.marks([0]).database_id or ""
     return log
 
 
@@ -31,8 +31,8 @@ def submit(log: Log, *requests: AcceptRequest, limits: Limits = LIMITS) -> list[
     return log.accept(limits, NEVER_LATE, requests).results
 
 
-def open_conversation(log: Log, owner: int = 1, hint: int = 0, title: str = "") -> int:
-    request = AcceptRequest("open", owner, "open", data=title.encode(), hint=hint)
+def open_conversation(log: Log, owner: int = 1, home: int = 0, title: str = "") -> int:
+    request = AcceptRequest("open", owner, "open", data=title.encode(), home=home)
     (answer,) = submit(log, request)
     assert answer.status == "ok"
     return answer.id

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from api.core import ids
+from api.core import ids, log_keys
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import writing
@@ -21,6 +21,7 @@ from api.core.errors import (
 )
 from api.core.settings import Settings
 from api.writes.write_path import WritePath
+from tests.support.rows import add_user
 from tests.writes.conftest import OpenPath
 
 Store = Callable[[int, int, list[str], int], None]
@@ -82,7 +83,7 @@ def test_a_conversation_that_was_just_accepted_is_never_unknown(
     async def scenario() -> None:
         async with open_path() as path:
             conversation = (await path.accept.open(Caller(1), None, None)).id
-            redis_client.delete(path.log.key(f"conv:{conversation}"))
+            redis_client.delete(path.log.key(conversation, f"conv:{conversation}"))
             await path.accept.add(Caller(1), conversation, "user", "hi", None)
 
     with pytest.raises(Unavailable, match="has not reached the database"):
@@ -91,21 +92,21 @@ def test_a_conversation_that_was_just_accepted_is_never_unknown(
 
 @pytest.mark.parametrize("partition", [0, 9])
 def test_a_conversation_only_postgresql_knows_is_its_owners(
-    open_path: OpenPath, owner: int, store: Store, partition: int
+    open_path: OpenPath, engine: Engine, owner: int, store: Store, partition: int
 ) -> None:
-    conversation = 4096 + partition
+    conversation, stranger = 4096 + partition, add_user(engine, "stranger")
     store(owner, conversation, ["old"], 4200)
 
     async def scenario() -> None:
         async with open_path() as path:
             with pytest.raises(NotFound):
-                await path.accept.add(Caller(owner + 1), conversation, "user", "mine now", None)
+                await path.accept.add(Caller(stranger), conversation, "user", "mine now", None)
             with pytest.raises(NotFound):
                 await path.accept.add(Caller(owner), conversation + 16, "user", "nobody's", None)
             added = await path.accept.add(Caller(owner), conversation, "user", "hi", None)
             assert ids.partition_of(added.id) == partition
             with pytest.raises(NotFound):
-                await path.accept.add(Caller(owner + 1), conversation, "user", "mine now", None)
+                await path.accept.add(Caller(stranger), conversation, "user", "mine now", None)
 
     asyncio.run(scenario())
 
@@ -166,7 +167,9 @@ def test_a_retried_turn_waits_for_what_the_log_still_holds_of_its_earlier_turns(
         async with open_path() as path:
             third = await path.accept.add(Caller(owner), 4096, "user", "third", None)
             turn = await path.accept.begin_turn(Caller(owner), 4096, "fourth", "key")
-            redis_client.delete(path.log.key(f"turn:{turn.id}"), path.log.key("turns:4096"))
+            redis_client.delete(
+                path.log.key(turn.id, f"turn:{turn.id}"), path.log.key(0, "turns:4096")
+            )
             again = asyncio.create_task(
                 path.accept.begin_turn(Caller(owner), 4096, "fourth", "key")
             )
@@ -208,7 +211,7 @@ def test_an_answer_is_not_told_that_its_conversation_which_the_log_forgot_does_n
         async with open_path() as path:
             conversation = (await path.accept.open(Caller(owner), None, None)).id
             turn = await path.accept.begin_turn(Caller(owner), conversation, "hi", None)
-            redis_client.delete(path.log.key(f"conv:{conversation}"))
+            redis_client.delete(path.log.key(conversation, f"conv:{conversation}"))
             # Nobody drains, so PostgreSQL does not have it yet.
             with pytest.raises(Unavailable):
                 await path.accept.reply(turn.name, "hello")
@@ -232,7 +235,7 @@ def test_refusals_say_what_they_are(open_path: OpenPath, redis_client: Redis) ->
             await accept.delete(Caller(1), conversation, None)
             with pytest.raises(NotFound):
                 await accept.rename(Caller(1), conversation, "T", None)
-            redis_client.set(path.log.key("gone:1"), 1)
+            redis_client.set(path.log.key(1, "gone:1"), 1)
             with pytest.raises(Unauthenticated):
                 await accept.open(Caller(1), None, None)
 
@@ -274,7 +277,7 @@ def test_an_emptied_redis_is_opened_again_above_what_postgresql_has(
 def test_a_log_of_another_database_stops_the_start(
     settings: Settings, engine: Engine, redis_client: Redis
 ) -> None:
-    redis_client.set(f"{settings.log_namespace}:database", "another")
+    redis_client.set(log_keys.key(settings.log_namespace, 0, "database"), "another")
 
     async def start_and_stop() -> None:
         path = WritePath(settings, engine, AsyncDatabase(engine))

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
+from api.core import log_keys
 from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
@@ -44,7 +45,8 @@ def test_a_cancelled_call_leaves_its_reply_to_no_other(
         async with opened(own_settings) as log:
             with Redis.from_url(own_redis.url) as redis:
                 for turn in range(2 * CONNECTIONS):
-                    redis.xadd(f"{log.namespace}:stream:{turn}", {"delta": f"of {turn}"}, id="1-0")
+                    key = log_keys.key(log.namespace, turn, f"stream:{turn}")
+                    redis.xadd(key, {"delta": f"of {turn}"}, id="1-0")
             with frozen(own_redis):
                 # Each has sent its question and waits for the answer when it is cancelled.
                 asking = [

@@ -164,7 +164,7 @@ def test_chat_goes_on_while_postgresql_is_down(
             try:
                 warm = await path.accept.begin_turn(Caller(1), conversation, "three", None)
                 with Redis.from_url(own_settings.redis) as redis:
-                    redis.delete(path.log.key(f"turns:{conversation}"))
+                    redis.delete(path.log.key(conversation, f"turns:{conversation}"))
                 cold = await path.accept.begin_turn(Caller(1), conversation, "four", None)
                 with pytest.raises(Unavailable, match="database"):
                     await path.accept.add(Caller(1), 4096, "user", "whose?", None)
@@ -262,18 +262,16 @@ def test_a_log_of_another_database_takes_nothing_while_postgresql_is_away(
         async with started(own_settings) as path:
             conversation = (await path.accept.open(Caller(1), None, None)).id
             own_postgres.kill()
-            key = path.log.key("database")
+            key = path.log.key(0, "database")
             try:
                 with Redis.from_url(own_settings.redis) as redis:
                     redis.set(key, ANOTHER)
-                    before = redis.xlen(path.log.key(f"log:{ids.partition_of(conversation)}"))
+                    before = redis.xlen(path.log.key(ids.partition_of(conversation), "log"))
                     # The id is known there, too: it is another user's conversation.
                     with pytest.raises(Unavailable, match="another database; nothing was written"):
                         await path.accept.add(Caller(1), conversation, "user", "whose?", None)
                     assert not path.ready
-                    assert before == redis.xlen(
-                        path.log.key(f"log:{ids.partition_of(conversation)}")
-                    )
+                    assert before == redis.xlen(path.log.key(ids.partition_of(conversation), "log"))
                     redis.set(key, path.log.database_id)
                 await path.accept.add(Caller(1), conversation, "user", "ours again", None)
             finally:

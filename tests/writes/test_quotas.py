@@ -64,7 +64,7 @@ def test_a_new_minute_is_a_new_quota(log: Log) -> None:
     submit(log, limits, message(mine, "x"))
     assert statuses(submit(log, limits, message(mine, "x"))) == ["quota"]
 
-    log._redis.hincrby(log.key("quota:1"), "minute", -1)
+    log._redis.hincrby(log.key(0, "quota:1"), "minute", -1)
 
     assert statuses(submit(log, limits, message(mine, "x"))) == ["ok"]
 
@@ -97,16 +97,16 @@ def test_a_users_backlog_is_bounded_until_it_is_drained(log: Log) -> None:
     first, second = (submit(log, limits, message(opened, "x"))[0] for _ in range(2))
 
     assert statuses([first, second]) == ["ok", "quota"]
-    log.trim({opened % 16: first.id}, [opened], {}, {1: 2})
+    log.trim({opened % 16: first.id}, [opened], {}, {(opened % 16, 1): 2})
     assert statuses(submit(log, limits, message(opened, "x"))) == ["ok"]
 
 
 def test_an_empty_log_holds_nothing_of_anybody_whatever_was_counted(log: Log) -> None:
-    log._redis.hset(log.key("held"), "1", 99)
+    log._redis.hset(log.key(0, "held"), "1", 99)
 
     assert log.finish()
 
-    assert not log._redis.exists(log.key("held"))
+    assert not log._redis.exists(log.key(0, "held"))
 
 
 def test_conversations_are_bounded_by_the_day(log: Log) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from api.chat.streaming.subscriber import TurnSubscriber
+from api.core import ids
 from api.core.errors import Unavailable
 from api.core.turns import Kind, Said, TurnName, said_arguments
 from api.writes.async_log import AsyncLog
@@ -120,7 +121,8 @@ class TurnPublisher:
         arguments: list[str | int] = []
         for outgoing, said in sent:
             arguments += said_arguments(outgoing.name, outgoing.token, said)
-        answers = await self._log.run("say", *arguments)
+        at = {ids.partition_of(outgoing.name.id) for outgoing, _ in sent}
+        answers = await self._log.run("say", *arguments, at=at)
         for (outgoing, said), answer in zip(sent, answers, strict=True):
             outgoing.entries.remove(said)
             self._written(outgoing, said, answer)

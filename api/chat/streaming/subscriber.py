@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from api.core import ids
 from api.core.errors import Unavailable
 from api.core.turns import Said, read_said
 from api.writes.async_log import AsyncLog
@@ -139,13 +140,15 @@ class TurnSubscriber:
 
     async def _poll(self) -> float:
         asked: list[str | int] = []
+        at: set[int] = set()
         for turn_id, turn in self._turns.items():
             if not turn.has_ended:
                 asked += turn_id, turn.known_id
+                at.add(ids.partition_of(turn_id))
         if not asked:
             return POLL_SECONDS
         try:
-            heard = await self._log.run("heard", *asked)
+            heard = await self._log.run("heard", *asked, at=at)
         except Unavailable as error:
             logger.warning("running turns are not heard: %s", type(error.__cause__).__name__)
             return RETRY_SECONDS

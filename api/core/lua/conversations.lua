@@ -5,18 +5,17 @@ local conversations = {}
 -- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last, pending}).
 -- `last`: no entry of the conversation has a higher id. `pending`: PostgreSQL has all of them that are
 -- not newer than this call, once it has reached this id.
-function conversations.look_up(entry)
-  local conversation = redis.call('HMGET', key('conv:' .. entry.conversation),
+function conversations.look_up(partition, entry)
+  local conversation = redis.call('HMGET', key(partition.number, 'conv:' .. entry.conversation),
     'owner', 'deleted', 'closed', 'last')
   if not conversation[1] then
     if entry.state == '' then return 'unknown' end
     -- Its last entry is forgotten too. It may be any that the partition ever gave out, also one that
     -- was trimmed a moment ago; what is still to reach PostgreSQL ends with the newest in the log.
-    local number = tonumber(entry.conversation) % PARTITIONS
-    local newest = end_of(key('log:' .. number), 'XREVRANGE', '+', '-')
+    local newest = end_of(key(partition.number, 'log'), 'XREVRANGE', '+', '-')
     conversation = {
       entry.user, entry.state == 'deleted', entry.state == 'closed',
-      redis.call('GET', key('tail:' .. number)) or '0', newest and exact(number_of(newest[1])) or '0',
+      exact(partition.tail), newest and exact(number_of(newest[1])) or '0',
     }
     entry.fresh = true
   end
@@ -45,8 +44,8 @@ end
 
 -- A list that exists is complete, so it is made only from turns that were loaded up to an id which
 -- nothing of this conversation is newer than, and appended to only where it exists (RPUSHX).
-function conversations.remember_turn(entry, conversation, id)
-  local turns = key('turns:' .. entry.conversation)
+function conversations.remember_turn(partition, entry, conversation, id)
+  local turns = key(partition.number, 'turns:' .. entry.conversation)
   if entry.op == 'open' then
     redis.call('RPUSH', turns, '')
   elseif entry.op == 'delete' then
@@ -64,8 +63,8 @@ function conversations.remember_turn(entry, conversation, id)
   end
 end
 
-function conversations.remember(entry, id)
-  local conversation = key('conv:' .. entry.conversation)
+function conversations.remember(partition, entry, id)
+  local conversation = key(partition.number, 'conv:' .. entry.conversation)
   local fields = { 'last', id }
   local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
   if entry.op == 'open' or entry.fresh then set('owner', entry.user) end

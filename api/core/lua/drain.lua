@@ -15,12 +15,12 @@ local function compact(entry)
   return { entry[1], table.concat(head, ' '), named.data }
 end
 
--- → for each partition asked for: its number, then its oldest entries (see above), at least one,
+-- → for each partition that the call is for: its number, then its oldest entries (see above), at least one,
 -- up to a share of entries and bytes.
 function operations.read()
   local most_entries, most_bytes, answer = number_argument(4), number_argument(5), {}
-  for index = 6, #ARGV do
-    local stream, from, entries, bytes = key('log:' .. ARGV[index]), '-', {}, 0
+  for _, partition in ipairs(declared) do
+    local stream, from, entries, bytes = key(partition, 'log'), '-', {}, 0
     local more = true
     while more do
       local count = math.min(READ_CHUNK, most_entries - #entries)
@@ -36,63 +36,69 @@ function operations.read()
         from = exact(number_of(entry[1]) + 1) .. '-0'
       end
     end
-    answer[#answer + 1] = { ARGV[index], entries }
+    answer[#answer + 1] = { partition, entries }
   end
   return answer
 end
 
 -- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
 -- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
--- conversation…, number of users, (user, entries)…, (field, increment)…
+-- conversation…, number of users, (partition, user, entries)…, (field, increment)…
 function operations.trim()
   local committed, at = {}, 5
   for _ = 1, number_argument(4) do
     local last = number_argument(at + 1)
     committed[tonumber(ARGV[at])] = last
     -- MINID evicts ids *below* it.
-    redis.call('XTRIM', key('log:' .. ARGV[at]), 'MINID', exact(last + 1) .. '-0')
+    redis.call('XTRIM', key(tonumber(ARGV[at]), 'log'), 'MINID', exact(last + 1) .. '-0')
     at = at + 2
   end
   local conversations = number_argument(at)
   for index = at + 1, at + conversations do
-    local id = ARGV[index]
-    local known = redis.call('HMGET', key('conv:' .. id), 'last', 'owner')
+    local id, partition = ARGV[index], partition_of(ARGV[index])
+    local conversation, turns = key(partition, 'conv:' .. id), key(partition, 'turns:' .. id)
+    local known = redis.call('HMGET', conversation, 'last', 'owner')
     local last = known[1]
-    if known[2] and redis.call('EXISTS', key('gone:' .. known[2])) == 1 then
-      redis.call('DEL', key('conv:' .. id), key('turns:' .. id))
-    elseif last and tonumber(last) <= (committed[tonumber(id) % PARTITIONS] or 0) then
-      redis.call('EXPIRE', key('conv:' .. id), CONVERSATION_SECONDS)
-      redis.call('EXPIRE', key('turns:' .. id), TURNS_SECONDS)
+    if known[2] and redis.call('EXISTS', key(partition, 'gone:' .. known[2])) == 1 then
+      redis.call('DEL', conversation, turns)
+    elseif last and tonumber(last) <= (committed[partition] or 0) then
+      redis.call('EXPIRE', conversation, CONVERSATION_SECONDS)
+      redis.call('EXPIRE', turns, TURNS_SECONDS)
     end
   end
   at = at + conversations + 1
   local users = number_argument(at)
-  for index = at + 1, at + 2 * users, 2 do
-    local left = redis.pcall('HINCRBY', key('held'), ARGV[index], '-' .. ARGV[index + 1])
-    if type(left) == 'number' and left <= 0 then redis.call('HDEL', key('held'), ARGV[index]) end
+  for index = at + 1, at + 3 * users, 3 do
+    local held, user = key(tonumber(ARGV[index]), 'held'), ARGV[index + 1]
+    local left = redis.pcall('HINCRBY', held, user, '-' .. ARGV[index + 2])
+    if type(left) == 'number' and left <= 0 then redis.call('HDEL', held, user) end
   end
-  for index = at + 2 * users + 1, #ARGV, 2 do
-    redis.pcall('HINCRBY', key('drain:counts'), ARGV[index], ARGV[index + 1])
+  for index = at + 3 * users + 1, #ARGV, 2 do
+    redis.pcall('HINCRBY', key(declared[1], 'drain:counts'), ARGV[index], ARGV[index + 1])
   end
-  redis.pcall('SET', key('bell'), '1', 'PX', BELL_MS)
+  -- A drain that works looks at every partition, so no accept needs to ring.
+  for _, partition in ipairs(declared) do
+    local bell = key(partition, 'bell')
+    if redis.call('PTTL', bell) < BELL_MS / 2 then redis.pcall('SET', bell, '1', 'PX', BELL_MS) end
+  end
   return 1
 end
 
 -- → 1 and no bell if every stream is empty, else 0.
 function operations.finish()
-  for partition = 0, PARTITIONS - 1 do
-    if redis.call('XLEN', key('log:' .. partition)) > 0 then return 0 end
+  for _, partition in ipairs(declared) do
+    if redis.call('XLEN', key(partition, 'log')) > 0 then return 0 end
   end
   -- Nothing is held by anybody: whatever was miscounted is right again.
-  redis.call('DEL', key('bell'), key('held'))
+  for _, partition in ipairs(declared) do redis.call('DEL', key(partition, 'bell'), key(partition, 'held')) end
   return 1
 end
 
 -- → partition, oldest entry's id, entries for each partition that has any.
 function operations.heads()
   local answer = {}
-  for partition = 0, PARTITIONS - 1 do
-    local stream = key('log:' .. partition)
+  for _, partition in ipairs(declared) do
+    local stream = key(partition, 'log')
     local entries = redis.call('XLEN', stream)
     if entries > 0 then
       local first = end_of(stream, 'XRANGE', '-', '+')
@@ -105,11 +111,11 @@ end
 -- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, oldest's created_at ms or ''.
 function operations.status()
   local answer = { exact(now_ms()) }
-  for partition = 0, PARTITIONS - 1 do
+  for _, partition in ipairs(declared) do
     local entries, bytes, _, oldest_at = backlog_of(partition)
     answer[#answer + 1] = {
-      partition, redis.call('GET', key('tail:' .. partition)) or '',
-      redis.call('GET', key('accepted:' .. partition)) or '', entries, exact(bytes),
+      partition, redis.call('GET', key(partition, 'tail')) or '',
+      redis.call('GET', key(partition, 'accepted')) or '', entries, exact(bytes),
       oldest_at and exact(oldest_at) or '',
     }
   end
@@ -118,7 +124,7 @@ end
 
 -- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
 local function count_above(partition, id)
-  local stream, from, below = key('log:' .. partition), '-', 0
+  local stream, from, below = key(partition, 'log'), '-', 0
   while true do
     local chunk = redis.call('XRANGE', stream, from, exact(id) .. '-0', 'COUNT', READ_CHUNK)
     below = below + #chunk
@@ -127,33 +133,50 @@ local function count_above(partition, id)
   end
 end
 
--- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: partition, id
+-- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: id
 function operations.balance()
-  return { redis.call('GET', key('accepted:' .. ARGV[4])) or '', count_above(ARGV[4], number_argument(5)) }
+  local partition = declared[1]
+  return { redis.call('GET', key(partition, 'accepted')) or '', count_above(partition, number_argument(4)) }
+end
+
+-- → partition, database or '', tail or '', accepted or '' for each partition.
+function operations.marks()
+  local answer = {}
+  for _, partition in ipairs(declared) do
+    local database, tail, accepted = unpack(
+      redis.call('MGET', key(partition, 'database'), key(partition, 'tail'), key(partition, 'accepted')))
+    answer[#answer + 1] = { partition, database or '', tail or '', accepted or '' }
+  end
+  return answer
 end
 
 -- Remembers that entries may have been lost: whatever else the log had accepted, nobody counts.
-local function note_going_back() redis.call('SET', key('went_back'), exact(now_ms()), 'NX') end
+local function note_going_back(partition)
+  redis.call('SET', key(partition, 'went_back'), exact(now_ms()), 'NX')
+end
 
 -- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
 -- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
 -- is: it must stay independent of PostgreSQL's books for the audit to mean something.
--- → 1 if the log lacks what PostgreSQL has had of it. ARGV: (partition, last id, counted)…
-function operations.adopt(owner)
-  if not owner then redis.call('SET', key('database'), assert(ARGV[3] ~= '' and ARGV[3])) end
+-- → 1 if the log lacks what PostgreSQL has had of it. ARGV: (last id, counted)…, in the order of the partitions
+function operations.adopt()
+  for _, partition in ipairs(declared) do
+    local owner = redis.call('GET', key(partition, 'database'))
+    if owner and owner ~= ARGV[3] then return another_database() end
+  end
   local went_back = 0
-  for index = 4, #ARGV, 3 do
-    local partition, last, counted = ARGV[index], number_argument(index + 1), number_argument(index + 2)
-    local tail = redis.call('GET', key('tail:' .. partition))
+  for index, partition in ipairs(declared) do
+    local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
+    redis.call('SET', key(partition, 'database'), assert(ARGV[3] ~= '' and ARGV[3]))
+    local tail = redis.call('GET', key(partition, 'tail'))
     if not tail or tonumber(tail) < last then
-      redis.call('SET', key('accepted:' .. partition), exact(counted + count_above(partition, last)))
-      local newest = end_of(key('log:' .. partition), 'XREVRANGE', '+', '-')
-      local floor = math.max(last, first_at(now_ms(), tonumber(partition)),
-        newest and number_of(newest[1]) or 0)
-      redis.call('SET', key('tail:' .. partition), exact(floor))
+      redis.call('SET', key(partition, 'accepted'), exact(counted + count_above(partition, last)))
+      local newest = end_of(key(partition, 'log'), 'XREVRANGE', '+', '-')
+      local floor = math.max(last, first_at(now_ms(), partition), newest and number_of(newest[1]) or 0)
+      redis.call('SET', key(partition, 'tail'), exact(floor))
       if last > 0 or counted > 0 then
         went_back = 1
-        note_going_back()
+        note_going_back(partition)
       end
     end
   end
@@ -161,14 +184,15 @@ function operations.adopt(owner)
 end
 
 -- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
--- ARGV: (partition, last id, counted)…
+-- ARGV: (last id, counted)…, in the order of the partitions
 function operations.recount()
-  for index = 4, #ARGV, 3 do
-    local accepted = key('accepted:' .. ARGV[index])
-    local known = number_argument(index + 2) + count_above(ARGV[index], number_argument(index + 1))
+  for index, partition in ipairs(declared) do
+    local accepted = key(partition, 'accepted')
+    local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
+    local known = counted + count_above(partition, last)
     if known > tonumber(redis.call('GET', accepted) or '0') then
       redis.call('SET', accepted, exact(known))
-      note_going_back()
+      note_going_back(partition)
     end
   end
   return 1
@@ -176,5 +200,5 @@ end
 
 -- → 1 if the caller is to ring for a second drain.
 function operations.helper()
-  return redis.call('SET', key('helper'), '1', 'NX', 'PX', HELPER_MS) and 1 or 0
+  return redis.call('SET', key(declared[1], 'helper'), '1', 'NX', 'PX', HELPER_MS) and 1 or 0
 end

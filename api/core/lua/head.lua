@@ -1,16 +1,19 @@
 -- The log: every operation on it, in one script, so that each is atomic. api/core/log.py joins the
 -- files of this folder, this one first; the last, dispatch.lua, calls what ARGV[1] names.
 --
--- ARGV[1] operation   ARGV[2] namespace   ARGV[3] id of the caller's database, '' if it knows none
+-- KEYS: what the keys of each partition that the call is for begin with (api/core/log_keys.py): a hash
+-- tag, so that a partition lies whole on one server of a cluster. No other keys are touched.
+-- ARGV[1] operation   ARGV[2] the numbers of these partitions, in the order of KEYS, joined by blanks
+-- ARGV[3] id of the caller's database, '' if it knows none
 -- ARGV[4…] what the operation takes, as said above it
 -- Nothing newer than Redis 6.2 is used, and nothing that fakeredis lacks.
 --
--- key (all start with "<namespace>:")          type    meaning
+-- key (all start with "{<namespace>:…}:")      type    meaning, each of one partition
 -- database                                     string  id of the database this log belongs to
--- log:<partition>                              stream  entries not known to be in PostgreSQL, oldest first;
+-- log                                          stream  entries not known to be in PostgreSQL, oldest first;
 --                                                      never deleted, only trimmed. Entry id: "<id>-0"
--- tail:<partition>                             integer the partition's last id
--- accepted:<partition>                         integer entries ever accepted, for the audit
+-- tail                                         integer the partition's last id
+-- accepted                                     integer entries ever accepted, for the audit
 -- went_back                                    integer ms at which the log was found to lack what PostgreSQL has had
 --                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id);
@@ -23,14 +26,16 @@
 --                                                      {delta, text}; then {stop}, {end, …} or {error, …}; TTL 10 min
 -- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
 --                                                      ms at which their lease ends
--- gone:<user>                                  string  the account was deleted, or is being so; TTL
+-- gone:<user>                                  string  the account was deleted, or is being so; TTL. In every
+--                                                      partition: a user may have conversations in any
 -- quota:<user>                                 hash    minute, entries, bytes; day, opens: what a user was
 --                                                      accepted in the running minute and day. TTL 1 day
 -- held                                         hash    entries of each user in the log; gone whenever it is empty
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
---                                                      token of theirs may live, by the ms at which it no longer can
+--                                                      token of theirs may live, by the ms at which it no longer can;
+--                                                      in every partition
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
--- helper                                       string  a second drain was rung for; TTL 5 s
+-- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
 -- drain:started                                integer drains that ever started
 -- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
 
@@ -49,7 +54,17 @@ local STREAM_SECONDS = 600
 -- What a caller may ask for, by name; each file adds its own.
 local operations = {}
 
-local function key(name) return ARGV[2] .. ':' .. name end
+-- The numbers of the partitions that the call is for, and what their keys begin with.
+local declared, prefixes = {}, {}
+for number in string.gmatch(ARGV[2], '%d+') do
+  declared[#declared + 1] = tonumber(number)
+  prefixes[tonumber(number)] = KEYS[#declared] .. ':'
+end
+
+local function key(partition, name) return prefixes[partition] .. name end
+
+-- The partition of a conversation, and of everything in it.
+local function partition_of(id) return tonumber(id) % PARTITIONS end
 
 -- Lua 5.1 prints a large number as 2.44e+14; ids and times must come out digit by digit.
 local function exact(number) return string.format('%.0f', number) end
@@ -60,6 +75,10 @@ local function now_ms()
 end
 
 local function first_at(ms, partition) return math.max(ms - EPOCH_MS, 0) * 4096 + partition end
+
+local function another_database()
+  return redis.error_reply('WRONGDATABASE the log on this Redis belongs to another database')
+end
 
 local function failed(reply) return type(reply) == 'table' and reply.err end
 
@@ -79,7 +98,7 @@ end
 -- Entries and bytes of text in one partition's log, the running total its last entry carries, and
 -- when the oldest was accepted (ms), nil without one.
 local function backlog_of(partition)
-  local stream = key('log:' .. partition)
+  local stream = key(partition, 'log')
   local entries = redis.call('XLEN', stream)
   if entries == 0 then return 0, 0, 0 end
   local first = end_of(stream, 'XRANGE', '-', '+')

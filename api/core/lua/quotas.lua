@@ -2,29 +2,31 @@
 
 local quotas = {}
 
--- What a user was accepted of late, read once per call: {minute, entries, bytes, day, opens, held}.
-function quotas.used(call, user)
-  local known = call.users[user]
+-- What a user was accepted of late in a partition, read once per call: {minute, entries, bytes, day,
+-- opens, held}. All that a user writes goes to one partition, but for conversations from before.
+function quotas.used(call, partition, user)
+  local known = partition.users[user]
   if known then return known end
-  local was = redis.call('HMGET', key('quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens')
+  local was = redis.call('HMGET', key(partition.number, 'quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens')
   local minute, day = exact(math.floor(call.now / 60000)), exact(math.floor(call.now / 86400000))
   local same_minute, same_day = was[1] == minute, was[4] == day
   known = {
     minute = minute, entries = same_minute and tonumber(was[2]) or 0,
     bytes = same_minute and tonumber(was[3]) or 0,
     day = day, opens = same_day and tonumber(was[5]) or 0,
-    held = call.user_backlog_entries > 0 and tonumber(redis.call('HGET', key('held'), user) or '0') or 0,
+    held = call.user_backlog_entries > 0 and tonumber(redis.call('HGET', key(partition.number, 'held'), user) or '0')
+      or 0,
     added = 0,
   }
-  call.users[user] = known
+  partition.users[user] = known
   return known
 end
 
 -- Seconds to wait for a quota of the user's own, or nil. 0 stands for no quota. An answer belongs to
 -- a message that was accepted, and deleting must always be possible: neither is refused.
-function quotas.seconds_to_wait(call, entry)
+function quotas.seconds_to_wait(call, partition, entry)
   if not call.has_quotas or entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
-  local used = quotas.used(call, entry.user)
+  local used = quotas.used(call, partition, entry.user)
   local function over(most, value) return most > 0 and value > most end
   if entry.op == 'open' and over(call.user_conversations_per_day, used.opens + 1) then
     return exact(86400 - math.floor(call.now / 1000) % 86400)
@@ -35,23 +37,23 @@ function quotas.seconds_to_wait(call, entry)
   if over(call.user_backlog_entries, used.held + used.added + 1) then return '5' end
 end
 
-function quotas.spend(call, entry)
+function quotas.spend(call, partition, entry)
   if not call.has_quotas then return end
-  local used = quotas.used(call, entry.user)
+  local used = quotas.used(call, partition, entry.user)
   used.entries, used.bytes = used.entries + 1, used.bytes + #entry.data
   used.added = used.added + 1
   if entry.op == 'open' then used.opens = used.opens + 1 end
 end
 
--- Writes down, once per call, what each user has used.
-function quotas.keep(call)
-  for user, used in pairs(call.users) do
+-- Writes down, once per call, what each user has used of a partition.
+function quotas.keep(call, partition)
+  for user, used in pairs(partition.users) do
     if used.added > 0 then
-      local quota = key('quota:' .. user)
+      local quota = key(partition.number, 'quota:' .. user)
       redis.pcall('HSET', quota, 'minute', used.minute, 'entries', exact(used.entries),
         'bytes', exact(used.bytes), 'day', used.day, 'opens', exact(used.opens))
       redis.pcall('EXPIRE', quota, 86400)
-      if call.user_backlog_entries > 0 then redis.pcall('HINCRBY', key('held'), user, used.added) end
+      if call.user_backlog_entries > 0 then redis.pcall('HINCRBY', key(partition.number, 'held'), user, used.added) end
     end
   end
 end

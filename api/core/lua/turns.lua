@@ -1,6 +1,6 @@
 -- Turns that run: their leases, and the streams of what they have said.
 
-local function is_mine(turn_id, token) return redis.call('GET', key('turn:' .. turn_id)) == token end
+local function is_mine(turn_id, token) return redis.call('GET', key(partition_of(turn_id), 'turn:' .. turn_id)) == token end
 
 local function turn_of(member) return string.match(member, '%d+$') end
 
@@ -8,13 +8,14 @@ local function turn_of(member) return string.match(member, '%d+$') end
 -- ARGV: turn id, token, member, ms. → 1 or 0.
 function operations.lease()
   local turn_id, member, ms = ARGV[4], ARGV[6], number_argument(7)
+  local partition = partition_of(turn_id)
   if not is_mine(turn_id, ARGV[5]) then return 0 end
   if ms == 0 then
-    redis.call('DEL', key('turn:' .. turn_id))
-    redis.call('ZREM', key('running'), member)
+    redis.call('DEL', key(partition, 'turn:' .. turn_id))
+    redis.call('ZREM', key(partition, 'running'), member)
   else
-    redis.call('PEXPIRE', key('turn:' .. turn_id), ms)
-    redis.call('ZADD', key('running'), 'XX', exact(now_ms() + ms), member)
+    redis.call('PEXPIRE', key(partition, 'turn:' .. turn_id), ms)
+    redis.call('ZADD', key(partition, 'running'), 'XX', exact(now_ms() + ms), member)
   end
   return 1
 end
@@ -35,7 +36,8 @@ function operations.say()
   local answer = {}
   for at = 4, #ARGV, 6 do
     local turn_id, member, kind = ARGV[at], ARGV[at + 2], ARGV[at + 3]
-    local stream = key('stream:' .. turn_id)
+    local partition = partition_of(turn_id)
+    local stream = key(partition, 'stream:' .. turn_id)
     if is_mine(turn_id, ARGV[at + 1]) then
       local length, next_id, is_stopped = said_last(stream)
       if kind ~= 'delta' then
@@ -45,8 +47,8 @@ function operations.say()
       end
       redis.call('EXPIRE', stream, STREAM_SECONDS)
       if kind ~= 'delta' then
-        redis.call('DEL', key('turn:' .. turn_id))
-        redis.call('ZREM', key('running'), member)
+        redis.call('DEL', key(partition, 'turn:' .. turn_id))
+        redis.call('ZREM', key(partition, 'running'), member)
       end
       answer[#answer + 1] = is_stopped and 2 or 1
     else
@@ -60,7 +62,7 @@ end
 function operations.heard()
   local answer = {}
   for at = 4, #ARGV, 2 do
-    local said = redis.call('XRANGE', key('stream:' .. ARGV[at]), '(' .. ARGV[at + 1], '+')
+    local said = redis.call('XRANGE', key(partition_of(ARGV[at]), 'stream:' .. ARGV[at]), '(' .. ARGV[at + 1], '+')
     if #said > 0 then answer[#answer + 1] = { ARGV[at], said } end
   end
   return answer
@@ -69,7 +71,7 @@ end
 -- → the streamed turns of one user's conversation that are running.
 local function running_in(user, conversation)
   local prefix, found = user .. ':' .. conversation .. ':', {}
-  for _, member in ipairs(redis.call('ZRANGE', key('running'), 0, -1)) do
+  for _, member in ipairs(redis.call('ZRANGE', key(partition_of(conversation), 'running'), 0, -1)) do
     if string.sub(member, 1, #prefix) == prefix then found[#found + 1] = turn_of(member) end
   end
   return found
@@ -83,7 +85,7 @@ function operations.stop()
   local asked = {}
   for _, turn_id in ipairs(running_in(ARGV[4], ARGV[5])) do
     if ARGV[6] == '' or ARGV[6] == turn_id then
-      local stream = key('stream:' .. turn_id)
+      local stream = key(partition_of(turn_id), 'stream:' .. turn_id)
       local _, next_id = said_last(stream)
       redis.call('XADD', stream, next_id, 'stop', '')
       redis.call('EXPIRE', stream, STREAM_SECONDS)
@@ -96,10 +98,11 @@ end
 -- How a turn stands. ARGV: user, conversation, turn id → owner or '', 1 if it is running, reply id or ''.
 function operations.turn()
   local member = ARGV[4] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
-  local reply = redis.call('GET', key('idem:' .. ARGV[4] .. ':reply:' .. ARGV[5] .. ':' .. ARGV[6]))
+  local partition = partition_of(ARGV[5])
+  local reply = redis.call('GET', key(partition, 'idem:' .. ARGV[4] .. ':reply:' .. ARGV[5] .. ':' .. ARGV[6]))
   return {
-    redis.call('HGET', key('conv:' .. ARGV[5]), 'owner') or '',
-    redis.call('ZSCORE', key('running'), member) and 1 or 0,
+    redis.call('HGET', key(partition, 'conv:' .. ARGV[5]), 'owner') or '',
+    redis.call('ZSCORE', key(partition, 'running'), member) and 1 or 0,
     reply and string.match(reply, '^%d+') or '',
   }
 end
@@ -108,12 +111,15 @@ end
 -- ARGV: token, grace ms, lease ms, most → members.
 function operations.claim()
   local now, taken = now_ms(), {}
-  local ended = redis.call('ZRANGEBYSCORE', key('running'), '-inf', exact(now - number_argument(5)),
-    'LIMIT', 0, ARGV[7])
-  for _, member in ipairs(ended) do
-    redis.call('ZADD', key('running'), exact(now + number_argument(6)), member)
-    if redis.call('SET', key('turn:' .. turn_of(member)), ARGV[4], 'NX', 'PX', ARGV[6]) then
-      taken[#taken + 1] = member
+  for _, partition in ipairs(declared) do
+    local running = key(partition, 'running')
+    local ended = redis.call('ZRANGEBYSCORE', running, '-inf', exact(now - number_argument(5)),
+      'LIMIT', 0, exact(number_argument(7) - #taken))
+    for _, member in ipairs(ended) do
+      redis.call('ZADD', running, exact(now + number_argument(6)), member)
+      if redis.call('SET', key(partition, 'turn:' .. turn_of(member)), ARGV[4], 'NX', 'PX', ARGV[6]) then
+        taken[#taken + 1] = member
+      end
     end
   end
   return taken

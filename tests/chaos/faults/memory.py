@@ -7,9 +7,9 @@ from typing import ClassVar, Final
 
 from redis import Redis
 
+from api.core import log_keys
 from api.core.entries import AcceptRequest
-from api.core.ids import partition_of
-from api.core.log import Log
+from api.core.log import ALL, Log
 from tests.chaos.faults.base import Fault, Pest
 from tests.chaos.history import Answered, Invoked, Outcome, Shut
 from tests.chaos.log_poison import FAR_AHEAD_MS, LIMITS
@@ -75,7 +75,7 @@ class TurnsDamaged(Fault):
 
     async def inject(self) -> None:
         def damage(client: Redis) -> None:
-            for key in client.scan_iter(f"{NAMESPACE}:turns:*", count=1_000):
+            for key in client.scan_iter(f"{{{NAMESPACE}:*}}:turns:*", count=1_000):
                 client.set(key, "damaged")
 
         await self.site.ask_redis(damage)
@@ -101,7 +101,7 @@ class IdsReused(Fault):
     async def _reuse(self, entry: int, conversation: int, user: int) -> bool:
         op = f"m{self.stage.rng.randrange(1_000_000)}-{next(_names)}"
         data = f"#{op}# other words under a known id"
-        keys = [f"{NAMESPACE}:{kind}:{partition_of(conversation)}" for kind in ("log", "accepted")]
+        keys = [log_keys.key(NAMESPACE, conversation, kind) for kind in ("log", "accepted")]
         arguments = (entry - 1, entry, user, conversation, int(time.time() * 1000), data)
         began = time.monotonic()
         if not await self.site.ask_redis(
@@ -142,7 +142,7 @@ class DeletionOvertaken(Fault):
         )
 
         def add(client: Redis) -> int:
-            client.delete(f"{NAMESPACE}:conv:{conversation}")
+            client.delete(log_keys.key(NAMESPACE, conversation, f"conv:{conversation}"))
             log = bound(Log(client, NAMESPACE))
             answer = log.accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
             return answer.id if answer.status in {"ok", "replay"} else 0
@@ -159,7 +159,7 @@ class OtherDatabase(Fault):
     target = "redis"
     seconds = 4.0
     brief_seconds = 2.0
-    _key: ClassVar = f"{NAMESPACE}:database"
+    _keys: ClassVar = [log_keys.key(NAMESPACE, partition, "database") for partition in ALL]
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -168,8 +168,8 @@ class OtherDatabase(Fault):
 
     async def inject(self) -> None:
         def change(client: Redis) -> bytes | None:
-            known = client.get(self._key)
-            client.set(self._key, "00000000-0000-0000-0000-000000000000")
+            known = client.get(self._keys[0])
+            client.mset(dict.fromkeys(self._keys, "00000000-0000-0000-0000-000000000000"))
             return known  # type: ignore[return-value]
 
         self._owner = await self.site.ask_redis(change)
@@ -188,7 +188,7 @@ class OtherDatabase(Fault):
         self.stage.history.add(Shut(self._began, time.monotonic(), why))
         owner = self._owner
         if owner is not None:
-            await self.site.ask_redis(lambda client: client.set(self._key, owner))
+            await self.site.ask_redis(lambda client: client.mset(dict.fromkeys(self._keys, owner)))
         for node in (*self.site.apis, *self.site.workers):
             node.kill()
 
@@ -200,7 +200,7 @@ def _has_decided(api: Node, starts: int) -> bool:
 
 def _forget(client: Redis, pattern: str) -> None:
     with client:
-        for key in client.scan_iter(f"{NAMESPACE}:{pattern}", count=1_000):
+        for key in client.scan_iter(f"{{{NAMESPACE}:*}}:{pattern}", count=1_000):
             client.delete(key)
 
 
