@@ -1,7 +1,7 @@
 """The cookie of a browser's session: who may use it, and for what."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.cookies import SimpleCookie
 
 import httpx
@@ -13,13 +13,26 @@ from tests.support.tokens import unsigned
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 
 
-@pytest.fixture
-def browser(api: Api) -> Iterator[httpx.Client]:
-    """A client signed in with a cookie."""
+@contextmanager
+def signed_in(api: Api) -> Iterator[httpx.Client]:
     with closing(api.client()) as client, closing(api.person()) as person:
         name = person.get("/auth/me").json()["username"]
         answer = client.post("/auth/session", json={"username": name, "password": PASSWORD})
         assert answer.json() == person.get("/auth/me").json()
+        yield client
+
+
+@pytest.fixture
+def browser(api: Api) -> Iterator[httpx.Client]:
+    """A client signed in with a cookie."""
+    with signed_in(api) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def lasting_browser(api: Api) -> Iterator[httpx.Client]:
+    """One that is signed in for all tests that leave its session as it is: a hash takes long."""
+    with signed_in(api) as client:
         yield client
 
 
@@ -81,15 +94,15 @@ def test_a_session_may_write_for_pages_of_its_own_site(
     ],
 )
 def test_a_session_changes_nothing_for_pages_of_others(
-    api: Api, browser: httpx.Client, method: str, path: str, headers: dict[str, str]
+    api: Api, lasting_browser: httpx.Client, method: str, path: str, headers: dict[str, str]
 ) -> None:
     headers = {name: api.url if value == "OWN" else value for name, value in headers.items()}
 
-    answer = browser.request(method, path, headers=headers, json={"title": "x"})
+    answer = lasting_browser.request(method, path, headers=headers, json={"title": "x"})
 
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/problem+json"
-    assert browser.get("/auth/me").status_code == 200
+    assert lasting_browser.get("/auth/me").status_code == 200
 
 
 def test_a_bearer_token_needs_no_origin(ada: httpx.Client) -> None:

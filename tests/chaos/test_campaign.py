@@ -23,7 +23,7 @@ _SEED: Final = 63
 @pytest.mark.slow
 @pytest.mark.timeout(_LONGEST_SECONDS + 60)
 def test_nothing_is_lost_in_a_short_campaign() -> None:
-    told, said = campaign(f"--seed={_SEED}", "--rate=40", "--reads=20")
+    told, said = campaign(f"--seed={_SEED}", "--rate=20", "--reads=10")
 
     assert told["violations"] == 0, said
     assert told["fault_count"] >= 30
@@ -45,7 +45,7 @@ def test_what_everysec_loses_is_counted_and_nothing_takes_its_place() -> None:
     told, said = campaign(
         f"--seed={_SEED}",
         "--rate=60",
-        "--reads=10",
+        "--reads=5",
         "--durability=everysec",
         "--only=redis: power loss",
         "--times=3",

@@ -1,7 +1,8 @@
 """Streamed turns through kills and stops, with real API processes.
 
-200 turns with FULL=1, a tenth of it otherwise. Each that was accepted ends with exactly one stored
-answer, which is a prefix of what the assistant had to say and holds all that any client was shown.
+200 turns with FULL=1, a twentieth of it otherwise. Each that was accepted ends with exactly one
+stored answer, which is a prefix of what the assistant had to say and holds all that any client was
+shown.
 """
 
 import itertools
@@ -27,7 +28,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
-WANTED = scaled(20, full=200)
+WANTED = scaled(10, full=200)
 TURNS_AT_ONCE = 20
 WORD_MS = 40
 _numbers = itertools.count(1)

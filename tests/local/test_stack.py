@@ -37,36 +37,27 @@ def test_ready_means_that_api_worker_and_dashboard_answer(stack: RunningStack) -
     assert stack.consuming_worker() == stack.pid_of("worker")
 
 
-def test_a_start_prints_a_line_a_step_and_where_everything_is(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "data") as started:
-        # While it waits for a slow step it says so, in lines of their own.
-        *steps, page, documentation, queue, flower, logs, ready = [
-            line for line in started.lines() if "for" not in line and not line.startswith("  ")
-        ]
-        base = f"http://127.0.0.1:{started.port}"
+def test_a_start_prints_a_line_a_step_and_where_everything_is(stack: RunningStack) -> None:
+    # While it waits for a slow step it says so, in lines of their own.
+    *steps, page, documentation, queue, flower, logs, ready = [
+        line for line in stack.lines() if "for" not in line and not line.startswith("  ")
+    ]
+    base = f"http://127.0.0.1:{stack.port}"
 
-        timed = {re.fullmatch(r"(\w+) +\d+\.\d s", line) for line in steps}
-        assert None not in timed
-        assert {step[1] for step in timed if step} == {
-            *("PostgreSQL", "Redis", "migrations", "log", "API", "worker", "Flower"),
-        }
-        assert page.split() == ["page", f"{base}/"]
-        assert documentation.split() == ["API", "documentation", f"{base}/docs"]
-        assert queue.split() == ["queue", "page", f"{base}/status"]
-        assert flower.split() == ["Flower", f"http://127.0.0.1:{started.flower_port}/"]
-        assert logs.split() == ["logs", str(tmp_path / "data" / "logs")]
-        assert ready == f"ready {base}"
-        # What servers chatter, and what they warn of without need, is in their logs.
-        assert "Valkey" in started.log_of("redis")
-        assert "superuser privileges" in started.log_of("worker") or os.geteuid() != 0
-
-
-def test_a_second_stack_beside_it_needs_only_other_ports_and_data(
-    stack: RunningStack, tmp_path: Path
-) -> None:
-    with running_stack(tmp_path / "data") as other:
-        assert other.get("/readyz") is not None
-        assert stack.get("/readyz") is not None
+    timed = {re.fullmatch(r"(\w+) +\d+\.\d s", line) for line in steps}
+    assert None not in timed
+    assert {step[1] for step in timed if step} == {
+        *("PostgreSQL", "Redis", "migrations", "log", "API", "worker", "Flower"),
+    }
+    assert page.split() == ["page", f"{base}/"]
+    assert documentation.split() == ["API", "documentation", f"{base}/docs"]
+    assert queue.split() == ["queue", "page", f"{base}/status"]
+    assert flower.split() == ["Flower", f"http://127.0.0.1:{stack.flower_port}/"]
+    assert logs.split() == ["logs", str(stack.data / "logs")]
+    assert ready == f"ready {base}"
+    # What servers chatter, and what they warn of without need, is in their logs.
+    assert "Valkey" in stack.log_of("redis")
+    assert "superuser privileges" in stack.log_of("worker") or os.geteuid() != 0
 
 
 def test_a_second_stack_on_its_data_is_refused(stack: RunningStack) -> None:
@@ -92,42 +83,37 @@ def test_a_process_that_is_killed_comes_back(stack: RunningStack, name: str) -> 
     assert not is_alive(killed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopping_ends_every_process_in_order_and_the_data_is_found_again(
-    tmp_path: Path, number: signal.Signals
+def test_a_stack_beside_it_ends_as_it_is_told_and_finds_its_data_again(
+    stack: RunningStack, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    with running_stack(data) as first:
-        token = sign_up(first)
-        assert len(using(data)) > len(EVERYBODY)
+    token = ""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        with running_stack(data) as started:
+            token = token or sign_up(started)
+            assert started.get("/auth/me", token=token)["username"] == "alice"
+            assert stack.get("/readyz") is not None
+            assert len(using(data)) > len(EVERYBODY)
 
-        assert first.stop(number) == 0
+            assert started.stop(number) == (0 if number != signal.SIGKILL else -number)
 
-        assert not using(data)
-    assert not any("Traceback" in first.log_of(name) for name in EVERYBODY)
-    assert "Finished server process" in first.log_of("api")
-    assert "database system is shut down" in first.log_of("postgres")
-    assert last_written(data, "api") < last_written(data, "postgres")
-
-    with running_stack(data) as second:
-        assert second.get("/auth/me", token=token)["username"] == "alice"
-    shutil.rmtree(data / "redis")
-    third = RunningStack(data)
-    assert third.process.wait(60) == 1
-    assert "redis/appendonlydir is gone" in third.log.read_text()
-
-
-def test_nothing_outlives_a_runner_that_is_killed(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    with running_stack(data) as killed:
-        token = sign_up(killed)
-
-        killed.stop(signal.SIGKILL)
-
-        eventually(lambda: not using(data))
+            eventually(lambda: not using(data))
+        if number != signal.SIGKILL:
+            assert_ended_in_order(started)
 
     with running_stack(data) as again:
         assert again.get("/auth/me", token=token)["username"] == "alice"
+    shutil.rmtree(data / "redis")
+    refused = RunningStack(data)
+    assert refused.process.wait(60) == 1
+    assert "redis/appendonlydir is gone" in refused.log.read_text()
+
+
+def assert_ended_in_order(stack: RunningStack) -> None:
+    assert not any("Traceback" in stack.log_of(name) for name in EVERYBODY)
+    assert "Finished server process" in stack.log_of("api")
+    assert "database system is shut down" in stack.log_of("postgres")
+    assert last_written(stack.data, "api") < last_written(stack.data, "postgres")
 
 
 def test_a_stack_stopped_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.support.servers import fresh_database, urls_of
 pytestmark = pytest.mark.slow
 
 USERS = 20
-CANCELLED = scaled(3_000, full=100_000)
+CANCELLED = scaled(1_000, full=100_000)
 #: Requests of all users at once.
 AT_ONCE = 60
 LONGEST_SECONDS = 0.02

@@ -19,7 +19,7 @@ from tests.support.scale import scaled
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(scaled(120, full=1_200))]
 
-TRIES = scaled(150, full=3_000)
+TRIES = scaled(60, full=3_000)
 fuzzed = settings(
     max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

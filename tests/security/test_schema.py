@@ -15,8 +15,8 @@ from tests.support.scale import scaled, seed
 pytestmark = pytest.mark.slow
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-EXAMPLES = scaled(40, full=1_700)
-LEAST_REQUESTS = scaled(1_500, full=30_000)
+EXAMPLES = scaled(15, full=1_700)
+LEAST_REQUESTS = scaled(800, full=30_000)
 PHASES = scaled("coverage,fuzzing", full="examples,coverage,fuzzing,stateful")
 #: A password's bytes, a cursor's content, a session id's one spelling, parameters that exclude each
 #: other, an id from the future: rules that are no JSON Schema, so valid by it is not yet valid.
