@@ -32,7 +32,6 @@ SATURATION_PART: Final = 0.25
 MAX_SHOWN: Final = 10
 
 #: Messages per second; None: as fast as the server answers.
-#: Messages per second; None: as fast as the server answers.
 Rate = float | Literal["steady"] | None
 
 
