@@ -15,6 +15,8 @@ from api.core.settings import postgres_url
 from tests.support.api import PASSWORD, StartApi
 from tests.support.servers import DebiansPostgres, fresh_database, running, urls_of
 
+pytestmark = pytest.mark.slow
+
 
 class TurkishPostgres(DebiansPostgres):
     """A PostgreSQL for which the small `I` is a dotless one, and no `i`."""

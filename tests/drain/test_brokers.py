@@ -61,6 +61,7 @@ def test_a_single_redis_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> N
     assert settings.load().broker.startswith(url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [WORKER, API], ids=["worker", "api"])
 def test_a_process_with_such_a_broker_says_one_line_and_ends(command: tuple[str, ...]) -> None:
     broker = {"CELERY_BROKER_URL": f"amqp://user:{SECRET}@localhost//", "SECRET_KEY": SECRET * 2}

@@ -34,7 +34,7 @@ PYTHON_RULES = {
 WEB_RULES = {
     "innerHTML": r"\.(innerHTML|outerHTML|insertAdjacentHTML|srcdoc)\b",
     "document.write": r"\bdocument\.write",
-    # The theme is no secret; what waits to be sent lives in this tab alone, behind one module.
+    # The theme is no secret; what waits to be sent is kept behind one module, until the sign-out.
     "stored where scripts read it": r"^[^*]*\b(localStorage(?!.*THEME)|indexedDB)\b",
     "stored for the tab": r"^[^*]*\bsessionStorage\b",
     "document.cookie": r"document\.cookie",
@@ -66,8 +66,13 @@ def test_no_python_of_ours_has(name: str) -> None:
 def test_no_page_of_ours_has(name: str) -> None:
     found = places(WEB_RULES[name], WEB)
 
-    # What a sanitizer made, under a Trusted Types policy; what one module keeps for its tab.
-    allowed = {"innerHTML": "markdown", "stored for the tab": "api/web/model/storage.js"}
+    # What a sanitizer made, under a Trusted Types policy; what one module keeps.
+    storage = "api/web/model/storage.js"
+    allowed = {
+        "innerHTML": "markdown",
+        "stored for the tab": storage,
+        "stored where scripts read it": storage,
+    }
     assert [place for place in found if allowed.get(name, "\0") not in place] == []
 
 
