@@ -6,6 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+#: Settings that are secrets, or contain one: a program has those that it is given, and no others.
+SECRETS: Final = frozenset(
+    {
+        *("DATABASE_URL", "DATABASE_DIRECT_URL", "WORKER_DATABASE_URL"),
+        *("REDIS_URL", "CELERY_BROKER_URL"),
+        *("SECRET_KEY", "SECRET_KEY_OTHER", "METRICS_TOKEN", "OPENAI_API_KEY"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +45,5 @@ class Command:
     @property
     def environment(self) -> dict[str, str]:
         """Return the program's environment."""
-        return os.environ | dict(self.env)
+        inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        return inherited | dict(self.env)

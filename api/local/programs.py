@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar
 
+from pydantic import SecretStr
+
 from api.core.settings import Settings
 from api.local import locks
 from api.local.addresses import LOOPBACK, base_url, client_url
@@ -21,15 +23,13 @@ PROBE_SECONDS = 5.0
 
 
 class PythonProgram(ABC):
-    """A Python program of Verbatim, started with the stack's settings in its environment."""
+    """A Python program of Verbatim, with those of the stack's secrets that it needs."""
 
     name: str
     stop_seconds: ClassVar[float] = 15.0
-    extra_env: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._env = env
         self._lock = settings.verbatim_data_dir.absolute() / f"{self.name}.lock"
         #: The worker's name in Celery; two stacks may share a broker.
         self._node = f"verbatim-{settings.port}@{socket.gethostname()}"
@@ -37,6 +37,10 @@ class PythonProgram(ABC):
     def prepare(self) -> None:
         """End one that a killed stack left behind; Linux ends it with its parent."""
         locks.end_holder(self._lock)
+
+    @abstractmethod
+    def env(self) -> Mapping[str, str | None]:
+        """Return what it needs in its environment; None for what is not set."""
 
     @abstractmethod
     def command(self) -> Command:
@@ -49,7 +53,7 @@ class PythonProgram(ABC):
     def _python(self, *arguments: str) -> Command:
         return Command(
             [sys.executable, "-m", *arguments],
-            env={**self._env, **self.extra_env},
+            env={name: value for name, value in self.env().items() if value is not None},
             stop_seconds=self.stop_seconds,
             lock=self._lock,
         )
@@ -59,6 +63,19 @@ class Api(PythonProgram):
     """The API, in one process; more than one is for a larger installation."""
 
     name = "api"
+
+    def env(self) -> Mapping[str, str | None]:
+        """The API's own role of the database, and all that it signs, rings and asks with."""
+        known = self._settings
+        return {
+            "DATABASE_URL": known.database_url,
+            "REDIS_URL": known.redis,
+            "CELERY_BROKER_URL": known.celery_broker_url,
+            "SECRET_KEY": known.signing_key,
+            "SECRET_KEY_OTHER": _revealed(known.secret_key_other),
+            "METRICS_TOKEN": _revealed(known.metrics_token),
+            "OPENAI_API_KEY": _revealed(known.openai_api_key),
+        }
 
     def command(self) -> Command:
         """Run uvicorn. Forwarded headers are the app's business, which knows TRUSTED_PROXIES."""
@@ -82,6 +99,15 @@ class Worker(PythonProgram):
 
     name = "worker"
 
+    def env(self) -> Mapping[str, str | None]:
+        """The worker's own role of the database, and Redis."""
+        known = self._settings
+        return {
+            "WORKER_DATABASE_URL": known.worker_database_url or known.database_url,
+            "REDIS_URL": known.redis,
+            "CELERY_BROKER_URL": known.celery_broker_url,
+        }
+
     def command(self) -> Command:
         """Run a worker. SIGTERM lets it finish its batch."""
         return self._python(
@@ -103,11 +129,14 @@ class Worker(PythonProgram):
 
 
 class Flower(PythonProgram):
-    """Celery's dashboard. It has no password, so it listens on loopback and nowhere else."""
+    """Celery's dashboard. It has no password: it listens on loopback, and only shows."""
 
     name = "flower"
     stop_seconds = 5.0
-    extra_env: ClassVar[Mapping[str, str]] = {"FLOWER_UNAUTHENTICATED_API": "1"}
+
+    def env(self) -> Mapping[str, str | None]:
+        """The broker; and the JSON API open, which `Worker.answers` asks."""
+        return {"CELERY_BROKER_URL": self._settings.broker, "FLOWER_UNAUTHENTICATED_API": "1"}
 
     def prepare(self) -> None:
         """Refuse an environment that asks for a dashboard without a password on a network."""
@@ -119,15 +148,19 @@ class Flower(PythonProgram):
         super().prepare()
 
     def command(self) -> Command:
-        """Run Flower, its JSON API open to this machine."""
+        """Run Flower behind the checks of `api.local.dashboard`."""
         return self._python(
-            *("celery", "--quiet", "--app=workers.app", "flower"),
-            *(f"--address={LOOPBACK}", f"--port={self._settings.flower_port}"),
+            *("api.local.dashboard", "--quiet", "--app=workers.app", "flower"),
+            *(f"--address={LOOPBACK}", f"--port={self._settings.flower_port}", "--read-only"),
         )
 
     def answers(self) -> bool:
         """Return whether it serves pages."""
         return _get(f"{base_url(LOOPBACK, self._settings.flower_port)}/healthcheck") is not None
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _get(url: str) -> bytes | None:

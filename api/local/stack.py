@@ -192,18 +192,7 @@ def _completed(settings: Settings, servers: dict[str, EmbeddedServer]) -> Settin
 
 
 def _prepared_programs(settings: Settings) -> list[PythonProgram]:
-    env = {
-        "DATABASE_URL": settings.database_url or "",
-        "DATABASE_DIRECT_URL": settings.database_direct_url or "",
-        "WORKER_DATABASE_URL": settings.worker_database_url or "",
-        "REDIS_URL": settings.redis,
-        "SECRET_KEY": settings.signing_key,
-    }
-    programs: list[PythonProgram] = [
-        Api(settings, env),
-        Worker(settings, env),
-        Flower(settings, env),
-    ]
+    programs: list[PythonProgram] = [Api(settings), Worker(settings), Flower(settings)]
     for program in programs:
         program.prepare()
     # Only now: a stack that was killed may have left the ports in use.

@@ -20,16 +20,22 @@ class ApiProgram(Api):
     """One API process out of several."""
 
     def __init__(self, name: str, settings: Settings, env: Mapping[str, str]) -> None:
-        self.name = name
-        super().__init__(settings, env)
+        self.name, self._given = name, env
+        super().__init__(settings)
+
+    def env(self) -> Mapping[str, str]:
+        return self._given
 
 
 class WorkerProgram(Worker):
     """One worker out of several. No Flower runs, so nobody knows when it is ready."""
 
     def __init__(self, name: str, settings: Settings, env: Mapping[str, str]) -> None:
-        self.name = name
-        super().__init__(settings, env)
+        self.name, self._given = name, env
+        super().__init__(settings)
+
+    def env(self) -> Mapping[str, str]:
+        return self._given
 
     def answers(self) -> bool:
         return True

@@ -2,9 +2,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.processes import is_alive, using
@@ -124,3 +126,51 @@ def test_a_stack_stopped_while_it_starts_leaves_nothing_behind(tmp_path: Path) -
     assert stack.stop() == 0
 
     eventually(lambda: not using(data))
+
+
+def flower(stack: RunningStack, method: str, path: str, **headers: str) -> int:
+    url = f"http://127.0.0.1:{stack.flower_port}{path}"
+    return httpx.request(method, url, headers=headers, timeout=60).status_code
+
+
+def test_flower_shows_to_this_machine_and_obeys_nobody(stack: RunningStack) -> None:
+    node = f"verbatim-{stack.port}@{socket.gethostname()}"
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+    assert [flower(stack, "GET", path) for path in ("/", "/tasks", "/api/workers")] == [200] * 3
+    assert flower(stack, "GET", "/", Host=f"localhost:{stack.flower_port}", **link) == 200
+    assert flower(stack, "POST", f"/api/worker/shutdown/{node}") == 403
+    assert flower(stack, "POST", f"/api/worker/pool/shrink/{node}?n=2") == 403
+    assert stack.consuming_worker() == stack.pid_of("worker")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "example.com"},
+        {"Host": "127.0.0.1.example.com"},
+        {"Origin": "http://example.com"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+    ],
+    ids=str,
+)
+def test_flower_answers_no_page_of_another_site(
+    stack: RunningStack, headers: dict[str, str]
+) -> None:
+    assert flower(stack, "GET", "/api/workers", **headers) == 403
+
+
+def test_each_process_has_the_secrets_that_it_needs_and_no_others(stack: RunningStack) -> None:
+    owner = (stack.data / "postgres" / "verbatim.password").read_text()
+    key = (stack.data / "secret_key").read_text()
+
+    def environment(name: str) -> str:
+        return Path(f"/proc/{stack.pid_of(name)}/environ").read_text()
+
+    known = {name: environment(name) for name in EVERYBODY}
+
+    assert [name for name in EVERYBODY if owner in known[name]] == []
+    assert [name for name in EVERYBODY if key in known[name]] == ["api"]
+    assert [name for name in EVERYBODY if "postgresql://" in known[name]] == ["api", "worker"]
