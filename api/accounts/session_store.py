@@ -4,6 +4,7 @@ Ending a session also adds it to the revocation list in Redis until its last acc
 so that chat requests need no PostgreSQL to check a token.
 """
 
+import base64
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from api.core.settings import Settings
 #: Sessions of one user; one more ends the session that was renewed longest ago.
 MAX_SESSIONS: Final = 50
 
+_NAME_BYTES: Final = 24
+_NAME_LENGTH: Final = 32
 #: Characters of a refresh token; those that are issued have fewer than 100.
 _MAX_LENGTH: Final = 200
 _INVALID: Final = "the refresh token is not valid; sign in again"
@@ -31,36 +34,53 @@ _INVALID: Final = "the refresh token is not valid; sign in again"
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What renews a session: `<user>.<session>.<secret>`. Only a hash of the secret is stored."""
+    """What renews a session: `<user>.<name>.<secret>`. Only hashes of name and secret are stored.
+
+    The hash of the name is the session's id, which access tokens have, too. So one who has had an
+    access token only cannot make a refresh token of its session, not even one that came before.
+    """
 
     user_id: int
-    session_id: str
+    name: str
     secret: str
 
     @classmethod
     def create(cls, user_id: int) -> Self:
         """Return the token of a new session."""
-        return cls(user_id, secrets.token_urlsafe(16), _new_secret())
+        return cls(user_id, secrets.token_urlsafe(_NAME_BYTES), _new_secret())
 
     @classmethod
     def decode(cls, text: str) -> Self:
         """Parse a client's text. Raises Unauthenticated for anything `encode` did not return."""
         user_id, _, rest = text.partition(".")
-        session_id, _, secret = rest.partition(".")
+        name, _, secret = rest.partition(".")
         if len(text) > _MAX_LENGTH or not text.isascii() or "\0" in text or not secret:
             raise Unauthenticated(_INVALID)
         try:
-            return cls(ids.parse_user_id(user_id), session_id, secret)
+            return cls(ids.parse_user_id(user_id), name, secret)
         except ValueError as error:
             raise Unauthenticated(_INVALID) from error
 
     def encode(self) -> str:
         """Return the text that the client keeps."""
-        return f"{self.user_id}.{self.session_id}.{self.secret}"
+        return f"{self.user_id}.{self.name}.{self.secret}"
 
     def rotated(self) -> Self:
         """Return the next token of the same session."""
         return replace(self, secret=_new_secret())
+
+    @property
+    def is_of_its_session(self) -> bool:
+        """Whether only a client of the session can know it: not so of those of older versions."""
+        return len(self.name) == _NAME_LENGTH
+
+    @property
+    def session_id(self) -> str:
+        """The session's id; sessions of older versions have it as their name."""
+        if not self.is_of_its_session:
+            return self.name
+        digest = hashlib.sha256(self.name.encode()).digest()
+        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
     @property
     def secret_hash(self) -> bytes:

@@ -66,7 +66,7 @@ class Sessions:
     async def refresh(self, refresh_token: str) -> SessionTokens:
         """Renew a session; its refresh token is replaced by another one.
 
-        Raises Unauthenticated if the token is not valid; its session, if there is one, has ended.
+        Raises Unauthenticated if the token is not valid; if it was once, its session has ended.
         """
         old = RefreshToken.decode(refresh_token)
         new = old.rotated()
@@ -74,7 +74,8 @@ class Sessions:
         def rotate(db: Session) -> bool:
             if self._store.renew(db, old, new, rotates=True):
                 return True
-            self._store.end(db, old.user_id, [old.session_id])
+            if old.is_of_its_session:  # it was used before, by its client or by a thief
+                self._store.end(db, old.user_id, [old.session_id])
             return False
 
         if not await self._database.write(Viewer(old.user_id), rotate):

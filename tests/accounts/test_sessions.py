@@ -6,10 +6,11 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from api.accounts.session_store import MAX_SESSIONS
-from api.core.database import make_engine
+from api.core.database import make_engine, writing
 from api.core.log import SCRIPT
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.waiting import eventually
@@ -81,6 +82,34 @@ def test_a_refresh_token_that_comes_twice_ends_the_session(
     assert not can_write(anybody, successor)
     assert can_write(anybody, other)
     eventually(lambda: not can_read(anybody, successor))
+
+
+def test_what_an_access_token_tells_ends_no_session(anybody: httpx.Client, login: Login) -> None:
+    pair = login()
+    claims = jwt.decode(pair["access_token"], options={"verify_signature": False})
+    made = {"refresh_token": f"{claims['sub']}.{claims['sid']}.{'x' * 43}"}
+
+    assert refresh(anybody, made).status_code == 401
+
+    assert can_write(anybody, pair)
+    assert refresh(anybody, pair).status_code == 200
+
+
+def test_a_session_of_an_older_version_is_renewed(
+    api: Api, anybody: httpx.Client, login: Login
+) -> None:
+    owner, _, secret = login()["refresh_token"].split(".")
+    with writing(api.engine) as db:
+        db.connection().exec_driver_sql(
+            "INSERT INTO session (id, user_id, secret_hash, rotates) VALUES"
+            " ('older', %(owner)s, sha256(%(secret)s), true)",
+            {"owner": owner, "secret": secret.encode()},
+        )
+
+    renewed = refresh(anybody, {"refresh_token": f"{owner}.older.{secret}"})
+
+    assert renewed.status_code == 200
+    assert refresh(anybody, renewed.json()).status_code == 200
 
 
 def test_signing_out_ends_this_session_only(anybody: httpx.Client, login: Login) -> None:
