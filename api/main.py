@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
+from api.accounts.export import EXPORTS_PER_USER
 from api.accounts.oidc import IdentityProvider
 from api.accounts.password_process import FULL, PasswordProcess
 from api.accounts.revocations import Revocations
@@ -38,6 +39,7 @@ from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_wri
 from api.http.routes import account, auth, chat, conversations, health, streams, web
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
+from api.reads.slots import ReadSlots
 from api.writes.write_path import WritePath
 
 #: Connections for what the write path asks of PostgreSQL, beside the reads'.
@@ -155,6 +157,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             accept=accept,
             database=database,
             reads=reads,
+            read_slots=ReadSlots(),
+            export_slots=ReadSlots(EXPORTS_PER_USER),
             chat=Chat(accept, turns, answers, assistant, titles, timeouts=timeouts),
             streamed_chat=streamed,
             password_process=password_process,

@@ -19,7 +19,9 @@ from api.reads.repositories import (
     PartitionRepository,
 )
 
-#: Rows read in one query.
+#: Exports of one user that run at a time; more wait.
+EXPORTS_PER_USER: Final = 2
+#: Rows read in one query, at most.
 PAGE: Final = 200
 
 _ACCOUNT: Final = ("id", "username", "email", "created_at")

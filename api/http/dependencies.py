@@ -26,6 +26,7 @@ from api.core.text import CONTENT_MOST
 from api.http import cookies
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
+from api.reads.slots import ReadSlot, ReadSlots
 from api.writes.accept import Accept
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
@@ -39,6 +40,8 @@ class Services:
     accept: Accept
     database: AsyncDatabase
     reads: Reads
+    read_slots: ReadSlots
+    export_slots: ReadSlots
     chat: Chat
     streamed_chat: StreamedChat
     password_process: PasswordProcess
@@ -49,6 +52,15 @@ class Services:
     identity_provider: IdentityProvider | None
     deletion: AccountDeletion
     monitor: Monitor
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What every read of chat data needs: the services, the user's id, the user's read slot."""
+
+    app: Services
+    owner: int
+    slot: ReadSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,16 @@ class _Owner(_SignedIn):
 
     async def __call__(self, request: HTTPConnection) -> int:  # type: ignore[override]
         return (await super().__call__(request)).user_id
+
+
+class _Reading(_SignedIn):
+    """Finds the user of a read of chat data. The middleware gives the slot back at its end."""
+
+    async def __call__(self, request: HTTPConnection) -> Read:  # type: ignore[override]
+        caller = await super().__call__(request)
+        services: Services = request.app.state.services
+        slot = request.state.read_slot = services.read_slots.slot(caller.user_id)
+        return Read(services, caller.user_id, slot)
 
 
 class _Writing(_SignedIn):
@@ -155,6 +177,8 @@ _TOKEN: Final[dict[str, str]] = {
 SignedIn = Annotated[Caller, Depends(_SignedIn(**_TOKEN))]
 #: The signed-in user's id.
 Owner = Annotated[int, Depends(_Owner(**_TOKEN))]
+#: What a read of chat data comes with: user and read slot.
+Reading = Annotated[Read, Depends(_Reading(**_TOKEN))]
 #: What a write comes with: caller and idempotency key. The route says `openapi_extra=KEYED`.
 Writing = Annotated[Write, Depends(_Writing(**_TOKEN))]
 KEYED: Final[dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import Final
 
@@ -35,6 +35,9 @@ HEADERS: Final = {
 
 #: Prebuilt 503s of a load shedder; they differ in `Retry-After`.
 _PREBUILT: Final = 16
+
+#: Bytes of an answer that are sent at a time: the next ones wait until the client took these.
+_PIECE_BYTES: Final = 64 * 1024
 
 _Raw = list[tuple[bytes, bytes]]
 
@@ -136,7 +139,8 @@ class OuterMiddleware:
                 if renewed:
                     headers = _with([(b"set-cookie", renewed.encode())], headers)
                 message["headers"] = headers
-            await send(message)
+            for piece in _pieces(message):
+                await send(piece)
 
         try:
             await self._app(scope, receive, send_with_headers)
@@ -147,6 +151,21 @@ class OuterMiddleware:
                 raise ConnectionAbortedError from None
             failure = problem_response(500, Problem.title, "something went wrong on the server")
             await failure(scope, receive, send_with_headers)
+        finally:
+            if slot := scope.get("state", {}).get("read_slot"):
+                slot.release()
+
+
+def _pieces(message: Message) -> Iterator[Message]:
+    """Yield a message; a large body in pieces, so that whoever sends it knows how far it came."""
+    body = message.get("body", b"")
+    if len(body) <= _PIECE_BYTES:
+        yield message
+        return
+    ends = range(_PIECE_BYTES, len(body) + _PIECE_BYTES, _PIECE_BYTES)
+    for end in ends:
+        more = end < len(body) or message.get("more_body", False)
+        yield {**message, "body": body[end - _PIECE_BYTES : end], "more_body": more}
 
 
 def _prebuilt(detail: str, added: _Raw) -> list[Sequence[Message]]:

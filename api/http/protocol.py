@@ -9,6 +9,7 @@ import asyncio
 import http
 import itertools
 import resource
+import socket
 from typing import Any, Final
 
 from httptools import HttpParserError
@@ -22,6 +23,11 @@ from api.http.session_stream import ABORT
 HEAD_MOST_BYTES: Final = 32 * 1024
 #: A request must have arrived whole within this time: 1 MiB at 35 kB/s.
 REQUEST_SECONDS: Final = 30.0
+#: How often it is looked at whether a client takes what is sent: one that took nothing since the
+#: last look is given up.
+PROGRESS_SECONDS: Final = 15.0
+#: What the kernel holds of an answer (Linux doubles it). It reports progress in thirds of that.
+SEND_BUFFER_BYTES: Final = 128 * 1024
 #: File descriptors left for other uses: servers, pipes, files of the page.
 _OWN_FILES: Final = 100
 _RETRY_AFTER_SECONDS: Final = "1"
@@ -40,21 +46,43 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._most_connections = most_connections()
         self._deadline: asyncio.TimerHandle | None = None
+        self._progress: asyncio.TimerHandle | None = None
+        #: Bytes that the client had yet to take at the last look; None before the first.
+        self._untaken: int | None = None
         #: Bytes of the request's head so far; None while no head is being read.
         self._head_bytes: int | None = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or answer 503 if there are too many."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES
+        )
         if len(self.connections) > self._most_connections:
             self._refuse(503, "there are too many connections", retry=True)
         else:
             self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline."""
+        """Cancel the deadlines."""
         self._cancel_deadline()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Have the app wait: the client takes the answer slower than it is made."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Let the app go on."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection without a next request, when the client took the last answer."""
+        super().timeout_keep_alive_handler()
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Read some bytes of a request, up to the limit of its head."""
@@ -109,6 +137,25 @@ class Connection(HttpToolsProtocol):
             self._start_deadline()
         else:
             self._refuse(408, "the request did not arrive in time")
+
+    def _watch(self) -> None:
+        """End the connection when the client takes nothing for a while."""
+        self._stop_watching()
+        self._progress = self.loop.call_later(PROGRESS_SECONDS, self._look)
+
+    def _look(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        if self._untaken is not None and left >= self._untaken:
+            self.transport.abort()
+        elif left:
+            self._watch()
+            self._untaken = left
+
+    def _stop_watching(self) -> None:
+        self._untaken = None
+        if self._progress is not None:
+            self._progress.cancel()
+            self._progress = None
 
     def _refuse(self, status: int, detail: str, *, retry: bool = False) -> None:
         """Answer with a problem and close; only close if an answer has begun."""

@@ -17,6 +17,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import BadRequest, NotFound, Unavailable
 from api.reads.repositories import PartitionRepository, require_account
+from api.reads.slots import ReadSlot
 
 T = TypeVar("T")
 
@@ -42,13 +43,23 @@ class Reads:
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
 
-    async def after(self, owner: int, read_after: Sequence[int], work: Callable[[Session], T]) -> T:
+    async def after(
+        self,
+        owner: int,
+        read_after: Sequence[int],
+        work: Callable[[Session], T],
+        slot: ReadSlot | None = None,
+    ) -> T:
         """Run a query once every entry up to the given ids is in PostgreSQL.
 
-        Raises BadRequest for an id from the future, Unavailable when the drain takes too long.
+        The `slot` is held while PostgreSQL is asked, and stays so with what was found. Raises
+        BadRequest for an id from the future, Unavailable when the drain takes too long, TooMany
+        when the slot is not free in time.
         """
         return await self._until_found(
-            owner, lambda session: _Found(work(session)) if _passed(session, read_after) else None
+            owner,
+            lambda session: _Found(work(session)) if _passed(session, read_after) else None,
+            slot,
         )
 
     async def of_conversation(
@@ -57,6 +68,7 @@ class Reads:
         conversation_id: int,
         read_after: Sequence[int],
         work: Callable[[Session], T | None],
+        slot: ReadSlot | None = None,
     ) -> T:
         """Run a query about one conversation, likewise; None means that there is no such one.
 
@@ -78,17 +90,30 @@ class Reads:
                 raise NotFound("there is no such conversation")
             return _Found(found)
 
-        return await self._until_found(owner, attempt)
+        return await self._until_found(owner, attempt, slot)
 
-    async def _until_found(self, owner: int, attempt: Callable[[Session], _Found[T] | None]) -> T:
+    async def _until_found(
+        self, owner: int, attempt: Callable[[Session], _Found[T] | None], slot: ReadSlot | None
+    ) -> T:
         deadline = time.monotonic() + WAIT_SECONDS
         pause = POLL_FIRST_SECONDS
-        while (found := await self._database.read(Viewer(owner), attempt)) is None:
+        while (found := await self._attempt(owner, attempt, slot)) is None:
             if time.monotonic() + pause > deadline:
                 raise Unavailable("what was accepted has not reached the database yet")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, POLL_MOST_SECONDS)
         return found.value
+
+    async def _attempt(
+        self, owner: int, attempt: Callable[[Session], _Found[T] | None], slot: ReadSlot | None
+    ) -> _Found[T] | None:
+        if slot is None:
+            return await self._database.read(Viewer(owner), attempt)
+        await slot.take()
+        found = await self._database.read(Viewer(owner), attempt)
+        if found is None:
+            slot.release()
+        return found
 
 
 def _passed(session: Session, read_after: Sequence[int]) -> bool:

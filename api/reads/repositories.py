@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Executable,
     and_,
     bindparam,
+    or_,
     true,
 )
 from sqlalchemy.orm import aliased
@@ -32,6 +33,9 @@ from api.core.models import (
     Status,
     User,
 )
+
+#: A page of messages ends where their contents reach this many bytes, of UTF-8.
+PAGE_MOST_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,22 @@ class MessageRepository:
         )
         return self._session.exec(statement).one_or_none() or 0
 
+    def answers(
+        self, owner: int, conversation_id: int, *, after: int, within: int
+    ) -> Sequence[int]:
+        """Return the positions of the assistant's messages `within` so many after a position."""
+        statement = (
+            select(Message.position)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(
+                _alive(owner),
+                Conversation.id == conversation_id,
+                col(Message.position).between(after + 1, after + within),
+                Message.role == "assistant",
+            )
+        )
+        return self._session.exec(statement).all()
+
     def recent_turns(
         self, owner: int, conversation_id: int, *, limit: int = 20
     ) -> tuple[list[Message], int]:
@@ -286,8 +306,17 @@ class MessageRepository:
         nearest: Order,
         order: Order,
     ) -> MessagePage | None:
-        """Return the `limit` messages of a part nearest to one end, in the given order."""
-        wanted = {"owner": owner, "conversation": conversation_id, "place": place, "most": limit}
+        """Return the messages of a part nearest to one end, in the given order.
+
+        They are `limit` at most, and no more than PAGE_MOST_BYTES hold, but one at least.
+        """
+        wanted = {
+            "owner": owner,
+            "conversation": conversation_id,
+            "place": place,
+            "most": limit,
+            "most_bytes": PAGE_MOST_BYTES,
+        }
         found = self._session.connection().execute(_page_of(part, nearest, order), wanted).all()
         if not found:
             return None
@@ -305,12 +334,22 @@ def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
         "before": position < place,
         "but_latest": position <= col(Conversation.message_count) - place,
     }[part]
-    page = (
-        select(*(getattr(Message, name) for name in StoredMessage._fields))
+    names = StoredMessage._fields
+    rows = (
+        select(*(getattr(Message, name) for name in names))
+        .add_columns(func.octet_length(Message.content).label("bytes"))
         .where(Message.conversation_id == Conversation.id, wanted)
         .order_by(position.asc() if nearest == "asc" else position.desc())
         .limit(bindparam("most", type_=BigInteger))
         .correlate(Conversation)
+        .subquery()
+    )
+    from_end = rows.c.position.asc() if nearest == "asc" else rows.c.position.desc()
+    sums = select(rows, func.sum(rows.c.bytes).over(order_by=from_end).label("sum")).subquery()
+    page: Any = (  # as mypy takes any entity; it takes no lateral for one
+        select(*(sums.c[name] for name in names))
+        # The nearest one always: whatever it is, nobody could go past it.
+        .where(or_(sums.c.sum <= bindparam("most_bytes"), sums.c.sum == sums.c.bytes))
         .lateral()
     )
     shown = page.c.position

@@ -27,6 +27,7 @@ from api.http.dependencies import Writing
 from api.http.fields import ConversationId
 from api.http.routes import chat, conversations
 from api.reads.read_after import Reads
+from api.reads.slots import ReadSlot
 from tests.bench import bodies, sdks
 from tests.bench.inserts import ONE_STATEMENT, POOL, insert
 from tests.bench.talking import UnloggedChat, make_talker
@@ -79,10 +80,11 @@ class RememberedReads(Reads):
         conversation_id: int,
         read_after: Sequence[int],
         work: Callable[[Session], T | None],
+        slot: ReadSlot | None = None,
     ) -> T:
         place = owner, conversation_id
         if place not in self._known:
-            found = await super().of_conversation(owner, conversation_id, read_after, work)
+            found = await super().of_conversation(owner, conversation_id, read_after, work, slot)
             self._known[place] = found
         known: T = self._known[place]
         return known

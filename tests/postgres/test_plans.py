@@ -50,7 +50,8 @@ SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n,
 FROM generate_series(1, :conversations) n;
 
 INSERT INTO message (id, conversation_id, user_id, position, role, content, status, created_at)
-SELECT row_number() OVER (), c.id, c.user_id, p, 'user', 'said ' || p, 'stored', now()
+SELECT row_number() OVER (), c.id, c.user_id, p, (ARRAY['user', 'assistant'])[p % 2 + 1],
+       'said ' || p, 'stored', now()
 FROM conversation c, generate_series(1, c.message_count) p;
 """
 
@@ -98,6 +99,9 @@ READS: Final[Mapping[str, Read]] = {
     ),
     "MessageRepository.count_until": lambda s: MessageRepository(s).count_until(
         OWNER, CONVERSATION, MAX_ID
+    ),
+    "MessageRepository.answers": lambda s: MessageRepository(s).answers(
+        OWNER, CONVERSATION, after=10, within=LIMIT
     ),
     "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
         OWNER, CONVERSATION, limit=LIMIT

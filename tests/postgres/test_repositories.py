@@ -12,6 +12,7 @@ from api.accounts.repositories import UserRepository
 from api.core import ids
 from api.core.database import reading, writing
 from api.core.errors import Conflict
+from api.reads import repositories
 from api.reads.repositories import (
     ConversationPage,
     ConversationRepository,
@@ -53,6 +54,10 @@ READS: dict[str, tuple[Call, Any]] = {
     "MessageRepository.count_until": (
         lambda s, o: MessageRepository(s).count_until(o, 37, ids.MAX_ID),
         0,
+    ),
+    "MessageRepository.answers": (
+        lambda s, o: MessageRepository(s).answers(o, 37, after=0, within=9),
+        [],
     ),
     "MessageRepository.recent_turns": (
         lambda s, o: MessageRepository(s).recent_turns(o, 37),
@@ -289,3 +294,49 @@ def test_a_text_comes_back_as_it_was_written(engine: Engine, written: str) -> No
     assert conversation is not None
     assert message is not None
     assert conversation.title == message.content == written
+
+
+#: Of five bytes each, in UTF-8, whatever they are.
+FIVES = ["ééa", "abcde", "🥛x", "four ", "", "", "over1", "over2"]
+
+
+def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "PAGE_MOST_BYTES", 11)
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 37)
+    add_messages(engine, owner, 37, FIVES)
+
+    with reading(engine) as session:
+        messages = MessageRepository(session)
+        first = messages.page(owner, 37, limit=100)
+        latest = messages.latest(owner, 37, limit=100)
+        downwards = messages.page(owner, 37, limit=100, offset=1, order="desc")
+        before = messages.before(owner, 37, position=5, limit=100)
+        following, position = [], 0
+        while page := contents(messages.after(owner, 37, position=position, limit=100)):
+            following.append(page)
+            position += len(page)
+
+    assert contents(first) == FIVES[:2]
+    assert contents(latest) == FIVES[4:]
+    assert contents(downwards) == FIVES[6:2:-1]
+    assert contents(before) == FIVES[2:4]
+    assert following == [FIVES[:2], FIVES[2:6], FIVES[6:]]
+    assert first
+    assert first.total == len(FIVES)
+
+
+def test_a_message_larger_than_a_page_is_a_page(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "PAGE_MOST_BYTES", 3)
+    owner = add_user(engine, "alice")
+    add_conversation(engine, owner, 37)
+    add_messages(engine, owner, 37, ["large", "larger"])
+
+    with reading(engine) as session:
+        pages = [MessageRepository(session).after(owner, 37, position=p, limit=9) for p in (0, 1)]
+
+    assert [contents(page) for page in pages] == [["large"], ["larger"]]

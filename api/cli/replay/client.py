@@ -124,7 +124,7 @@ class ReplayClient:
                 # Pydantic's text would quote the messages.
                 raise ReplayError("a page of messages is not as the contract says") from error
             found += page.messages
-            if len(page.messages) < PAGE:
+            if not page.messages or len(found) >= page.total:
                 return found, page.total
 
     async def metrics(self) -> str:

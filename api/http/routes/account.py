@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Request, status
 from fastapi.responses import StreamingResponse
 
 from api.accounts import export, users
@@ -40,11 +40,12 @@ _EXAMPLE = (
     response_description="JSON lines. Without the last one, `end`, the export is not whole.",
     responses={
         200: {"content": {"application/x-ndjson": {"example": _EXAMPLE}}},
-        **documented(BadRequest, Unauthenticated, NotAllowed, Unavailable),
+        **documented(BadRequest, Unauthenticated, NotAllowed, TooMany, Unavailable),
     },
 )
 async def export_everything(
     app: App,
+    request: Request,
     caller: SignedIn,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
 ) -> StreamingResponse:
@@ -52,6 +53,9 @@ async def export_everything(
 
     It has what was stored when it began, and ends with the session.
     """
+    # The middleware gives it back at the end.
+    slot = request.state.read_slot = app.export_slots.slot(caller.user_id)
+    await slot.take()
     start = await export.begin(app.reads, caller.user_id, read_after)
     return SessionStream(
         export.lines(app.database, caller.user_id, start),

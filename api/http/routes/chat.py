@@ -20,7 +20,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import fields, schemas
-from api.http.dependencies import KEYED, App, LastEventId, Owner, WantsStream, Writing
+from api.http.dependencies import KEYED, LastEventId, Reading, WantsStream, Writing
 from api.http.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BY
 GREETING: Final = "Hello! What can I do for you?"
 HISTORY_LIMIT: Final = 50
 
-_READ: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
+_READ: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, TooMany, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
 
@@ -102,16 +102,19 @@ async def send(
 )
 async def history(
     *,
-    app: App,
-    owner: Owner,
+    by: Reading,
     session_id: SessionId,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
     limit: LimitIfAny = None,
     offset: OffsetIfAny = None,
 ) -> schemas.History:
-    """Oldest first. Without `limit` and `offset`: the latest 50, the oldest of them first."""
-    page, last_answer = await app.reads.of_conversation(
-        owner, session_id, read_after, _history(owner, session_id, limit, offset)
+    """Oldest first. Without `limit` and `offset`: the latest 50, the oldest of them first.
+
+    There are fewer where their contents reach 1 MiB: the next `offset` is that of the first that
+    was left out.
+    """
+    page, last_answer = await by.app.reads.of_conversation(
+        by.owner, session_id, read_after, _history(by.owner, session_id, limit, offset), by.slot
     )
     return schemas.History(
         messages=[
@@ -173,8 +176,8 @@ def _last_answer(messages: MessageRepository, owner: int, page: MessagePage) -> 
     Where a page ends on a question, its answer is the first thing on the next.
     """
     shown = page.messages
+    answers = [message.position for message in shown if message.role == "assistant"]
     if shown and shown[-1].role == "user" and shown[-1].position < page.total:
         last = shown[-1]
-        following = messages.after(owner, last.conversation_id, position=last.position, limit=20)
-        shown = [*shown, *(following.messages if following else [])]
-    return max((message.position for message in shown if message.role == "assistant"), default=0)
+        answers += messages.answers(owner, last.conversation_id, after=last.position, within=20)
+    return max(answers, default=0)

@@ -18,7 +18,7 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import schemas
-from api.http.dependencies import KEYED, App, Owner, Writing
+from api.http.dependencies import KEYED, Reading, Writing
 from api.http.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
@@ -28,7 +28,7 @@ router = APIRouter(
     prefix="/api/conversations", tags=["conversations"], max_body_size=BODY_MOST_BYTES
 )
 
-_READ: Final = (BadRequest, Unauthenticated, NotAllowed, Unavailable)
+_READ: Final = (BadRequest, Unauthenticated, NotAllowed, TooMany, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
 _ACCEPTED: Final = "Accepted: it is in the log, on disk."
@@ -69,8 +69,7 @@ async def open_conversation(
 )
 async def list_conversations(
     *,
-    app: App,
-    owner: Owner,
+    by: Reading,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
     limit: Limit = 20,
     offset: Offset = 0,
@@ -84,12 +83,13 @@ async def list_conversations(
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
         raise NotAllowed("cursor and offset exclude each other")
-    page = await app.reads.after(
-        owner,
+    page = await by.app.reads.after(
+        by.owner,
         read_after,
         lambda session: ConversationRepository(session).list(
-            owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor, search=q
+            by.owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor, search=q
         ),
+        by.slot,
     )
     return schemas.Conversations(
         conversations=[schemas.Conversation.model_validate(found) for found in page.conversations],
@@ -104,20 +104,20 @@ async def list_conversations(
     "/{conversation_id}",
     summary="Get a conversation",
     operation_id="getConversation",
-    responses=documented(BadRequest, Unauthenticated, NotFound, Unavailable),
+    responses=documented(BadRequest, Unauthenticated, NotFound, TooMany, Unavailable),
 )
 async def get_conversation(
-    app: App,
-    owner: Owner,
+    by: Reading,
     conversation_id: ConversationId,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
 ) -> schemas.Conversation:
     """One that was accepted a moment ago is waited for, never a 404."""
-    conversation = await app.reads.of_conversation(
-        owner,
+    conversation = await by.app.reads.of_conversation(
+        by.owner,
         conversation_id,
         read_after,
-        lambda session: ConversationRepository(session).get(owner, conversation_id),
+        lambda session: ConversationRepository(session).get(by.owner, conversation_id),
+        by.slot,
     )
     return schemas.Conversation.model_validate(conversation)
 
@@ -186,8 +186,7 @@ async def add_message(
 )
 async def list_messages(
     *,
-    app: App,
-    owner: Owner,
+    by: Reading,
     conversation_id: ConversationId,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
     limit: Limit = 50,
@@ -198,10 +197,13 @@ async def list_messages(
 ) -> schemas.Messages:
     """Oldest first unless `order=desc`. `after` and `before` give the messages next to a position.
 
+    A page ends before its `limit` where its contents reach 1 MiB: go on `after` its last position.
     Any depth costs the same. What is returned is always a gapless part of what was accepted.
     """
     if (offset > 0) + (after is not None) + (before is not None) > 1:
         raise NotAllowed("offset, after and before exclude each other")
+
+    owner = by.owner
 
     def query(session: Session) -> MessagePage | None:
         messages = MessageRepository(session)
@@ -213,7 +215,7 @@ async def list_messages(
             )
         return messages.page(owner, conversation_id, limit=limit, offset=offset, order=order)
 
-    page = await app.reads.of_conversation(owner, conversation_id, read_after, query)
+    page = await by.app.reads.of_conversation(owner, conversation_id, read_after, query, by.slot)
     return schemas.Messages(
         messages=[schemas.Message.model_validate(message) for message in page.messages],
         total=page.total,
