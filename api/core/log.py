@@ -321,6 +321,10 @@ class Log:
         """Take it as known that the log lost entries or began anew."""
         self._redis.delete(*(self.key(partition, "went_back") for partition in ALL))
 
+    def has_old_names(self) -> bool:
+        """Return whether there is, or was, a log whose keys did not carry their partition yet."""
+        return old_names.known(self._redis, self.namespace)
+
     def leave_old_names(self, database_id: str) -> bool:
         """Take over from a log whose keys did not carry their partition yet, if there is one.
 

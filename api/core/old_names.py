@@ -29,13 +29,18 @@ return { entries, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), time[1] * 
 """
 
 
+def known(redis: Redis, namespace: str) -> bool:
+    """Return whether a log under the old names was ever there."""
+    return redis.exists(f"{namespace}:database") == 1
+
+
 def leave(redis: Redis, namespace: str, database_id: str) -> list[tuple[int, str, int]] | None:
     """Mark a log under the old names as left, once; return None where there is none.
 
     Returns the sessions that it knew as revoked: user, session, seconds for which a token of it may
     live. Raises OldLogError where the log still has entries.
     """
-    if redis.exists(f"{namespace}:database") == 0:
+    if not known(redis, namespace):
         return None
     names = ("database", "revoked", *(f"log:{number}" for number in range(PARTITIONS)))
     keys = [f"{namespace}:{name}" for name in names]

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from api.core import database, redis_client
 from api.core.bind import open_log
-from api.core.errors import Unavailable, WrongDatabaseError
+from api.core.errors import OldLogError, Unavailable, WrongDatabaseError
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local import data_dir
@@ -50,7 +50,7 @@ def open_written(settings: Settings) -> None:
     try:
         with redis_client.connect(settings, "verbatim-start") as redis:
             log = Log(redis, settings.log_namespace)
-            is_new = log.marks([]).database_id is None
+            is_new = log.marks([0]).database_id is None and not log.has_old_names()
             if is_new and _written(marker) == settings.log_namespace:
                 raise LocalError(
                     f"the log '{settings.log_namespace}' is not in this Redis, though {marker} "
@@ -59,7 +59,7 @@ def open_written(settings: Settings) -> None:
                     f"delete {marker}"
                 )
             open_log(log, engine, settings.database_identity)
-    except (WrongDatabaseError, Unavailable, RedisError) as error:
+    except (WrongDatabaseError, OldLogError, Unavailable, RedisError) as error:
         raise LocalError(f"the log cannot be opened: {error}") from error
     finally:
         engine.dispose()

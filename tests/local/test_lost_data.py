@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from api.core import log_keys
 from api.core.settings import Settings
 from api.local import written_log
 from api.local.errors import LocalError
@@ -62,6 +63,23 @@ def test_a_log_that_was_written_and_is_gone_is_refused_until_its_file_is_deleted
     assert json.loads((tmp_path / "log.json").read_text()) == {"namespace": settings.log_namespace}
 
 
+def test_a_log_with_the_key_names_of_an_older_version_is_no_lost_one(
+    settings: Settings, redis_client: Redis
+) -> None:
+    written_log.open_written(settings)
+    identity = redis_client.get(log_keys.key(settings.log_namespace, 0, "database"))
+    redis_client.flushdb()
+    redis_client.set(f"{settings.log_namespace}:database", identity or b"")
+    left = f"{settings.log_namespace}:log:3"
+    redis_client.xadd(left, {"v": 1})
+
+    with pytest.raises(LocalError, match="start workers of that version"):
+        written_log.open_written(settings)
+    redis_client.delete(left)
+
+    written_log.open_written(settings)
+
+
 def test_a_new_log_may_begin_under_another_name(settings: Settings) -> None:
     written_log.open_written(settings)
 
@@ -73,7 +91,7 @@ def test_a_new_log_may_begin_under_another_name(settings: Settings) -> None:
 def test_a_database_that_is_not_the_logs_own_is_refused_before_any_program_starts(
     settings: Settings, redis_client: Redis, tmp_path: Path
 ) -> None:
-    redis_client.set(f"{settings.log_namespace}:database", "another")
+    redis_client.set(log_keys.key(settings.log_namespace, 0, "database"), "another")
 
     done = run(
         tmp_path,

@@ -15,6 +15,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import make_engine
 from api.core.errors import Unavailable, WrongDatabaseError
+from api.core.log import ALL
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
@@ -262,17 +263,17 @@ def test_a_log_of_another_database_takes_nothing_while_postgresql_is_away(
         async with started(own_settings) as path:
             conversation = (await path.accept.open(Caller(1), None, None)).id
             own_postgres.kill()
-            key = path.log.key(0, "database")
+            keys = [path.log.key(partition, "database") for partition in ALL]
             try:
                 with Redis.from_url(own_settings.redis) as redis:
-                    redis.set(key, ANOTHER)
+                    redis.mset(dict.fromkeys(keys, ANOTHER))
                     before = redis.xlen(path.log.key(ids.partition_of(conversation), "log"))
                     # The id is known there, too: it is another user's conversation.
                     with pytest.raises(Unavailable, match="another database; nothing was written"):
                         await path.accept.add(Caller(1), conversation, "user", "whose?", None)
                     assert not path.ready
                     assert before == redis.xlen(path.log.key(ids.partition_of(conversation), "log"))
-                    redis.set(key, path.log.database_id)
+                    redis.mset(dict.fromkeys(keys, path.log.database_id))
                 await path.accept.add(Caller(1), conversation, "user", "ours again", None)
             finally:
                 own_postgres.start()
