@@ -15,9 +15,11 @@ from api.core.settings import Durability, Settings
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 2.0
 
-_OVERRIDE: Final = (
-    "REDIS_DURABILITY=everysec or unchecked overrides this, at the price of lost messages"
-)
+_PRICE: Final = "overrides this, at the price of lost messages"
+_OVERRIDE: Final = {
+    "always": f"REDIS_DURABILITY=everysec or unchecked {_PRICE}",
+    "everysec": f"REDIS_DURABILITY=unchecked {_PRICE}",
+}
 
 
 def redis_options(client_name: str) -> dict[str, Any]:
@@ -69,7 +71,9 @@ def check(redis: Redis, durability: Durability) -> None:
     except ResponseError as error:
         if str(error).startswith(("LOADING", "BUSY")):
             raise
-        raise UnsafeRedisError(f"this Redis does not show its CONFIG; {_OVERRIDE}") from error
+        # What it shows is compared in any case; only `unchecked` asks for nothing.
+        advice = _OVERRIDE["everysec"]
+        raise UnsafeRedisError(f"this Redis does not show its CONFIG; {advice}") from error
     check_config(config, durability)
 
 
@@ -89,5 +93,5 @@ def check_config(config: Mapping[str, str], durability: Durability) -> None:
     ]
     if wrong:
         raise UnsafeRedisError(
-            f"this Redis does not keep what it accepts: {'; '.join(wrong)}; {_OVERRIDE}"
+            f"this Redis does not keep what it accepts: {'; '.join(wrong)}; {_OVERRIDE[durability]}"
         )
