@@ -72,6 +72,12 @@ _CONVERSATION_DELETED: Final = _settling(
     " AND d.conversation_id = c.id AND d.user_id = c.user_id",
     "discarded",
 )
+#: Those that were settled before have the same text.
+_EMPTY_SETTLED: Final = (
+    "UPDATE dead_letter AS d SET payload = '' FROM conversation AS c"
+    " WHERE c.id = %(conversation)s AND c.deleted_at IS NOT NULL"
+    " AND d.conversation_id = c.id AND d.user_id = c.user_id AND d.payload <> ''"
+)
 _USER_DELETED: Final = _settling(
     "DELETE FROM dead_letter AS d WHERE d.user_id = %(user)s", "discarded"
 )
@@ -150,8 +156,9 @@ def settle_discarded(execute: Execute, letter_id: int, note: str) -> None:
 
 
 def settle_deleted_conversation(execute: Execute, conversation_id: int) -> None:
-    """Settle the owner's dead letters of a conversation, and empty them, if it is a tombstone."""
+    """Settle and empty the owner's dead letters of a conversation, if it is a tombstone."""
     execute(_CONVERSATION_DELETED, {"conversation": conversation_id})
+    execute(_EMPTY_SETTLED, {"conversation": conversation_id})
 
 
 def settle_deleted_user(execute: Execute, user_id: int) -> None:

@@ -126,9 +126,10 @@ def redrive(engine: Engine, letter_id: int) -> Outcome:
             {"id": letter.conversation_id},
         ).one_or_none()
         if owner is not None and owner.user_id == letter.user_id and owner.deleted_at:
-            why = "its conversation was deleted"
-            partition_counts.settle_discarded(connection.exec_driver_sql, letter_id, why)
-            return Outcome(letter_id, "discarded", why)
+            partition_counts.settle_deleted_conversation(
+                connection.exec_driver_sql, letter.conversation_id
+            )
+            return Outcome(letter_id, "discarded", "its conversation was deleted")
         if reason := _permanent_refusal(letter, owner) or _apply(
             connection, letter, exists=bool(owner)
         ):

@@ -109,6 +109,27 @@ def test_a_letter_of_a_conversation_deleted_meanwhile_is_discarded(world: World)
     assert outcome.state == "discarded"
     assert world.counts(0) == (3, 0, 1)
     assert world.contents(conversation) == ["a", "", "b"]
+    assert dead_letters.get(world.engine, poison)[1] == b""
+
+
+@pytest.mark.parametrize("state", ["redriven", "discarded"])
+def test_a_letter_that_was_settled_loses_its_text_with_its_conversation(
+    world: World, state: str
+) -> None:
+    conversation, poison = poisoned(world)
+    if state == "discarded":
+        dead_letters.discard(world.engine, poison, "a test")
+    else:
+        world.sql("ALTER TABLE message DROP CONSTRAINT picky")
+        dead_letters.redrive(world.engine, poison)
+    counts = world.counts(0)
+
+    world.edit("delete", conversation)
+    world.drain.run()
+
+    letter, payload = dead_letters.get(world.engine, poison)
+    assert (letter.state, payload) == (state, b"")
+    assert world.counts(0) == (counts[0] + 1, *counts[1:])
 
 
 def test_a_message_that_had_no_place_is_appended(world: World) -> None:
