@@ -12,9 +12,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
-from api.core import addresses, redis_urls
+from api.core import addresses, postgres_urls, redis_urls
 from api.core.errors import SettingsError
 
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
@@ -29,7 +29,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 def postgres_url(text: str) -> URL:
-    """Turn any `postgres://` or `postgresql://` form into SQLAlchemy's psycopg2 form.
+    """Turn any `postgres://` or `postgresql://` form of libpq into SQLAlchemy's psycopg2 form.
 
     SQLAlchemy 2.1 refuses `postgres://` and takes `postgresql://` for psycopg 3.
     Raises SettingsError for anything that is not a PostgreSQL URL.
@@ -38,7 +38,7 @@ def postgres_url(text: str) -> URL:
     if not rest or scheme.partition("+")[0] not in {"postgres", "postgresql"}:
         raise SettingsError("a database URL must start with postgres:// or postgresql://")
     try:
-        return make_url(f"postgresql+psycopg2://{rest}")
+        return postgres_urls.parse(rest)
     except ValueError as error:
         raise SettingsError("a database URL is malformed") from error
 

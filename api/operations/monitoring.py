@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 from api.core import metrics
 from api.core.async_database import AsyncDatabase
 from api.core.errors import Unavailable
+from api.core.postgres_urls import servers
 from api.writes.write_path import WritePath
 
 DatabaseState = Literal["up", "read_only", "down"]
@@ -53,12 +54,18 @@ class Monitor:
         return "read_only" if self._was_read_only else "up"
 
     async def _server_answers(self) -> bool:
-        reader, writer = await self._connect()
+        """Return whether any of the servers at PostgreSQL's address answers."""
+        probes = [
+            asyncio.ensure_future(_answers(host, port)) for host, port in servers(self._address)
+        ]
         try:
-            writer.write(_SSL_REQUEST)
-            return await reader.read(1) in {b"S", b"N"}
+            for probe in asyncio.as_completed(probes):
+                if await probe:
+                    return True
+            return False
         finally:
-            writer.close()
+            for probe in probes:
+                probe.cancel()
 
     async def exposition(self) -> bytes:
         """Return all metrics as text; without those of Redis while it does not answer."""
@@ -93,10 +100,20 @@ class Monitor:
             "lag": metrics.lag_buckets(counts),
         }
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        query = self._address.query.get("host")
-        host = self._address.host or (query if isinstance(query, str) else "localhost")
-        port = self._address.port or 5432
+
+async def _answers(host: str, port: int) -> bool:
+    """Return whether a PostgreSQL answers at an address, or at the folder of its socket."""
+    try:
         if host.startswith("/"):
-            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-        return await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            reader, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    try:
+        writer.write(_SSL_REQUEST)
+        return await reader.read(1) in {b"S", b"N"}
+    except OSError:
+        return False
+    finally:
+        writer.close()

@@ -44,6 +44,15 @@ def test_a_postgres_answers(postgres_server: EmbeddedPostgres) -> None:
     assert answers(postgres_url(postgres_server.url))
 
 
+def test_a_postgres_answers_after_one_that_is_away_and_one_that_is_frozen(
+    postgres_server: EmbeddedPostgres, listening: socket.socket
+) -> None:
+    frozen = listening.getsockname()[1]
+    several = postgres_server.url.replace("@", f"@127.0.0.1:{frozen},127.0.0.1:1,")
+
+    assert answers(postgres_url(several))
+
+
 def test_a_frozen_server_does_not_answer_and_is_not_waited_for(listening: socket.socket) -> None:
     """The kernel takes connections for it, as for a process that was stopped."""
     before = time.monotonic()

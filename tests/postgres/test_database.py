@@ -4,8 +4,8 @@ from sqlalchemy.exc import IntegrityError, InternalError
 from sqlmodel import select
 
 from api.accounts.repositories import UserRepository
-from api.core import database
-from api.core.errors import Unavailable
+from api.core import database, postgres_urls
+from api.core.errors import SettingsError, Unavailable
 from api.core.models import Conversation, User
 from api.core.settings import postgres_url
 from tests.support.rows import NOON, add_conversation, add_user
@@ -180,3 +180,44 @@ def test_a_transaction_that_the_server_ended_for_its_length_is_unavailable(engin
         session.connection().execute(
             text("SET LOCAL transaction_timeout = '10ms'; SELECT pg_sleep(60)")
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("postgresql://one/x", [("one", 5432)]),
+        ("postgres://u:p@one:5433,two:5434/x", [("one", 5433), ("two", 5434)]),
+        ("postgresql://u:p,q@one,two:5434/x?sslmode=require", [("one", 5432), ("two", 5434)]),
+        ("postgresql://u:p%40@[::1]:5433,[fe80::2]/x", [("::1", 5433), ("fe80::2", 5432)]),
+        ("postgresql://one,two", [("one", 5432), ("two", 5432)]),
+        ("postgresql:///x?host=one,two&port=5433", [("one", 5433), ("two", 5433)]),
+        ("postgresql:///x?host=one:5433&host=two:5434", [("one", 5433), ("two", 5434)]),
+        ("postgresql:///x?host=/run/postgresql", [("/run/postgresql", 5432)]),
+        ("postgresql:///x", [("localhost", 5432)]),
+    ],
+)
+def test_a_url_may_name_several_servers(given: str, expected: list[tuple[str, int]]) -> None:
+    url = postgres_url(given)
+
+    assert postgres_urls.servers(url) == expected
+    assert url.database in {"x", None}
+    assert url.query.get("sslmode") == ("require" if "sslmode" in given else None)
+
+
+@pytest.mark.parametrize("given", ["postgresql://one:port,two/x", "postgresql://[::1,two/x"])
+def test_a_list_of_servers_that_cannot_be_read_is_refused_without_its_password(given: str) -> None:
+    secret = given.replace("//", "//user:password@")
+
+    with pytest.raises(SettingsError) as refused:
+        postgres_url(secret)
+
+    assert "password" not in str(refused.value)
+
+
+def test_the_next_server_is_taken_where_the_first_one_is_away(database_url: str) -> None:
+    url = database_url.replace("@", "@127.0.0.1:1,")
+    engine = database.make_engine(postgres_url(url), application_name="verbatim-test")
+
+    with database.reading(engine) as session:
+        assert session.connection().scalar(text("SELECT 1")) == 1
+    engine.dispose()
