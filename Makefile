@@ -80,7 +80,7 @@ clean: ## Remove everything that was made here, except data (.verbatim)
 system-deps: ## Install what the tests need of the system (Debian, as root)
 	@missing=''; \
 	PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
-	for need in chromium nginx npm pgbouncer gcc redis-server postgres=postgresql; do \
+	for need in chromium nginx npm pgbouncer pgpool=pgpool2 gcc redis-server postgres=postgresql; do \
 	  command -v "$${need%=*}" > /dev/null || missing="$$missing $${need#*=}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \

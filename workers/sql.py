@@ -16,6 +16,10 @@ from api.core import partition_counts
 from api.core.entries import Entry
 from workers.known import Known, KnownConversation, KnownMessage
 
+# What a transaction reads must be what it wrote. Pgpool-II sends reads to a standby before the
+# first write, and again after a rollback to a savepoint, unless they begin with NO LOAD BALANCE
+# (https://www.pgpool.net/docs/latest/en/html/runtime-config-load-balancing.html).
+
 #: All settings end with the transaction: a pooler may give the connection to another client next.
 #: PostgreSQL ends the session of a worker that stops while it holds a lock.
 _BEGIN: Final = f"""
@@ -24,7 +28,7 @@ _BEGIN: Final = f"""
     SET LOCAL idle_in_transaction_session_timeout = '5s';
     {partition_counts.timeouts(lock_seconds=2, statement_seconds=10)};
 """
-_LOOK_UP: Final = """
+_LOOK_UP: Final = """/*NO LOAD BALANCE*/
     SELECT 'user', id, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bool, NULL::bool,
         NULL::bool, NULL::text, NULL::bytea
     FROM "user" WHERE id = ANY(%(users)s::bigint[])
@@ -42,16 +46,16 @@ _LOOK_UP_ENTRIES: Final = """
     SELECT 'dead', entry_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, payload
     FROM dead_letter WHERE entry_id = ANY(%(entries)s::bigint[])
 """
-_RECENT_DEAD_LETTERS: Final = (
-    "SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'"
-)
+_RECENT_DEAD_LETTERS: Final = """/*NO LOAD BALANCE*/
+    SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'
+"""
 #: Tombstones that still have messages.
-_UNPURGED: Final = (
-    "SELECT id FROM conversation WHERE deleted_at IS NOT NULL AND message_count > 0 ORDER BY id"
-)
+_UNPURGED: Final = """/*NO LOAD BALANCE*/
+    SELECT id FROM conversation WHERE deleted_at IS NOT NULL AND message_count > 0 ORDER BY id
+"""
 #: The deletion of the owner's account (`api.accounts.deletion`) holds this lock. It deletes these
 #: messages, too, and would wait for the partition that this transaction holds.
-_MAY_PURGE: Final = """
+_MAY_PURGE: Final = """/*NO LOAD BALANCE*/
     SELECT pg_try_advisory_xact_lock(user_id) FROM conversation
     WHERE id = %(conversation)s AND deleted_at IS NOT NULL
 """
