@@ -16,6 +16,7 @@ from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.support.fast import is_fast, refuse_processes
+from tests.support.processes import measure_no_process
 from tests.support.scale import FULL
 from tests.support.servers import QuickPostgres, drop_database, fresh_database, running
 
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    measure_no_process()
     # Files that start processes first: a long one that comes last would leave the others waiting.
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.processes import unmeasured
-
 ROOT: Final = Path(__file__).parents[2]
 PATCHES: Final = Path(__file__).with_name("planted")
 _SEED: Final = "11"
@@ -89,7 +87,6 @@ def run_campaign(tree: Path, campaign: tuple[str, ...]) -> dict[str, Any]:
         [sys.executable, "-m", "tests.chaos", "--short", "--seed", _SEED, "--rate", "60",
          "--reads", "30", *campaign],
         cwd=tree,
-        env=unmeasured(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

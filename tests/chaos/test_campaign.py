@@ -9,7 +9,6 @@ import pytest
 from tests.chaos import schedule
 from tests.chaos.faults.base import BLIND_TRAPS, Traps
 from tests.chaos.faults.catalogue import CATALOGUE
-from tests.support.processes import unmeasured
 from tests.support.scale import FULL
 
 #: A minute on a quiet machine. When all is over the system has a minute to heal, and the load
@@ -60,7 +59,6 @@ def campaign(*options: str) -> tuple[dict[str, Any], str]:
     command = [sys.executable, "-m", "tests.chaos", "--short", *options]
     with subprocess.Popen(
         command,
-        env=unmeasured(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

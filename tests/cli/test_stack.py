@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import unmeasured
 from tests.support.stacks import RunningStack, running_stack
 
 pytestmark = pytest.mark.slow
@@ -29,7 +28,7 @@ def start(running: RunningStack, *arguments: str) -> "subprocess.Popen[str]":
     """Start the command line with nothing but the stack's port and data directory."""
     set_here = {"VERBATIM_DATA_DIR": str(running.data), "PORT": str(running.port)}
     unset = {"DATABASE_URL", "REDIS_URL", "LOG_NAMESPACE"}
-    inherited = {name: value for name, value in unmeasured().items() if name not in unset}
+    inherited = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.Popen(
         [sys.executable, "-m", "api.cli", *arguments],
         cwd=ROOT,

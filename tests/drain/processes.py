@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from api.core.settings import Settings
-from tests.support.processes import unmeasured
 from tests.support.waiting import DEADLINE_SECONDS, eventually
 
 
@@ -27,7 +26,7 @@ class WorkerProcess:
                     *(("--include", include) if include else ()),
                 ],
                 env={
-                    **unmeasured(),
+                    **os.environ,
                     "DATABASE_URL": settings.database_url or "",
                     "ROW_SECURITY": "unchecked",  # one role, the owner's, for all
                     "REDIS_URL": settings.redis_url or "",

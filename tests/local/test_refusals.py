@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from api.local import data_dir, locks
-from tests.support.processes import unmeasured
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +15,7 @@ def run(data: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     ports = {"PORT": str(data_dir.free_port()), "FLOWER_PORT": str(data_dir.free_port())}
     return subprocess.run(
         [sys.executable, "-m", "api.local"],
-        env=unmeasured() | ports | {"VERBATIM_DATA_DIR": str(data)} | env,
+        env=os.environ | ports | {"VERBATIM_DATA_DIR": str(data)} | env,
         capture_output=True,
         text=True,
         check=False,

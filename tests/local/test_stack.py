@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.processes import is_alive, using
+from tests.support.processes import is_alive, measuring, using
 from tests.support.stacks import RunningStack, running_stack
 from tests.support.waiting import eventually
 
@@ -21,7 +21,8 @@ LOGIN = {"username": "alice", "password": "correct horse battery"}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("stack") / "data") as started:
+    data = tmp_path_factory.mktemp("stack") / "data"
+    with running_stack(data, **measuring()) as started:
         yield started
 
 

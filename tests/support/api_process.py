@@ -1,5 +1,6 @@
 """A real API process, started as the product starts its own, to be killed."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -8,7 +9,6 @@ from contextlib import suppress
 
 import httpx
 
-from tests.support.processes import unmeasured
 from tests.support.waiting import eventually
 
 #: A process may take this long to start while other tests run.
@@ -33,7 +33,7 @@ class ApiProcess:
                 *("--port", str(self._port), "--no-access-log", "--log-level", "error"),
                 *("--http", "api.http.protocol:Connection", "--ws", "none"),
             ],
-            env=unmeasured() | self._environment,
+            env=os.environ | self._environment,
             stdout=subprocess.DEVNULL,
         )
         eventually(self._answers, within_seconds=START_SECONDS)

@@ -1,6 +1,7 @@
 """Whole stacks, started as `make run` starts them and watched from outside."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from api.local import data_dir
-from tests.support.processes import unmeasured, using
+from tests.support.processes import using
 from tests.support.waiting import eventually
 
 #: Of a machine that runs other tests at the same time.
@@ -38,7 +39,7 @@ class RunningStack:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*BACKGROUND, sys.executable, "-m", "api.local"],
-                env=unmeasured() | settings | env,
+                env=os.environ | settings | env,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # As a shell does, and not as this test run does for itself.
