@@ -98,7 +98,6 @@ class AccountDeletion:
         await self._log.forget((turn, f"stream:{turn}") for turn in deleted.recent_turns)
         # Most are of the home partition; older conversations may be in any.
         await self._log.forget((partition, f"quota:{owner}") for partition in ALL)
-        await self._log.forget_matching(f"idem:{owner}:*")
 
 
 def _transaction(owner: int) -> Callable[[Session], _Deleted]:

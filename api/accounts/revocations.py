@@ -24,6 +24,7 @@ class Revocations:
     def __init__(self, log: AsyncLog) -> None:
         self._log = log
         self._sessions: frozenset[str] = frozenset()
+        self._stopping = asyncio.Event()
         self._polling: asyncio.Task[None] | None = None
         #: What waits for the end of a session, by session.
         self._waiting: dict[str, set[asyncio.Event]] = {}
@@ -34,11 +35,10 @@ class Revocations:
         self._polling = asyncio.create_task(self._poll(), name="revocations")
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Look no more. Nothing is cancelled: redis-py 8.1 swallows that, and goes on."""
+        self._stopping.set()
         if self._polling is not None:
-            self._polling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._polling
+            await self._polling
 
     def includes(self, caller: Caller) -> bool:
         """Return whether the caller's session was revoked, as of the last look."""
@@ -60,7 +60,9 @@ class Revocations:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), POLL_SECONDS)
+                return
             await self._look()
 
     async def _look(self) -> None:

@@ -68,7 +68,7 @@ class AcceptRequest:
     streamed: bool = False
     #: Empty; the id up to which `loaded` has all turns; or "skip": go on without.
     as_of: str = ""
-    #: Earlier turns, oldest first, as `turn_line` writes them.
+    #: Earlier turns, oldest first, as `turn_line` writes them; sent unless `as_of` says to skip.
     loaded: tuple[bytes, ...] = ()
     #: The session in which the request came, refused once it is revoked; empty for none.
     session_id: str = ""
@@ -80,17 +80,35 @@ class AcceptRequest:
 
     def arguments(self) -> list[bytes | str]:
         """Return what the script takes for one entry."""
+        # Turns that are only for the assistant stay here.
+        loaded = self.loaded if self.as_of != "skip" else ()
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
-            f"{self.scope} {self.body_hash() if self.key else ''} {self.state} {self.home} "
-            f"{self.lease} {self.streamed:d} {self.as_of} {len(self.loaded)}"
+            f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
+            f"{len(loaded)}"
         )
-        return [head, self.session_id, self.key, self.data, *self.loaded]
+        return [head, self.session_id, self._request(), self.data, *loaded]
 
-    def body_hash(self) -> str:
-        """Return what makes two requests with one key the same request."""
+    def _request(self) -> bytes:
+        """Return the name of the request (12 bytes), and what it must be the same as (6)."""
+        if not self.key:
+            return b""
+        if self.scope == "reply":
+            # The first answer of a turn stands, whatever a second one says.
+            return name_of_reply(int(self.key)) + self.conversation_id.to_bytes(7)[1:]
+        whose = f"{self.user_id}:{self.scope}:{self.conversation_id}:{self.key}"
         body = b"\0".join([self.op.encode(), self.role.encode(), self.data])
-        return hashlib.blake2b(body, digest_size=16).hexdigest()
+        return _digest(whose.encode(), 12) + _digest(body, 6)
+
+
+def _digest(text: bytes, size: int) -> bytes:
+    return hashlib.blake2b(text, digest_size=size).digest()
+
+
+def name_of_reply(turn_id: int) -> bytes:
+    """Return the name of the request that adds a turn's answer, as the script makes it."""
+    index = (turn_id // 4096 + turn_id // 16 % 256 * 61) % 2**32
+    return index.to_bytes(4) + turn_id.to_bytes(7) + b"r"
 
 
 @dataclass(frozen=True, slots=True)

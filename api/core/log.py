@@ -29,6 +29,7 @@ from api.core.settings import Settings
 #: Files of `api/core/lua` in the order in which they are joined: a local must come before its use.
 _FILES: Final = (
     "head",
+    "idempotency",
     "quotas",
     "conversations",
     "accept",
@@ -71,6 +72,7 @@ class Limits:
     user_bytes_per_minute: int = 0
     user_backlog_entries: int = 0
     user_conversations_per_day: int = 0
+    user_keys_per_hour: int = 0
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -154,7 +156,8 @@ def accept_arguments(
         deadline_ms, limits.log_max_entries, limits.log_max_bytes,
         limits.log_max_age_seconds, limits.idempotency_seconds,
         limits.user_writes_per_minute, limits.user_bytes_per_minute,
-        limits.user_backlog_entries, limits.user_conversations_per_day, LEASE_MS,
+        limits.user_backlog_entries, limits.user_conversations_per_day, limits.user_keys_per_hour,
+        LEASE_MS,
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()

@@ -133,8 +133,10 @@ class Settings(BaseSettings):
     # Limits of one user; 0: no limit. High, since a user may be a program; lower them for people.
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000
     user_bytes_per_minute: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
-    user_backlog_entries: Annotated[int, Field(ge=0)] = 400_000
+    user_backlog_entries: Annotated[int, Field(ge=0)] = 50_000
     user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
+    #: Writes with an Idempotency-Key: each key takes some 30 bytes for an hour.
+    user_keys_per_hour: Annotated[int, Field(ge=0)] = 6_000_000
     #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.
     #: unchecked: for a managed Redis without CONFIG; its operator answers for durability.
     redis_durability: Durability = "always"

@@ -23,7 +23,12 @@ from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticate
 from api.core.ids import partition_of
 from api.core.turns import TurnMessage, TurnName
 from api.reads.read_after import Reads
-from api.reads.repositories import ConversationRepository, ConversationState, MessageRepository
+from api.reads.repositories import (
+    RECENT_MOST_BYTES,
+    ConversationRepository,
+    ConversationState,
+    MessageRepository,
+)
 from api.writes.group_commit import GroupCommit
 
 #: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
@@ -260,6 +265,9 @@ class Accept:
         )
         if reaches is None:
             return replace(request, as_of="skip")
+        if sum(map(len, lines)) > 2 * RECENT_MOST_BYTES:
+            # One message that is longer than the log keeps: for the assistant, not for the log.
+            return replace(request, as_of="skip", loaded=lines)
         # What was accepted before the cold answer is all there, so nothing up to the tail of that
         # moment is missing; a timeout proves only what was loaded.
         complete_to = max(reaches, cold.tail) if reaches >= cold.id else reaches

@@ -7,7 +7,7 @@ A reply never reaches a caller that it is not for. A connection serves one call 
 call that is cancelled or times out drops its connection, so that its late reply is never read.
 """
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from typing import Any, Final, Self, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from api.core import log, log_keys
+from api.core import ids, log, log_keys
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import Unavailable
 from api.core.redis_client import redis_options, unavailable_on_error
@@ -120,12 +120,22 @@ class AsyncLog:
         for start in range(0, len(keys), log.FORGET_CHUNK):
             await _answered(self._client.unlink(*keys[start : start + log.FORGET_CHUNK]))
 
-    async def forget_matching(self, pattern: str) -> None:
-        """Remove likewise the keys that only a scan finds."""
-        with unavailable_on_error():
-            match = f"{{{self.namespace}:*}}:{pattern}"
-            async for key in self._client.scan_iter(match=match, count=log.FORGET_CHUNK):
-                await self._client.unlink(key)
+    async def evict(self, kinds: Collection[str], cursor: int) -> int:
+        """Look at some keys, from a cursor on, and remove those of these kinds that may go.
+
+        Returns the next cursor, 0 after the last keys. Kinds are `turns`, `stream` and `conv`.
+        """
+        pattern = f"{{{self.namespace}:*}}:*"
+        scan = self._client.scan(cursor, match=pattern, count=log.FORGET_CHUNK)
+        cursor, keys = cast("tuple[int, list[bytes]]", await _answered(scan))
+        found: list[str | int] = []
+        for key in keys:
+            kind, _, name = key.decode().partition("}:")[2].partition(":")
+            if kind in kinds and name.isdecimal():
+                found += ids.partition_of(int(name)), kind, name
+        if found:
+            await self.run("evict", *found)
+        return int(cursor)
 
     async def now_ms(self) -> float:
         """Return Redis' clock, in Unix milliseconds."""

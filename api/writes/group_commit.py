@@ -31,9 +31,10 @@ QUEUE_MAX_BYTES: Final = 16 * 1024 * 1024
 #: A request that waited longer than this is refused unsent.
 QUEUE_TIMEOUT_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 1.0
-#: Parts of Redis' maxmemory. Celery's consumers cannot even subscribe once it is full.
-MEMORY_NO_OPENS: Final = 0.60
-MEMORY_NO_WRITES: Final = 0.75
+#: Parts of Redis' maxmemory; caches go before (`caches.py`). Celery's consumers cannot even
+#: subscribe once it is full.
+MEMORY_NO_OPENS: Final = 0.70
+MEMORY_NO_WRITES: Final = 0.80
 
 UNKNOWN_OUTCOME: Final = (
     "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"

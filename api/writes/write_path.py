@@ -17,6 +17,7 @@ from api.core.settings import Settings
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
+from api.writes.caches import Caches
 from api.writes.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class WritePath:
         #: For coroutines. Accepting has a connection of its own, that one task owns.
         self.async_log = AsyncLog.pool(settings, "verbatim-api")
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
+        self._caches = Caches(self.async_log, lambda: self._commits.memory_ratio)
         self.accept = Accept(self._commits, database, Reads(database))
         if settings.database_identity:
             self._bind(settings.database_identity)
@@ -64,9 +66,11 @@ class WritePath:
             logger.warning("the log could not be opened yet: %s", type(error).__name__)
         self._bell.start()
         await self._commits.start()
+        self._caches.start()
 
     async def stop(self) -> None:
         """Accept what waits, ring once more if need be, close everything."""
+        await self._caches.stop()
         await self._commits.stop()
         if self._opening is not None:
             self._opening.cancel()

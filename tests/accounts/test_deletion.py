@@ -59,7 +59,7 @@ def leave(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
 
 
 def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
-    wanted = (f"idem:{user_id}:", f"conv:{conversation}", f"turns:{conversation}", "stream:")
+    wanted = (f"quota:{user_id}", f"conv:{conversation}", f"turns:{conversation}", "stream:")
     found = api.log._redis.scan_iter(match=f"{{{api.log.namespace}:*}}:*")
     names = [key.decode().partition("}:")[2] for key in found]
     return [name for name in names if name.startswith(wanted)]

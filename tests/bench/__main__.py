@@ -15,6 +15,7 @@ from tests.bench import (
     costs,
     distance,
     drain,
+    keys,
     losses,
     reads,
     row_security,
@@ -38,6 +39,7 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "storm": storm.measure,
     "telling": telling.measure,
     "row_security": row_security.measure,
+    "keys": keys.measure,
     "backlog": backlog.measure,
 }
 #: Those that run only when they are named.

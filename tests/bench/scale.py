@@ -13,6 +13,7 @@ streams        1.5
 storm          1.5
 telling        1.5
 row_security   0.5
+keys           1
 backlog        3   a million entries in, and out again
 huge          30   only when it is named: nearly all of it loads 10 million messages
 """
@@ -40,6 +41,7 @@ class Scale:
     #: Messages a second, from a producer with no web server between.
     rates: tuple[int, ...]
     drained_messages: int
+    keyed_messages: int
     #: Batch sizes and worker processes to drain with.
     batch_sizes: tuple[int, ...]
     processes: tuple[int, ...]
@@ -63,6 +65,7 @@ QUICK = Scale(
     distances_ms=(5,),
     rates=(1_000,),
     drained_messages=8_000,
+    keyed_messages=25_000,
     batch_sizes=(64,),
     processes=(2,),
     backlog_entries=20_000,
@@ -86,6 +89,7 @@ FULL = Scale(
     distances_ms=(1, 5, 50),
     rates=(10, 100, 1_000),
     drained_messages=40_000,
+    keyed_messages=250_000,
     batch_sizes=(1, 8, 64, 512, 2_048, 5_000),
     processes=(1, 2, 4),
     backlog_entries=1_000_000,

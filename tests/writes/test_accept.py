@@ -128,6 +128,28 @@ def test_a_cold_turn_loads_its_earlier_turns_from_postgresql(
     assert warm == ["first", "second", "third"]
 
 
+def test_a_cold_turn_keeps_no_more_in_the_log_than_recent_turns_may_have(
+    open_path: OpenPath, owner: int, store: Store, redis_client: Redis
+) -> None:
+    long = "x" * 400_000
+    store(owner, 4096, [long] * 20, 4400)
+    store(owner, 8193, ["old", *["y" * 3_000] * 8], 8600)
+
+    async def scenario() -> list[int]:
+        async with open_path() as path:
+            turns = [
+                await path.accept.begin_turn(Caller(owner), conversation, "hi", None)
+                for conversation in (4096, 8193)
+            ]
+            kept = [path.log.key(c, f"turns:{c}") for c in (4096, 8193)]
+            assert redis_client.exists(kept[0]) == 0
+            assert 0 < (redis_client.memory_usage(kept[1]) or 0) < 40_000
+            return [len(turn.recent) for turn in turns]
+
+    # The latest for the assistant, however long; else what fits.
+    assert asyncio.run(scenario()) == [1, 5]
+
+
 def test_a_replayed_turn_knows_only_what_came_before_it(open_path: OpenPath) -> None:
     async def scenario() -> tuple[list[str], list[str]]:
         async with open_path() as path:
@@ -315,13 +337,13 @@ def test_a_nearly_full_redis_takes_no_new_conversations_and_then_nothing(
     async def scenario() -> None:
         async with open_path() as path:
             conversation = (await path.accept.open(Caller(1), None, None)).id
-            fill_to(0.67)
-            await asyncio.wait_for(until(path, 0.60, 0.75), 10)
+            fill_to(0.75)
+            await asyncio.wait_for(until(path, 0.70, 0.80), 10)
             with pytest.raises(Unavailable, match="memory"):
                 await path.accept.open(Caller(1), None, None)
             await path.accept.add(Caller(1), conversation, "user", "still taken", None)
             fill_to(0.9)
-            await asyncio.wait_for(until(path, 0.75, 1.5), 10)
+            await asyncio.wait_for(until(path, 0.80, 1.5), 10)
             with pytest.raises(Unavailable, match="memory"):
                 await path.accept.add(Caller(1), conversation, "user", "refused", None)
 

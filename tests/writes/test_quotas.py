@@ -69,6 +69,18 @@ def test_a_new_minute_is_a_new_quota(log: Log) -> None:
     assert statuses(submit(log, limits, message(mine, "x"))) == ["ok"]
 
 
+def test_keys_are_counted_by_the_hour_and_other_writes_are_not(log: Log) -> None:
+    mine = open_conversation(log)
+    limits = replace(FREE, user_keys_per_hour=2)
+
+    answers = submit(log, limits, *(message(mine, f"{n}", key=f"k{n}") for n in range(3)))
+    unkeyed, again = submit(log, limits, message(mine, "x"), message(mine, "0", key="k0"))
+
+    assert statuses(answers) == ["ok", "ok", "quota"]
+    assert 1 <= answers[-1].id <= 3_600
+    assert statuses([unkeyed, again]) == ["ok", "replay"]
+
+
 def test_a_retry_of_what_was_accepted_costs_nothing(log: Log) -> None:
     mine = open_conversation(log)
     limits = replace(FREE, user_writes_per_minute=1)

@@ -6,9 +6,9 @@ local accept = {}
 function accept.partition(call, number)
   local known = call.partitions[number]
   if known then return known end
-  local owner, tail, bell =
-    unpack(redis.call('MGET', key(number, 'database'), key(number, 'tail'), key(number, 'bell')))
-  known = { number = number, users = {}, accepted = 0, has_bell = bell }
+  local owner, tail, bell, sizes = unpack(redis.call('MGET', key(number, 'database'), key(number, 'tail'),
+    key(number, 'bell'), key(number, 'idems')))
+  known = { number = number, users = {}, accepted = 0, has_bell = bell, sizes = sizes }
   call.partitions[number] = known
   if not owner then
     known.refusal = 'log_closed'
@@ -49,19 +49,14 @@ function accept.append(call, entry, partition)
   return exact(id)
 end
 
-function accept.idempotency_key(partition, entry, scope, name)
-  return key(partition.number, 'idem:' .. entry.user .. ':' .. scope .. ':' .. entry.conversation .. ':' .. name)
-end
-
 -- nil (nothing known), or 'conflict', or the id and time of the entry that this request made before.
-function accept.replay(partition, entry)
-  if entry.key == '' then return nil end
-  local known = redis.call('GET', accept.idempotency_key(partition, entry, entry.scope, entry.key))
-  if not known then return nil end
-  local id, at, hash = string.match(known, '^(%d+):(%d+):(.*)$')
-  -- The first answer of a turn stands, whatever the second one says.
-  if entry.scope ~= 'reply' and hash ~= entry.hash then return 'conflict' end
-  return 'replay', id, at
+function accept.replay(call, partition, entry)
+  if not entry.name then return nil end
+  local id, at, same =
+    idempotency.find(partition.number, partition.sizes, entry.name, call.now, call.idempotency_seconds)
+  if not id then return nil end
+  if same ~= entry.same then return 'conflict' end
+  return 'replay', exact(id), exact(at)
 end
 
 -- The request that sets the lease runs the assistant. 1 or 0.
@@ -81,8 +76,10 @@ end
 -- A turn's answer: reply id or '', lease taken, list known, then the recent turns.
 function accept.turn(call, partition, entry, result, recent)
   local id = result[2]
-  local reply = redis.call('GET', accept.idempotency_key(partition, entry, 'reply', id))
-  local reply_id = reply and string.match(reply, '^%d+') or ''
+  -- A turn that was accepted just now has no answer.
+  local reply_id = result[1] == 'replay'
+    and idempotency.reply(partition.number, partition.sizes, entry.conversation, id, call.now,
+      call.idempotency_seconds) or ''
   result[4] = reply_id
   result[5] = reply_id == '' and accept.lease(call, partition, entry, id) or '0'
   result[6] = #recent > 0 and '1' or '0'
@@ -98,7 +95,7 @@ function accept.one(call, partition, entry)
   if entry.session ~= '' and redis.call('ZSCORE', key(number, 'revoked'), entry.user .. ':' .. entry.session) then
     return { 'revoked' }
   end
-  local known, known_id, known_at = accept.replay(partition, entry)
+  local known, known_id, known_at = accept.replay(call, partition, entry)
   if known == 'conflict' then return { 'conflict' } end
   if known then
     local result = { 'replay', known_id, known_at }
@@ -119,14 +116,14 @@ function accept.one(call, partition, entry)
   local wait = quotas.seconds_to_wait(call, partition, entry)
   if wait then return { 'quota', wait } end
 
-  -- The key belongs to the request, so its name is built before an open has its conversation's id.
-  local idempotency = entry.key ~= '' and accept.idempotency_key(partition, entry, entry.scope, entry.key)
   local id = accept.append(call, entry, partition)
   if not id then return { 'error' } end
   partition.accepted = partition.accepted + 1
   local at = exact(call.now)
-  if idempotency then
-    redis.pcall('SET', idempotency, id .. ':' .. at .. ':' .. entry.hash, 'EX', call.idempotency_seconds)
+  if entry.name then
+    local remembered, sizes = pcall(idempotency.remember, partition.number, partition.sizes, entry.name,
+      tonumber(id), entry.same, call.now, call.idempotency_seconds)
+    if remembered then partition.sizes = sizes end
   end
   -- From here on the entry is accepted, whatever fails.
   pcall(quotas.spend, call, partition, entry)
@@ -151,20 +148,23 @@ function accept.keep(call, partition)
   return (rung and not failed(rung)) and 1 or 0
 end
 
--- An entry's small fields, joined by blanks: op user conversation role status scope hash state
--- home lease streamed as_of turns. One argument instead of thirteen, each of which costs on both sides.
-local HEAD = '^' .. string.rep('([^ ]*) ', 12) .. '([^ ]*)$'
+-- An entry's small fields, joined by blanks: op user conversation role status scope state
+-- home lease streamed as_of turns. One argument instead of twelve, each of which costs on both sides.
+local HEAD = '^' .. string.rep('([^ ]*) ', 11) .. '([^ ]*)$'
 
--- The entry whose head is at this argument, and where the next one begins: session, key, data and
+-- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
+-- the request must be the same as, idempotency.lua; or nothing), data and
 -- the earlier turns follow its head.
 local function entry_at(at)
-  local op, user, conversation, role, status, scope, hash, state, home, lease, streamed, as_of, turns =
+  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, turns =
     string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
-    hash = hash, state = state, home = tonumber(home), lease = lease, streamed = streamed,
-    as_of = as_of, session = ARGV[at + 1], key = ARGV[at + 2], data = ARGV[at + 3], loaded = {},
+    state = state, home = tonumber(home), lease = lease, streamed = streamed,
+    as_of = as_of, session = ARGV[at + 1], data = ARGV[at + 3], loaded = {},
   }
+  local request = ARGV[at + 2]
+  if request ~= '' then entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13) end
   for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + 3 + i] end
   return entry, at + 4 + #entry.loaded
 end
@@ -175,19 +175,19 @@ function operations.accept()
   local call = {
     now = now_ms(), partitions = {},
     log_max_entries = number_argument(5), log_max_bytes = number_argument(6),
-    log_max_age_ms = number_argument(7) * 1000, idempotency_seconds = ARGV[8],
+    log_max_age_ms = number_argument(7) * 1000, idempotency_seconds = number_argument(8),
     user_writes_per_minute = number_argument(9), user_bytes_per_minute = number_argument(10),
     user_backlog_entries = number_argument(11), user_conversations_per_day = number_argument(12),
-    lease_ms = number_argument(13),
+    user_keys_per_hour = number_argument(13), lease_ms = number_argument(14),
   }
   call.has_quotas = call.user_writes_per_minute + call.user_bytes_per_minute + call.user_backlog_entries
-    + call.user_conversations_per_day > 0
+    + call.user_conversations_per_day + call.user_keys_per_hour > 0
   local answer = { exact(call.now), 0, 1 }
   for _, number in ipairs(declared) do
     if accept.partition(call, number).refusal then answer[3] = 0 end
   end
   local late = call.now > number_argument(4)
-  local at = 14
+  local at = 15
   while at <= #ARGV do
     local entry
     entry, at = entry_at(at)

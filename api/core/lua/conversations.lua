@@ -27,15 +27,20 @@ function conversations.look_up(partition, entry)
   return nil, conversation
 end
 
--- Keeps the newest turns: at most 20, and 16 kB unless a single one is longer. The bytes are added up
--- when a long one comes (20 others need not be looked at), so short ones may follow up to 32 kB.
+-- Keeps the newest turns: at most 20, and 16 kB. The bytes are added up when a long one comes (20 others
+-- need not be looked at), so short ones may follow up to 32 kB. With one that is longer than 16 kB the
+-- list is given up: the next turn loads what it needs from PostgreSQL.
 function conversations.bound_turns(turns, length, newest)
+  if newest > TURNS_MOST_BYTES then
+    redis.call('DEL', turns)
+    return
+  end
   if length > TURNS_MOST then redis.call('LTRIM', turns, -TURNS_MOST, -1) end
   if newest <= TURNS_MOST_BYTES / TURNS_MOST then return end
   local kept, bytes = redis.call('LRANGE', turns, 0, -1), 0
   for i = #kept, 1, -1 do
     bytes = bytes + #kept[i]
-    if bytes > TURNS_MOST_BYTES and i < #kept then
+    if bytes > TURNS_MOST_BYTES then
       redis.call('LTRIM', turns, i - #kept, -1)
       return
     end
@@ -51,8 +56,9 @@ function conversations.remember_turn(partition, entry, conversation, id)
   elseif entry.op == 'delete' then
     redis.call('DEL', turns)
   elseif entry.op == 'add' then
-    local as_of = tonumber(entry.as_of)
-    if as_of and tonumber(conversation[4]) <= as_of and redis.call('EXISTS', turns) == 0 then
+    local as_of, bytes = tonumber(entry.as_of), 0
+    for _, turn in ipairs(entry.loaded) do bytes = bytes + #turn end
+    if as_of and bytes <= 2 * TURNS_MOST_BYTES and tonumber(conversation[4]) <= as_of and redis.call('EXISTS', turns) == 0 then
       redis.call('RPUSH', turns, '', unpack(entry.loaded))
     end
     local length = redis.call('RPUSHX', turns, id .. ':' .. entry.role .. ':' .. entry.data)
@@ -72,4 +78,22 @@ function conversations.remember(partition, entry, id)
   if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
   redis.call('HSET', conversation, unpack(fields))
   redis.call('PERSIST', conversation)
+end
+
+-- What may go when memory is short, since PostgreSQL has it: recent turns and what is known of
+-- conversations with nothing in the log (they have a TTL), and what turns said that do not run.
+-- ARGV: (partition, kind, id)… → how many went.
+function operations.evict()
+  local gone = 0
+  for at = 4, #ARGV, 3 do
+    local partition, kind, id = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+    local name, may_go = key(partition, kind .. ':' .. id), false
+    if kind == 'stream' then
+      may_go = redis.call('EXISTS', key(partition, 'turn:' .. id)) == 0
+    elseif kind == 'conv' or kind == 'turns' then
+      may_go = redis.call('PTTL', name) >= 0
+    end
+    if may_go then gone = gone + redis.call('UNLINK', name) end
+  end
+  return gone
 end

@@ -20,7 +20,8 @@
 --                                                      no TTL while entries of it are in the log, then 7 days
 -- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", the last
 --                                                      20 or some 16 kB; a list that exists is complete. TTL 1 h
--- idem:<user>:<scope>:<conversation|0>:<key>   string  "<id>:<created_at ms>:<hash of the body>"; TTL a setting
+-- idem:<number of buckets>:<bucket>            hash    what requests with a key made (idempotency.lua); TTL a setting
+-- idems                                        string  into how many buckets they are spread, and were of late
 -- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
 -- stream:<turn id>                             stream  what a running turn has said: entry "<code points so far>-0"
 --                                                      {delta, text}; then {stop}, {end, …} or {error, …}; TTL 10 min
@@ -28,8 +29,8 @@
 --                                                      ms at which their lease ends
 -- gone:<user>                                  string  the account was deleted, or is being so; TTL. In every
 --                                                      partition: a user may have conversations in any
--- quota:<user>                                 hash    minute, entries, bytes; day, opens: what a user was
---                                                      accepted in the running minute and day. TTL 1 day
+-- quota:<user>                                 hash    minute, entries, bytes; hour, keys; day, opens: what a user
+--                                                      was accepted in the running minute, hour and day. TTL 1 day
 -- held                                         hash    entries of each user in the log; gone whenever it is empty
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can;
@@ -50,6 +51,15 @@ local TURNS_MOST_BYTES = 16384
 -- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
 local READ_CHUNK = 16
 local STREAM_SECONDS = 600
+-- Buckets of a partition (idempotency.lua). A bucket stays one string up to 512 records (Redis' default,
+-- hash-max-listpack-entries); it is looked through as a whole.
+local BUCKETS_FEWEST = 16
+local BUCKETS_GROWTH = 4
+local BUCKETS_MOST = 65536
+local BUCKET_FULL = 100
+local BUCKET_PRUNED_FROM = 24
+-- Of more somebody made them fall together: they end with the bucket's TTL.
+local BUCKET_PRUNED_TO = 1000
 
 -- What a caller may ask for, by name; each file adds its own.
 local operations = {}

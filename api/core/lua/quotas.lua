@@ -2,17 +2,20 @@
 
 local quotas = {}
 
--- What a user was accepted of late in a partition, read once per call: {minute, entries, bytes, day,
--- opens, held}. All that a user writes goes to one partition, but for conversations from before.
+-- What a user was accepted of late in a partition, read once per call: {minute, entries, bytes, hour,
+-- keys, day, opens, held}. All that a user writes goes to one partition, but for conversations from before.
 function quotas.used(call, partition, user)
   local known = partition.users[user]
   if known then return known end
-  local was = redis.call('HMGET', key(partition.number, 'quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens')
+  local was = redis.call('HMGET', key(partition.number, 'quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens',
+    'hour', 'keys')
   local minute, day = exact(math.floor(call.now / 60000)), exact(math.floor(call.now / 86400000))
-  local same_minute, same_day = was[1] == minute, was[4] == day
+  local hour = exact(math.floor(call.now / 3600000))
+  local same_minute, same_day, same_hour = was[1] == minute, was[4] == day, was[6] == hour
   known = {
     minute = minute, entries = same_minute and tonumber(was[2]) or 0,
     bytes = same_minute and tonumber(was[3]) or 0,
+    hour = hour, keys = same_hour and tonumber(was[7]) or 0,
     day = day, opens = same_day and tonumber(was[5]) or 0,
     held = call.user_backlog_entries > 0 and tonumber(redis.call('HGET', key(partition.number, 'held'), user) or '0')
       or 0,
@@ -34,6 +37,10 @@ function quotas.seconds_to_wait(call, partition, entry)
   if over(call.user_writes_per_minute, used.entries + 1) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
     return exact(60 - math.floor(call.now / 1000) % 60)
   end
+  -- A key is kept, in memory, for as long as it can be repeated.
+  if entry.name and over(call.user_keys_per_hour, used.keys + 1) then
+    return exact(3600 - math.floor(call.now / 1000) % 3600)
+  end
   if over(call.user_backlog_entries, used.held + used.added + 1) then return '5' end
 end
 
@@ -42,6 +49,7 @@ function quotas.spend(call, partition, entry)
   local used = quotas.used(call, partition, entry.user)
   used.entries, used.bytes = used.entries + 1, used.bytes + #entry.data
   used.added = used.added + 1
+  if entry.name then used.keys = used.keys + 1 end
   if entry.op == 'open' then used.opens = used.opens + 1 end
 end
 
@@ -51,7 +59,8 @@ function quotas.keep(call, partition)
     if used.added > 0 then
       local quota = key(partition.number, 'quota:' .. user)
       redis.pcall('HSET', quota, 'minute', used.minute, 'entries', exact(used.entries),
-        'bytes', exact(used.bytes), 'day', used.day, 'opens', exact(used.opens))
+        'bytes', exact(used.bytes), 'day', used.day, 'opens', exact(used.opens),
+        'hour', used.hour, 'keys', exact(used.keys))
       redis.pcall('EXPIRE', quota, 86400)
       if call.user_backlog_entries > 0 then redis.pcall('HINCRBY', key(partition.number, 'held'), user, used.added) end
     end

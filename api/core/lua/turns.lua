@@ -99,11 +99,11 @@ end
 function operations.turn()
   local member = ARGV[4] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
   local partition = partition_of(ARGV[5])
-  local reply = redis.call('GET', key(partition, 'idem:' .. ARGV[4] .. ':reply:' .. ARGV[5] .. ':' .. ARGV[6]))
+  local sizes = redis.call('GET', key(partition, 'idems'))
   return {
     redis.call('HGET', key(partition, 'conv:' .. ARGV[5]), 'owner') or '',
     redis.call('ZSCORE', key(partition, 'running'), member) and 1 or 0,
-    reply and string.match(reply, '^%d+') or '',
+    idempotency.reply(partition, sizes, ARGV[5], ARGV[6], now_ms(), math.huge),
   }
 end
 

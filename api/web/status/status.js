@@ -76,7 +76,7 @@ function show(now) {
   cards.dead.show(number(drained.dead_letters), []);
   cards.dead.warn(drained.dead_letters > 0);
   cards.memory.show(`${(now.redis_memory_ratio * 100).toFixed(1)} %`, []);
-  cards.memory.warn(now.redis_memory_ratio > 0.6);
+  cards.memory.warn(now.redis_memory_ratio > 0.7);
   const busy = backlog.partitions.filter((entries) => entries > 0).length;
   cards.partitions.show(`${busy} of ${backlog.partitions.length} busy`, backlog.partitions);
   const { batches, discarded, duplicates } = drained;
