@@ -71,10 +71,12 @@ def balanced(
         (directory / name).touch()
     command = [PROGRAM, "-n", "-f", configuration, "-F", directory / "pcp.conf"]
     through = url.set(port=port)
-    with (directory / "pgpool.log").open("wb") as log:
-        with subprocess.Popen(command, stdout=log, stderr=log) as process:
-            try:
-                eventually(lambda: answers(through))
-                yield through
-            finally:
-                process.send_signal(signal.SIGINT)  # at SIGTERM it waits for its clients
+    with (
+        (directory / "pgpool.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
+        try:
+            eventually(lambda: answers(through))
+            yield through
+        finally:
+            process.send_signal(signal.SIGINT)  # at SIGTERM it waits for its clients
