@@ -69,7 +69,8 @@ def balanced(
     )
     for name in ("pool_hba.conf", "pcp.conf"):
         (directory / name).touch()
-    command = [PROGRAM, "-n", "-f", configuration, "-F", directory / "pcp.conf"]
+    files = ("-f", str(configuration), "-F", str(directory / "pcp.conf"))
+    command = [str(PROGRAM), "-n", *files]
     through = url.set(port=port)
     with (
         (directory / "pgpool.log").open("wb") as log,
