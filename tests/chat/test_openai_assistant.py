@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
@@ -224,3 +226,21 @@ def test_a_compressed_body_is_decoded_in_small_steps_and_what_is_no_answer_not_w
 
     assert max(steps) < 2_000_000
     assert sum(steps) == 80_000_000 if status == 200 else sum(steps) < 8_000_000
+
+
+@pytest.mark.slow
+def test_all_of_the_sdk_is_loaded_before_the_first_turn() -> None:
+    """It imports at first use, which held up the event loop for a tenth of a second and more."""
+    program = """if True:
+        import sys
+        from api.chat.assistants import make_assistant
+        from api.core.settings import Settings
+        make_assistant(Settings(_env_file=None, assistant="openai", openai_base_url="http://x"))
+        print("openai.resources.chat.completions" in sys.modules)
+    """
+
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert printed.stdout == "True\n", printed.stderr

@@ -249,9 +249,9 @@ def test_a_retry_of_a_turn_that_never_ends_is_503(
 def test_a_lease_is_renewed_while_the_model_thinks(
     api: Api, model: ModelServer, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lease is made to end after 0.3 s; the model takes 1.2 s."""
-    monkeypatch.setattr(log, "LEASE_MS", 300)
-    monkeypatch.setattr(running_turns, "LEASE_MS", 300)
+    """The lease is made to end after a second; the model takes 1.2 s."""
+    monkeypatch.setattr(log, "LEASE_MS", 1_000)
+    monkeypatch.setattr(running_turns, "LEASE_MS", 1_000)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
     model.script.append(slowly("Slowly.", seconds=0.6))
 

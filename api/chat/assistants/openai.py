@@ -48,6 +48,8 @@ class OpenAIAssistant:
     def __init__(self, client: openai.AsyncOpenAI, *, model: str) -> None:
         self._client = client
         self._model = model
+        # The SDK imports this at its first use, which would hold up the event loop.
+        self._create = client.chat.completions.with_streaming_response.create
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "OpenAIAssistant":
@@ -114,10 +116,9 @@ class OpenAIAssistant:
         retries: int = MOST_RETRIES,
     ) -> _Response:
         """Ask the model; the response is closed with the stack."""
-        create = self._client.chat.completions.with_streaming_response.create
         try:
             return await stack.enter_async_context(
-                create(model=self._model, messages=messages, stream=True)
+                self._create(model=self._model, messages=messages, stream=True)
             )
         except openai.APIError as error:
             wait = _wait_before_retry(error)
