@@ -98,3 +98,8 @@ def test_the_bell_rings_again_whatever_kept_it_from_ringing(
         eventually(lambda: redis.llen(namespace) == 1, within_seconds=20)
         assert DRAIN_TASK.encode() in redis.lrange(namespace, 0, 0)[0]
     bell.stop()
+
+
+def test_a_bell_that_was_not_started_stops(namespace: str) -> None:
+    """What kept the API from starting is the error to see, not a thread that cannot be joined."""
+    Bell(Celery(namespace)).stop()
