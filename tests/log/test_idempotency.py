@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from redis import Redis
 
-from api.core import entries
+from api.core import entries, ids
 from api.core.log import Log
 from tests.support.log_requests import (
     LIMITS,
@@ -17,7 +17,7 @@ from tests.support.log_requests import (
 from tests.support.waiting import eventually
 
 #: More than the first 16 buckets take, of 100 records each.
-RECORDS = 2_400
+RECORDS = 2_000
 GROUP = 100
 ROOMY = replace(LIMITS, log_max_entries=10**6, log_max_bytes=10**9)
 
@@ -62,13 +62,13 @@ def test_what_is_older_than_its_time_makes_room(log: Log, redis: Redis) -> None:
     request = message(conversation, "new", key="new")
     limits = replace(ROOMY, idempotency_seconds=1)
 
-    for _ in range(3):
+    for _ in range(2):
         fill(log, conversation, 800, seconds=1)
         submit(log, request, limits=limits)
         eventually(lambda: submit(log, request, limits=limits)[0].status == "ok")
 
-    # A third of 2,400, and what nobody has looked after since.
-    assert sum(redis.hlen(bucket) for bucket in buckets(redis)) < 1_600
+    # Half of 1,600, and what nobody has looked after since.
+    assert sum(redis.hlen(bucket) for bucket in buckets(redis)) < 1_300
     assert redis.get(log.key(conversation, "idems")) is None
 
 
@@ -82,6 +82,19 @@ def test_a_turns_answer_is_found_by_its_conversation_alone(log: Log) -> None:
     ]
 
     assert found == [str(answered.id).encode(), b""]
+
+
+def test_answers_are_spread_as_keys_are(log: Log, redis: Redis) -> None:
+    conversation = open_conversation(log)
+    # One turn a millisecond, within few seconds.
+    turns = [ids.first_at(ids.EPOCH_MS + 5 * 4096 + n, 0) for n in range(RECORDS)]
+
+    for start in range(0, RECORDS, GROUP):
+        group = turns[start : start + GROUP]
+        submit(log, *(reply(conversation, asked, "ho") for asked in group), limits=ROOMY)
+
+    assert redis.get(log.key(conversation, "idems"))
+    assert max(redis.hlen(bucket) for bucket in buckets(redis)) < 200
 
 
 def test_script_and_client_name_an_answer_alike(log: Log) -> None:

@@ -58,7 +58,7 @@ local BUCKETS_GROWTH = 4
 local BUCKETS_MOST = 65536
 local BUCKET_FULL = 100
 local BUCKET_PRUNED_FROM = 24
--- Of more somebody made them fall together: they end with the bucket's TTL.
+-- More fell together on purpose: to look through them takes too long, they end with the bucket's TTL.
 local BUCKET_PRUNED_TO = 1000
 
 -- What a caller may ask for, by name; each file adds its own.

@@ -100,11 +100,11 @@ function idempotency.remember(number, known_sizes, name, id, same, now, seconds)
   local at = ms_of(id) == now and '' or exact(now)
   redis.call('HSET', bucket, field, packed(id) .. same .. at)
   redis.call('EXPIRE', bucket, seconds)
-  -- One in 16 looks after its bucket.
-  if string.byte(field, 4) % 16 > 0 then return known_sizes end
+  -- One in 16 looks after its bucket: by bits that also differ from one turn's id to the next.
+  if string.byte(field, 6) >= 16 then return known_sizes end
   local length = redis.call('HLEN', bucket)
-  if length < BUCKET_PRUNED_FROM or length > BUCKET_PRUNED_TO then return known_sizes end
-  if prune(bucket, now, seconds) <= BUCKET_FULL then return known_sizes end
+  if length >= BUCKET_PRUNED_FROM and length <= BUCKET_PRUNED_TO then length = prune(bucket, now, seconds) end
+  if length <= BUCKET_FULL then return known_sizes end
   return grow(number, known_sizes, now, seconds)
 end
 
