@@ -90,7 +90,8 @@ class AccountDeletion:
     async def _delete_keys(self, owner: int, deleted: _Deleted) -> None:
         """Keep the account's writes blocked, revoke its sessions, delete its keys in Redis."""
         await self._log.refuse_user(owner, BLOCK_AFTER_SECONDS)
-        await self._log.revoke(owner, deleted.sessions, self._token_seconds)
+        # Also the session without a name, of an identity provider's tokens: its streams are cut.
+        await self._log.revoke(owner, [*deleted.sessions, ""], self._token_seconds)
         for kind in ("conv", "turns"):
             await self._log.forget(
                 (conversation, f"{kind}:{conversation}") for conversation in deleted.conversations

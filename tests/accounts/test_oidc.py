@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from api.accounts.oidc import FETCH_SECONDS
+from tests.chat.events import STREAM, events
 from tests.support.api import Api, StartApi
+from tests.support.model_server import held, model_server
 from tests.support.tokens import signed
 
 ISSUER, AUDIENCE = "https://id.example", "verbatim-of-example"
@@ -100,6 +102,34 @@ def test_a_user_of_the_issuer_writes_and_reads(api: Api) -> None:
     opened = httpx.post(f"{api.url}/api/conversations/", json={}, headers=headers)
 
     assert opened.status_code == 202
+
+
+def test_deleting_an_account_of_the_issuer_cuts_its_streams(
+    start_api: StartApi, jwks_url: str
+) -> None:
+    goes_on = threading.Event()
+    with model_server() as model:
+        model.script.append(held(goes_on))
+        issued = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks_url": jwks_url}
+        asked = {"assistant": "openai", "openai_base_url": model.url, "openai_api_key": "none"}
+        api = start_api(**issued, **asked)
+        bearer = {"Authorization": f"Bearer {external(sub='going')}"}
+        with closing(api.client()) as here, closing(api.client()) as there:
+            here.headers.update(bearer)
+            session = here.post("/api/chat/start").json()["sessionId"]
+            path = f"/api/chat/{session}/message"
+            with here.stream("POST", path, json={"message": "Why?"}, headers=STREAM) as answer:
+                seen = []
+                with suppress(httpx.TransportError):
+                    for event in events(answer):
+                        seen.append(event["event"])
+                        if seen == ["start", "delta"]:
+                            gone = there.post("/auth/me/delete", json={}, headers=bearer)
+                            assert gone.status_code == 204
+                    pytest.fail("the stream came to its end")
+        goes_on.set()
+
+    assert seen == ["start", "delta"]
 
 
 def test_the_issuers_subject_takes_over_no_account_of_that_name(api: Api) -> None:
