@@ -73,6 +73,9 @@ class Limits:
     user_backlog_entries: int = 0
     user_conversations_per_day: int = 0
     user_keys_per_hour: int = 0
+    # Of the recent turns of one conversation.
+    assistant_memory_messages: int = 20
+    assistant_memory_bytes: int = 16 * 1024
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -158,6 +161,7 @@ def accept_arguments(
         limits.user_writes_per_minute, limits.user_bytes_per_minute,
         limits.user_backlog_entries, limits.user_conversations_per_day, limits.user_keys_per_hour,
         LEASE_MS,
+        limits.assistant_memory_messages, limits.assistant_memory_bytes,
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()

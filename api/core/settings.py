@@ -123,6 +123,10 @@ class Settings(BaseSettings):
     openai_silence_seconds: Annotated[float | None, Field(gt=0)] = None
     openai_answer_seconds: Annotated[float, Field(gt=0)] = 600.0
 
+    # What an assistant is given of a conversation: so many of its latest messages, and bytes.
+    assistant_memory_messages: Annotated[int, Field(gt=0, le=1000)] = 20
+    assistant_memory_bytes: Positive = 16 * 1024
+
     # The log
     #: Writes get 503 above this many entries, or bytes, in one of the 16 partitions.
     log_max_entries: Positive = 100_000

@@ -77,10 +77,6 @@ class ConversationState:
     deleted: bool
 
 
-#: Bytes of text that a conversation's recent turns have, in the log and out of it
-#: (TURNS_MOST_BYTES in api/core/lua/head.lua).
-RECENT_MOST_BYTES: Final = 16_384
-
 #: Of a conversation's messages: those before or after a position, or all but the latest `place`.
 _Part = Literal["before", "after", "but_latest"]
 
@@ -270,11 +266,11 @@ class MessageRepository:
         return self._session.exec(statement).all()
 
     def recent_turns(
-        self, owner: int, conversation_id: int, *, limit: int = 20
+        self, owner: int, conversation_id: int, *, limit: int, most_bytes: int
     ) -> tuple[list[Message], int]:
         """Return the latest messages an assistant can use, oldest first, and how far they reach.
 
-        They have RECENT_MOST_BYTES in all; one that is longer comes alone, if it is the latest.
+        They have `most_bytes` in all; one that is longer comes alone, if it is the latest.
 
         The number is the partition's `last_id`, of the same snapshot: every entry up to it has been
         drained, so what the log holds above it is exactly what is missing here.
@@ -296,7 +292,7 @@ class MessageRepository:
         place = func.row_number().over(order_by=from_latest)
         counted: Any = latest.select().add_columns(total.label("bytes"), place.label("place"))
         counted = counted.subquery()
-        few = or_(counted.c.bytes <= RECENT_MOST_BYTES, counted.c.place == 1)
+        few = or_(counted.c.bytes <= most_bytes, counted.c.place == 1)
         recent = aliased(Message, select(counted).where(few).subquery())
         statement = (
             select(LogPartition.last_id, recent)

@@ -52,6 +52,7 @@ export const texts = {
   refusedLate: "Not sent, and this is a while ago. Send it now?",
   unanswered: "The assistant could not answer.",
   unansweredLost: "The answer was lost before it was finished.",
+  horizon: "This is as far back as the assistant sees.",
   interrupted: "Stopped here.",
   ended: {
     length: "The answer ends here: it reached the model’s limit.",

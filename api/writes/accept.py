@@ -21,10 +21,10 @@ from api.core.database import Viewer
 from api.core.entries import AcceptRequest, AcceptResult, Op, turn_line
 from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
 from api.core.ids import partition_of
+from api.core.log import Limits
 from api.core.turns import TurnMessage, TurnName
 from api.reads.read_after import Reads
 from api.reads.repositories import (
-    RECENT_MOST_BYTES,
     ConversationRepository,
     ConversationState,
     MessageRepository,
@@ -73,6 +73,8 @@ class Turn:
     created_at: datetime
     #: Earlier messages, oldest first, without the turn's own.
     recent: list[TurnMessage]
+    #: The id of the oldest of them, or the turn's own.
+    remembers_from: int
     #: The answer that was accepted already, if one was.
     reply_id: int | None
     #: With a lease this caller must run the assistant; with neither, another request is running it.
@@ -93,8 +95,11 @@ class Accept:
     or Unavailable, which also says what is known of the outcome.
     """
 
-    def __init__(self, commits: GroupCommit, database: AsyncDatabase, reads: Reads) -> None:
+    def __init__(
+        self, commits: GroupCommit, database: AsyncDatabase, reads: Reads, limits: Limits
+    ) -> None:
         self._commits = commits
+        self._limits = limits
         self._database = database
         self._reads = reads
 
@@ -183,6 +188,7 @@ class Accept:
             name=TurnName(owner, conversation_id, result.id),
             created_at=_time(result.created_at_ms),
             recent=_before(result.id, known),
+            remembers_from=_first(result.id, known),
             reply_id=result.reply_id,
             lease=lease if result.leased else None,
             replayed=result.status == "replay",
@@ -265,7 +271,7 @@ class Accept:
         )
         if reaches is None:
             return replace(request, as_of="skip")
-        if sum(map(len, lines)) > 2 * RECENT_MOST_BYTES:
+        if sum(map(len, lines)) > 2 * self._limits.assistant_memory_bytes:
             # One message that is longer than the log keeps: for the assistant, not for the log.
             return replace(request, as_of="skip", loaded=lines)
         # What was accepted before the cold answer is all there, so nothing up to the tail of that
@@ -283,7 +289,12 @@ class Accept:
         """
 
         def load(session: Session) -> tuple[tuple[bytes, ...], int]:
-            messages, reaches = MessageRepository(session).recent_turns(owner, conversation_id)
+            messages, reaches = MessageRepository(session).recent_turns(
+                owner,
+                conversation_id,
+                limit=self._limits.assistant_memory_messages,
+                most_bytes=self._limits.assistant_memory_bytes,
+            )
             return tuple(turn_line(m.id, m.role, m.content) for m in messages), reaches
 
         loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
@@ -306,3 +317,8 @@ def _before(turn_id: int, lines: tuple[bytes, ...]) -> list[TurnMessage]:
         if int(message_id) < turn_id:
             recent.append(TurnMessage(cast('Literal["user", "assistant"]', role), content))
     return recent
+
+
+def _first(turn_id: int, lines: tuple[bytes, ...]) -> int:
+    """Return the id of the oldest message before a turn, or the turn's own."""
+    return min([turn_id, *(int(line.partition(b":")[0]) for line in lines[:1])])

@@ -12,7 +12,7 @@ from api.core import bell, redis_client
 from api.core.async_database import AsyncDatabase
 from api.core.bind import open_log
 from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
-from api.core.log import Log
+from api.core.log import Limits, Log
 from api.core.settings import Settings
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
@@ -41,7 +41,7 @@ class WritePath:
         self.async_log = AsyncLog.pool(settings, "verbatim-api")
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
         self._caches = Caches(self.async_log, lambda: self._commits.memory_ratio)
-        self.accept = Accept(self._commits, database, Reads(database))
+        self.accept = Accept(self._commits, database, Reads(database), Limits.of(settings))
         if settings.database_identity:
             self._bind(settings.database_identity)
 

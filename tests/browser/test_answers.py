@@ -72,6 +72,20 @@ def test_why_an_answer_ends_early_is_said(window: Window, person: Person) -> Non
     expect(window.last).to_contain_text("The answer ends here: it reached the model")
 
 
+def test_how_far_back_the_assistant_sees_is_said(window: Window, person: Person) -> None:
+    document = "A page of a document. " * 1_000
+    conversation = person.conversation(document, "An answer. " * 200, "and then?", "Well.")
+    window.open(conversation)
+    expect(window.messages).to_have_count(4)
+    horizon = window.page.get_by_text("This is as far back as the assistant sees.")
+    expect(horizon).to_have_count(0)
+
+    window.say("what did I say?")
+
+    expect(window.messages.nth(1)).to_contain_text("This is as far back as the assistant sees.")
+    expect(horizon).to_have_count(1)
+
+
 def test_code_and_answers_can_be_copied(window: Window, person: Person) -> None:
     window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     window.open(person.conversation("show me", ANSWER))

@@ -64,6 +64,7 @@ def test_an_answer_comes_as_start_deltas_and_end(
     assert seen[0]["data"]["messageId"] == end["messageId"]
     assert end["response"] == text_of(seen)
     assert (end["status"], end["processed"]) == ("stored", True)
+    assert seen[0]["data"]["remembersFrom"] == end["messageId"]  # it is the first of all
     assert stored(slow_api, session) == [("stored", end["response"])]
 
 

@@ -17,7 +17,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 _SECTION = README.partition("\n## A conversation with it\n")[2].partition("\n## ")[0]
 
 #: Fields whose values differ from run to run: ids, times, secrets.
-_VARYING = re.compile(r"(^|_)id$|Id$|^timestamp$|_at$|_token$")
+_VARYING = re.compile(r"(^|_)id$|Id$|From$|^timestamp$|_at$|_token$")
 _LEFT_OUT = "…"
 
 

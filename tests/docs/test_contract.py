@@ -188,7 +188,7 @@ def test_exactly_the_writes_of_chat_data_take_a_key(
 def test_the_table_of_events_is_what_a_stream_sends(document: dict[str, Any]) -> None:
     turn = TurnName(1, 4096, 8192)
     sent: dict[type, Event] = {
-        Started: Started(turn, after=0),
+        Started: Started(turn, after=0, remembers_from=8192),
         Delta: Delta(5, "Hello"),
         Answered: Answered(8192, 8193, "Hello", "stored"),
         Failed: Failed(503, "Unavailable", "the model takes no more requests", retry_after=5),

@@ -383,6 +383,19 @@ def test_recent_turns_are_bounded_by_count_and_bytes(log: Log) -> None:
     assert of_larger.status == "cold"
 
 
+def test_how_many_turns_are_kept_is_a_setting(log: Log) -> None:
+    limits = replace(LIMITS, assistant_memory_messages=3, assistant_memory_bytes=60_000)
+    many, large = open_conversation(log), open_conversation(log)
+    contents = [message(many, str(n)) for n in range(9)]
+    submit(log, *contents, *(message(large, "x" * 25_000) for _ in range(3)), limits=limits)
+
+    (of_many,) = submit(log, turn(many, "now"), limits=limits)
+    (of_large,) = submit(log, turn(large, "now"), limits=limits)
+
+    assert [line.rpartition(b":")[2] for line in of_many.recent] == [b"6", b"7", b"8"]
+    assert len(of_large.recent) == 2
+
+
 def test_the_turns_of_a_deleted_conversation_are_forgotten(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     submit(log, message(conversation, "x"), edit("delete", conversation))

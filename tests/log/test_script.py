@@ -7,7 +7,6 @@ import pytest
 
 from api.accounts import deletion
 from api.core import entries, ids, log
-from api.reads.repositories import MessageRepository
 
 LUA = Path(log.__file__).parent / "lua"
 HEAD = (LUA / "head.lua").read_text()
@@ -25,7 +24,6 @@ def constant(name: str) -> int:
         ("PARTITIONS", ids.PARTITIONS),
         ("EPOCH_MS", ids.EPOCH_MS),
         ("BELL_MS", log.BELL_MS),
-        ("TURNS_MOST", (MessageRepository.recent_turns.__kwdefaults__ or {})["limit"]),
     ],
 )
 def test_a_constant_is_the_same_in_lua_and_in_python(name: str, value: int) -> None:

@@ -87,7 +87,9 @@ MESSAGE_READS: dict[str, Read] = {
     "before": lambda s, o: MessageRepository(s).before(o, 16, position=4_000, limit=LIMIT),
     "latest": lambda s, o: MessageRepository(s).latest(o, 16, limit=LIMIT),
     "one": lambda s, o: MessageRepository(s).get(o, 16, 4_500),
-    "recent turns": lambda s, o: MessageRepository(s).recent_turns(o, 16, limit=LIMIT),
+    "recent turns": lambda s, o: MessageRepository(s).recent_turns(
+        o, 16, limit=LIMIT, most_bytes=10**6
+    ),
 }
 
 

@@ -104,7 +104,7 @@ READS: Final[Mapping[str, Read]] = {
         OWNER, CONVERSATION, after=10, within=LIMIT
     ),
     "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
-        OWNER, CONVERSATION, limit=LIMIT
+        OWNER, CONVERSATION, limit=LIMIT, most_bytes=10**6
     ),
     "UserRepository.by_id": lambda s: UserRepository(s).by_id(OWNER),
     "UserRepository.by_name": lambda s: UserRepository(s).by_name("PERSON-7"),

@@ -60,7 +60,7 @@ READS: dict[str, tuple[Call, Any]] = {
         [],
     ),
     "MessageRepository.recent_turns": (
-        lambda s, o: MessageRepository(s).recent_turns(o, 37),
+        lambda s, o: MessageRepository(s).recent_turns(o, 37, limit=9, most_bytes=9),
         ([], 0),
     ),
 }
@@ -226,8 +226,9 @@ def test_recent_turns_leave_out_what_is_unavailable_and_say_how_far_they_reach(
         connection.execute(text("UPDATE log_partition SET last_id = 101 WHERE id = 37 & 15"))
 
     with reading(engine) as session:
-        turns, reach = MessageRepository(session).recent_turns(alice, 37, limit=2)
-        _, reach_of_unknown = MessageRepository(session).recent_turns(alice, 53)
+        messages = MessageRepository(session)
+        turns, reach = messages.recent_turns(alice, 37, limit=2, most_bytes=99)
+        _, reach_of_unknown = messages.recent_turns(alice, 53, limit=2, most_bytes=99)
 
     assert [message.content for message in turns] == ["two", "four"]
     assert reach == reach_of_unknown == 101

@@ -181,7 +181,7 @@ def leaks(engine: Engine, ada: int) -> list[bool]:
             messages.latest(ada, EVE_OWNS, limit=9),
             messages.after(ada, EVE_OWNS, position=0, limit=9),
             messages.before(ada, EVE_OWNS, position=9, limit=9),
-            next(iter(messages.recent_turns(ada, EVE_OWNS)[0]), None),
+            next(iter(messages.recent_turns(ada, EVE_OWNS, limit=9, most_bytes=9)[0]), None),
             *(c for c in conversations.list(ada, limit=9).conversations if c.user_id != ada),
         ]
     return [one is not None for one in found]

@@ -45,6 +45,8 @@ class Started:
     turn: TurnName
     #: Code points of the answer that the client has already: what follows comes after them.
     after: int
+    #: The oldest message that the assistant is given, if it is asked now.
+    remembers_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ class StreamedChat:
             return _replay(answered, turn.name, after)
         if turn.lease is not None:
             self._runner.run(turn, message)
-        return self._follow(turn.name, after)
+        given_from = turn.remembers_from if turn.lease is not None else None
+        return self._follow(turn.name, after, given_from)
 
     async def resume(
         self, owner: int, conversation_id: int, turn_id: int, after: int
@@ -201,8 +204,10 @@ class StreamedChat:
         if state.owner != name.user_id:
             raise NotFound("there is no such conversation")
 
-    async def _follow(self, name: TurnName, after: int) -> AsyncIterator[Event]:
-        yield Started(name, after)
+    async def _follow(
+        self, name: TurnName, after: int, remembers_from: int | None = None
+    ) -> AsyncIterator[Event]:
+        yield Started(name, after, remembers_from)
         known, whole = 0, [""]
         with self._subscriber.listening(name.id) as turn:
             while True:

@@ -172,6 +172,7 @@ end
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
 -- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
 function operations.accept()
+  conversations.turns_most, conversations.turns_most_bytes = number_argument(15), number_argument(16)
   local call = {
     now = now_ms(), partitions = {},
     log_max_entries = number_argument(5), log_max_bytes = number_argument(6),
@@ -187,7 +188,7 @@ function operations.accept()
     if accept.partition(call, number).refusal then answer[3] = 0 end
   end
   local late = call.now > number_argument(4)
-  local at = 15
+  local at = 17
   while at <= #ARGV do
     local entry
     entry, at = entry_at(at)

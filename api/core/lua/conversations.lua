@@ -27,20 +27,22 @@ function conversations.look_up(partition, entry)
   return nil, conversation
 end
 
--- Keeps the newest turns: at most 20, and 16 kB. The bytes are added up when a long one comes (20 others
--- need not be looked at), so short ones may follow up to 32 kB. With one that is longer than 16 kB the
--- list is given up: the next turn loads what it needs from PostgreSQL.
+-- Keeps the newest turns: as many, and as many bytes, as the accept call says. The bytes are added up
+-- when a long one comes (the others need not be looked at), so short ones may follow up to twice the
+-- bytes. With one that is longer than all the bytes the list is given up: the next turn loads what it
+-- needs from PostgreSQL.
 function conversations.bound_turns(turns, length, newest)
-  if newest > TURNS_MOST_BYTES then
+  local most, most_bytes = conversations.turns_most, conversations.turns_most_bytes
+  if newest > most_bytes then
     redis.call('DEL', turns)
     return
   end
-  if length > TURNS_MOST then redis.call('LTRIM', turns, -TURNS_MOST, -1) end
-  if newest <= TURNS_MOST_BYTES / TURNS_MOST then return end
+  if length > most then redis.call('LTRIM', turns, -most, -1) end
+  if newest <= most_bytes / most then return end
   local kept, bytes = redis.call('LRANGE', turns, 0, -1), 0
   for i = #kept, 1, -1 do
     bytes = bytes + #kept[i]
-    if bytes > TURNS_MOST_BYTES then
+    if bytes > most_bytes then
       redis.call('LTRIM', turns, i - #kept, -1)
       return
     end
@@ -58,7 +60,8 @@ function conversations.remember_turn(partition, entry, conversation, id)
   elseif entry.op == 'add' then
     local as_of, bytes = tonumber(entry.as_of), 0
     for _, turn in ipairs(entry.loaded) do bytes = bytes + #turn end
-    if as_of and bytes <= 2 * TURNS_MOST_BYTES and tonumber(conversation[4]) <= as_of and redis.call('EXISTS', turns) == 0 then
+    local fits = bytes <= 2 * conversations.turns_most_bytes
+    if as_of and fits and tonumber(conversation[4]) <= as_of and redis.call('EXISTS', turns) == 0 then
       redis.call('RPUSH', turns, '', unpack(entry.loaded))
     end
     local length = redis.call('RPUSHX', turns, id .. ':' .. entry.role .. ':' .. entry.data)

@@ -18,8 +18,8 @@
 --                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id);
 --                                                      no TTL while entries of it are in the log, then 7 days
--- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", the last
---                                                      20 or some 16 kB; a list that exists is complete. TTL 1 h
+-- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", as many as
+--                                                      settings say; a list that exists is complete. TTL 1 h
 -- idem:<number of buckets>:<bucket>            hash    what requests with a key made (idempotency.lua); TTL a setting
 -- idems                                        string  into how many buckets they are spread, and were of late
 -- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
@@ -46,8 +46,6 @@ local BELL_MS = 3000
 local HELPER_MS = 5000
 local CONVERSATION_SECONDS = 7 * 24 * 3600
 local TURNS_SECONDS = 3600
-local TURNS_MOST = 20
-local TURNS_MOST_BYTES = 16384
 -- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
 local READ_CHUNK = 16
 local STREAM_SECONDS = 600

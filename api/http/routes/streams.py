@@ -133,10 +133,12 @@ async def encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     conversation = 0
     async for event in events:
         match event:
-            case Started(turn, after):
+            case Started(turn, after, remembers_from):
                 conversation = turn.conversation_id
                 session = fields.session_id(conversation)
                 told = {"sessionId": session, "conversationId": conversation, "messageId": turn.id}
+                if remembers_from is not None:
+                    told["remembersFrom"] = remembers_from
                 # A client that is cut off now goes on from here, not from the beginning.
                 yield _event("start", told, str(after))
             case Delta(length, text):

@@ -22,6 +22,8 @@ export class MessageView {
   #words = make("div", { class: "words", dir: "auto" });
   #note = make("div", { class: "note" });
   #article;
+  /** @type {HTMLElement | null} */
+  #horizon = null;
   /** What the note was made from. */
   #noted = "";
   #text = "";
@@ -48,7 +50,7 @@ export class MessageView {
   }
 
   /** @param {Item} item */
-  show({ text, row, turn, finish }) {
+  show({ text, row, turn, finish, isHorizon }) {
     const isWritten = turn?.state === "answering";
     this.#text = text;
     if (this.#answer) this.#answer.show(text, { isGrowing: isWritten });
@@ -57,7 +59,16 @@ export class MessageView {
     this.element.dataset["state"] = state;
     this.#article.setAttribute("aria-busy", String(state === "thinking" || state === "answering"));
     if (row) this.#article.title = new Date(row.created_at).toLocaleString();
+    this.#showHorizon(isHorizon);
     this.#annotate(state, turn, finish);
+  }
+
+  /** @param {boolean} isHorizon */
+  #showHorizon(isHorizon) {
+    if (isHorizon === (this.#horizon !== null)) return;
+    this.#horizon?.remove();
+    this.#horizon = isHorizon ? make("p", { class: "horizon" }, texts.horizon) : null;
+    if (this.#horizon) this.element.prepend(this.#horizon);
   }
 
   /**

@@ -11,6 +11,7 @@
  * @property {MessageRow | null} row set once it is in the history
  * @property {Turn | null} turn set while it is not
  * @property {Finish | null} finish as far as it is known: it is not in the history
+ * @property {boolean} isHorizon the assistant saw what is from here on, and nothing before
  */
 
 export class Items {
@@ -18,6 +19,8 @@ export class Items {
   #keys = new Map();
   /** @type {Map<number, Finish | null>} of answers that came here before they were stored */
   #finishes = new Map();
+  /** @type {number | null} the oldest message that the assistant was given with the last one */
+  #horizon = null;
 
   /**
    * @param {MessageRow[]} rows
@@ -42,6 +45,7 @@ export class Items {
       if (answer) {
         this.#keys.set(answer.id, answerKey(turn));
         this.#finishes.set(answer.id, turn.finish);
+        this.#horizon = turn.remembersFrom ?? this.#horizon;
       }
       return answer !== undefined;
     });
@@ -54,7 +58,8 @@ export class Items {
   #ofRow(row) {
     const key = this.#keys.get(row.id) ?? `m${row.id}`;
     const finish = this.#finishes.get(row.id) ?? null;
-    return { key, role: row.role, text: row.content, row, turn: null, finish };
+    const isHorizon = row.id === this.#horizon && row.position > 1;
+    return { key, role: row.role, text: row.content, row, turn: null, finish, isHorizon };
   }
 }
 
@@ -67,11 +72,11 @@ function unstored(turn, stored) {
   /** @type {Item[]} */
   const items = [];
   if (turn.text !== null && !stored.has(turn.message ?? 0)) {
-    items.push({ key: questionKey(turn), role: "user", text: turn.text, row: null, turn, finish: null });
+    items.push({ key: questionKey(turn), role: "user", text: turn.text, row: null, turn, finish: null, isHorizon: false });
   }
   if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
     const { answer: text, finish } = turn;
-    items.push({ key: answerKey(turn), role: "assistant", text, row: null, turn, finish });
+    items.push({ key: answerKey(turn), role: "assistant", text, row: null, turn, finish, isHorizon: false });
   }
   return items;
 }

@@ -45,6 +45,8 @@ export class Turn extends EventTarget {
   wasInterrupted = false;
   /** @type {Finish | null} */
   finish = null;
+  /** @type {number | null} the oldest message that the assistant was given */
+  remembersFrom = null;
   isStopping = false;
   /** The connection broke in mid-answer and is being made again. */
   isReconnecting = false;
@@ -220,7 +222,7 @@ export class Turn extends EventTarget {
   #take({ type, data, id }) {
     if (id) this.#lastEventId = id;
     const content = JSON.parse(data);
-    if (type === "start") this.#accept(content.messageId);
+    if (type === "start") this.#accept(content);
     else if (type === "delta") this.#extend(content.text);
     else if (type === "end") this.#end(content);
     else if (type === "error") {
@@ -228,10 +230,11 @@ export class Turn extends EventTarget {
     }
   }
 
-  /** @param {number} message */
-  #accept(message) {
+  /** @param {{messageId: number, remembersFrom?: number}} start */
+  #accept({ messageId, remembersFrom }) {
     const isNew = this.message === null;
-    this.message = message;
+    this.message = messageId;
+    this.remembersFrom = remembersFrom ?? this.remembersFrom;
     this.#mustAsk = false;
     this.isReconnecting = false;
     this.#become("answering", null);
