@@ -133,7 +133,7 @@ async def storm(settings: Settings, enough: int) -> Storm:
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client,
     ):
         people = [await arrive(client, number) for number in range(USERS)]
         made = Storm(client, people, random.Random(seed()))
