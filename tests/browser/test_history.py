@@ -50,6 +50,24 @@ def test_older_messages_come_while_scrolling_up_and_nothing_jumps(
     expect(window.messages.first).to_contain_text("Message 1.")
 
 
+def test_what_grows_above_does_not_push_away_what_is_looked_at(
+    window: Window, person: Person
+) -> None:
+    window.open(person.import_history(60))
+    expect(window.last).to_contain_text("Message 60.")
+    window.scroller.hover()
+    window.page.mouse.wheel(0, -1500)
+    settle(window)
+    mark = first_in_sight(window)
+    before = top_of(window, mark)
+
+    # As an answer does that is formatted later than what is looked at.
+    window.messages.first.locator(".words").evaluate("words => words.append('\\n'.repeat(40))")
+    settle(window)
+
+    assert abs(top_of(window, mark) - before) < 2
+
+
 def test_memory_stays_flat_while_scrolling_through_ten_thousand_messages(
     window: Window, person: Person
 ) -> None:
