@@ -37,6 +37,7 @@ from api.http.dependencies import Services
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
 from api.http.routes import account, auth, chat, conversations, health, streams, web
+from api.http.shares import Shares
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
@@ -66,6 +67,8 @@ def _app(known: Settings) -> FastAPI:
         also=[other.get_secret_value()] if other else [],
     )
 
+    writes = Shares()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _opened(known, tokens) as services:
@@ -89,8 +92,9 @@ def _app(known: Settings) -> FastAPI:
             Middleware(ProxyHeadersMiddleware, [str(proxy) for proxy in known.proxies]),
             Middleware(
                 OuterMiddleware,
-                _load_shedders(lambda: app.state.services),
+                _load_shedders(lambda: app.state.services, writes),
                 AllowedHosts(known.hosts),
+                writes,
             ),
         ],
     )
@@ -104,10 +108,12 @@ def _app(known: Settings) -> FastAPI:
     return app
 
 
-def _load_shedders(services: Callable[[], Services]) -> list[LoadShedder]:
+def _load_shedders(services: Callable[[], Services], writes: Shares) -> list[LoadShedder]:
     busy = "the server has more to do than it can; nothing was written"
     return [
-        LoadShedder("overload", busy, is_write, lambda: services().accept.is_overloaded),
+        LoadShedder(
+            "overload", busy, is_write, lambda: services().accept.is_overloaded, writes.spares
+        ),
         LoadShedder("sign_ins", FULL, is_sign_in, lambda: services().password_process.is_full),
     ]
 

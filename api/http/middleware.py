@@ -15,6 +15,7 @@ from api.core.errors import NotFound, Problem, TooLarge, Unavailable
 from api.core.failures import describe
 from api.http.hosts import AllowedHosts
 from api.http.problems import Misdirected, problem_response, response_of
+from api.http.shares import Shares
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,8 @@ _ADDED: Final = {
 class LoadShedder:
     """A load-shedding rule: matching requests get a prebuilt 503, unread, while `is_full()`.
 
-    `matches` gets a request's method and path. `reason` is the label in metrics, `detail` the text
-    for clients.
+    `matches` gets a request's method and path, and `spares` its scope: such a request is served all
+    the same. `reason` is the label in metrics, `detail` the text for clients.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class LoadShedder:
         detail: str,
         matches: Callable[[str, str], bool],
         is_full: Callable[[], bool],
+        spares: Callable[[Scope], bool] = lambda _: False,
     ) -> None:
         self._matches = matches
         self._is_full = is_full
+        self._spares = spares
         self._count = metrics.refused_total.labels(reason).inc
         # Prebuilt: a process that refuses three times what it can serve has no time for each.
         self._answers = {
@@ -82,6 +85,8 @@ class LoadShedder:
         """Return the messages of a 503 if the request is refused; nothing if it is served."""
         if not self._matches(scope["method"], scope["path"]) or not self._is_full():
             return ()
+        if self._spares(scope):
+            return ()
         self._count()
         return next(self._answers[scope["scheme"]])
 
@@ -89,10 +94,17 @@ class LoadShedder:
 class OuterMiddleware:
     """ASGI middleware around the whole app: refuses early, adds headers, stops every exception."""
 
-    def __init__(self, app: ASGIApp, shedders: Sequence[LoadShedder], hosts: AllowedHosts) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        shedders: Sequence[LoadShedder],
+        hosts: AllowedHosts,
+        writes: Shares,
+    ) -> None:
         self._app = app
         self._shedders = shedders
         self._hosts = hosts
+        self._writes = writes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -129,6 +141,7 @@ class OuterMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         added = _ADDED[scope["scheme"]]
         started = False
+        whose = self._writes.enter(scope) if is_write(scope["method"], scope["path"]) else None
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
@@ -152,6 +165,8 @@ class OuterMiddleware:
             failure = problem_response(500, Problem.title, "something went wrong on the server")
             await failure(scope, receive, send_with_headers)
         finally:
+            if whose is not None:
+                self._writes.leave(whose)
             if slot := scope.get("state", {}).get("read_slot"):
                 slot.release()
 

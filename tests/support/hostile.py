@@ -20,6 +20,8 @@ import httpx
 LONG: Final = "\N{GLASS OF MILK}" * 100_000
 #: Connections at a time that ask for something and read nothing of the answer.
 UNREAD: Final = 20
+#: Connections of each crowd.
+CROWD: Final = 150
 
 
 class Hostile:
@@ -45,6 +47,7 @@ class Hostile:
             self.leaves_streams_unread: 1,
             self.writes_large_messages: 2,
             self.floods_with_keys: 4,
+            self.crowds: 2,
             self.guesses_passwords: 2,
         }
 
@@ -92,6 +95,20 @@ class Hostile:
 
     def floods_with_keys(self) -> None:
         self._write("x", **{"Idempotency-Key": secrets.token_hex(100)})
+
+    def crowds(self) -> None:
+        """Write on many connections at once, again and again."""
+        body = '{"role": "user", "content": "x"}'
+        with ExitStack() as opened:
+            crowd = [
+                opened.enter_context(closing(self._asked(f"POST {self._messages}", body)))
+                for _ in range(CROWD)
+            ]
+            while not self._over.is_set():
+                for member in crowd:
+                    member.recv(65536)
+                for member in crowd:
+                    member.sendall(self._request(f"POST {self._messages}", body))
 
     def guesses_passwords(self) -> None:
         wrong = {"username": self._name, "password": secrets.token_hex(8)}

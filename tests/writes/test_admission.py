@@ -1,5 +1,6 @@
 import asyncio
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from starlette.routing import Route
 
 from api.http.hosts import AllowedHosts
 from api.http.middleware import HEADERS, LoadShedder, OuterMiddleware, is_write
+from api.http.shares import Shares
 from api.writes.admission import (
     CROWD,
     FULL_TURN_SECONDS,
@@ -137,7 +139,9 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
 
     inner = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
     shedders = [LoadShedder("overload", "too much", is_write, lambda: True)]
-    transport = httpx.ASGITransport(OuterMiddleware(inner, shedders, AllowedHosts({"here"})))
+    transport = httpx.ASGITransport(
+        OuterMiddleware(inner, shedders, AllowedHosts({"here"}), Shares())
+    )
 
     answered = asyncio.run(ask())
 
@@ -145,3 +149,41 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
     assert answered.headers.items() >= {k.lower(): v for k, v in HEADERS.items()}.items()
     assert (answered.text == "seen") is (status == 200)
     assert ("retry-after" in answered.headers) is (status == 503)
+
+
+def _of(whose: str) -> dict[str, Any]:
+    return {"headers": [(b"host", b"x"), (b"authorization", whose.encode())]}
+
+
+def test_who_sends_little_is_spared_beside_a_crowd_of_one_sender() -> None:
+    writes = Shares()
+    for _ in range(30):
+        writes.enter(_of("ada"))
+
+    assert not writes.spares(_of("ada"))
+    assert writes.spares(_of("eve"))
+    entered = [writes.enter(_of("eve")) for _ in range(9)]
+    assert not writes.spares(_of("eve"))
+    for whose in entered:
+        writes.leave(whose)
+    assert writes.spares(_of("eve"))
+
+
+def test_among_many_who_send_one_each_nobody_is_spared() -> None:
+    writes = Shares()
+    for number in range(30):
+        writes.enter(_of(f"person {number}"))
+
+    assert not writes.spares(_of("eve"))
+
+
+def test_those_who_are_spared_are_no_more_than_the_crowd() -> None:
+    writes = Shares()
+    for _ in range(30):
+        writes.enter(_of("ada"))
+    spared = 0
+    while writes.spares(_of(f"person {spared}")):
+        writes.enter(_of(f"person {spared}"))
+        spared += 1
+
+    assert 0 < spared <= 30
