@@ -21,6 +21,7 @@ from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
+from api.core import tasks
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
@@ -132,9 +133,7 @@ class StreamedChat:
     async def stop(self) -> None:
         """Store what running turns have said, as interrupted; then stop the rest."""
         if self._rescuing is not None:
-            self._rescuing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._rescuing
+            await tasks.end(self._rescuing)
         await self._runner.stop()
         await self._subscriber.stop()
         await self._publisher.stop()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from api.chat.streaming.subscriber import TurnSubscriber
-from api.core import ids
+from api.core import ids, tasks
 from api.core.errors import Unavailable
 from api.core.turns import Kind, Said, TurnName, said_arguments
 from api.writes.async_log import AsyncLog
@@ -71,9 +71,7 @@ class TurnPublisher:
     async def stop(self) -> None:
         """Write what is left, then end."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
         with suppress(Unavailable):
             await self._flush()
 

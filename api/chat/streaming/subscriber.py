@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from api.core import ids
+from api.core import ids, tasks
 from api.core.errors import Unavailable
 from api.core.turns import Said, read_said
 from api.writes.async_log import AsyncLog
@@ -95,9 +95,7 @@ class TurnSubscriber:
     async def stop(self) -> None:
         """End."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
 
     @contextmanager
     def listening(
