@@ -13,6 +13,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.database import writing
 from api.core.errors import NotFound, Unavailable
 from api.reads.read_after import Reads
+from tests.support.rows import add_user
 
 T = TypeVar("T")
 
@@ -60,10 +61,11 @@ def test_a_conversation_that_comes_between_two_looks_is_found(reads: Reads, engi
 def test_what_the_drain_has_passed_and_is_not_there_does_not_exist(
     reads: Reads, engine: Engine
 ) -> None:
+    owner = add_user(engine, "ada")
     drain_up_to(engine, ACCEPTED)
 
     with pytest.raises(NotFound):
-        run(lambda: reads.of_conversation(1, ACCEPTED, [], lambda _: None))
+        run(lambda: reads.of_conversation(owner, ACCEPTED, [], lambda _: None))
 
 
 def test_several_ids_of_one_partition_mean_the_greatest(reads: Reads, engine: Engine) -> None:
