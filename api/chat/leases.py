@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from api.chat.running_turns import RunningTurns
+from api.core import tasks
 from api.core.errors import Problem
 from api.core.turns import TurnName
 from api.writes.accept import Turn
@@ -28,7 +29,7 @@ async def leased(turns: RunningTurns, turn: Turn) -> AsyncIterator[None]:
             await turns.release(turn.name, turn.lease or "")
         raise
     finally:
-        renewing.cancel()
+        await tasks.end(renewing)
 
 
 async def _renew(turns: RunningTurns, name: TurnName, token: str) -> None:

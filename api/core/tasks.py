@@ -9,7 +9,10 @@ PATIENCE_SECONDS: Final = 0.5
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended: redis-py 8.1 swallows a cancellation during a call."""
+    """Cancel a task until it has ended: calls of redis-py 8.1 swallow cancellations.
+
+    It sends within `asyncio.wait_for`, which does so before Python 3.12.
+    """
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=PATIENCE_SECONDS)

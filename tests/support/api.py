@@ -3,7 +3,7 @@
 import itertools
 import secrets
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from api.accounts.repositories import UserRepository
 from api.accounts.session_store import SessionStore
 from api.accounts.tokens import Tokens
 from api.core.database import Viewer, make_engine, writing
+from api.core.ids import partition_of
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
@@ -67,6 +68,20 @@ class Api:
         client = self.client()
         client.headers["Authorization"] = f"Bearer {token}"
         return client
+
+    def open_in(self, partitions: Collection[int]) -> list[int]:
+        """Open a conversation in each of some partitions; return their ids, in that order.
+
+        A conversation is in its owner's partition, which is left to chance.
+        """
+        opened: dict[int, int] = {}
+        while not opened.keys() >= set(partitions):
+            with closing(self.person()) as person:
+                user = person.get("/auth/me").json()["id"]
+                if partition_of(user) in set(partitions) - opened.keys():
+                    answer = person.post("/api/conversations/", json={})
+                    opened[partition_of(user)] = answer.json()["id"]
+        return [opened[partition] for partition in partitions]
 
 
 StartApi = Callable[..., Api]
