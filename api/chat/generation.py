@@ -74,7 +74,7 @@ class Generation:
         return None if self._pieces else self.problem
 
     def resume(self, text: str) -> None:
-        """Take up what an earlier attempt had said: somebody was shown that much."""
+        """Take up what an earlier attempt had said: a client was shown that much."""
         self._pieces.append(text)
 
     async def run(

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     openai_silence_seconds: Annotated[float | None, Field(gt=0)] = None
     openai_answer_seconds: Annotated[float, Field(gt=0)] = 600.0
 
-    # What an assistant is given of a conversation: so many of its latest messages, and bytes.
+    # What an assistant is given of a conversation: how many of its latest messages, and bytes.
     assistant_memory_messages: Annotated[int, Field(gt=0, le=1000)] = 20
     assistant_memory_bytes: Positive = 16 * 1024
 

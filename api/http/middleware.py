@@ -172,7 +172,7 @@ class OuterMiddleware:
 
 
 def _pieces(message: Message) -> Iterator[Message]:
-    """Yield a message; a large body in pieces, so that whoever sends it knows how far it came."""
+    """Yield a message; a large body in pieces, so that its sender knows how far it came."""
     body = message.get("body", b"")
     if len(body) <= _PIECE_BYTES:
         yield message

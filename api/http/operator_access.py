@@ -35,7 +35,7 @@ def is_on_this_machine(request: Request, settings: Settings) -> bool:
 
 
 def _is_forwarded(request: Request) -> bool:
-    # nginx asks with HTTP/1.0 unless it is told otherwise; nobody else does any more.
+    # nginx asks with HTTP/1.0 unless it is told otherwise; clients no longer do.
     return request.scope["http_version"] == "1.0" or any(
         name in _FORWARDING or name.startswith("x-forwarded-") for name in request.headers
     )

@@ -34,7 +34,7 @@ class Shares:
         """Return whether a write is to be served though there is a crowd: it is another's.
 
         It is where, this one included, its sender has at most half as many in flight as the average
-        sender. Among many who send one each nobody is spared, and at most as many as the crowd are.
+        sender. Among many who send one each none is spared, and at most as many as the crowd are.
         """
         own = self._held.get(_credentials(scope), 0)
         return 2 * (own + 1) * len(self._held) <= self._total

@@ -252,7 +252,7 @@ class MessageRepository:
     def answers(
         self, owner: int, conversation_id: int, *, after: int, within: int
     ) -> Sequence[int]:
-        """Return the positions of the assistant's messages `within` so many after a position."""
+        """Return the positions of the assistant's messages at most `within` after a position."""
         statement = (
             select(Message.position)
             .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
@@ -356,7 +356,7 @@ def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
     sums = select(rows, func.sum(rows.c.bytes).over(order_by=from_end).label("sum")).subquery()
     page: Any = (  # as mypy takes any entity; it takes no lateral for one
         select(*(sums.c[name] for name in names))
-        # The nearest one always: whatever it is, nobody could go past it.
+        # The nearest one always: whatever it is, paging could not go past it.
         .where(or_(sums.c.sum <= bindparam("most_bytes"), sums.c.sum == sums.c.bytes))
         .lateral()
     )

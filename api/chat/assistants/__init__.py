@@ -11,7 +11,7 @@ def make_assistant(settings: Settings) -> Assistant:
         case "demo":
             return DemoAssistant(word_ms=settings.demo_word_ms)
         case "openai":
-            # Its SDK takes longer to import than all the rest: nobody else should wait for it.
+            # Its SDK takes longer to import than all the rest: no request should wait for it.
             from api.chat.assistants.openai import OpenAIAssistant  # noqa: PLC0415
 
             return OpenAIAssistant.from_settings(settings)

@@ -11,7 +11,7 @@ from typing import Final
 from api.core.text import cut
 from api.core.turns import TurnMessage
 
-#: Most code points of somebody's words that are quoted.
+#: Most code points of the user's words that are quoted.
 QUOTE_MOST: Final = 120
 
 _FIRST: Final = re.compile(r"\bfirst\b", re.IGNORECASE)

@@ -1,4 +1,4 @@
-/** Send what waits in conversations that are not open: it was said that it will be sent by itself. */
+/** Send what waits in conversations that are not open: the page said that it will be sent. */
 
 import { isSamePlace } from "./outbox.js";
 import { Thread } from "./thread.js";
@@ -26,7 +26,7 @@ export class Couriers extends EventTarget {
   }
 
   /**
-   * Send whatever waits elsewhere; what waits here is sent by whoever shows it.
+   * Send whatever waits elsewhere; the open conversation sends its own.
    * @param {Place} here
    */
   send(here) {

@@ -14,7 +14,7 @@ import { ofBrowser } from "./storage.js";
  * @property {number | null} message its id, once it is accepted
  * @property {number} order of what was said
  * @property {number} since when it was to be sent, ms since 1970
- * @property {{status: number, detail: string} | null} refused why it is not sent by itself
+ * @property {{status: number, detail: string} | null} refused why it is not sent unasked
  *
  * @typedef {Pick<Kept, "conversation" | "opening">} Place where something was said
  */
@@ -44,7 +44,7 @@ export class Outbox {
   }
 
   /**
-   * Where something waits to be sent by itself.
+   * Where something waits to be sent.
    * @returns {Place[]}
    */
   get waiting() {

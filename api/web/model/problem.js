@@ -1,6 +1,6 @@
 /** What can go wrong between here and the server. */
 
-/** No answer of ours: no network, no server, or somebody between here and there who says so. */
+/** No answer of ours: no network, no server, or a proxy on the way that says so. */
 export const UNREACHED = 0;
 
 const OURS = "application/problem+json";
