@@ -4,8 +4,6 @@ import re
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from api.core.errors import SettingsError
-
 _SCHEMES: Final = frozenset({"redis", "rediss"})
 _ALTERNATIVE: Final = re.compile(r";\w+://")
 
@@ -31,15 +29,10 @@ def check(url: str) -> None:
 
 
 def next_database(url: str) -> str:
-    """Return the same Redis URL with the next database number, for Celery's broker.
-
-    Raises SettingsError for a URL whose path is not a number.
-    """
+    """Return the same checked URL with the next database number, for Celery's broker."""
     parts = urlsplit(url)
-    number = parts.path.lstrip("/") or "0"
-    if not number.isdecimal():
-        raise SettingsError("REDIS_URL must end in a database number, or in none")
-    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
+    number = int(parts.path.lstrip("/") or "0")
+    return urlunsplit(parts._replace(path=f"/{number + 1}"))
 
 
 def checking_certificates(url: str) -> str:

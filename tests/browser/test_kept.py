@@ -25,6 +25,19 @@ def come_back(window: Window) -> None:
     window.page.evaluate("dispatchEvent(new Event('online'))")
 
 
+def kept_in_two_tabs(away: Window, person: Person, text: str) -> tuple[int, Window]:
+    """Say something that cannot be sent; return the conversation, and a second tab with it."""
+    conversation = person.conversation("hello", "hi")
+    away.open(conversation)
+    expect(away.messages).to_have_count(2)
+    away.say(text)
+    expect(away.state("waiting")).to_contain_text(text)
+    second = away.beside()
+    second.open(conversation)
+    expect(second.state("waiting")).to_contain_text(text)
+    return conversation, second
+
+
 def test_a_message_outlives_its_tab_and_is_sent_from_another_conversation(
     away: Window, person: Person
 ) -> None:
@@ -82,14 +95,7 @@ def test_a_message_is_sent_though_another_conversation_is_opened_meanwhile(
 
 
 def test_what_is_taken_back_in_one_tab_is_sent_from_none(away: Window, person: Person) -> None:
-    conversation = person.conversation("hello", "hi")
-    away.open(conversation)
-    expect(away.messages).to_have_count(2)
-    away.say("better not")
-    expect(away.state("waiting")).to_contain_text("better not")
-    second = away.beside()
-    second.open(conversation)
-    expect(second.state("waiting")).to_contain_text("better not")
+    conversation, second = kept_in_two_tabs(away, person, "better not")
 
     second.button("Discard").click()
 
@@ -101,14 +107,7 @@ def test_what_is_taken_back_in_one_tab_is_sent_from_none(away: Window, person: P
 
 
 def test_two_tabs_that_keep_one_message_send_it_once(away: Window, person: Person) -> None:
-    conversation = person.conversation("hello", "hi")
-    away.open(conversation)
-    expect(away.messages).to_have_count(2)
-    away.say("once only")
-    expect(away.state("waiting")).to_contain_text("once only")
-    second = away.beside()
-    second.open(conversation)
-    expect(second.state("waiting")).to_contain_text("once only")
+    conversation, second = kept_in_two_tabs(away, person, "once only")
 
     come_back(away)
     come_back(second)

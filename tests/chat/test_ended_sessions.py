@@ -16,6 +16,7 @@ from api.core.database import writing
 from tests.chat.events import STREAM, events
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.draining import draining
+from tests.support.log_requests import said_in
 from tests.support.model_server import ModelServer, held, model_server
 from tests.support.waiting import eventually
 
@@ -73,23 +74,6 @@ def other(api: Api, ada: httpx.Client) -> Iterator[httpx.Client]:
         yield client
 
 
-def answers(api: Api, session: str) -> list[tuple[str, str]]:
-    """The answers in the log (nothing drains it here): status and text."""
-    conversation = int(session.removeprefix("sess_"), 16)
-    entries = api.log.read([conversation & 15], 1_000, 10**7)[conversation & 15]
-    return [
-        (entry.status, entry.data.decode())
-        for entry in entries
-        if entry.conversation_id == conversation and entry.role == "assistant"
-    ]
-
-
-def questions(api: Api, session: str) -> list[int]:
-    conversation = int(session.removeprefix("sess_"), 16)
-    entries = api.log.read([conversation & 15], 1_000, 10**7)[conversation & 15]
-    return [one.id for one in entries if one.conversation_id == conversation and one.role == "user"]
-
-
 def read_until_cut(response: httpx.Response, after_first: Callable[[], object]) -> list[str]:
     """Read a stream's events, and do something after its first words; return their names."""
     seen: list[str] = []
@@ -116,10 +100,10 @@ def test_a_stream_is_cut_when_its_session_ends_and_the_whole_answer_is_stored(
     with ada.stream("POST", path, json={"message": "Why?"}, headers=STREAM) as response:
         seen = read_until_cut(response, lambda: ENDS[how](other).raise_for_status())
     goes_on.set()
-    eventually(lambda: answers(api, session))
+    eventually(lambda: said_in(api.log, session))
 
     assert seen == ["start", "delta"]
-    assert answers(api, session) == [("stored", "Half an answer.")]
+    assert said_in(api.log, session) == [("stored", "Half an answer.")]
 
 
 def test_who_watches_again_is_cut_too(
@@ -170,13 +154,13 @@ def test_a_whole_answer_is_given_and_stored_though_its_session_ends(
     path = f"/api/chat/{session}/message"
     with ThreadPoolExecutor(1) as asking:
         asked = asking.submit(ada.post, path, json={"message": "Why?"})
-        eventually(lambda: questions(api, session))
+        eventually(lambda: said_in(api.log, session, by="user"))
         ENDS[how](other).raise_for_status()
         goes_on.set()
         answer = asked.result(60)
 
     assert answer.status_code == 200
-    assert answers(api, session) == [("stored", answer.json()["response"])]
+    assert said_in(api.log, session) == [("stored", answer.json()["response"])]
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ import pytest
 from redis import Redis
 
 from api.chat.assistants.demo import reply_to
-from api.core.ids import PARTITIONS
 from api.core.log import Log
 from tests.support.api_process import START_SECONDS, ApiProcess
+from tests.support.log_requests import said_in
 from tests.support.scale import scaled, seed
 from tests.support.waiting import eventually
 
@@ -45,10 +45,6 @@ class Shown:
     has_begun: bool = False
     text: str = ""
     end: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def conversation(self) -> int:
-        return int(self.session.removeprefix("sess_"), 16)
 
 
 @pytest.fixture
@@ -111,15 +107,6 @@ def watch(url: str, headers: httpx.Headers, shown: Shown) -> None:
                 shown.end = json.loads(value)
 
 
-def said(log: Log, turn: Shown, *, by: str = "assistant") -> list[tuple[str, str]]:
-    partition = turn.conversation % PARTITIONS
-    return [
-        (entry.status, entry.data.decode())
-        for entry in log.read([partition], 10_000, 10**8)[partition]
-        if entry.conversation_id == turn.conversation and entry.role == by
-    ]
-
-
 @pytest.mark.timeout(2 * START_SECONDS + 12 * WANTED)
 def test_every_turn_ends_with_one_answer_whatever_is_killed_or_stopped(
     start_api: Callable[[], ApiProcess], redis_client: Redis, namespace: str
@@ -150,13 +137,13 @@ def test_every_turn_ends_with_one_answer_whatever_is_killed_or_stopped(
             killed_at = time.monotonic()
             for thread in watching:
                 thread.join(30)
-            accepted = [turn for turn in turns if said(log, turn, by="user")]
+            accepted = [turn for turn in turns if said_in(log, turn.session, by="user")]
             for turn in accepted:
-                eventually(partial(said, log, turn))
+                eventually(partial(said_in, log, turn.session))
             took_seconds = time.monotonic() - killed_at
             doomed.start()
 
-            statuses = [judge(turn, said(log, turn)) for turn in accepted]
+            statuses = [judge(turn, said_in(log, turn.session)) for turn in accepted]
             assert not any(turn.has_begun for turn in turns if turn not in accepted)
             interrupted = statuses.count("interrupted")
             judged += len(statuses)
@@ -188,6 +175,6 @@ def test_a_process_that_is_told_to_end_stores_what_was_said(
     leaving.terminate()
     watching.join(20)
 
-    ((status, text),) = said(Log(redis_client, namespace), turn)
+    ((status, text),) = said_in(Log(redis_client, namespace), turn.session)
     assert text.startswith(turn.text)
     assert status == ("stored" if text == reply_to([], turn.message) else "interrupted")

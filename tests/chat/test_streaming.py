@@ -13,6 +13,7 @@ from api.core.log import Limits
 from api.core.turns import Said, TurnName, said_arguments
 from tests.chat.events import STREAM, Event, events, say, text_of
 from tests.support.api import Api, StartApi
+from tests.support.log_requests import entries_of, said_in
 from tests.support.waiting import eventually
 
 
@@ -42,17 +43,6 @@ def session(ada: httpx.Client) -> str:
     return str(ada.post("/api/chat/start").json()["sessionId"])
 
 
-def stored(api: Api, session: str) -> list[tuple[str, str]]:
-    """What the log holds of a session (nothing drains it here): status and text."""
-    conversation = int(session.removeprefix("sess_"), 16)
-    entries = api.log.read([conversation & 15], 1_000, 10**7)[conversation & 15]
-    return [
-        (entry.status, entry.data.decode())
-        for entry in entries
-        if entry.conversation_id == conversation and entry.role == "assistant"
-    ]
-
-
 def test_an_answer_comes_as_start_deltas_and_end(
     ada: httpx.Client, slow_api: Api, session: str
 ) -> None:
@@ -65,7 +55,7 @@ def test_an_answer_comes_as_start_deltas_and_end(
     assert end["response"] == text_of(seen)
     assert (end["status"], end["processed"]) == ("stored", True)
     assert seen[0]["data"]["remembersFrom"] == end["messageId"]  # it is the first of all
-    assert stored(slow_api, session) == [("stored", end["response"])]
+    assert said_in(slow_api.log, session) == [("stored", end["response"])]
 
 
 def test_the_streamed_and_the_whole_answer_are_the_same(ada: httpx.Client) -> None:
@@ -86,9 +76,9 @@ def test_a_client_that_goes_away_does_not_stop_the_answer(
     with ada.stream("POST", path, json={"message": "Hello"}, headers=STREAM) as response:
         next(events(response))
 
-    eventually(lambda: bool(stored(slow_api, session)))
+    eventually(lambda: bool(said_in(slow_api.log, session)))
 
-    ((status, text),) = stored(slow_api, session)
+    ((status, text),) = said_in(slow_api.log, session)
     assert status == "stored"
     assert text.endswith("Ask me later what you said first.")
 
@@ -150,7 +140,7 @@ def test_a_stopped_answer_is_stored_as_interrupted(
     assert stopped == [end["messageId"]]
     assert end["status"] == "interrupted"
     assert text_of(seen) == end["response"]
-    assert stored(slow_api, session) == [("interrupted", end["response"])]
+    assert said_in(slow_api.log, session) == [("interrupted", end["response"])]
     assert not end["response"].endswith("first.")
 
 
@@ -177,7 +167,7 @@ def test_a_retry_with_the_same_key_watches_the_same_turn(
     third = say(ada, session, "Hello", **{"Idempotency-Key": "one"})
 
     assert both[0][-1]["data"] == both[1][-1]["data"] == third[-1]["data"]
-    assert len(stored(slow_api, session)) == 1
+    assert len(said_in(slow_api.log, session)) == 1
 
 
 def test_two_tabs_each_get_their_answer_in_the_order_of_the_log(
@@ -198,7 +188,7 @@ def test_two_tabs_each_get_their_answer_in_the_order_of_the_log(
     for which in (0, 1):
         assert f"I am tab {which}" in both[which][-1]["data"]["response"]
     replies = sorted((seen[-1]["data"]["replyId"], text_of(seen)) for seen in both)
-    assert [text for _, text in replies] == [text for _, text in stored(slow_api, session)]
+    assert [text for _, text in replies] == [text for _, text in said_in(slow_api.log, session)]
 
 
 @pytest.mark.parametrize("path", ["stream?turn=1", "turns"])
@@ -234,12 +224,9 @@ def test_refusals_come_before_the_stream_as_problems(ada: httpx.Client) -> None:
 def test_the_first_turn_gives_a_title_and_later_ones_do_not(
     ada: httpx.Client, slow_api: Api, session: str
 ) -> None:
-    conversation = int(session.removeprefix("sess_"), 16)
-
     def titles() -> list[str]:
-        entries = slow_api.log.read([conversation & 15], 1_000, 10**7)[conversation & 15]
-        mine = [entry for entry in entries if entry.conversation_id == conversation]
-        return [entry.data.decode() for entry in mine if entry.op == "title"]
+        entries = entries_of(slow_api.log, session)
+        return [entry.data.decode() for entry in entries if entry.op == "title"]
 
     say(ada, session, "Plan my holiday in the mountains with two children and one very old dog")
     eventually(lambda: bool(titles()))
@@ -258,9 +245,9 @@ def test_an_answer_left_by_a_dead_process_is_stored_by_another(
         owner = ada.get("/auth/me").json()["id"]
     turn = left_behind(slow_api, owner, conversation, ["Once ", "upon "])
 
-    eventually(lambda: bool(stored(slow_api, session)))
+    eventually(lambda: bool(said_in(slow_api.log, session)))
 
-    assert stored(slow_api, session) == [("interrupted", "Once upon ")]
+    assert said_in(slow_api.log, session) == [("interrupted", "Once upon ")]
     assert turn not in slow_api.log.run("running", owner, conversation)
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from api.core.entries import AcceptRequest, AcceptResult
-from api.core.ids import PARTITIONS
+from api.core.entries import AcceptRequest, AcceptResult, Entry
+from api.core.ids import PARTITIONS, partition_of
 from api.core.log import Limits, Log
 
 DATABASE = "a-database"
@@ -63,3 +63,16 @@ def reply(conversation: int, turn_id: int, text: str, owner: int = 1) -> AcceptR
 def edit(op: str, conversation: int, owner: int = 1, title: str = "") -> AcceptRequest:
     assert op in {"rename", "close", "delete"}
     return AcceptRequest(op, owner, "edit", conversation, data=title.encode())  # type: ignore[arg-type] # asserted
+
+
+def entries_of(log: Log, session: str) -> list[Entry]:
+    """Return what the log holds of a chat session; nothing may drain it."""
+    conversation = int(session.removeprefix("sess_"), 16)
+    partition = partition_of(conversation)
+    found = log.read([partition], 10_000, 10**8)[partition]
+    return [entry for entry in found if entry.conversation_id == conversation]
+
+
+def said_in(log: Log, session: str, *, by: str = "assistant") -> list[tuple[str, str]]:
+    """Return status and text of what one side said in a chat session."""
+    return [(e.status, e.data.decode()) for e in entries_of(log, session) if e.role == by]
