@@ -54,7 +54,11 @@ def main(arguments: list[str]) -> None:
     die_with_parent(signal.Signals[number])
     if os.getppid() != int(parent):
         sys.exit("the parent is gone already")
-    os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        sys.exit(f"{argv[0]} cannot be run as {name}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -212,16 +212,14 @@ class TestPostgres:
         # Not below tmp_path, which only root may enter.
         directory = Path(tempfile.mkdtemp())
         directory.chmod(0o711)
-        refusing = tmp_path / "unshare"
-        refusing.write_text("#!/bin/sh\nexit 1\n")
-        refusing.chmod(0o755)
+        refuse_namespaces(tmp_path, monkeypatch)
+        if not nobody_may_run(EmbeddedPostgres(directory / "postgres").program("initdb")):
+            pytest.skip("this checkout is in a folder that only root may enter")
         try:
-            with monkeypatch.context() as patch:
-                patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-                postgres._namespace_works.cache_clear()
-                with running(EmbeddedPostgres(directory / "postgres")) as server:
-                    remember(server)
-                    owner = Path(f"/proc/{server.pid}").owner()
+            with running(EmbeddedPostgres(directory / "postgres")) as server:
+                remember(server)
+                owner = Path(f"/proc/{server.pid}").owner()
+            monkeypatch.undo()
             postgres._namespace_works.cache_clear()
 
             assert owner == "nobody"
@@ -229,3 +227,40 @@ class TestPostgres:
                 assert recall(again) == "kept"
         finally:
             shutil.rmtree(directory)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+    def test_a_checkout_that_nobody_may_enter_is_told_in_one_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refuse_namespaces(tmp_path, monkeypatch)
+        # tmp_path is below a folder of mode 0700.
+        program = tmp_path / "initdb"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(EmbeddedPostgres, "program", lambda self, name: str(program))
+
+        with pytest.raises(LocalError) as caught:
+            EmbeddedPostgres(tmp_path / "postgres").start()
+
+        said = f"initdb failed: {program} cannot be run as nobody: Permission denied"
+        assert str(caught.value) == said
+
+
+def nobody_may_run(program: str) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in Path(program).resolve().parents)
+
+
+def refuse_namespaces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an `unshare` into the folder, and first on PATH, that fails as in many containers."""
+    refusing = folder / "unshare"
+    refusing.write_text("#!/bin/sh\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    postgres._namespace_works.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _namespaces_are_looked_at_again() -> Iterator[None]:
+    """What one test made believe of namespaces does not stay for the next ones."""
+    yield
+    postgres._namespace_works.cache_clear()
