@@ -288,7 +288,8 @@ def test_everything_in_the_list_can_be_done_from_the_keyboard(
     window.page.keyboard.type("Renamed")
     press("Enter")
 
-    expect(window.entries).to_have_text(["Three", "Renamed"])
+    # A new title is a change, and what changed last stands first.
+    expect(window.entries).to_have_text(["Renamed", "Three"])
     expect(link(window, "Renamed")).to_be_focused()
 
 
