@@ -14,7 +14,7 @@ from psycopg2.extras import execute_values
 
 from api.accounts.passwords import hash_password
 from tests.bench.processes import Server
-from tests.bench.site import Site
+from tests.bench.site import Site, user_ids
 
 PASSWORD: Final = "correct horse battery"
 PEOPLE: Final = 500
@@ -40,8 +40,8 @@ def arrive(at: Site) -> list[str]:
     with at.connection() as connection, connection, connection.cursor() as cursor:
         execute_values(
             cursor,
-            'INSERT INTO "user" (username, email, password_hash) VALUES %s',
-            [(name, name, known) for name in names],
+            'INSERT INTO "user" (id, username, email, password_hash) VALUES %s',
+            [(*row, known) for row in zip(user_ids(PEOPLE), names, names, strict=True)],
         )
     return names
 

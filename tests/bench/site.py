@@ -1,6 +1,7 @@
 """One PostgreSQL, one Redis and one crowd of users for all contestants."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from api.accounts.tokens import Tokens
 from api.core import database
 from api.core.bind import open_log
 from api.core.entries import AcceptRequest
+from api.core.ids import EPOCH_MS, partition_of
 from api.core.log import Limits, Log
 from api.core.settings import Settings
 from api.local import data_dir
@@ -181,20 +183,29 @@ def seated(
     yield made
 
 
+def user_ids(count: int) -> list[int]:
+    """Make up to 4,096 ids of users, evenly over their home partitions.
+
+    Those of PostgreSQL's default end with random bits: of many in one millisecond some are equal.
+    """
+    first = (time.time_ns() // 10**6 - EPOCH_MS) << 12
+    return [first + number for number in range(count)]
+
+
 def _seat(at: Site) -> None:
     """Make the users in PostgreSQL, and their conversations through the log."""
     with at.connection() as connection, connection, connection.cursor() as cursor:
-        names = [(f"user-{n}-{secrets.token_hex(4)}",) * 2 for n in range(USERS)]
-        rows = execute_values(
+        ids = user_ids(USERS)
+        names = [f"user-{n}-{secrets.token_hex(4)}" for n in range(USERS)]
+        execute_values(
             cursor,
-            'INSERT INTO "user" (username, email, password_hash) VALUES %s RETURNING id',
-            names,
-            template="(%s, %s, '')",
-            fetch=True,
+            'INSERT INTO "user" (id, username, email, password_hash) VALUES %s',
+            list(zip(ids, names, names, strict=True)),
+            template="(%s, %s, %s, '')",
         )
     tokens = Tokens(at.settings.signing_key, minutes=24 * 60)
-    owners = [user_id for (user_id,) in rows for _ in range(CONVERSATIONS_EACH)]
-    opens = [AcceptRequest("open", owner, "open", home=n % 16) for n, owner in enumerate(owners)]
+    owners = [user_id for user_id in ids for _ in range(CONVERSATIONS_EACH)]
+    opens = [AcceptRequest("open", owner, "open", home=partition_of(owner)) for owner in owners]
     answers = at.log.accept(LIMITS, NEVER_LATE, opens).results
     at.seats.extend(
         Seat(owner, answer.id, tokens.issue(owner))
