@@ -43,8 +43,8 @@ else
 	wait $$browser; browser=$$?; cat .browser-tests.log; exit $$((rest | browser))
 endif
 
-test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: about a minute, no root, no browser
-	$(BIN)/python -m pytest --fast $(T)
+test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: half a minute, no root, no browser
+	$(BIN)/python -m pytest --fast --numprocesses 2 --dist loadfile $(T)
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))
