@@ -82,6 +82,10 @@ class AsyncLog:
         reply = await self._call("accept", self.database_id, partitions, arguments)
         return log.read_reply(reply)
 
+    async def spread_bell(self) -> None:
+        """Set the bell of every partition, where that of any is set. Raises Unavailable."""
+        await self.run("spread_bell")
+
     async def find(self, user_id: int, conversation_id: int, entry_id: int) -> Entry | None:
         """Return a user's entry if it is still in the log; else it is in PostgreSQL."""
         stream, name = self._key(conversation_id, "log"), f"{entry_id}-0"

@@ -196,6 +196,15 @@ class GroupCommit:
                 waiting.result.set_result(result)
         if reply.ring:
             self._ring()
+            await self._spread_bell(connection)
+
+    async def _spread_bell(self, connection: AsyncLog) -> None:
+        """Keep the next accept calls, in other partitions, from ringing for a second drain."""
+        try:
+            await connection.spread_bell()
+        except _FAILURES as error:
+            logger.warning("the log does not answer: %s", _cause(error))
+            await self._drop()
 
     async def _accept(self, connection: AsyncLog, group: Sequence[_Waiting]) -> AcceptReply:
         """Make one accept call, void once its answer is no longer waited for."""

@@ -94,6 +94,22 @@ def test_the_bell_is_put_away_only_when_every_stream_is_empty(log: Log, redis: R
     assert (left, kept, empty, redis.exists(log.key(0, "bell"))) == (False, 1, True, 0)
 
 
+def test_a_bell_is_spread_only_while_the_drain_it_rang_for_has_not_put_it_away(
+    log: Log, redis: Redis
+) -> None:
+    def bells() -> int:
+        return redis.exists(*(log.key(partition, "bell") for partition in range(16)))
+
+    conversation = open_conversation(log, home=3)
+    log.run("spread_bell")
+    spread = bells()
+    log.trim({3: conversation}, [], {})
+    log.finish()
+    log.run("spread_bell")
+
+    assert (spread, bells()) == (16, 0)
+
+
 def test_a_drain_that_works_keeps_the_bell(log: Log, redis: Redis) -> None:
     log.trim({}, [], {})
 
@@ -195,6 +211,7 @@ OPERATIONS: list[tuple[str, Callable[[Log], object]]] = [
     ("read", lambda log: log.read([0], 10, 10**6)),
     ("trim", lambda log: log.trim({0: 2**53}, [], {"committed": 1}, {(0, 1): 1})),
     ("finish", lambda log: log.finish()),
+    ("spread_bell", lambda log: log.run("spread_bell")),
     ("heads", lambda log: log.heads()),
     ("recount", lambda log: log.recount([(0, 0, 100)])),
     ("adopt", lambda log: log.adopt(DATABASE, [(0, 2**50, 100)])),

@@ -52,6 +52,19 @@ def test_a_doorbell_is_rung_once_for_many_entries(
     assert doorbells() == 1
 
 
+def test_one_drain_is_rung_for_though_entries_come_in_every_partition(
+    open_path: OpenPath, doorbells: Callable[[], int]
+) -> None:
+    async def scenario() -> None:
+        async with open_path() as path:
+            for user in range(1, 17):
+                await path.accept.open(Caller(user), None, None)
+
+    asyncio.run(scenario())
+
+    assert doorbells() == 1
+
+
 def test_a_request_that_was_cancelled_disturbs_no_other(open_path: OpenPath) -> None:
     async def scenario() -> tuple[list[int], list[int]]:
         async with open_path() as path:

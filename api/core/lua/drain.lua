@@ -84,6 +84,16 @@ function operations.trim()
   return 1
 end
 
+-- A drain serves every partition, so a bell that was rung in one is rung in all of them: accepts in the
+-- others need not ring for another drain. Not where the drain has put it away already.
+function operations.spread_bell()
+  local left = 0
+  for _, partition in ipairs(declared) do left = math.max(left, redis.call('PTTL', key(partition, 'bell'))) end
+  if left <= 0 then return 0 end
+  for _, partition in ipairs(declared) do redis.call('SET', key(partition, 'bell'), '1', 'NX', 'PX', left) end
+  return 1
+end
+
 -- → 1 and no bell if every stream is empty, else 0.
 function operations.finish()
   for _, partition in ipairs(declared) do
