@@ -19,6 +19,7 @@ def validated(partition: int, entry: Entry) -> Entry:
     if (
         entry.version == VERSION
         and entry.op in _OPS
+        and entry.form == "t"
         and ids.is_id(entry.conversation_id)
         and ids.partition_of(entry.conversation_id) == partition
         and (entry.op != "open" or entry.conversation_id == entry.id)

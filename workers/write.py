@@ -51,7 +51,7 @@ _DEAD_LETTER: Final = f"""
             at, keeps_position)
     LEFT JOIN message AS m ON e.keeps_position AND m.id = e.id
 """  # noqa: S608 - our own words
-_ROLES: Final = frozenset({"user", "assistant"})
+_ROLES: Final = frozenset({"user", "assistant", "system", "tool"})
 
 
 def write_plan(cursor: Cursor, plan: Plan) -> None:

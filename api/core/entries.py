@@ -4,20 +4,21 @@ The shapes here are those of `lua/accept.lua` and `lua/drain.lua`; nothing here 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, cast
 
 from api.core.ids import partition_of
 
-#: The entry format this code writes and understands. A worker leaves an unknown one alone.
-VERSION: Final = 1
+#: The entry format this code writes. It also reads version 1, whose fields were stream fields of
+#: their own. A worker leaves an unknown one alone.
+VERSION: Final = 2
 #: Stands for the version of an entry that says VERSION but cannot be read: no script wrote it.
 MALFORMED: Final = -1
-_VERSION: Final = b"%d" % VERSION
 
 #: title: like rename, but only where there is no title yet.
 Op = Literal["open", "add", "rename", "title", "close", "delete"]
+Form = Literal["t", "j"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
 #: be loaded first. unknown: PostgreSQL must say whose the conversation is. late: past its deadline.
@@ -41,8 +42,10 @@ class Entry(NamedTuple):
     status: str
     created_at_ms: int
     total_bytes: int
-    #: UTF-8: a title (open, rename) or a content (add), empty otherwise.
+    #: UTF-8, empty for most operations. What it is, `form` says.
     data: bytes
+    #: `t`: a text (a title, or a message's content). `j`: a JSON object.
+    form: Form = "t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class AcceptRequest:
     role: str = ""
     status: str = "stored"
     data: bytes = b""
+    form: Form = "t"
     #: The idempotency key, or none.
     key: str = ""
     #: What PostgreSQL said of the conversation, once the script has answered `unknown`.
@@ -85,7 +89,7 @@ class AcceptRequest:
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
-            f"{len(loaded)}"
+            f"{self.form} {len(loaded)}"
         )
         return [head, self.session_id, self._request(), self.data, *loaded]
 
@@ -172,39 +176,38 @@ def read_result(fields: Sequence[bytes]) -> AcceptResult:
             raise ValueError("the script's answer has an unknown shape")
 
 
-#: A stream entry's fields but its data, in the order in which `read` joins them.
-_HEAD: Final = (b"v", b"op", b"user", b"conv", b"role", b"status", b"at", b"total")
+#: The stream fields of version 1 but its data, in the order of `h` (a version 1 is all text).
+_OLD_HEAD: Final = (b"v", b"op", b"user", b"conv", b"role", b"status", b"at", b"total")
 
 
-def read_compact(stream_id: bytes, head: bytes | Sequence[bytes], data: bytes = b"") -> Entry:
-    """Read one entry as the script's `read` answers it: its fields joined, or as they stand."""
-    if isinstance(head, bytes):
-        return _read(stream_id, head.split(b" "), data)
-    return read_entry(stream_id, dict(zip(head[::2], head[1::2], strict=True)))
+def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
+    """Read a stream entry's fields: names and values in turn, as Redis answers a script.
 
-
-def read_entry(stream_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    """Read one stream entry as Redis itself answers it."""
-    # One that lacks a field is too short to be read, but for its version.
-    head = [fields.get(b"v", b"0"), *(fields[name] for name in _HEAD[1:] if name in fields)]
-    return _read(stream_id, head, fields.get(b"data", b""))
-
-
-def _read(stream_id: bytes, head: Sequence[bytes], data: bytes) -> Entry:
-    """Read an entry's fields. One of an unknown version has only its id and version.
-
-    One that cannot be read has the version MALFORMED: it must be no more than its own trouble.
+    One of an unknown version has only its id and version. One that cannot be read has the version
+    MALFORMED: it must be no more than its own trouble.
     """
+    match fields:
+        case [b"h", head, b"d", data]:
+            return _read(stream_id, head.split(b" "), data, version=b"2")
+        case _:
+            named = dict(zip(fields[::2], fields[1::2], strict=True))
+            # One that lacks a field is too short to be read, but for its version.
+            old = [named.get(b"v", b"0"), *(named[f] for f in _OLD_HEAD[1:] if f in named), b"t"]
+            return _read(stream_id, old, named.get(b"data", b""), version=b"1")
+
+
+def _read(stream_id: bytes, head: Sequence[bytes], data: bytes, *, version: bytes) -> Entry:
     entry_id = int(stream_id.partition(b"-")[0])
-    version = head[0]
-    if version != _VERSION:
-        number = int(version) if version.isdigit() else 0
+    if head[0] != version:
+        number = int(head[0]) if head[0].isdigit() else 0
+        number = number if number > VERSION else 0
         return Entry(entry_id, number, "add", 0, 0, "", "", 0, 0, b"")
     try:
-        _, op, user, conversation, role, status, at, total = head
+        _, op, user, conversation, role, status, at, total, form = head
         return Entry(
             *(entry_id, VERSION, cast("Op", op.decode()), int(user), int(conversation)),
             *(role.decode(), status.decode(), int(at), int(total), data),
+            cast("Form", form.decode()),
         )
     except ValueError:
         return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)

@@ -19,7 +19,7 @@ from api.core.entries import (
     AcceptReply,
     AcceptRequest,
     Entry,
-    read_compact,
+    read_entry,
     read_result,
 )
 from api.core.errors import WrongDatabaseError
@@ -219,7 +219,7 @@ class Log:
         """Return each partition's oldest entries: at least one, up to the most of each."""
         reply = self.run("read", max_entries, max_bytes, at=partitions)
         return {
-            int(partition): [read_compact(*entry) for entry in entries]
+            int(partition): [read_entry(*entry) for entry in entries]
             for partition, entries in reply
         }
 

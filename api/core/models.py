@@ -4,14 +4,16 @@ Ids of conversations and messages are made by the log's accept script, never by 
 """
 
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -29,11 +31,13 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
-Role = Literal["user", "assistant"]
+Role = Literal["user", "assistant", "system", "tool"]
 #: `unavailable`: a dead message, which keeps its position; its content is in `dead_letter`.
-Status = Literal["stored", "interrupted", "unavailable"]
+#: `deleted`: it was deleted alone, and keeps its position without its content.
+Status = Literal["stored", "interrupted", "unavailable", "deleted"]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -59,6 +63,23 @@ class UtcDateTime(TypeDecorator[datetime]):
     ) -> datetime | None:
         """Return the time in UTC."""
         return None if value is None else value.astimezone(UTC)
+
+
+class JsonText(UserDefinedType[str]):
+    """A `json` that is read as the text it is: the same text that was written.
+
+    Not `jsonb`, which refuses an escaped NUL, sorts keys, and drops all but the last of equal ones.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the type's name in SQL."""
+        return "JSON"
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Have PostgreSQL send the text; the driver would make an object of it."""
+        return column.cast(Text)
 
 
 class Base(SQLModel):
@@ -157,6 +178,13 @@ class Conversation(Base, table=True):
             desc("id"),
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        Index(
+            "uq_conversation_user_id_external_id",
+            "user_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL AND deleted_at IS NULL"),
+        ),
         CheckConstraint("message_count >= 0", "message_count"),
     )
 
@@ -170,6 +198,18 @@ class Conversation(Base, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: The owner's own id for it, unique among what is not deleted.
+    external_id: str | None = Field(default=None, sa_type=Text)
+    metadata_text: str | None = Field(default=None, sa_column=Column("metadata", JsonText))
+    tags: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
+    archived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    pinned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: The conversation whose first messages, up to a position, this one began with.
+    forked_from: int | None = Field(default=None, sa_type=BigInteger)
+    forked_at: int | None = Field(default=None, sa_type=BigInteger)
+    #: The last entry that cut, edited or moved messages. No entry up to it can be checked by the
+    #: rows of its messages, and none is to be applied again.
+    rewritten_id: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Message(Base, table=True):
@@ -183,9 +223,23 @@ class Message(Base, table=True):
         ForeignKeyConstraint(
             ["conversation_id", "user_id"], ["conversation.id", "conversation.user_id"]
         ),
+        Index(
+            "uq_message_conversation_id_external_id",
+            "conversation_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        # What a chat's history leaves out, and how much that is: nothing, of most conversations.
+        Index(
+            "ix_message_not_of_chat",
+            "conversation_id",
+            "position",
+            postgresql_where=text("role NOT IN ('user', 'assistant')"),
+        ),
         CheckConstraint("position > 0", "position"),
-        CheckConstraint("role IN ('user', 'assistant')", "role"),
-        CheckConstraint("status IN ('stored', 'interrupted', 'unavailable')", "status"),
+        CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", "role"),
+        CheckConstraint("status IN ('stored', 'interrupted', 'unavailable', 'deleted')", "status"),
     )
 
     id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -196,6 +250,43 @@ class Message(Base, table=True):
     content: str = Field(sa_type=Text)
     status: Status = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    #: The writer's own id for it, unique in its conversation.
+    external_id: str | None = Field(default=None, sa_type=Text)
+    #: A JSON object: what the writer keeps of a message beside its text.
+    extra: str | None = Field(default=None, sa_type=JsonText)
+    edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class MessageAside(Base, table=True):
+    """A message that was cut off its conversation and kept: one of a branch."""
+
+    __tablename__ = "message_aside"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["conversation_id", "user_id"], ["conversation.id", "conversation.user_id"]
+        ),
+        Index("ix_message_aside_conversation_id_position", "conversation_id", "position"),
+        CheckConstraint("position > 0", "position"),
+        CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", "role"),
+        CheckConstraint("status IN ('stored', 'interrupted', 'unavailable', 'deleted')", "status"),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    conversation_id: int = Field(sa_type=BigInteger)
+    user_id: int = Field(sa_type=BigInteger)
+    position: int = Field(sa_type=BigInteger)
+    role: Role = Field(sa_type=Text)
+    content: str = Field(sa_type=Text)
+    status: Status = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    external_id: str | None = Field(default=None, sa_type=Text)
+    extra: str | None = Field(default=None, sa_type=JsonText)
+    edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: The entry that put it aside, with all that followed it.
+    branch_id: int = Field(sa_type=BigInteger)
+    #: The message it follows; null for a first one.
+    parent_id: int | None = Field(default=None, sa_type=BigInteger)
+    aside_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class LogPartition(Base, table=True):

@@ -91,7 +91,7 @@ class AsyncLog:
         stream, name = self._key(conversation_id, "log"), f"{entry_id}-0"
         found: Any = await _answered(self._client.xrange(stream, name, name))
         for stream_id, fields in found:
-            entry = read_entry(stream_id, fields)
+            entry = read_entry(stream_id, [item for field in fields.items() for item in field])
             if (entry.user_id, entry.conversation_id) == (user_id, conversation_id):
                 return entry
         return None

@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from api.core.entries import Entry
+from api.core.entries import VERSION, Entry
 from api.core.partition_counts import lock_free
 from tests.drain.world import World
 from workers import sql
@@ -166,6 +166,6 @@ def test_entries_are_read_with_their_fields(world: World) -> None:
 
     assert (opened.op, opened.data, opened.conversation_id) == ("open", b"t", conversation.id)
     assert added == Entry(
-        message, 1, "add", conversation.owner, conversation.id, "user", "stored",
+        message, VERSION, "add", conversation.owner, conversation.id, "user", "stored",
         added.created_at_ms, added.total_bytes, b"hello",
     )  # fmt: skip

@@ -200,11 +200,11 @@ def test_the_status_tells_age_and_bytes(log: Log) -> None:
 
 
 def test_an_entry_of_a_later_format_is_known_by_its_version_only(log: Log, redis: Redis) -> None:
-    redis.xadd(log.key(4, "log"), {"v": 2, "novel": "x"}, id="4100-0")
+    redis.xadd(log.key(4, "log"), {"h": "3 novel", "d": "x"}, id="4100-0")
 
     (entry,) = log.read([4], 10, 10**6)[4]
 
-    assert (entry.id, entry.version) == (4100, 2)
+    assert (entry.id, entry.version) == (4100, 3)
 
 
 OPERATIONS: list[tuple[str, Callable[[Log], object]]] = [

@@ -33,6 +33,7 @@ TABLES = {
     "dead_letter",
     "log_partition",
     "message",
+    "message_aside",
     "session",
     "user",
 }

@@ -46,7 +46,7 @@ def test_a_message_of_the_owner_is_taken(engine: Engine, alice: int) -> None:
     [
         ({"position": 1}, "uq_message_conversation_id_position"),
         ({"position": 0}, "ck_message_position"),
-        ({"role": "system"}, "ck_message_role"),
+        ({"role": "developer"}, "ck_message_role"),
         ({"status": "queued"}, "ck_message_status"),
         ({"id": 48}, "pk_message"),
         ({"conversation_id": 33}, "fk_message_conversation_id_user_id_conversation"),

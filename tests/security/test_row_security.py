@@ -25,7 +25,7 @@ from tests.support.rows import add_conversation, add_messages, add_user, stateme
 from tests.support.servers import urls_of
 
 ADA_OWNS, EVE_OWNS = 32, 48
-CHAT = ("conversation", "message", "dead_letter")
+CHAT = ("conversation", "message", "message_aside", "dead_letter")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def urls(postgres_server: EmbeddedPostgres, database_url: str) -> dict[str, str]
 
 @pytest.fixture
 def people(engine: Engine) -> tuple[int, int]:
-    """Two users with a conversation, a message and a dead letter each."""
+    """Two users with a conversation, two messages, one of them aside, and a dead letter each."""
     ada, eve = add_user(engine, "ada"), add_user(engine, "eve")
     for owner, conversation in ((ada, ADA_OWNS), (eve, EVE_OWNS)):
         add_conversation(engine, owner, conversation, title="private")
@@ -46,6 +46,14 @@ def people(engine: Engine) -> tuple[int, int]:
                     "INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id,"
                     " reason, payload, entry_created_at) VALUES (:c, 0, 'add', :u, :c, 'refused',"
                     " 'private', now())"
+                ),
+                {"c": conversation, "u": owner},
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO message_aside (id, conversation_id, user_id, position, role,"
+                    " content, status, created_at, branch_id, aside_at) VALUES (:c + 8, :c, :u, 2,"
+                    " 'user', 'private', 'stored', now(), :c, now())"
                 ),
                 {"c": conversation, "u": owner},
             )
@@ -93,6 +101,7 @@ def test_the_api_sees_the_rows_of_one_user_and_of_nobody_without_one(
         "INSERT INTO conversation SELECT 64, 1, 'mine now', 0, now(), now()",
         "UPDATE conversation SET title = 'mine now'",
         "UPDATE message SET content = 'mine now'",
+        "UPDATE message_aside SET content = 'mine now'",
         "UPDATE dead_letter SET payload = ''",
         "INSERT INTO message SELECT 7, 48, 2, 9, 'user', 'x', 'stored', now()",
         "UPDATE log_partition SET last_id = 7",
@@ -118,7 +127,7 @@ def test_the_api_deletes_nothing_of_anybody_else(
 ) -> None:
     with closing(connect(urls["database_url"])) as connection:
         ask(connection, "SELECT set_config('app.user_id', %s, true)", str(people[0]))
-        for one in ("message", "conversation", "dead_letter"):
+        for one in ("message", "message_aside", "conversation", "dead_letter"):
             ask(connection, f"DELETE FROM {one}")
         ask(connection, f"DELETE FROM {table}")
         connection.commit()

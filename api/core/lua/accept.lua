@@ -37,9 +37,10 @@ function accept.append(call, entry, partition)
   local id = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
   local conversation = entry.op == 'open' and exact(id) or entry.conversation
   local total = exact(partition.total + #entry.data)
-  local reply = redis.pcall('XADD', key(partition.number, 'log'), exact(id) .. '-0', 'v', '1',
-    'op', entry.op, 'user', entry.user, 'conv', conversation, 'role', entry.role,
-    'status', entry.status, 'at', exact(call.now), 'total', total, 'data', entry.data)
+  local head = VERSION .. ' ' .. entry.op .. ' ' .. entry.user .. ' ' .. conversation .. ' ' .. entry.role .. ' '
+    .. entry.status .. ' ' .. exact(call.now) .. ' ' .. total .. ' ' .. entry.form
+  local reply =
+    redis.pcall('XADD', key(partition.number, 'log'), exact(id) .. '-0', 'h', head, 'd', entry.data)
   if failed(reply) then return nil end
   partition.tail = id
   partition.entries = partition.entries + 1
@@ -149,19 +150,19 @@ function accept.keep(call, partition)
 end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of turns. One argument instead of twelve, each of which costs on both sides.
-local HEAD = '^' .. string.rep('([^ ]*) ', 11) .. '([^ ]*)$'
+-- home lease streamed as_of form turns. One argument instead of thirteen, each of which costs on both sides.
+local HEAD = '^' .. string.rep('([^ ]*) ', 12) .. '([^ ]*)$'
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
 -- the request must be the same as, idempotency.lua; or nothing), data and
 -- the earlier turns follow its head.
 local function entry_at(at)
-  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, turns =
+  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, turns =
     string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
     state = state, home = tonumber(home), lease = lease, streamed = streamed,
-    as_of = as_of, session = ARGV[at + 1], data = ARGV[at + 3], loaded = {},
+    as_of = as_of, form = form, session = ARGV[at + 1], data = ARGV[at + 3], loaded = {},
   }
   local request = ARGV[at + 2]
   if request ~= '' then entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13) end

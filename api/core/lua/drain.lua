@@ -1,22 +1,7 @@
 -- What the drain, the audit and the opening of the log ask.
 
--- An entry as `read` answers it: {id, "v op user conv role status at total", data}. Three strings
--- instead of nineteen: most of a drain's time once went into reading them. One that no script wrote
--- keeps its fields: {id, fields}.
-local function compact(entry)
-  local fields, named = entry[2], {}
-  for i = 1, #fields, 2 do named[fields[i]] = fields[i + 1] end
-  local head = {}
-  for i, name in ipairs({ 'v', 'op', 'user', 'conv', 'role', 'status', 'at', 'total' }) do
-    if not named[name] then return entry end
-    head[i] = named[name]
-  end
-  if not named.data then return entry end
-  return { entry[1], table.concat(head, ' '), named.data }
-end
-
--- → for each partition that the call is for: its number, then its oldest entries (see above), at least one,
--- up to a share of entries and bytes.
+-- → for each partition that the call is for: its number, then its oldest entries as they stand,
+-- at least one, up to a share of entries and bytes.
 function operations.read()
   local most_entries, most_bytes, answer = number_argument(4), number_argument(5), {}
   for _, partition in ipairs(declared) do
@@ -27,12 +12,12 @@ function operations.read()
       local chunk = count > 0 and redis.call('XRANGE', stream, from, '+', 'COUNT', count) or {}
       more = #chunk == count and count > 0
       for _, entry in ipairs(chunk) do
-        bytes = bytes + #(field(entry, 'data') or '')
+        bytes = bytes + bytes_of(entry)
         if bytes > most_bytes and #entries > 0 then
           more = false
           break
         end
-        entries[#entries + 1] = compact(entry)
+        entries[#entries + 1] = entry
         from = exact(number_of(entry[1]) + 1) .. '-0'
       end
     end

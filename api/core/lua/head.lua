@@ -11,7 +11,9 @@
 -- key (all start with "{<namespace>:…}:")      type    meaning, each of one partition
 -- database                                     string  id of the database this log belongs to
 -- log                                          stream  entries not known to be in PostgreSQL, oldest first;
---                                                      never deleted, only trimmed. Entry id: "<id>-0"
+--                                                      never deleted, only trimmed. Entry id: "<id>-0", fields
+--                                                      h "<version> <op> <user> <conversation> <role> <status> <at ms>
+--                                                      <running total of bytes> <form of d>", and d (entries.py)
 -- tail                                         integer the partition's last id
 -- accepted                                     integer entries ever accepted, for the audit
 -- went_back                                    integer ms at which the log was found to lack what PostgreSQL has had
@@ -40,6 +42,8 @@
 -- drain:started                                integer drains that ever started
 -- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
 
+-- Of the entries that are written. Version 1 had a stream field for each part of its head.
+local VERSION = '2'
 local PARTITIONS = 16
 local EPOCH_MS = 1735689600000 -- 2025-01-01T00:00Z
 local BELL_MS = 3000
@@ -103,6 +107,18 @@ local function end_of(stream, command, from, to)
   return redis.call(command, stream, from, to, 'COUNT', 1)[1]
 end
 
+-- Bytes of an entry's data, in either version.
+local function bytes_of(entry) return #(field(entry, 'd') or field(entry, 'data') or '') end
+
+local TOTAL_AND_AT = '^' .. VERSION .. string.rep(' [^ ]*', 5) .. ' (%d+) (%d+)'
+
+-- The running total and the ms of an entry. One that no script wrote may lack them; it must not close
+-- the partition.
+local function total_and_at(entry)
+  local at, total = string.match(field(entry, 'h') or '', TOTAL_AND_AT)
+  return tonumber(total or field(entry, 'total') or '') or 0, tonumber(at or field(entry, 'at') or '')
+end
+
 -- Entries and bytes of text in one partition's log, the running total its last entry carries, and
 -- when the oldest was accepted (ms), nil without one.
 local function backlog_of(partition)
@@ -111,10 +127,9 @@ local function backlog_of(partition)
   if entries == 0 then return 0, 0, 0 end
   local first = end_of(stream, 'XRANGE', '-', '+')
   local last = end_of(stream, 'XREVRANGE', '+', '-')
-  -- An entry that no script wrote may lack fields; it must not close the partition.
-  local total = tonumber(field(last, 'total') or '') or 0
-  local before = (tonumber(field(first, 'total') or '') or 0) - #(field(first, 'data') or '')
-  return entries, math.max(total - before, 0), total, tonumber(field(first, 'at') or '')
+  local total = total_and_at(last)
+  local first_total, oldest_at = total_and_at(first)
+  return entries, math.max(total - (first_total - bytes_of(first)), 0), total, oldest_at
 end
 
 local function number_argument(index) return assert(tonumber(ARGV[index])) end
