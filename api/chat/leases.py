@@ -10,7 +10,7 @@ from api.chat.running_turns import RunningTurns
 from api.core import tasks
 from api.core.errors import Problem
 from api.core.turns import TurnName
-from api.writes.accept import Turn
+from api.writes.turns import Turn
 
 logger = logging.getLogger(__name__)
 

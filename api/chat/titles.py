@@ -10,7 +10,8 @@ from api.chat.assistants.protocol import Assistant
 from api.chat.title_text import offered_title, shortened
 from api.core.errors import Problem
 from api.core.text import is_blank
-from api.writes.accept import Accept, Turn
+from api.writes.accept import Accept
+from api.writes.turns import Turn
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from api.chat.running_turns import RunningTurns
 from api.chat.titles import Titles
 from api.core.caller import Caller
 from api.core.errors import Unavailable
-from api.writes.accept import Accept, Turn
+from api.writes.accept import Accept
+from api.writes.turns import Turn
 
 #: How long a retry waits for the request that is running the same turn.
 WAIT_SECONDS: Final = 30.0

@@ -20,7 +20,7 @@ from api.core.settings import Settings
 from api.local.command import Command
 from api.local.console import Console
 from api.local.supervisor import Backoff, Supervised
-from api.writes import accept
+from api.writes import turns
 from api.writes.group_commit import GroupCommit
 from tests.support.proxy import HOST
 
@@ -47,7 +47,7 @@ def resetting_port() -> Iterator[int]:
 
 
 def test_an_earlier_turn_that_is_no_text_does_not_keep_later_ones_from_being_answered() -> None:
-    recent = accept._before(9, (b"1:user:\xff good", b"2:assistant:fine"))
+    recent = turns._before(9, (b"1:user:\xff good", b"2:assistant:fine"))
 
     assert [turn.content for turn in recent] == ["\ufffd good", "fine"]
 

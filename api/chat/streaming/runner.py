@@ -16,7 +16,9 @@ from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.core.errors import Problem, Unavailable
 from api.core.turns import TurnName, text_of
-from api.writes.accept import Accept, Accepted, Turn
+from api.writes.accept import Accept
+from api.writes.submit import Accepted
+from api.writes.turns import Turn
 
 logger = logging.getLogger(__name__)
 

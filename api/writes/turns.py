@@ -1,0 +1,165 @@
+"""WRITE: the messages of chat turns, and what the assistant is to know of the ones before."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal, cast
+
+from sqlmodel import Session
+
+from api.core.caller import Caller
+from api.core.database import Viewer
+from api.core.entries import AcceptRequest, AcceptResult, turn_line
+from api.core.errors import Unavailable
+from api.core.turns import TurnMessage, TurnName
+from api.reads.repositories import MessageRepository
+from api.writes.submit import Accepted, Submitter, time_of
+
+#: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
+COLD_TIMEOUT_SECONDS: Final = 1.0
+COLD_POLL_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A chat turn whose user message is in the log."""
+
+    name: TurnName
+    created_at: datetime
+    #: Earlier messages, oldest first, without the turn's own.
+    recent: list[TurnMessage]
+    #: The id of the oldest of them, or the turn's own.
+    remembers_from: int
+    #: The answer that was accepted already, if one was.
+    reply_id: int | None
+    #: With a lease this caller must run the assistant; with neither, another request is running it.
+    lease: str | None
+    #: The message was accepted by an earlier request.
+    replayed: bool
+
+    @property
+    def id(self) -> int:
+        """The id of the turn, and of its user message."""
+        return self.name.id
+
+
+class TurnWrites(Submitter):
+    """The writes of chat turns."""
+
+    async def begin_turn(
+        self,
+        caller: Caller,
+        conversation_id: int,
+        content: str,
+        key: str | None,
+        *,
+        streamed: bool = False,
+    ) -> Turn:
+        """Add the user's message of a chat turn, and say what is known of its answer.
+
+        Repeated with the same key it adds nothing and tells how the turn stands by now.
+        """
+        owner, lease = caller.user_id, secrets.token_hex(8)
+        result, sent = await self._submit(
+            AcceptRequest(
+                *("add", owner, "turn", conversation_id, "user"),
+                data=content.encode(),
+                key=key or "",
+                lease=lease,
+                streamed=streamed,
+                session_id=caller.session_id,
+            )
+        )
+        known = result.recent if result.warm else sent.loaded
+        if result.leased and not result.warm and not sent.as_of:
+            known, _ = await self._recent_or_none(owner, conversation_id, wait_for=result.id)
+        return Turn(
+            name=TurnName(owner, conversation_id, result.id),
+            created_at=time_of(result.created_at_ms),
+            recent=_before(result.id, known),
+            remembers_from=_first(result.id, known),
+            reply_id=result.reply_id,
+            lease=lease if result.leased else None,
+            replayed=result.status == "replay",
+        )
+
+    async def reply(
+        self,
+        turn: TurnName,
+        content: str,
+        status: Literal["stored", "interrupted"] = "stored",
+    ) -> Accepted:
+        """Add a turn's answer. The first one stands: a later one gets the first one's id."""
+        return await self._write(
+            AcceptRequest(
+                *("add", turn.user_id, "reply", turn.conversation_id, "assistant", status),
+                data=content.encode(),
+                key=str(turn.id),
+            )
+        )
+
+    async def suggest_title(self, turn: TurnName, title: str) -> Accepted:
+        """Give a conversation a title unless it has one: a person's own choice stands."""
+        key = f"title:{turn.id}"
+        return await self._edit("title", Caller(turn.user_id), turn.conversation_id, key, title)
+
+    async def _told(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest | None:
+        if result.status == "cold":
+            return await self._with_recent(request, result)
+        return await super()._told(request, result)
+
+    async def _with_recent(self, request: AcceptRequest, cold: AcceptResult) -> AcceptRequest:
+        lines, reaches = await self._recent_or_none(
+            request.user_id, request.conversation_id, wait_for=cold.id
+        )
+        if reaches is None:
+            return replace(request, as_of="skip")
+        if sum(map(len, lines)) > 2 * self._limits.assistant_memory_bytes:
+            # One message that is longer than the log keeps: for the assistant, not for the log.
+            return replace(request, as_of="skip", loaded=lines)
+        # What was accepted before the cold answer is all there, so nothing up to the tail of that
+        # moment is missing; a timeout proves only what was loaded.
+        complete_to = max(reaches, cold.tail) if reaches >= cold.id else reaches
+        return replace(request, as_of=str(complete_to), loaded=lines)
+
+    async def _recent_or_none(
+        self, owner: int, conversation_id: int, *, wait_for: int
+    ) -> tuple[tuple[bytes, ...], int | None]:
+        """Load recent turns from PostgreSQL, waiting a little for what the log still holds.
+
+        Returns the turns and how far they reach; (), None if PostgreSQL is out of reach: a chat
+        turn does without rather than fail.
+        """
+
+        def load(session: Session) -> tuple[tuple[bytes, ...], int]:
+            messages, reaches = MessageRepository(session).recent_turns(
+                owner,
+                conversation_id,
+                limit=self._limits.assistant_memory_messages,
+                most_bytes=self._limits.assistant_memory_bytes,
+            )
+            return tuple(turn_line(m.id, m.role, m.content) for m in messages), reaches
+
+        loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(COLD_TIMEOUT_SECONDS):
+                while (loaded := await self._database.read(Viewer(owner), load))[1] < wait_for:  # noqa: ASYNC110 - polled
+                    await asyncio.sleep(COLD_POLL_SECONDS)
+        return loaded
+
+
+def _before(turn_id: int, lines: tuple[bytes, ...]) -> list[TurnMessage]:
+    recent = []
+    for line in lines:
+        # What is no UTF-8 came past the API; it must not end every later turn of its conversation.
+        message_id, role, content = line.decode(errors="replace").split(":", 2)
+        if int(message_id) < turn_id:
+            recent.append(TurnMessage(cast('Literal["user", "assistant"]', role), content))
+    return recent
+
+
+def _first(turn_id: int, lines: tuple[bytes, ...]) -> int:
+    """Return the id of the oldest message before a turn, or the turn's own."""
+    return min([turn_id, *(int(line.partition(b":")[0]) for line in lines[:1])])
