@@ -41,6 +41,7 @@ from api.http.shares import Shares
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
+from api.writes.external_ids import ExternalIds
 from api.writes.write_path import WritePath
 
 #: Connections for what the write path asks of PostgreSQL, beside the reads'.
@@ -177,6 +178,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             identity_provider=IdentityProvider(settings, database)
             if settings.oidc_issuer
             else None,
+            external_ids=ExternalIds(log, reads),
             deletion=AccountDeletion(database, reads, log, tokens.lifetime_seconds),
             monitor=Monitor(write_path, database, settings.database),
         )

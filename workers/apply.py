@@ -11,6 +11,7 @@ from api.core.failures import sqlstate_of
 from workers import sql, write
 from workers.batch_result import BatchResult
 from workers.failures import may_be_caused_by_entry
+from workers.known import external_ids_of
 from workers.plan import DeadLetter, make_plan
 
 #: Circuit breaker: above this rate of dead letters a partition stops, because the database is the
@@ -42,13 +43,16 @@ class Applier:
         if not everything:
             return
         committed = [e for p, found in entries.items() for e in found if e.id <= self._last_ids[p]]
-        known = sql.look_up(self._cursor, everything, everything if look_up_all else committed)
-        plan = make_plan(entries, self._last_ids, known, refused or {})
+        refused = refused or {}
+        checked = everything if look_up_all else committed
+        asked = external_ids_of(everything, refused)
+        known = sql.look_up(self._cursor, everything, checked, asked)
+        plan = make_plan(entries, self._last_ids, known, refused)
         if plan.dead_letters:
             room = MAX_DEAD_LETTERS_PER_MINUTE - sql.recent_dead_letters(self._cursor)
             if excess := plan.dead_letters[max(room, 0) :]:
                 entries = self._halt(entries, excess)
-                plan = make_plan(entries, self._last_ids, known, refused or {})
+                plan = make_plan(entries, self._last_ids, known, refused)
         write.write_plan(self._cursor, plan)
         self._result.plans.append(plan)
         for partition, found in entries.items():

@@ -9,8 +9,7 @@ from api.core.failures import describe, is_read_only, sqlstate_of
 
 #: Not null, check, program limit exceeded; besides class 22, data exception.
 _ENTRY_ERRORS: Final = frozenset({"23502", "23514", "54000"})
-#: Unique violation.
-_TAKEN: Final = "23505"
+UNIQUE_VIOLATION: Final = "23505"
 #: Statement cancelled, lock not available, idle transaction ended.
 _TIMEOUTS: Final = frozenset({"57014", "55P03", "25P03"})
 
@@ -29,7 +28,9 @@ class BatchFailedError(VerbatimError):
         self.share = share
         self.timed_out = sqlstate_of(error) in _TIMEOUTS
         #: Worth a second try that finds the entry: one may be the cause, or be stored already.
-        self.may_be_caused_by_entry = may_be_caused_by_entry(error) or sqlstate_of(error) == _TAKEN
+        self.may_be_caused_by_entry = may_be_caused_by_entry(error) or (
+            sqlstate_of(error) == UNIQUE_VIOLATION
+        )
         #: A server does not answer, or writes nothing: it is no use to try the partitions one by
         #: one.
         self.out_of_reach = not partitions or isinstance(error, RedisError) or is_read_only(error)

@@ -1,8 +1,28 @@
 """What PostgreSQL has of the users, conversations and entries of a batch."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from api.core import conversation_fields
 from api.core.entries import Entry
+
+
+def opened_at_ms(entry: Entry) -> int:
+    """Return when the conversation of an open began: an imported one began before."""
+    if entry.form == "t" or entry.op != "open":
+        return entry.created_at_ms
+    return conversation_fields.decode(entry.data).get("created_at", entry.created_at_ms)
+
+
+def external_ids_of(entries: Iterable[Entry], refused: Collection[int]) -> list[tuple[int, str]]:
+    """Return the external ids that opens ask for, each with its user, but for refused entries."""
+    asked = (entry for entry in entries if entry.form == "j" and entry.op == "open")
+    said = (
+        (entry.user_id, conversation_fields.decode(entry.data).get("external_id"))
+        for entry in asked
+        if entry.id not in refused
+    )
+    return [(user_id, external_id) for user_id, external_id in said if external_id is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +37,7 @@ class KnownConversation:
 
     def was_opened_by(self, entry: Entry) -> bool:
         """Return whether this entry opened it."""
-        return (self.owner, self.created_at_ms) == (entry.user_id, entry.created_at_ms)
+        return (self.owner, self.created_at_ms) == (entry.user_id, opened_at_ms(entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +64,16 @@ class Known:
     users: set[int] = field(default_factory=set)
     conversations: dict[int, KnownConversation] = field(default_factory=dict)
     messages: dict[int, KnownMessage] = field(default_factory=dict)
+    #: The conversations that have external ids which the batch's opens ask for.
+    external_ids: dict[tuple[int, str], int] = field(default_factory=dict)
     #: Entry id and payload of each dead letter.
     dead_letters: set[tuple[int, bytes]] = field(default_factory=set)
+
+    def free_external_id(self, conversation_id: int) -> None:
+        """Note that a conversation was deleted: its external id may be another's."""
+        for name, owner in list(self.external_ids.items()):
+            if owner == conversation_id:
+                del self.external_ids[name]
 
     def has_dead_letter(self, entry: Entry) -> bool:
         """Return whether this entry is a dead letter already."""

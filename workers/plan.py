@@ -6,11 +6,17 @@ of the log, and each is decided on as if the ones before it had been written alr
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Final, Literal, TypedDict, cast
 
+from api.core import conversation_fields
+from api.core.conversation_fields import ConversationFields
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.partition_counts import Tally
-from workers.known import Known, KnownConversation
+from workers.failures import UNIQUE_VIOLATION
+from workers.known import Known, KnownConversation, opened_at_ms
+
+#: What stands for a text of a conversation that PostgreSQL refuses.
+_NO_TEXT: Final[Mapping[str, Any]] = {"title": "", "metadata": None, "tags": []}
 
 #: Why an entry became a dead letter.
 #: refused: PostgreSQL accepts it only without its text. regressed: its id is at or below `last_id`,
@@ -33,13 +39,23 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Change:
-    """What a batch changes in one conversation; the last rename wins."""
+    """What a batch changes in one conversation; the last rename wins, or `set` of a title."""
 
     at_ms: int = 0
     added: int = 0
     rename: Entry | None = None
     closed_at_ms: int | None = None
     deleted_at_ms: int | None = None
+
+
+class Said(TypedDict, total=False):
+    """What a batch says of one conversation beside its title: of each column, the last value."""
+
+    external_id: str
+    metadata: str | None
+    tags: list[str] | None
+    archived_at: int | None
+    pinned_at: int | None
 
 
 @dataclass(slots=True)
@@ -50,9 +66,10 @@ class Plan:
     opens: list[Entry] = field(default_factory=list)
     adds: list[Entry] = field(default_factory=list)
     changes: dict[int, Change] = field(default_factory=dict)
+    said: dict[int, Said] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     #: Entries whose text PostgreSQL refuses (id → SQLSTATE): they are written without it.
-    refused: Mapping[int, str | None] = field(default_factory=dict)
+    refused: dict[int, str | None] = field(default_factory=dict)
     applied: list[Entry] = field(default_factory=list)
     #: Users of discarded entries who do not exist: deleted, or lost by a restore of PostgreSQL.
     lost_users: set[int] = field(default_factory=set)
@@ -71,8 +88,15 @@ def make_plan(
     `last_ids` says up to which id each partition is committed. Entries above it are decided on;
     those at or below it are only checked for being stored, and never applied again.
     """
-    plan = Plan({p: Tally(last_ids[p]) for p in batch}, refused=refused)
-    planner = _Planner(plan, replace(known, conversations=dict(known.conversations)))
+    plan = Plan({p: Tally(last_ids[p]) for p in batch}, refused=dict(refused))
+    planner = _Planner(
+        plan,
+        replace(
+            known,
+            conversations=dict(known.conversations),
+            external_ids=dict(known.external_ids),
+        ),
+    )
     for partition, entries in batch.items():
         for entry in entries:
             if entry.id <= last_ids[partition]:
@@ -95,7 +119,7 @@ class _Planner:
             self._dead_letter(partition, entry, reason)
 
     def _why_missing(self, entry: Entry) -> Reason | None:
-        """Return why a committed entry is not stored, or None. A rename leaves nothing to check."""
+        """Return why a committed entry is not stored, or None. Renames and sets leave no trace."""
         known = self._known
         conversation = known.conversations.get(entry.conversation_id)
         message = known.messages.get(entry.id)
@@ -112,6 +136,7 @@ class _Planner:
             "add": message is not None and message.was_added_by(entry),
             "rename": True,
             "title": True,
+            "set": True,
             "close": conversation.closed,
             "delete": False,
         }
@@ -136,15 +161,28 @@ class _Planner:
     def _open(self, partition: int, entry: Entry) -> None:
         conversation = self._known.conversations.get(entry.conversation_id)
         if conversation is None:
+            self._refuse_taken(entry)
             self._plan.opens.append(entry)
+            fields = self._fields(entry)
+            self._say(entry, fields)
             self._known.conversations[entry.conversation_id] = KnownConversation(
-                entry.user_id, entry.created_at_ms, titled=self._has_text(entry)
+                entry.user_id, opened_at_ms(entry), titled=bool(fields.get("title"))
             )
             self._apply(partition, entry)
         elif conversation.was_opened_by(entry):
             self._count_duplicate(partition)
         else:
             self._dead_letter(partition, entry, "conflict")
+
+    def _refuse_taken(self, entry: Entry) -> None:
+        """Refuse the texts of an open whose external id another conversation has."""
+        external_id = self._fields(entry).get("external_id")
+        if external_id is None:
+            return
+        if (entry.user_id, external_id) in self._known.external_ids:
+            self._plan.refused[entry.id] = UNIQUE_VIOLATION
+        else:
+            self._known.external_ids[entry.user_id, external_id] = entry.conversation_id
 
     def _change(self, partition: int, entry: Entry) -> None:
         conversation = self._known.conversations.get(entry.conversation_id)
@@ -165,6 +203,11 @@ class _Planner:
             self._apply(partition, entry)
 
     def _write(self, entry: Entry, conversation: KnownConversation) -> None:
+        if entry.op == "set":
+            fields = self._fields(entry)
+            self._say(entry, fields)
+            if "title" not in fields:
+                return
         change = self._plan.changes.setdefault(entry.conversation_id, Change())
         change.at_ms = entry.created_at_ms
         match entry.op:
@@ -173,10 +216,11 @@ class _Planner:
                 self._plan.adds.append(entry)
             case "title" if conversation.titled:
                 pass
-            case "rename" | "title":
+            case "rename" | "title" | "set":
                 change.rename = entry
+                titled = bool(self._fields(entry).get("title"))
                 self._known.conversations[entry.conversation_id] = replace(
-                    conversation, titled=self._has_text(entry)
+                    conversation, titled=titled
                 )
             case "close":
                 change.closed_at_ms = change.closed_at_ms or entry.created_at_ms
@@ -185,9 +229,35 @@ class _Planner:
                 self._known.conversations[entry.conversation_id] = replace(
                     conversation, deleted=True
                 )
+                self._known.free_external_id(entry.conversation_id)
 
-    def _has_text(self, entry: Entry) -> bool:
-        return bool(entry.data) and entry.id not in self._plan.refused
+    def _fields(self, entry: Entry) -> ConversationFields:
+        """Return what an entry says of its conversation; one that is refused says no text."""
+        if entry.id not in self._plan.refused:
+            return conversation_fields.of_entry(entry)
+        if entry.form == "t":
+            return {"title": ""}
+        fields = conversation_fields.decode(entry.data)
+        fields.pop("external_id", None)
+        return cast(
+            "ConversationFields", {name: _NO_TEXT.get(name, said) for name, said in fields.items()}
+        )
+
+    def _say(self, entry: Entry, fields: ConversationFields) -> None:
+        """Note what is said beside the title."""
+        said: Said = {}
+        if "external_id" in fields:
+            said["external_id"] = fields["external_id"]
+        if "metadata" in fields:
+            said["metadata"] = fields["metadata"]
+        if "tags" in fields:
+            said["tags"] = fields["tags"] or None
+        if "archived" in fields:
+            said["archived_at"] = entry.created_at_ms if fields["archived"] else None
+        if "pinned" in fields:
+            said["pinned_at"] = entry.created_at_ms if fields["pinned"] else None
+        if said:
+            self._plan.said.setdefault(entry.conversation_id, {}).update(said)
 
     def _apply(self, partition: int, entry: Entry) -> None:
         """Count an entry that is written, as a dead letter if it is written without its text."""

@@ -46,6 +46,13 @@ _LOOK_UP_ENTRIES: Final = """
     SELECT 'dead', entry_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, payload
     FROM dead_letter WHERE entry_id = ANY(%(entries)s::bigint[])
 """
+#: Of external ids that opens ask for: who has them.
+_LOOK_UP_EXTERNAL_IDS: Final = """
+    UNION ALL
+    SELECT 'external', c.id, c.user_id, NULL, NULL, NULL, NULL, NULL, c.external_id, NULL
+    FROM unnest(%(openers)s::bigint[], %(external_ids)s::text[]) AS e (user_id, external_id)
+    JOIN conversation AS c USING (user_id, external_id) WHERE c.deleted_at IS NULL
+"""
 _RECENT_DEAD_LETTERS: Final = """/*NO LOAD BALANCE*/
     SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'
 """
@@ -104,20 +111,33 @@ def savepoint(cursor: Cursor) -> Iterator[None]:
     cursor.execute("RELEASE SAVEPOINT entries")
 
 
-def look_up(cursor: Cursor, entries: Collection[Entry], checked: Iterable[Entry]) -> Known:
-    """Return what PostgreSQL has of these entries' users and conversations.
+def look_up(
+    cursor: Cursor,
+    entries: Collection[Entry],
+    checked: Iterable[Entry],
+    external_ids: Collection[tuple[int, str]] = (),
+) -> Known:
+    """Return what PostgreSQL has of these entries' users and conversations, and of external ids.
 
-    Whether an entry itself is stored is looked up for those in `checked` only: any other that is
-    fails on the primary key, and the batch is tried again with all of them checked.
+    External ids are given as (user, external id). Whether an entry itself is stored is looked up
+    for those in `checked` only: any other that is fails on the primary key, and the batch is tried
+    again with all of them checked.
     """
     facts = {
         "users": list({entry.user_id for entry in entries}),
         "conversations": list({entry.conversation_id for entry in entries}),
         "entries": [entry.id for entry in checked],
+        "openers": [user_id for user_id, _ in external_ids],
+        "external_ids": [external_id for _, external_id in external_ids],
     }
-    cursor.execute(_LOOK_UP + _LOOK_UP_ENTRIES if facts["entries"] else _LOOK_UP, facts)
+    statement = _LOOK_UP
+    if facts["entries"]:
+        statement += _LOOK_UP_ENTRIES
+    if external_ids:
+        statement += _LOOK_UP_EXTERNAL_IDS
+    cursor.execute(statement, facts)
     known = Known()
-    for kind, row_id, user_id, at_ms, conversation_id, *flags, role, data in cursor:
+    for kind, row_id, user_id, at_ms, conversation_id, *flags, text, data in cursor:
         match kind:
             case "user":
                 known.users.add(row_id)
@@ -125,8 +145,10 @@ def look_up(cursor: Cursor, entries: Collection[Entry], checked: Iterable[Entry]
                 known.conversations[row_id] = KnownConversation(user_id, at_ms, *flags)
             case "message":
                 known.messages[row_id] = KnownMessage(
-                    conversation_id, user_id, at_ms, role, bytes(data)
+                    conversation_id, user_id, at_ms, text, bytes(data)
                 )
+            case "external":
+                known.external_ids[user_id, text] = row_id
             case _:
                 known.dead_letters.add((row_id, bytes(data)))
     return known

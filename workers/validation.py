@@ -2,10 +2,12 @@
 
 from typing import Final
 
-from api.core import ids
+from api.core import conversation_fields, ids
 from api.core.entries import MALFORMED, VERSION, Entry
 
-_OPS: Final = frozenset({"open", "add", "rename", "title", "close", "delete"})
+#: What is always a text, and what is always a JSON object.
+_TEXT_OPS: Final = frozenset({"add", "rename", "title", "close", "delete"})
+_JSON_OPS: Final = frozenset({"set"})
 #: The year 9999, in Unix milliseconds.
 _MAX_AT_MS: Final = 253_370_764_800_000
 
@@ -18,13 +20,24 @@ def validated(partition: int, entry: Entry) -> Entry:
     """
     if (
         entry.version == VERSION
-        and entry.op in _OPS
-        and entry.form == "t"
         and ids.is_id(entry.conversation_id)
         and ids.partition_of(entry.conversation_id) == partition
         and (entry.op != "open" or entry.conversation_id == entry.id)
         and 1 <= entry.user_id <= ids.MAX_USER_ID
         and 0 <= entry.created_at_ms <= _MAX_AT_MS
+        and _has_its_form(entry)
     ):
         return entry
     return Entry(entry.id, MALFORMED, "add", 0, 0, "", "", 0, 0, entry.data)
+
+
+def _has_its_form(entry: Entry) -> bool:
+    if entry.form == "t":
+        return entry.op in _TEXT_OPS or entry.op == "open"
+    if entry.op not in _JSON_OPS and entry.op != "open":
+        return False
+    try:
+        fields = conversation_fields.decode(entry.data)
+    except ValueError:
+        return False
+    return entry.op == "open" or not fields.keys() & {"external_id", "created_at"}

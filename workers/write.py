@@ -6,8 +6,10 @@ from typing import Any, Final
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
+from api.core import conversation_fields
 from api.core.entries import Entry
-from workers.plan import Change, DeadLetter, Plan
+from workers.known import opened_at_ms
+from workers.plan import Change, DeadLetter, Plan, Said
 
 #: A Unix time in milliseconds, exactly.
 _AT: Final = "timestamptz 'epoch' + {} * interval '1 millisecond'"
@@ -40,6 +42,26 @@ _CHANGE: Final = f"""
         %s::bigint[]) AS e (id, added, at, renamed, title, closed_at, deleted_at)
     WHERE c.id = e.id
 """  # noqa: S608 - our own words
+#: A tombstone keeps nothing that its owner said.
+_ERASE: Final = """
+    UPDATE conversation SET external_id = NULL, metadata = NULL, tags = NULL, archived_at = NULL,
+        pinned_at = NULL
+    WHERE id = ANY(%s::bigint[])
+"""
+#: An external id may have been another conversation's until this batch deleted that, so all this
+#: comes last.
+_SAY: Final = f"""
+    UPDATE conversation SET
+        external_id = CASE WHEN 'external_id' = ANY(%(said)s) THEN %(external_id)s
+            ELSE external_id END,
+        metadata = CASE WHEN 'metadata' = ANY(%(said)s) THEN %(metadata)s::json ELSE metadata END,
+        tags = CASE WHEN 'tags' = ANY(%(said)s) THEN %(tags)s::text[] ELSE tags END,
+        archived_at = CASE WHEN 'archived_at' = ANY(%(said)s)
+            THEN {_AT.format("%(archived_at)s")} ELSE archived_at END,
+        pinned_at = CASE WHEN 'pinned_at' = ANY(%(said)s)
+            THEN {_AT.format("%(pinned_at)s")} ELSE pinned_at END
+    WHERE id = %(id)s AND deleted_at IS NULL
+"""  # noqa: S608 - our own words
 _DEAD_LETTER: Final = f"""
     INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id, position, role,
         status, reason, sqlstate, payload, entry_created_at)
@@ -55,11 +77,13 @@ _ROLES: Final = frozenset({"user", "assistant", "system", "tool"})
 
 
 def write_plan(cursor: Cursor, plan: Plan) -> None:
-    """Write conversations, messages, changes and dead letters, in this order."""
+    """Write conversations, messages, changes, what is said and dead letters, in this order."""
     statements = [
         *_statement(cursor, _OPEN, [_conversation_row(entry, plan) for entry in plan.opens]),
         *_statement(cursor, _ADD, [_message_row(entry, plan) for entry in plan.adds]),
         *_statement(cursor, _CHANGE, [_change_row(*item, plan) for item in plan.changes.items()]),
+        *_erasures(cursor, plan),
+        *_sayings(cursor, plan),
         *_statement(cursor, _DEAD_LETTER, [_dead_letter_row(d) for d in plan.dead_letters]),
     ]
     if statements:
@@ -72,13 +96,32 @@ def _statement(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) 
         yield cursor.mogrify(statement, columns)
 
 
+def _erasures(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
+    deleted = [of for of, change in plan.changes.items() if change.deleted_at_ms is not None]
+    if deleted:
+        yield cursor.mogrify(_ERASE, [deleted])
+
+
+def _sayings(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
+    for conversation_id, said in plan.said.items():
+        facts = dict.fromkeys(Said.__annotations__) | said
+        yield cursor.mogrify(_SAY, facts | {"id": conversation_id, "said": list(said)})
+
+
 def _text(entry: Entry, plan: Plan) -> str | None:
     """Return an entry's text, or None where there is none or PostgreSQL refuses it."""
     return None if entry.id in plan.refused else entry.data.decode() or None
 
 
+def _title(entry: Entry, plan: Plan) -> str | None:
+    """Return the title that an entry gives, or None where there is none or it is refused."""
+    if entry.id in plan.refused:
+        return None
+    return conversation_fields.of_entry(entry).get("title") or None
+
+
 def _conversation_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
-    return entry.id, entry.user_id, _text(entry, plan), entry.created_at_ms
+    return entry.id, entry.user_id, _title(entry, plan), opened_at_ms(entry)
 
 
 def _message_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
@@ -95,7 +138,7 @@ def _message_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
 
 
 def _change_row(conversation_id: int, change: Change, plan: Plan) -> tuple[Any, ...]:
-    title = _text(change.rename, plan) if change.rename else None
+    title = _title(change.rename, plan) if change.rename else None
     return (
         *(conversation_id, change.added, change.at_ms, change.rename is not None, title),
         *(change.closed_at_ms, change.deleted_at_ms),

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from api.core import failpoints, ids, partition_counts
+from api.core import conversation_fields, failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Unavailable
@@ -35,7 +35,9 @@ _TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=5, statement_seconds=4
 #: The drain removes no messages of a deleted conversation of this user meanwhile (`workers.sql`).
 _ALONE: Final = text("SELECT pg_advisory_xact_lock(:user)")
 _MESSAGES: Final = text("DELETE FROM message WHERE user_id = :user RETURNING id")
-_CONVERSATIONS: Final = text("DELETE FROM conversation WHERE user_id = :user RETURNING id")
+_CONVERSATIONS: Final = text(
+    "DELETE FROM conversation WHERE user_id = :user RETURNING id, external_id"
+)
 _SESSIONS: Final = text("DELETE FROM session WHERE user_id = :user RETURNING id")
 _USER: Final = text('DELETE FROM "user" WHERE id = :user')
 
@@ -45,6 +47,7 @@ class _Deleted:
     """Ids of the deleted rows that Redis may have keys of."""
 
     conversations: list[int]
+    external_ids: list[str]
     recent_turns: list[int]
     sessions: list[str]
 
@@ -96,6 +99,10 @@ class AccountDeletion:
             await self._log.forget(
                 (conversation, f"{kind}:{conversation}") for conversation in deleted.conversations
             )
+        await self._log.forget(
+            (owner, conversation_fields.external_key(owner, external_id))
+            for external_id in deleted.external_ids
+        )
         await self._log.forget((turn, f"stream:{turn}") for turn in deleted.recent_turns)
         # Most are of the home partition; older conversations may be in any.
         await self._log.forget((partition, f"quota:{owner}") for partition in ALL)
@@ -121,7 +128,13 @@ def _transaction(owner: int) -> Callable[[Session], _Deleted]:
         partition_counts.settle_deleted_user(connection.exec_driver_sql, owner)
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
         turns = [message for message in messages if message >= recent]
-        deleted = _Deleted(ids_of(_CONVERSATIONS), turns, ids_of(_SESSIONS))
+        conversations = connection.execute(_CONVERSATIONS, facts).all()
+        deleted = _Deleted(
+            [row.id for row in conversations],
+            [row.external_id for row in conversations if row.external_id is not None],
+            turns,
+            ids_of(_SESSIONS),
+        )
         connection.execute(_USER, facts)
         return deleted
 

@@ -25,7 +25,10 @@ EXPORTS_PER_USER: Final = 2
 PAGE: Final = 200
 
 _ACCOUNT: Final = ("id", "username", "email", "created_at")
-_CONVERSATION: Final = (*("id", "title", "message_count", "created_at", "updated_at", "closed_at"),)
+_CONVERSATION: Final = (
+    *("id", "title", "message_count", "created_at", "updated_at", "closed_at", "external_id"),
+    *("tags", "archived_at", "pinned_at", "forked_from", "forked_at"),
+)
 _MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
 
 
@@ -73,7 +76,13 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
             count = await database.read(
                 Viewer(owner), _count(owner, conversation.id, start.last_ids)
             )
-            yield _line("conversation", conversation, _CONVERSATION, message_count=count)
+            yield _line(
+                "conversation",
+                conversation,
+                _CONVERSATION,
+                message_count=count,
+                metadata=_loaded(conversation.metadata_text),
+            )
             async for message in _messages(database, owner, conversation.id, count):
                 messages += 1
                 yield message
@@ -113,8 +122,12 @@ def _conversations(db: Session, owner: int, last: int) -> Sequence[models.Conver
     return ConversationRepository(db).following(owner, last, limit=PAGE)
 
 
-def _line(kind: str, row: object, names: Sequence[str], **instead: int) -> bytes:
+def _line(kind: str, row: object, names: Sequence[str], **instead: Any) -> bytes:
     return _json({"type": kind} | {name: getattr(row, name) for name in names} | instead)
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 def _json(document: dict[str, Any]) -> bytes:

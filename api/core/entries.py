@@ -17,16 +17,18 @@ VERSION: Final = 2
 MALFORMED: Final = -1
 
 #: title: like rename, but only where there is no title yet.
-Op = Literal["open", "add", "rename", "title", "close", "delete"]
+Op = Literal["open", "add", "rename", "title", "set", "close", "delete"]
 Form = Literal["t", "j"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
-#: be loaded first. unknown: PostgreSQL must say whose the conversation is. late: past its deadline.
+#: be loaded first. unknown: PostgreSQL must say whose the conversation is. unnamed: it must say
+#: which conversation has the external id. exists: one has it already. late: past its deadline.
 #: log_closed: the log belongs to no database yet, or has no tails. wrong_database: it belongs to
 #: another database. The rest say what they are.
 Status = Literal[
-    "ok", "replay", "conflict", "cold", "unknown", "foreign", "deleted", "conversation_closed",
-    "full", "log_closed", "wrong_database", "gone", "revoked", "quota", "late", "error",
+    "ok", "replay", "conflict", "cold", "unknown", "unnamed", "exists", "foreign", "deleted",
+    "conversation_closed", "full", "log_closed", "wrong_database", "gone", "revoked", "quota",
+    "late", "error",
 ]  # fmt: skip
 
 
@@ -74,6 +76,12 @@ class AcceptRequest:
     as_of: str = ""
     #: Earlier turns, oldest first, as `turn_line` writes them; sent unless `as_of` says to skip.
     loaded: tuple[bytes, ...] = ()
+    #: The digest of the external id that an open asks for, or that PostgreSQL says, with `state`,
+    #: the conversation has.
+    external: str = ""
+    #: Of an open with an external id: the conversation that PostgreSQL knows to be gone though the
+    #: log knows it by that id, 0 for none; empty before PostgreSQL was asked.
+    vacant: int | None = None
     #: The session in which the request came, refused once it is revoked; empty for none.
     session_id: str = ""
 
@@ -89,7 +97,8 @@ class AcceptRequest:
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
-            f"{self.form} {len(loaded)}"
+            f"{self.form} {self.external} {'' if self.vacant is None else self.vacant} "
+            f"{len(loaded)}"
         )
         return [head, self.session_id, self._request(), self.data, *loaded]
 
@@ -121,7 +130,7 @@ class AcceptResult:
 
     status: Status
     #: The entry's id. For `cold`: how far PostgreSQL must have got to have all earlier turns. For
-    #: `quota`: seconds to wait.
+    #: `quota`: seconds to wait. For `exists`: the conversation that has the external id.
     id: int = 0
     created_at_ms: int = 0
     #: For a turn: its answer's id, if it has one.

@@ -23,7 +23,7 @@ from api.core.entries import (
     read_result,
 )
 from api.core.errors import WrongDatabaseError
-from api.core.ids import PARTITIONS
+from api.core.ids import PARTITIONS, partition_of
 from api.core.settings import Settings
 
 #: Files of `api/core/lua` in the order in which they are joined: a local must come before its use.
@@ -165,7 +165,10 @@ def accept_arguments(
     ]  # fmt: skip
     for request in requests:
         call += request.arguments()
-    return {request.partition for request in requests} or ALL, call
+    partitions = {request.partition for request in requests}
+    # What an external id leads to is known in its user's home partition.
+    partitions |= {partition_of(one.user_id) for one in requests if one.op == "delete"}
+    return partitions or ALL, call
 
 
 def script_call(

@@ -8,6 +8,9 @@ import wcwidth
 #: Code points of a message, and of a title, at most.
 CONTENT_MOST: Final = 100_000
 TITLE_MOST: Final = 200
+#: Code points of an external id, and of a tag.
+EXTERNAL_ID_MOST: Final = 255
+TAG_MOST: Final = 64
 
 #: What stands for text that cannot be stored (U+FFFD).
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"

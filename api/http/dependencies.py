@@ -23,11 +23,12 @@ from api.core.caller import Caller
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
-from api.http import cookies
+from api.http import cookies, external_ids, fields
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
 from api.writes.accept import Accept
+from api.writes.external_ids import ExternalIds
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -50,6 +51,7 @@ class Services:
     tokens: Tokens
     sessions: Sessions
     identity_provider: IdentityProvider | None
+    external_ids: ExternalIds
     deletion: AccountDeletion
     monitor: Monitor
 
@@ -117,6 +119,10 @@ class _Reading(_SignedIn):
         caller = await super().__call__(request)
         services: Services = request.app.state.services
         slot = request.state.read_slot = services.read_slots.slot(caller.user_id)
+        if external_id := _external_id_of(request):
+            after = [fields.entry_id(sent) for sent in request.query_params.getlist("read_after")]
+            found = await services.external_ids.for_read(caller.user_id, external_id, after, slot)
+            request.path_params["conversation_id"] = str(found)
         return Read(services, caller.user_id, slot)
 
 
@@ -129,7 +135,22 @@ class _Writing(_SignedIn):
 
     async def __call__(self, request: HTTPConnection) -> Write:  # type: ignore[override]
         caller = await super().__call__(request)
-        return Write(request.app.state.services, caller, _key_of(request))
+        services: Services = request.app.state.services
+        key = _key_of(request)
+        if external_id := _external_id_of(request):
+            found = await services.external_ids.for_write(caller.user_id, external_id)
+            request.path_params["conversation_id"] = str(found)
+        return Write(services, caller, key)
+
+
+def _external_id_of(request: HTTPConnection) -> str | None:
+    """Return the external id that stands for a conversation's id in the path, if one does.
+
+    Who depends on the caller puts the id in its place, so that routes know ids only. (FastAPI
+    reads a path's parameters after all dependencies.)
+    """
+    segment = request.path_params.get("conversation_id")
+    return external_ids.named_by(segment) if segment else None
 
 
 def _key_of(request: HTTPConnection) -> str | None:

@@ -5,7 +5,8 @@ into one 422.
 """
 
 import re
-from typing import Annotated, Final, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
 
 from email_validator import EmailNotValidError, validate_email
 from fastapi import Path, Query
@@ -21,18 +22,22 @@ from pydantic_core import PydanticCustomError
 
 from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
-from api.core.text import CONTENT_MOST, TITLE_MOST, is_storable
+from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
 from api.core.times import iso
+from api.http.json_objects import object_of
 
 PASSWORD_LEAST_BYTES: Final = 8
 PASSWORD_MOST_BYTES: Final = 1024
 EMAIL_MOST: Final = 254
+TAGS_MOST: Final = 32
+METADATA_MOST_BYTES: Final = 16 * 1024
 
 EXAMPLE_ID: Final = 244_102_400_131_075
 EXAMPLE_SESSION: Final = f"sess_{EXAMPLE_ID:x}"
 EXAMPLE_TIME: Final = "2026-11-23T09:30:00.123000Z"
 
 _SESSION_PREFIX: Final = "sess_"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HEX: Final = re.compile(r"[0-9a-f]{1,14}")
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 
@@ -41,6 +46,23 @@ def _storable(text: str) -> str:
     if not is_storable(text):
         raise PydanticCustomError("text", "NUL and halves of surrogate pairs cannot be stored")
     return text
+
+
+def _storable_if_any(text: str | None) -> str | None:
+    return None if text is None else _storable(text)
+
+
+def _distinct(tags: list[str]) -> list[str]:
+    if len(set(tags)) < len(tags):
+        raise PydanticCustomError("tags", "Each tag comes once")
+    return tags
+
+
+def _past(at: datetime) -> datetime:
+    if not _EPOCH <= at <= datetime.now(UTC):
+        raise PydanticCustomError("time", "A time from 1970 until now")
+    # The log knows milliseconds.
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _email(address: str) -> str:
@@ -70,6 +92,31 @@ Title = Annotated[
     Field(min_length=1, max_length=TITLE_MOST, examples=["Groceries"]),
     AfterValidator(_storable),
 ]
+ExternalId = Annotated[
+    str,
+    Field(min_length=1, max_length=EXTERNAL_ID_MOST, examples=["thread-42"]),
+    AfterValidator(_storable),
+]
+Tag = Annotated[
+    str,
+    Field(min_length=1, max_length=TAG_MOST, examples=["work"]),
+    AfterValidator(_storable),
+]
+Tags = Annotated[
+    list[Tag],
+    Field(max_length=TAGS_MOST, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
+Metadata = Annotated[
+    dict[str, Any],
+    AfterValidator(object_of(METADATA_MOST_BYTES)),
+    Field(
+        description="Any JSON object, up to 16 KiB of text and 32 levels. It comes back equal.",
+        examples=[{"source": "app"}],
+    ),
+]
+#: The time of a conversation that is imported.
+PastTime = Annotated[AwareDatetime, AfterValidator(_past), Field(examples=[EXAMPLE_TIME])]
 Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{3,64}$", examples=["ada"])]
 Email = Annotated[
     str,
@@ -127,18 +174,19 @@ def _conversation_of_path(text: str) -> int:
     return conversation_id
 
 
-def _entry(text: str) -> int:
-    entry_id = _id(text)
-    if entry_id is None:
+def entry_id(text: str) -> int:
+    """Return the id that a `read_after` names. Raises BadRequest."""
+    entry = _id(text)
+    if entry is None:
         raise BadRequest("read_after must be an id that a write answered")
-    return entry_id
+    return entry
 
 
 ConversationId = Annotated[
     int,
     BeforeValidator(_conversation_of_path),
     Path(
-        description="A conversation's id.",
+        description="A conversation's id, or `ext:` and its external id, percent-encoded.",
         json_schema_extra={"minimum": 1, "maximum": MAX_ID},
         examples=[EXAMPLE_ID],
     ),
@@ -153,7 +201,7 @@ SessionId = Annotated[
     ),
 ]
 ReadAfter = Annotated[
-    list[Annotated[int, BeforeValidator(_entry)]],
+    list[Annotated[int, BeforeValidator(entry_id)]],
     Query(
         description="An id that a write answered: the answer includes everything accepted up to "
         "it. May be repeated, one per partition. Waits at most 2 s, then answers 503.",
@@ -170,6 +218,17 @@ Search = Annotated[
     Query(max_length=TITLE_MOST, description="Only titles that contain this, in any case."),
     AfterValidator(_storable),
 ]
+ExternalIdIfAny = Annotated[
+    str | None,
+    Query(min_length=1, max_length=EXTERNAL_ID_MOST, description="Only the one with this id."),
+    AfterValidator(_storable_if_any),
+]
+TagIfAny = Annotated[
+    str | None,
+    Query(min_length=1, max_length=TAG_MOST, description="Only those with this tag."),
+    AfterValidator(_storable_if_any),
+]
+Which = Literal["true", "false", "any"]
 PositionIfAny = Annotated[
     int | None, Query(ge=0, le=MAX_ID, description="A message's `position`, itself left out.")
 ]

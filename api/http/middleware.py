@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.core import metrics
 from api.core.errors import NotFound, Problem, TooLarge, Unavailable
 from api.core.failures import describe
+from api.http import external_ids
 from api.http.hosts import AllowedHosts
 from api.http.problems import Misdirected, problem_response, response_of
 from api.http.shares import Shares
@@ -112,6 +113,7 @@ class OuterMiddleware:
             await self._app(scope, receive, send)
             return
         scope["scheme"] = _SCHEMES.get(scope["scheme"], scope["scheme"])
+        external_ids.keep_encoded(scope)
         refusal = self._refusal(scope)
         for message in refusal:
             await send(message)

@@ -1,25 +1,34 @@
 """Bodies of requests and answers: snake_case for conversations, camelCase for chat."""
 
-from typing import Any, Literal
+import json
+from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from api.chat.answers import Answered
 from api.core import models
+from api.core.conversation_fields import ConversationFields
+from api.core.times import unix_ms
 from api.http.fields import (
     EXAMPLE_SESSION,
     Content,
     Email,
+    ExternalId,
     Id,
+    Metadata,
     Password,
+    PastTime,
     Role,
     SignInText,
+    Tags,
     Time,
     Title,
     Username,
     session_id,
 )
+from api.http.json_objects import json_text
 
 
 class In(BaseModel):
@@ -108,12 +117,58 @@ class NewConversation(In):
     """A conversation to be opened."""
 
     title: Title | None = None
+    external_id: ExternalId | None = Field(
+        default=None, description="Your own id. A conversation that has it already is answered."
+    )
+    metadata: Metadata | None = None
+    tags: Tags | None = None
+    created_at: PastTime | None = Field(
+        default=None, description="For imports: when it began, from 1970 until now."
+    )
+
+    def fields(self) -> ConversationFields:
+        """Return what is said of it, as the log takes it."""
+        fields: ConversationFields = {}
+        if self.title is not None:
+            fields["title"] = self.title
+        if self.external_id is not None:
+            fields["external_id"] = self.external_id
+        if self.metadata is not None:
+            fields["metadata"] = json_text(self.metadata)
+        if self.tags:
+            fields["tags"] = self.tags
+        if self.created_at is not None:
+            fields["created_at"] = unix_ms(self.created_at)
+        return fields
 
 
-class NewTitle(In):
-    """A conversation to be renamed."""
+class ConversationChange(In):
+    """What is to change of a conversation. What is left out stays."""
 
-    title: Title
+    title: Title = Field(default_factory=str)
+    metadata: Metadata | None = Field(default=None, description="In place of all of it; null: none")
+    tags: Tags = Field(default_factory=list)
+    archived: StrictBool = Field(default_factory=bool)
+    pinned: StrictBool = Field(default_factory=bool)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            names = ", ".join(type(self).model_fields)
+            raise PydanticCustomError("change", "At least one of {names}", {"names": names})
+        return self
+
+    @property
+    def is_title_only(self) -> bool:
+        """Nothing but the title is to change."""
+        return self.model_fields_set == {"title"}
+
+    def fields(self) -> ConversationFields:
+        """Return what is said, as the log takes it."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        if self.metadata is not None:
+            said["metadata"] = json_text(self.metadata)
+        return cast("ConversationFields", said)
 
 
 class Conversation(Out):
@@ -125,6 +180,20 @@ class Conversation(Out):
     created_at: Time
     updated_at: Time
     message_count: int = Field(examples=[2])
+    external_id: str | None = Field(default=None, examples=["thread-42"])
+    metadata: dict[str, Any] | None = Field(default=None, examples=[{"source": "app"}])
+    tags: list[str] | None = Field(default=None, examples=[["work"]])
+    archived_at: Time | None = Field(default=None, examples=[None])
+    pinned_at: Time | None = Field(default=None, examples=[None])
+    forked_from: int | None = Field(default=None, examples=[None])
+    forked_at: int | None = Field(default=None, examples=[None], description="A position.")
+
+    @classmethod
+    def of(cls, row: models.Conversation) -> Self:
+        """Return what is shown of a row."""
+        shown = {name: getattr(row, name) for name in cls.model_fields.keys() - {"metadata"}}
+        text = row.metadata_text
+        return cls(**shown, metadata=None if text is None else json.loads(text))
 
 
 class Conversations(Out):

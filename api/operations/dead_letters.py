@@ -14,8 +14,10 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from api.core import partition_counts
+from api.core import conversation_fields, partition_counts
+from api.core.conversation_fields import ConversationFields
 from api.core.errors import NotFound
+from api.core.times import time_of
 
 State = Literal["dead", "redriven", "discarded"]
 
@@ -44,17 +46,23 @@ _COUNT_APPENDED: Final = text(
 )
 _OPEN: Final = text(
     "INSERT INTO conversation (id, user_id, title, created_at, updated_at)"
-    " VALUES (:conversation_id, :user_id, :content, :at, :at)"
+    " VALUES (:conversation_id, :user_id, NULL, :began_at, :began_at)"
 )
-#: A dead rename left no title. If there is one, a later rename gave it.
-_GIVE_TITLE: Final = text(
-    "UPDATE conversation SET title = coalesce(title, :content) WHERE id = :conversation_id"
+#: What a dead entry said of a conversation is not there. What is, a later entry said.
+_SAY: Final = text(
+    "UPDATE conversation SET title = coalesce(title, :title),"
+    " external_id = coalesce(external_id, :external_id),"
+    " metadata = coalesce(metadata, CAST(:metadata AS json)),"
+    " tags = coalesce(tags, CAST(:tags AS text[])),"
+    " archived_at = coalesce(archived_at, :archived_at),"
+    " pinned_at = coalesce(pinned_at, :pinned_at) WHERE id = :conversation_id"
 )
 _CLOSE: Final = text(
     "UPDATE conversation SET closed_at = coalesce(closed_at, :at) WHERE id = :conversation_id"
 )
 _DELETE: Final = text(
-    "UPDATE conversation SET deleted_at = :at, title = NULL WHERE id = :conversation_id"
+    "UPDATE conversation SET deleted_at = :at, title = NULL, external_id = NULL, metadata = NULL,"
+    " tags = NULL, archived_at = NULL, pinned_at = NULL WHERE id = :conversation_id"
 )
 
 
@@ -222,10 +230,11 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
         case "add":
             connection.execute(_APPEND, facts)
             connection.execute(_COUNT_APPENDED, facts)
-        case "open" if not exists:
-            connection.execute(_OPEN, facts | {"content": facts["content"] or None})
-        case "open" | "rename" | "title":
-            connection.execute(_GIVE_TITLE, facts | {"content": facts["content"] or None})
+        case "open" | "rename" | "title" | "set":
+            said = _said(letter)
+            if not exists:
+                connection.execute(_OPEN, facts | said)
+            connection.execute(_SAY, facts | said)
         case "close":
             connection.execute(_CLOSE, facts)
         case "delete":
@@ -233,3 +242,28 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
         case _:
             return "its operation is unknown"
     return ""
+
+
+def _said(letter: Row[Any]) -> dict[str, Any]:
+    """Return what an open, rename, title or set says, by the names of `_OPEN` and `_SAY`."""
+    fields = _fields(letter)
+    at = letter.entry_created_at
+    began_ms = fields.get("created_at")
+    return {
+        "title": fields.get("title") or None,
+        "external_id": fields.get("external_id"),
+        "metadata": fields.get("metadata"),
+        "tags": fields.get("tags") or None,
+        "archived_at": at if fields.get("archived") else None,
+        "pinned_at": at if fields.get("pinned") else None,
+        "began_at": at if began_ms is None else time_of(began_ms),
+    }
+
+
+def _fields(letter: Row[Any]) -> ConversationFields:
+    payload = bytes(letter.payload)
+    if letter.op in {"open", "set"}:
+        with suppress(ValueError):
+            return conversation_fields.decode(payload)
+    # An open that says no more than a title has it as it is.
+    return {"title": payload.decode()}

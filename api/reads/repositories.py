@@ -3,7 +3,7 @@
 One call is one statement, so one snapshot: a page and its total always agree. Nothing here writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -15,7 +15,9 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     and_,
+    any_,
     bindparam,
+    literal,
     or_,
     true,
 )
@@ -75,10 +77,34 @@ class ConversationState:
     owner: int
     closed: bool
     deleted: bool
+    external_id: str | None = None
 
 
 #: Of a conversation's messages: those before or after a position, or all but the latest `place`.
 _Part = Literal["before", "after", "but_latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which conversations a list has; None for no such filter."""
+
+    external_id: str | None = None
+    tag: str | None = None
+    archived: bool | None = None
+    pinned: bool | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield what a conversation must be."""
+        if self.external_id is not None:
+            yield col(Conversation.external_id) == self.external_id
+        if self.tag is not None:
+            yield literal(self.tag) == any_(col(Conversation.tags))
+        for wanted, at in (
+            (self.archived, col(Conversation.archived_at)),
+            (self.pinned, col(Conversation.pinned_at)),
+        ):
+            if wanted is not None:
+                yield at.is_not(None) if wanted else at.is_(None)
 
 
 def _owned(owner: int | BindParameter[int]) -> ColumnElement[bool]:
@@ -109,23 +135,28 @@ class ConversationRepository:
         statement = select(Conversation).where(_alive(owner), Conversation.id == conversation_id)
         return self._session.exec(statement).one_or_none()
 
+    def named(self, owner: int, external_id: str) -> Conversation | None:
+        """Return the conversation with an external id."""
+        statement = select(Conversation).where(
+            _alive(owner), Conversation.external_id == external_id
+        )
+        return self._session.exec(statement).one_or_none()
+
     def following(self, owner: int, last: int, *, limit: int) -> Sequence[Conversation]:
         """Return conversations by id from the one after `last` on."""
         statement = select(Conversation).where(_alive(owner), col(Conversation.id) > last)
         return self._session.exec(statement.order_by(col(Conversation.id)).limit(limit)).all()
 
     def state(self, owner: int, conversation_id: int) -> ConversationState | None:
-        """Tell whether a conversation is closed or deleted."""
-        statement = select(Conversation.closed_at, Conversation.deleted_at).where(
-            _owned(owner), Conversation.id == conversation_id
-        )
+        """Tell whether a conversation is closed or deleted, and its external id."""
+        statement = select(
+            Conversation.closed_at, Conversation.deleted_at, Conversation.external_id
+        ).where(_owned(owner), Conversation.id == conversation_id)
         row = self._session.exec(statement).one_or_none()
         if row is None:
             return None
-        closed_at, deleted_at = row
-        return ConversationState(
-            owner, closed=closed_at is not None, deleted=deleted_at is not None
-        )
+        closed_at, deleted_at, external_id = row
+        return ConversationState(owner, closed_at is not None, deleted_at is not None, external_id)
 
     def list(
         self,
@@ -137,16 +168,20 @@ class ConversationRepository:
         order: Order = "desc",
         cursor: str | None = None,
         search: str = "",
+        filters: Filters | None = None,
     ) -> ConversationPage:
         """Return one page; rows with equal times are ordered by id, so that none is lost.
 
-        With `search` only titles that contain it count. A cursor costs the same at any depth, an
+        With `search` only titles that contain it count, with `filters` only what they let through.
+        A cursor costs the same at any depth, an
         offset does not. Raises BadRequest for a cursor that is malformed or belongs to another
         order, Unauthenticated for an owner that does not exist.
         """
         wanted = _alive(owner)
         if search:
             wanted = and_(wanted, col(Conversation.title).icontains(search, autoescape=True))
+        if filters is not None:
+            wanted = and_(wanted, *filters.conditions())
         rows = select(Conversation).where(wanted)
         if cursor is not None:
             rows = rows.where(_beyond(cursor, sort, order))

@@ -127,7 +127,8 @@ class AsyncLog:
     async def evict(self, kinds: Collection[str], cursor: int) -> int:
         """Look at some keys, from a cursor on, and remove those of these kinds that may go.
 
-        Returns the next cursor, 0 after the last keys. Kinds are `turns`, `stream` and `conv`.
+        Returns the next cursor, 0 after the last keys. Kinds are `turns`, `stream`, `conv` and
+        `ext`.
         """
         pattern = f"{{{self.namespace}:*}}:*"
         scan = self._client.scan(cursor, match=pattern, count=log.FORGET_CHUNK)
@@ -135,8 +136,10 @@ class AsyncLog:
         found: list[str | int] = []
         for key in keys:
             kind, _, name = key.decode().partition("}:")[2].partition(":")
-            if kind in kinds and name.isdecimal():
-                found += ids.partition_of(int(name)), kind, name
+            # The name begins with a conversation's, a turn's or a user's id.
+            of = name.partition(":")[0]
+            if kind in kinds and of.isdecimal():
+                found += ids.partition_of(int(of)), kind, name
         if found:
             await self.run("evict", *found)
         return int(cursor)

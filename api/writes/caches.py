@@ -1,7 +1,7 @@
 """Caches go before anybody is refused: while Redis fills up, what PostgreSQL also has is removed.
 
-Recent turns and finished streams first, then what is known of conversations. A turn whose recent
-turns went loads them from PostgreSQL again.
+Recent turns and finished streams first, then what is known of conversations and external ids. A
+turn whose recent turns went loads them from PostgreSQL again.
 """
 
 import asyncio
@@ -66,5 +66,5 @@ class Caches:
 
 def _going(ratio: float) -> Collection[str]:
     if ratio > CONVERSATIONS_GO:
-        return ("turns", "stream", "conv")
+        return ("turns", "stream", "conv", "ext")
     return ("turns", "stream") if ratio > TURNS_GO else ()

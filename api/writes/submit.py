@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from sqlmodel import Session
 
-from api.core import metrics
+from api.core import conversation_fields, metrics
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.entries import AcceptRequest, AcceptResult, Op
@@ -83,7 +83,7 @@ class Submitter:
 
     async def _write(self, request: AcceptRequest) -> Accepted:
         result, _ = await self._submit(request)
-        return Accepted(result.id, time_of(result.created_at_ms), result.status == "replay")
+        return accepted(result)
 
     async def _submit(self, request: AcceptRequest) -> tuple[AcceptResult, AcceptRequest]:
         """Submit a request, again with what PostgreSQL says where the script asks for it."""
@@ -122,7 +122,13 @@ class Submitter:
             state = "deleted"
         elif found.closed:
             state = "closed"
-        return replace(request, state=state)
+        external = conversation_fields.digest(found.external_id) if found.external_id else ""
+        return replace(request, state=state, external=external)
+
+
+def accepted(result: AcceptResult) -> Accepted:
+    """Return the entry that a request put into the log."""
+    return Accepted(result.id, time_of(result.created_at_ms), result.status == "replay")
 
 
 def time_of(unix_ms: int) -> datetime:

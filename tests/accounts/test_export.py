@@ -45,3 +45,21 @@ def test_an_export_has_everything_in_order_and_nothing_of_others(
 
 def test_an_export_without_conversations_is_complete(ada: httpx.Client) -> None:
     assert [one["type"] for one in exported(ada)] == ["account", "end"]
+
+
+def test_an_export_has_what_was_said_of_a_conversation(api: Api, ada: httpx.Client) -> None:
+    said = {"external_id": "e", "metadata": {"b": 1, "a": ["\0", 2.5]}, "tags": ["x", "y"]}
+    with draining(api.settings):
+        opened = ada.post("/api/conversations/", json=said).json()
+        path = f"/api/conversations/{opened['id']}"
+        changed = ada.patch(path, json={"archived": True}).json()
+        plain = ada.post("/api/conversations/", json={}).json()
+        found = exported(ada, read_after=[changed["entry_id"], plain["id"]])
+        read = ada.get(path).json()
+
+    one, other = (line for line in found if line["type"] == "conversation")
+    fields = (*said, "archived_at", "pinned_at", "forked_from", "forked_at")
+    assert {name: one[name] for name in fields} == {name: read[name] for name in fields}
+    assert {name: one[name] for name in said} == said
+    assert one["archived_at"] is not None
+    assert [other[name] for name in fields] == [None] * len(fields)

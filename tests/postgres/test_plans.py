@@ -18,7 +18,7 @@ from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.reads import repositories as chats
-from api.reads.repositories import ConversationRepository, MessageRepository
+from api.reads.repositories import ConversationRepository, Filters, MessageRepository
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
 
@@ -42,8 +42,9 @@ INSERT INTO session (id, user_id, secret_hash, rotates)
 SELECT 'session-' || n, n % :users + 1, '\\x00', true
 FROM generate_series(1, 10 * :users) n;
 
-INSERT INTO conversation (id, user_id, title, message_count, created_at, updated_at)
-SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n,
+INSERT INTO conversation
+    (id, user_id, title, external_id, message_count, created_at, updated_at)
+SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n, 'thread-' || n,
        CASE WHEN n <= 1000 THEN :messages / 1000 ELSE 0 END,
        timestamptz '2026-01-01' + n * interval '1 minute',
        timestamptz '2026-02-01' - n * interval '1 minute'
@@ -77,6 +78,12 @@ READS: Final[Mapping[str, Read]] = {
         OWNER, CONVERSATION, limit=LIMIT
     ),
     "ConversationRepository.state": lambda s: ConversationRepository(s).state(OWNER, CONVERSATION),
+    "ConversationRepository.named": lambda s: ConversationRepository(s).named(
+        OWNER, f"thread-{OWNER}"
+    ),
+    "ConversationRepository.list of an external id": lambda s: ConversationRepository(s).list(
+        OWNER, limit=LIMIT, filters=Filters(external_id=f"thread-{OWNER}")
+    ),
     **dict(_lists()),
     "ConversationRepository.list of titles": lambda s: ConversationRepository(s).list(
         OWNER, limit=LIMIT, search="Title"

@@ -36,6 +36,10 @@ READS: dict[str, tuple[Call, Any]] = {
         lambda s, o: ConversationRepository(s).state(o, 37),
         None,
     ),
+    "ConversationRepository.named": (
+        lambda s, o: ConversationRepository(s).named(o, "thread-37"),
+        None,
+    ),
     "ConversationRepository.list": (
         lambda s, o: ConversationRepository(s).list(o, limit=5),
         ConversationPage([], 0, None),
@@ -76,7 +80,7 @@ OTHER_READS: dict[str, Call] = {
 @pytest.fixture
 def alice(engine: Engine) -> int:
     owner = add_user(engine, "alice")
-    add_conversation(engine, owner, 37, title="Alice's")
+    add_conversation(engine, owner, 37, title="Alice's", external_id="thread-37")
     add_messages(engine, owner, 37, ["one", "two", "three", "four"])
     return owner
 
@@ -157,7 +161,9 @@ def test_the_state_tells_open_closed_and_deleted_apart(engine: Engine, alice: in
 
     with reading(engine) as session:
         state = ConversationRepository(session).state
-        assert state(alice, 37) == ConversationState(alice, closed=False, deleted=False)
+        assert state(alice, 37) == ConversationState(
+            alice, closed=False, deleted=False, external_id="thread-37"
+        )
         assert state(alice, 38) == ConversationState(alice, closed=True, deleted=False)
         assert state(alice, 39) == ConversationState(alice, closed=False, deleted=True)
         assert state(alice, 40) is None

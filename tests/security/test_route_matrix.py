@@ -42,6 +42,8 @@ class Things:
     other_conversation: int
     message: int
     turn: int
+    external: str = ""
+    other_external: str = ""
     cursor: str = ""
 
     def facts(self) -> dict[str, Any]:
@@ -51,6 +53,8 @@ class Things:
             "session": session_id(self.conversation),
             "message": self.message,
             "turn": self.turn,
+            "external": self.external,
+            "other_external": self.other_external,
             "cursor": self.cursor,
         }
 
@@ -75,30 +79,48 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/export", names=False),
         Row("/api/export", {"read_after": "{message}"}, names=False),
     ],
-    "openConversation": [Row("/api/conversations/", body={}, own=202, names=False)],
+    "openConversation": [
+        Row("/api/conversations/", body={}, own=202, names=False),
+        Row("/api/conversations/", body={"external_id": "{other_external}"}, names=False),
+    ],
     "listConversations": [
         Row("/api/conversations/", names=False),
         Row("/api/conversations/", {"q": "canary"}, names=False),
+        Row("/api/conversations/", {"external_id": "{external}"}, names=False),
+        Row("/api/conversations/", {"tag": "canary"}, names=False),
         Row("/api/conversations/", {"cursor": "{cursor}", "limit": "1"}, names=False),
         Row("/api/conversations/", {"read_after": "{message}"}, names=False),
     ],
     "getConversation": [
         Row("/api/conversations/{conversation}"),
         Row("/api/conversations/{conversation}", {"read_after": "{message}"}),
+        Row("/api/conversations/ext:{external}"),
+        Row("/api/conversations/ext:{external}", {"read_after": "{message}"}),
     ],
-    "renameConversation": [Row("/api/conversations/{conversation}", body={"title": "x"}, own=202)],
+    "renameConversation": [
+        Row("/api/conversations/{conversation}", body={"title": "x"}, own=202),
+        Row("/api/conversations/{conversation}", body={"tags": ["x"]}, own=202),
+        Row("/api/conversations/ext:{external}", body={"title": "x"}, own=202),
+    ],
     "addMessage": [
         Row(
             "/api/conversations/{conversation}/messages",
             body={"role": "user", "content": "x"},
             own=202,
-        )
+        ),
+        Row(
+            "/api/conversations/ext:{external}/messages",
+            body={"role": "user", "content": "x"},
+            own=202,
+        ),
     ],
     "listMessages": [
         Row("/api/conversations/{conversation}/messages"),
         Row("/api/conversations/{conversation}/messages", {"after": "0"}),
         Row("/api/conversations/{conversation}/messages", {"before": "9", "order": "desc"}),
         Row("/api/conversations/{conversation}/messages", {"read_after": "{message}"}),
+        Row("/api/conversations/ext:{external}/messages"),
+        Row("/api/conversations/ext:{external}/messages", {"read_after": "{message}"}),
     ],
     "startChat": [Row("/api/chat/start", names=False)],
     "sendChatMessage": [
@@ -117,7 +139,10 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/chat/{session}/stop", body={}),
     ],
     "endChat": [Row("/api/chat/{session}")],
-    "deleteConversation": [Row("/api/conversations/{conversation}", own=202)],
+    "deleteConversation": [
+        Row("/api/conversations/ext:{external}", own=202),
+        Row("/api/conversations/{conversation}", own=202),
+    ],
     # They end what the other rows need, so they come last.
     "changePassword": [
         Row(
@@ -138,6 +163,7 @@ ENDING = {"changePassword", "logout", "deleteAccount"}
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {
     *("limit", "offset", "sort", "order", "q", "after", "before"),
+    *("metadata", "tags", "tag", "archived", "pinned", "created_at"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
 }
 
@@ -195,8 +221,13 @@ operations_of: dict[str, dict[str, tuple[str, bool]]] = {}
 
 def belongings(person: httpx.Client) -> Things:
     """Make what a row may name, all with the canary in it."""
+    owner = person.get("/auth/me").json()["id"]
+    named = [f"{n}-of-{owner}" for n in range(2)]
     opened = [
-        person.post("/api/conversations/", json={"title": f"{CANARY} {n}"}).json()["id"]
+        person.post(
+            "/api/conversations/",
+            json={"title": f"{CANARY} {n}", "external_id": named[n], "tags": ["canary"]},
+        ).json()["id"]
         for n in range(2)
     ]
     conversation = opened[0]
@@ -209,10 +240,9 @@ def belongings(person: httpx.Client) -> Things:
         headers={"Accept": "text/event-stream"},
     )
     turn = int(re.findall(r'"messageId": (\d+)', said.text)[0])
-    owner = person.get("/auth/me").json()["id"]
     after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
     cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
-    return Things(owner, opened[0], opened[1], added, turn, cursor)
+    return Things(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +272,7 @@ def set_scene(start_api: StartApi) -> Iterator[Any]:
                 adas.other_conversation - NOT_GIVEN_OUT,
                 adas.message - NOT_GIVEN_OUT,
                 adas.turn - NOT_GIVEN_OUT,
-                eves.cursor,
+                *("0-of-nobody", "1-of-nobody", eves.cursor),
             )
             return Scene(api, ada, eve, adas, eves, nobodys)
 
@@ -311,7 +341,12 @@ def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None
     """Of nested ids: the parent is one's own, the child is not."""
     token = scene.eve.headers["Authorization"]
     adas, nobodys = (
-        replace(one, conversation=scene.eves.conversation, cursor=scene.eves.cursor)
+        replace(
+            one,
+            conversation=scene.eves.conversation,
+            external=scene.eves.external,
+            cursor=scene.eves.cursor,
+        )
         for one in (scene.adas, scene.nobodys)
     )
     nested = [

@@ -27,6 +27,7 @@ def add_conversation(
     *,
     at: datetime = NOON,
     title: str | None = None,
+    external_id: str | None = None,
     closed_at: datetime | None = None,
     deleted_at: datetime | None = None,
 ) -> None:
@@ -34,6 +35,7 @@ def add_conversation(
         "id": conversation_id,
         "user_id": owner,
         "title": title,
+        "external_id": external_id,
         "created_at": at,
         "updated_at": at,
         "closed_at": closed_at,

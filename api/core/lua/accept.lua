@@ -105,7 +105,12 @@ function accept.one(call, partition, entry)
   end
 
   local conversation, refusal, recent
-  if entry.op ~= 'open' then
+  if entry.op == 'open' then
+    if entry.external ~= '' then
+      local taken, by = conversations.taken(entry)
+      if taken then return { taken, by } end
+    end
+  else
     refusal, conversation = conversations.look_up(partition, entry)
     if refusal then return { refusal } end
   end
@@ -150,19 +155,20 @@ function accept.keep(call, partition)
 end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of form turns. One argument instead of thirteen, each of which costs on both sides.
-local HEAD = '^' .. string.rep('([^ ]*) ', 12) .. '([^ ]*)$'
+-- home lease streamed as_of form external vacant turns. One argument instead of fifteen, each of which costs
+-- on both sides.
+local HEAD = '^' .. string.rep('([^ ]*) ', 14) .. '([^ ]*)$'
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
 -- the request must be the same as, idempotency.lua; or nothing), data and
 -- the earlier turns follow its head.
 local function entry_at(at)
-  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, turns =
-    string.match(ARGV[at], HEAD)
+  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, external, vacant,
+    turns = string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
     state = state, home = tonumber(home), lease = lease, streamed = streamed,
-    as_of = as_of, form = form, session = ARGV[at + 1], data = ARGV[at + 3], loaded = {},
+    as_of = as_of, form = form, external = external, vacant = vacant, session = ARGV[at + 1], data = ARGV[at + 3], loaded = {},
   }
   local request = ARGV[at + 2]
   if request ~= '' then entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13) end

@@ -72,6 +72,27 @@ function conversations.remember_turn(partition, entry, conversation, id)
   end
 end
 
+-- What an open is told of its external id: nil (it is free), or 'unnamed' (PostgreSQL must be asked), or
+-- 'exists' and the conversation that has it. `vacant` is the conversation that PostgreSQL knows to be gone,
+-- or 0 where it knows of none.
+function conversations.taken(entry)
+  local known = redis.call('GET', external_key(entry.user, entry.external))
+  if not known then return entry.vacant == '' and 'unnamed' or nil end
+  if string.sub(known, 1, 1) == '-' or known == entry.vacant then return nil end
+  return 'exists', known
+end
+
+-- An open takes its external id, and deleting frees it at once.
+function conversations.remember_external(entry, digest)
+  local name = external_key(entry.user, digest)
+  if entry.op == 'open' then
+    redis.call('SET', name, entry.conversation)
+  else
+    local known = redis.call('GET', name)
+    if not known or known == entry.conversation then redis.call('SET', name, '-' .. entry.conversation) end
+  end
+end
+
 function conversations.remember(partition, entry, id)
   local conversation = key(partition.number, 'conv:' .. entry.conversation)
   local fields = { 'last', id }
@@ -79,12 +100,22 @@ function conversations.remember(partition, entry, id)
   if entry.op == 'open' or entry.fresh then set('owner', entry.user) end
   if entry.op == 'delete' or entry.state == 'deleted' and entry.fresh then set('deleted', '1') end
   if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
+  local digest = entry.external
+  if digest ~= '' and (entry.op == 'open' or entry.fresh) then set('external', digest) end
+  if digest == '' and entry.op == 'delete' then digest = redis.call('HGET', conversation, 'external') or '' end
+  if digest ~= '' and (entry.op == 'open' or entry.op == 'delete') then
+    conversations.remember_external(entry, digest)
+  end
   redis.call('HSET', conversation, unpack(fields))
   redis.call('PERSIST', conversation)
 end
 
--- What may go when memory is short, since PostgreSQL has it: recent turns and what is known of
--- conversations with nothing in the log (they have a TTL), and what turns said that do not run.
+-- → what is known of a user's external id (see `ext:` in head.lua), or ''. ARGV: user, digest
+function operations.named() return redis.call('GET', external_key(ARGV[4], ARGV[5])) or '' end
+
+-- What may go when memory is short, since PostgreSQL has it: recent turns, what is known of
+-- conversations with nothing in the log (they have a TTL) and of their external ids, and what turns
+-- said that do not run.
 -- ARGV: (partition, kind, id)… → how many went.
 function operations.evict()
   local gone = 0
@@ -95,6 +126,9 @@ function operations.evict()
       may_go = redis.call('EXISTS', key(partition, 'turn:' .. id)) == 0
     elseif kind == 'conv' or kind == 'turns' then
       may_go = redis.call('PTTL', name) >= 0
+    elseif kind == 'ext' then
+      local left = redis.call('TTL', name)
+      may_go = left >= 0 and left < CONVERSATION_SECONDS - EXTERNAL_LEAST_SECONDS
     end
     if may_go then gone = gone + redis.call('UNLINK', name) end
   end

@@ -42,13 +42,18 @@ function operations.trim()
   for index = at + 1, at + conversations do
     local id, partition = ARGV[index], partition_of(ARGV[index])
     local conversation, turns = key(partition, 'conv:' .. id), key(partition, 'turns:' .. id)
-    local known = redis.call('HMGET', conversation, 'last', 'owner')
-    local last = known[1]
+    local known = redis.call('HMGET', conversation, 'last', 'owner', 'external')
+    local last, external = known[1], known[3] and external_key(known[2], known[3])
+    -- The id may be another conversation's by now.
+    local named = external and redis.call('GET', external)
+    local is_named = named == id or named == '-' .. id
     if known[2] and redis.call('EXISTS', key(partition, 'gone:' .. known[2])) == 1 then
       redis.call('DEL', conversation, turns)
+      if is_named then redis.call('DEL', external) end
     elseif last and tonumber(last) <= (committed[partition] or 0) then
       redis.call('EXPIRE', conversation, CONVERSATION_SECONDS)
       redis.call('EXPIRE', turns, TURNS_SECONDS)
+      if is_named then redis.call('EXPIRE', external, CONVERSATION_SECONDS) end
     end
   end
   at = at + conversations + 1

@@ -18,8 +18,12 @@
 -- accepted                                     integer entries ever accepted, for the audit
 -- went_back                                    integer ms at which the log was found to lack what PostgreSQL has had
 --                                                      of it; gone once an operator acknowledged it
--- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id);
+-- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id), external
+--                                                      (the digest of its external id, if it has one);
 --                                                      no TTL while entries of it are in the log, then 7 days
+-- ext:<user>:<digest of an external id>        string  the conversation of that id, or "-<conversation>" where it was
+--                                                      deleted and the id is free again; in the user's home
+--                                                      partition. TTL as that conversation's
 -- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", as many as
 --                                                      settings say; a list that exists is complete. TTL 1 h
 -- idem:<number of buckets>:<bucket>            hash    what requests with a key made (idempotency.lua); TTL a setting
@@ -50,6 +54,9 @@ local BELL_MS = 3000
 local HELPER_MS = 5000
 local CONVERSATION_SECONDS = 7 * 24 * 3600
 local TURNS_SECONDS = 3600
+-- What an external id was is kept this long after PostgreSQL has it, however short memory is: whoever asks
+-- PostgreSQL for one that the log did not know comes back sooner.
+local EXTERNAL_LEAST_SECONDS = 60
 -- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
 local READ_CHUNK = 16
 local STREAM_SECONDS = 600
@@ -77,6 +84,11 @@ local function key(partition, name) return prefixes[partition] .. name end
 
 -- The partition of a conversation, and of everything in it.
 local function partition_of(id) return tonumber(id) % PARTITIONS end
+
+-- The home partition of a user: of the last digits, since an id may have more than a number holds.
+local function home_of(user) return tonumber(string.sub(user, -4)) % PARTITIONS end
+
+local function external_key(user, digest) return key(home_of(user), 'ext:' .. user .. ':' .. digest) end
 
 -- Lua 5.1 prints a large number as 2.44e+14; ids and times must come out digit by digit.
 local function exact(number) return string.format('%.0f', number) end

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 from sqlmodel import Session
 
+from api.core import models
 from api.core.cursors import Order, Sort
 from api.core.errors import (
     BadRequest,
@@ -19,10 +20,26 @@ from api.core.errors import (
 )
 from api.http import schemas
 from api.http.dependencies import KEYED, Reading, Writing
-from api.http.fields import ConversationId, Limit, Offset, PositionIfAny, ReadAfter, Search
+from api.http.fields import (
+    ConversationId,
+    ExternalIdIfAny,
+    Limit,
+    Offset,
+    PositionIfAny,
+    ReadAfter,
+    Search,
+    TagIfAny,
+    Which,
+)
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import UnsupportedMediaType, documented
-from api.reads.repositories import ConversationRepository, MessagePage, MessageRepository
+from api.reads.repositories import (
+    ConversationRepository,
+    Filters,
+    MessagePage,
+    MessageRepository,
+)
+from api.writes.submit import Accepted
 
 router = APIRouter(
     prefix="/api/conversations", tags=["conversations"], max_body_size=BODY_MOST_BYTES
@@ -31,6 +48,7 @@ router = APIRouter(
 _READ: Final = (BadRequest, Unauthenticated, NotAllowed, TooMany, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
+_CHOICES: Final = {"true": True, "false": False, "any": None}
 _ACCEPTED: Final = "Accepted: it is in the log, on disk."
 
 
@@ -42,21 +60,39 @@ _ACCEPTED: Final = "Accepted: it is in the log, on disk."
     operation_id="openConversation",
     response_description=_ACCEPTED,
     openapi_extra=KEYED,
-    responses=documented(*_WRITE, *_BODY),
+    responses={
+        200: {"model": schemas.Conversation, "description": "The one with this `external_id`."},
+        **documented(*_WRITE, *_BODY),
+    },
 )
 async def open_conversation(
-    by: Writing, body: schemas.NewConversation | None = None
+    by: Writing, response: Response, body: schemas.NewConversation | None = None
 ) -> schemas.Conversation:
-    """The conversation is accepted: reads know it a moment later, and wait for it until then."""
-    title = body.title if body else None
-    accepted = await by.app.accept.open(by.caller, title, by.key)
+    """The conversation is accepted: reads know it a moment later, and wait for it until then.
+
+    With an `external_id` that one of yours has already, that one is answered (200), as it is.
+    """
+    body = body or schemas.NewConversation()
+    fields = body.fields()
+    opened: Accepted | models.Conversation
+    if fields.keys() <= {"title"}:
+        opened = await by.app.accept.open(by.caller, body.title, by.key)
+    else:
+        opened = await by.app.accept.open_or_get(by.caller, fields, by.key)
+    if isinstance(opened, models.Conversation):
+        response.status_code = status.HTTP_200_OK
+        return schemas.Conversation.of(opened)
+    created_at = body.created_at or opened.created_at
     return schemas.Conversation(
-        id=accepted.id,
+        id=opened.id,
         user_id=by.caller.user_id,
-        title=title,
-        created_at=accepted.created_at,
-        updated_at=accepted.created_at,
+        title=body.title,
+        created_at=created_at,
+        updated_at=created_at,
         message_count=0,
+        external_id=body.external_id,
+        metadata=body.metadata,
+        tags=body.tags or None,
     )
 
 
@@ -79,20 +115,32 @@ async def list_conversations(
         str | None, Query(description="`next_cursor` of the page before; instead of `offset`.")
     ] = None,
     q: Search = "",
+    external_id: ExternalIdIfAny = None,
+    tag: TagIfAny = None,
+    archived: Which = "any",
+    pinned: Which = "any",
 ) -> schemas.Conversations:
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
         raise NotAllowed("cursor and offset exclude each other")
+    filters = Filters(external_id, tag, _CHOICES[archived], _CHOICES[pinned])
     page = await by.app.reads.after(
         by.owner,
         read_after,
         lambda session: ConversationRepository(session).list(
-            by.owner, limit=limit, offset=offset, sort=sort, order=order, cursor=cursor, search=q
+            by.owner,
+            limit=limit,
+            offset=offset,
+            sort=sort,
+            order=order,
+            cursor=cursor,
+            search=q,
+            filters=filters,
         ),
         by.slot,
     )
     return schemas.Conversations(
-        conversations=[schemas.Conversation.model_validate(found) for found in page.conversations],
+        conversations=[schemas.Conversation.of(found) for found in page.conversations],
         total=page.total,
         limit=limit,
         offset=offset,
@@ -119,23 +167,26 @@ async def get_conversation(
         lambda session: ConversationRepository(session).get(by.owner, conversation_id),
         by.slot,
     )
-    return schemas.Conversation.model_validate(conversation)
+    return schemas.Conversation.of(conversation)
 
 
 @router.patch(
     "/{conversation_id}",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Rename a conversation",
+    summary="Change a conversation",
     operation_id="renameConversation",
     response_description=_ACCEPTED,
     openapi_extra=KEYED,
     responses=documented(*_WRITE, *_BODY, NotFound),
 )
 async def rename_conversation(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewTitle
+    by: Writing, conversation_id: ConversationId, body: schemas.ConversationChange
 ) -> schemas.Change:
-    """The new title is accepted; read it with `read_after=<entry_id>`."""
-    accepted = await by.app.accept.rename(by.caller, conversation_id, body.title, by.key)
+    """The change is accepted; read it with `read_after=<entry_id>`. What is left out stays."""
+    if body.is_title_only:
+        accepted = await by.app.accept.rename(by.caller, conversation_id, body.title, by.key)
+    else:
+        accepted = await by.app.accept.set(by.caller, conversation_id, body.fields(), by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
 
 
