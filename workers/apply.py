@@ -6,13 +6,14 @@ from typing import Final
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
+from api.core.batches import AddedMessage
 from api.core.entries import Entry
 from api.core.failures import sqlstate_of
 from workers import sql, write
 from workers.batch_result import BatchResult
 from workers.failures import may_be_caused_by_entry
 from workers.known import external_ids_of
-from workers.plan import DeadLetter, make_plan
+from workers.plan import DeadLetter, Plan, make_plan
 
 #: Circuit breaker: above this rate of dead letters a partition stops, because the database is the
 #: likelier cause.
@@ -39,11 +40,23 @@ class Applier:
         Entries at or below `last_id` are looked up to check that they are stored; with
         `look_up_all` the others are, too. Entries in `refused` are written without their text.
         """
-        everything = list(chain.from_iterable(entries.values()))
-        if not everything:
+        if not any(entries.values()):
             return
+        plan, written = self._write(entries, look_up_all=look_up_all, refused=refused or {})
+        self._result.plans.append(plan)
+        for partition, found in written.items():
+            self._result.done.setdefault(partition, []).extend(found)
+
+    def _write(
+        self,
+        entries: Mapping[int, list[Entry]],
+        *,
+        look_up_all: bool,
+        refused: Mapping[int, str | None],
+    ) -> tuple[Plan, Mapping[int, list[Entry]]]:
+        """Write entries; return what was done, and with which of them."""
+        everything = list(chain.from_iterable(entries.values()))
         committed = [e for p, found in entries.items() for e in found if e.id <= self._last_ids[p]]
-        refused = refused or {}
         checked = everything if look_up_all else committed
         asked = external_ids_of(everything, refused)
         known = sql.look_up(self._cursor, everything, checked, asked)
@@ -54,9 +67,7 @@ class Applier:
                 entries = self._halt(entries, excess)
                 plan = make_plan(entries, self._last_ids, known, refused)
         write.write_plan(self._cursor, plan)
-        self._result.plans.append(plan)
-        for partition, found in entries.items():
-            self._result.done.setdefault(partition, []).extend(found)
+        return plan, entries
 
     def bisect(self, partition: int, entries: list[Entry]) -> None:
         """Write entries; halve them on errors of the data until the entries at fault are alone.
@@ -76,12 +87,35 @@ class Applier:
         else:
             return
         if len(entries) == 1:
-            refused = {entries[0].id: sqlstate}
+            refused = self._refused(partition, entries[0], sqlstate)
             self.apply({partition: entries}, look_up_all=True, refused=refused)
             return
         half = len(entries) // 2
         self.bisect(partition, entries[:half])
         self.bisect(partition, entries[half:])
+
+    def _refused(self, partition: int, entry: Entry, sqlstate: str | None) -> dict[int, str | None]:
+        """Return which messages of an entry are at fault, or its own id where it has only one."""
+        if len(entry.messages) < 2:  # noqa: PLR2004 - more than one
+            return {entry.id: sqlstate}
+        tried = {one.id: self._try_alone(partition, entry, one) for one in entry.messages}
+        return {
+            message_id: sqlstate_of(error) or None
+            for message_id, error in tried.items()
+            if error is not None
+        }
+
+    def _try_alone(self, partition: int, entry: Entry, suspect: AddedMessage) -> Exception | None:
+        """Try a batch with the text of one message only, and undo it; return the data's error."""
+        others = {message.id: None for message in entry.messages if message.id != suspect.id}
+        try:
+            with sql.trial(self._cursor):
+                self._write({partition: [entry]}, look_up_all=True, refused=others)
+        except Exception as error:
+            if not may_be_caused_by_entry(error):
+                raise
+            return error
+        return None
 
     def _halt(
         self, entries: Mapping[int, list[Entry]], excess: list[DeadLetter]

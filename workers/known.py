@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from api.core import conversation_fields
+from api.core.batches import AddedMessage
 from api.core.entries import Entry
 
 
@@ -50,10 +51,11 @@ class KnownMessage:
     role: str
     content: bytes
 
-    def was_added_by(self, entry: Entry) -> bool:
-        """Return whether this entry added it."""
+    def was_added_by(self, entry: Entry, message: AddedMessage) -> bool:
+        """Return whether this entry added it, as this one of its messages."""
         return self == KnownMessage(
-            entry.conversation_id, entry.user_id, entry.created_at_ms, entry.role, entry.data
+            *(entry.conversation_id, entry.user_id, entry.created_at_ms),
+            *(message.role, message.content),
         )
 
 
@@ -66,6 +68,8 @@ class Known:
     messages: dict[int, KnownMessage] = field(default_factory=dict)
     #: The conversations that have external ids which the batch's opens ask for.
     external_ids: dict[tuple[int, str], int] = field(default_factory=dict)
+    #: Messages with an external id: (conversation, external id) → role, content, extra.
+    named: dict[tuple[int, str], tuple[str, bytes, str | None]] = field(default_factory=dict)
     #: Entry id and payload of each dead letter.
     dead_letters: set[tuple[int, bytes]] = field(default_factory=set)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypedDict, cast
 
 from api.core import conversation_fields
+from api.core.batches import AddedMessage
 from api.core.conversation_fields import ConversationFields
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.partition_counts import Tally
@@ -33,8 +34,8 @@ class DeadLetter:
     entry: Entry
     reason: Reason
     sqlstate: str | None = None
-    #: A message without its text (status `unavailable`) takes its position.
-    keeps_position: bool = False
+    #: The first of its messages that take their positions without their text (`unavailable`).
+    placeholder: int | None = None
 
 
 @dataclass(slots=True)
@@ -64,11 +65,11 @@ class Plan:
 
     tallies: dict[int, Tally]
     opens: list[Entry] = field(default_factory=list)
-    adds: list[Entry] = field(default_factory=list)
+    adds: list[tuple[Entry, AddedMessage]] = field(default_factory=list)
     changes: dict[int, Change] = field(default_factory=dict)
     said: dict[int, Said] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    #: Entries whose text PostgreSQL refuses (id → SQLSTATE): they are written without it.
+    #: Entries and messages whose text PostgreSQL refuses (id → SQLSTATE): they are written without.
     refused: dict[int, str | None] = field(default_factory=dict)
     applied: list[Entry] = field(default_factory=list)
     #: Users of discarded entries who do not exist: deleted, or lost by a restore of PostgreSQL.
@@ -95,6 +96,7 @@ def make_plan(
             known,
             conversations=dict(known.conversations),
             external_ids=dict(known.external_ids),
+            named=dict(known.named),
         ),
     )
     for partition, entries in batch.items():
@@ -122,7 +124,6 @@ class _Planner:
         """Return why a committed entry is not stored, or None. Renames and sets leave no trace."""
         known = self._known
         conversation = known.conversations.get(entry.conversation_id)
-        message = known.messages.get(entry.id)
         if known.has_dead_letter(entry):
             return None
         if entry.version == VERSION and (
@@ -133,7 +134,8 @@ class _Planner:
             return "regressed"
         is_stored = {
             "open": conversation.was_opened_by(entry),
-            "add": message is not None and message.was_added_by(entry),
+            "add": self._are_stored(entry),
+            "adds": self._are_stored(entry),
             "rename": True,
             "title": True,
             "set": True,
@@ -142,7 +144,25 @@ class _Planner:
         }
         if is_stored[entry.op]:
             return None
-        return "conflict" if entry.op == "open" or message else "regressed"
+        found = any(message.id in known.messages for message in entry.added)
+        return "conflict" if entry.op == "open" or found else "regressed"
+
+    def _are_stored(self, entry: Entry) -> bool:
+        return all(
+            self._is_stored(entry, message) or self._is_same(entry, message)
+            for message in entry.added
+        )
+
+    def _is_stored(self, entry: Entry, message: AddedMessage) -> bool:
+        found = self._known.messages.get(message.id)
+        return found is not None and found.was_added_by(entry, message)
+
+    def _is_same(self, entry: Entry, message: AddedMessage) -> bool:
+        """Return whether an earlier message with its external id says the same."""
+        if message.external_id is None:
+            return False
+        found = self._known.named.get((entry.conversation_id, message.external_id))
+        return found == (message.role, message.content, message.extra)
 
     def decide(self, partition: int, entry: Entry) -> None:
         """Decide on an entry above its partition's `last_id`."""
@@ -186,21 +206,54 @@ class _Planner:
 
     def _change(self, partition: int, entry: Entry) -> None:
         conversation = self._known.conversations.get(entry.conversation_id)
-        message = self._known.messages.get(entry.id)
         if conversation is None:
             self._dead_letter(partition, entry, "unknown")
         elif conversation.owner != entry.user_id:
             self._dead_letter(partition, entry, "foreign")
         elif conversation.deleted:
             self._plan.tallies[partition].discarded += 1
-        elif entry.op == "add" and message:
-            if message.was_added_by(entry):
-                self._count_duplicate(partition)
-            else:
-                self._dead_letter(partition, entry, "conflict")
+        elif entry.op in {"add", "adds"}:
+            self._add(partition, entry)
         else:
             self._write(entry, conversation)
             self._apply(partition, entry)
+
+    def _add(self, partition: int, entry: Entry) -> None:
+        """Add an entry's messages, but for those that are there already.
+
+        One letter stands for all of a batch's messages that are refused or in conflict; the others
+        are stored.
+        """
+        known, refused, plan = self._known, self._plan.refused, self._plan
+        new: list[AddedMessage] = []
+        in_conflict = False
+        for message in entry.added:
+            external = entry.conversation_id, message.external_id or ""
+            if message.id in known.messages:
+                in_conflict = in_conflict or not self._is_stored(entry, message)
+            elif message.external_id is None or message.id in refused:
+                new.append(message)
+            elif external in known.named:
+                in_conflict = in_conflict or not self._is_same(entry, message)
+            else:
+                known.named[external] = message.role, message.content, message.extra
+                new.append(message)
+        if new:
+            change = plan.changes.setdefault(entry.conversation_id, Change())
+            change.at_ms = entry.created_at_ms
+            change.added += len(new)
+            plan.adds += ((entry, message) for message in new)
+        placeholders = [message.id for message in new if message.id in refused]
+        if placeholders:
+            first = placeholders[0]
+            self._dead_letter(partition, entry, "refused", refused[first], placeholder=first)
+        elif in_conflict:
+            self._dead_letter(partition, entry, "conflict")
+        elif new:
+            plan.tallies[partition].applied += 1
+            plan.applied.append(entry)
+        else:
+            self._count_duplicate(partition)
 
     def _write(self, entry: Entry, conversation: KnownConversation) -> None:
         if entry.op == "set":
@@ -211,9 +264,6 @@ class _Planner:
         change = self._plan.changes.setdefault(entry.conversation_id, Change())
         change.at_ms = entry.created_at_ms
         match entry.op:
-            case "add":
-                change.added += 1
-                self._plan.adds.append(entry)
             case "title" if conversation.titled:
                 pass
             case "rename" | "title" | "set":
@@ -262,10 +312,7 @@ class _Planner:
     def _apply(self, partition: int, entry: Entry) -> None:
         """Count an entry that is written, as a dead letter if it is written without its text."""
         if entry.id in self._plan.refused:
-            sqlstate = self._plan.refused[entry.id]
-            self._dead_letter(
-                partition, entry, "refused", sqlstate, keeps_position=entry.op == "add"
-            )
+            self._dead_letter(partition, entry, "refused", self._plan.refused[entry.id])
         else:
             self._plan.tallies[partition].applied += 1
             self._plan.applied.append(entry)
@@ -282,9 +329,7 @@ class _Planner:
         reason: Reason,
         sqlstate: str | None = None,
         *,
-        keeps_position: bool = False,
+        placeholder: int | None = None,
     ) -> None:
         self._plan.tallies[partition].dead += 1
-        self._plan.dead_letters.append(
-            DeadLetter(partition, entry, reason, sqlstate, keeps_position)
-        )
+        self._plan.dead_letters.append(DeadLetter(partition, entry, reason, sqlstate, placeholder))

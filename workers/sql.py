@@ -6,6 +6,7 @@ writes is in `workers.write`, the rows of `log_partition` are in `api.core.parti
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Final, cast
 
 import psycopg2
@@ -14,6 +15,7 @@ from sqlalchemy import Engine
 
 from api.core import partition_counts
 from api.core.entries import Entry
+from api.core.text import is_storable
 from workers.known import Known, KnownConversation, KnownMessage
 
 # What a transaction reads must be what it wrote. Pgpool-II sends reads to a standby before the
@@ -52,6 +54,12 @@ _LOOK_UP_EXTERNAL_IDS: Final = """
     SELECT 'external', c.id, c.user_id, NULL, NULL, NULL, NULL, NULL, c.external_id, NULL
     FROM unnest(%(openers)s::bigint[], %(external_ids)s::text[]) AS e (user_id, external_id)
     JOIN conversation AS c USING (user_id, external_id) WHERE c.deleted_at IS NULL
+"""
+_LOOK_UP_NAMED: Final = """/*NO LOAD BALANCE*/
+    SELECT m.conversation_id, m.external_id, m.role, convert_to(m.content, 'UTF8'), m.extra::text
+    FROM unnest(%(conversations)s::bigint[], %(external_ids)s::text[])
+        AS e (conversation_id, external_id)
+    JOIN message AS m USING (conversation_id, external_id)
 """
 _RECENT_DEAD_LETTERS: Final = """/*NO LOAD BALANCE*/
     SELECT count(*) FROM dead_letter WHERE created_at > now() - interval '1 minute'
@@ -111,6 +119,16 @@ def savepoint(cursor: Cursor) -> Iterator[None]:
     cursor.execute("RELEASE SAVEPOINT entries")
 
 
+@contextmanager
+def trial(cursor: Cursor) -> Iterator[None]:
+    """Undo what was done inside, and nothing else of the transaction."""
+    cursor.execute("SAVEPOINT trial")
+    try:
+        yield
+    finally:
+        cursor.execute("ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial")
+
+
 def look_up(
     cursor: Cursor,
     entries: Collection[Entry],
@@ -126,7 +144,7 @@ def look_up(
     facts = {
         "users": list({entry.user_id for entry in entries}),
         "conversations": list({entry.conversation_id for entry in entries}),
-        "entries": [entry.id for entry in checked],
+        "entries": list(chain.from_iterable(_ids_of(entry) for entry in checked)),
         "openers": [user_id for user_id, _ in external_ids],
         "external_ids": [external_id for _, external_id in external_ids],
     }
@@ -151,7 +169,33 @@ def look_up(
                 known.external_ids[user_id, text] = row_id
             case _:
                 known.dead_letters.add((row_id, bytes(data)))
+    _look_up_named(cursor, entries, known)
     return known
+
+
+def _ids_of(entry: Entry) -> Iterator[int]:
+    """Yield an entry's id and those of its messages."""
+    yield entry.id
+    for message in entry.messages[:-1]:
+        yield message.id
+
+
+def _look_up_named(cursor: Cursor, entries: Iterable[Entry], known: Known) -> None:
+    """Find out which external ids of these entries' messages are taken already."""
+    wanted = [
+        (entry.conversation_id, message.external_id)
+        for entry in entries
+        for message in entry.messages
+        # One that PostgreSQL cannot store is nobody's: its message is refused.
+        if message.external_id is not None and is_storable(message.external_id)
+    ]
+    if not wanted:
+        return
+    conversations, external_ids = zip(*wanted, strict=True)
+    facts = {"conversations": list(conversations), "external_ids": list(external_ids)}
+    cursor.execute(_LOOK_UP_NAMED, facts)
+    for conversation_id, external_id, role, content, extra in cursor:
+        known.named[conversation_id, external_id] = role, bytes(content), extra
 
 
 def recent_dead_letters(cursor: Cursor) -> int:

@@ -34,6 +34,8 @@ def validated(partition: int, entry: Entry) -> Entry:
 def _has_its_form(entry: Entry) -> bool:
     if entry.form == "t":
         return entry.op in _TEXT_OPS or entry.op == "open"
+    if entry.op == "adds":
+        return bool(entry.messages)
     if entry.op not in _JSON_OPS and entry.op != "open":
         return False
     try:

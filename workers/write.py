@@ -7,6 +7,7 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
 from api.core import conversation_fields
+from api.core.batches import ROLES, AddedMessage
 from api.core.entries import Entry
 from workers.known import opened_at_ms
 from workers.plan import Change, DeadLetter, Plan, Said
@@ -18,16 +19,29 @@ _OPEN: Final = f"""
     SELECT e.id, e.user_id, e.title, {_AT.format("e.at")}, {_AT.format("e.at")}
     FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[]) AS e (id, user_id, title, at)
 """  # noqa: S608 - our own words
+
+
 #: An outer join: a missing conversation gives no position and fails the statement. An inner one
 #: would drop its messages silently.
 _ADD: Final = f"""
-    INSERT INTO message
-        (id, conversation_id, user_id, position, role, content, status, created_at)
+    INSERT INTO message (id, conversation_id, user_id, position, role, content, status, created_at)
     SELECT e.id, e.conversation_id, e.user_id,
         c.message_count + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.id),
         e.role, e.content, e.status, {_AT.format("e.at")}
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
         %s::bigint[]) AS e (id, conversation_id, user_id, role, content, status, at)
+    LEFT JOIN conversation AS c ON c.id = e.conversation_id
+"""  # noqa: S608 - our own words
+#: Likewise, where a message has an external id or extra data.
+_ADD_MORE: Final = f"""
+    INSERT INTO message (id, conversation_id, user_id, position, role, content, status, created_at,
+        external_id, extra)
+    SELECT e.id, e.conversation_id, e.user_id,
+        c.message_count + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.id),
+        e.role, e.content, e.status, {_AT.format("e.at")}, e.external_id, e.extra::json
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+        %s::bigint[], %s::text[], %s::text[])
+        AS e (id, conversation_id, user_id, role, content, status, at, external_id, extra)
     LEFT JOIN conversation AS c ON c.id = e.conversation_id
 """  # noqa: S608 - our own words
 _CHANGE: Final = f"""
@@ -68,19 +82,18 @@ _DEAD_LETTER: Final = f"""
     SELECT e.id, e.partition, e.op, e.user_id, e.conversation_id, m.position, e.role,
         e.status, e.reason, e.sqlstate, e.payload, {_AT.format("e.at")}
     FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
-        %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bool[])
+        %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[])
         AS e (id, partition, op, user_id, conversation_id, role, status, reason, sqlstate, payload,
-            at, keeps_position)
-    LEFT JOIN message AS m ON e.keeps_position AND m.id = e.id
+            at, placeholder)
+    LEFT JOIN message AS m ON m.id = e.placeholder
 """  # noqa: S608 - our own words
-_ROLES: Final = frozenset({"user", "assistant", "system", "tool"})
 
 
 def write_plan(cursor: Cursor, plan: Plan) -> None:
     """Write conversations, messages, changes, what is said and dead letters, in this order."""
     statements = [
         *_statement(cursor, _OPEN, [_conversation_row(entry, plan) for entry in plan.opens]),
-        *_statement(cursor, _ADD, [_message_row(entry, plan) for entry in plan.adds]),
+        *_add_statement(cursor, plan),
         *_statement(cursor, _CHANGE, [_change_row(*item, plan) for item in plan.changes.items()]),
         *_erasures(cursor, plan),
         *_sayings(cursor, plan),
@@ -124,16 +137,22 @@ def _conversation_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
     return entry.id, entry.user_id, _title(entry, plan), opened_at_ms(entry)
 
 
-def _message_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
-    refused = entry.id in plan.refused
+def _add_statement(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
+    rows = [_message_row(entry, message, plan) for entry, message in plan.adds]
+    if any(row[-2:] != (None, None) for row in rows):
+        yield from _statement(cursor, _ADD_MORE, rows)
+    else:
+        yield from _statement(cursor, _ADD, [row[:-2] for row in rows])
+
+
+def _message_row(entry: Entry, message: AddedMessage, plan: Plan) -> tuple[Any, ...]:
+    whose = message.id, entry.conversation_id, entry.user_id
+    if message.id in plan.refused:
+        role = _role(message.role) or "user"
+        return *whose, role, "", "unavailable", entry.created_at_ms, None, None
     return (
-        entry.id,
-        entry.conversation_id,
-        entry.user_id,
-        (_role(entry) or "user") if refused else entry.role,
-        _text(entry, plan) or "",
-        "unavailable" if refused else entry.status,
-        entry.created_at_ms,
+        *(*whose, message.role, message.content.decode(), entry.status, entry.created_at_ms),
+        *(message.external_id, message.extra),
     )
 
 
@@ -147,14 +166,14 @@ def _change_row(conversation_id: int, change: Change, plan: Plan) -> tuple[Any, 
 
 def _dead_letter_row(letter: DeadLetter) -> tuple[Any, ...]:
     entry = letter.entry
-    is_message = entry.op == "add"
+    is_message = entry.op in {"add", "adds"}
     return (
         *(entry.id, letter.partition, entry.op, entry.user_id, entry.conversation_id),
-        *((_role(entry), entry.status) if is_message else (None, None)),
+        *((_role(entry.role), entry.status) if is_message else (None, None)),
         *(letter.reason, letter.sqlstate, psycopg2.Binary(entry.data)),
-        *(entry.created_at_ms, letter.keeps_position),
+        *(entry.created_at_ms, letter.placeholder),
     )
 
 
-def _role(entry: Entry) -> str | None:
-    return entry.role if entry.role in _ROLES else None
+def _role(role: str) -> str | None:
+    return role if role in ROLES else None

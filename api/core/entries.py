@@ -4,10 +4,12 @@ The shapes here are those of `lua/accept.lua` and `lua/drain.lua`; nothing here 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
+from api.core import batches
+from api.core.batches import AddedMessage, Draft
 from api.core.ids import partition_of
 
 #: The entry format this code writes. It also reads version 1, whose fields were stream fields of
@@ -16,19 +18,19 @@ VERSION: Final = 2
 #: Stands for the version of an entry that says VERSION but cannot be read: no script wrote it.
 MALFORMED: Final = -1
 
-#: title: like rename, but only where there is no title yet.
-Op = Literal["open", "add", "rename", "title", "set", "close", "delete"]
+#: title: like rename, but only where there is no title yet. adds: a batch (`api.core.batches`).
+Op = Literal["open", "add", "adds", "rename", "title", "set", "close", "delete"]
 Form = Literal["t", "j"]
 Scope = Literal["open", "message", "edit", "turn", "reply"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
 #: be loaded first. unknown: PostgreSQL must say whose the conversation is. unnamed: it must say
 #: which conversation has the external id. exists: one has it already. late: past its deadline.
 #: log_closed: the log belongs to no database yet, or has no tails. wrong_database: it belongs to
-#: another database. The rest say what they are.
+#: another database. taken: another message has this external id. The rest say what they are.
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "unnamed", "exists", "foreign", "deleted",
     "conversation_closed", "full", "log_closed", "wrong_database", "gone", "revoked", "quota",
-    "late", "error",
+    "late", "error", "taken",
 ]  # fmt: skip
 
 
@@ -46,8 +48,17 @@ class Entry(NamedTuple):
     total_bytes: int
     #: UTF-8, empty for most operations. What it is, `form` says.
     data: bytes
-    #: `t`: a text (a title, or a message's content). `j`: a JSON object.
+    #: `t`: a text (a title, or a message's content). `j`: JSON.
     form: Form = "t"
+    #: Those of a batch.
+    messages: tuple[AddedMessage, ...] = ()
+
+    @property
+    def added(self) -> tuple[AddedMessage, ...]:
+        """The messages that it adds."""
+        if self.op == "add":
+            return (AddedMessage(self.id, self.role, self.data),)
+        return self.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,23 @@ class AcceptRequest:
     vacant: int | None = None
     #: The session in which the request came, refused once it is revoked; empty for none.
     session_id: str = ""
+    #: Messages of a batch, and what the script is to know of their external ids.
+    count: int = 1
+    externals: bytes = b""
+
+    @classmethod
+    def batch(
+        cls, user_id: int, conversation_id: int, drafts: Sequence[Draft], **more: Any
+    ) -> "AcceptRequest":
+        """Return the request for a batch of messages; `more` are other fields."""
+        return cls(
+            *("adds", user_id, "message", conversation_id),
+            data=batches.encode(drafts),
+            form="j",
+            count=len(drafts),
+            externals=b"".join(_externals(user_id, conversation_id, drafts)),
+            **more,
+        )
 
     @property
     def partition(self) -> int:
@@ -98,20 +126,34 @@ class AcceptRequest:
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
             f"{self.form} {self.external} {'' if self.vacant is None else self.vacant} "
-            f"{len(loaded)}"
+            f"{self.count} {len(loaded)}"
         )
         return [head, self.session_id, self._request(), self.data, *loaded]
 
     def _request(self) -> bytes:
-        """Return the name of the request (12 bytes), and what it must be the same as (6)."""
+        """Return names (12 bytes), each with what it must be the same as (6).
+
+        The request's is the first; a message's comes with its place in the batch (1).
+        """
         if not self.key:
-            return b""
+            return bytes(18) + self.externals if self.externals else b""
+        return self._name() + self.externals
+
+    def _name(self) -> bytes:
         if self.scope == "reply":
             # The first answer of a turn stands, whatever a second one says.
             return name_of_reply(int(self.key)) + self.conversation_id.to_bytes(7)[1:]
         whose = f"{self.user_id}:{self.scope}:{self.conversation_id}:{self.key}"
         body = b"\0".join([self.op.encode(), self.role.encode(), self.data])
         return _digest(whose.encode(), 12) + _digest(body, 6)
+
+
+def _externals(user_id: int, conversation_id: int, drafts: Sequence[Draft]) -> Iterator[bytes]:
+    for place, draft in enumerate(drafts):
+        if draft.external_id is not None:
+            whose = f"{user_id}:external:{conversation_id}:{draft.external_id}"
+            body = batches.encode([draft])
+            yield _digest(whose.encode(), 12) + _digest(body, 6) + bytes([place])
 
 
 def _digest(text: bytes, size: int) -> bytes:
@@ -130,7 +172,8 @@ class AcceptResult:
 
     status: Status
     #: The entry's id. For `cold`: how far PostgreSQL must have got to have all earlier turns. For
-    #: `quota`: seconds to wait. For `exists`: the conversation that has the external id.
+    #: `quota`: seconds to wait. For `exists`: the conversation that has the external id. For
+    #: `taken`: the place of the message in its batch.
     id: int = 0
     created_at_ms: int = 0
     #: For a turn: its answer's id, if it has one.
@@ -217,6 +260,7 @@ def _read(stream_id: bytes, head: Sequence[bytes], data: bytes, *, version: byte
             *(entry_id, VERSION, cast("Op", op.decode()), int(user), int(conversation)),
             *(role.decode(), status.decode(), int(at), int(total), data),
             cast("Form", form.decode()),
+            batches.decode(entry_id, data) if op == b"adds" else (),
         )
     except ValueError:
         return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)

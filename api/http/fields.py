@@ -24,7 +24,7 @@ from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
 from api.core.times import iso
-from api.http.json_objects import object_of
+from api.http.json_objects import not_too_deep, object_of
 
 PASSWORD_LEAST_BYTES: Final = 8
 PASSWORD_MOST_BYTES: Final = 1024
@@ -140,7 +140,19 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
     Field(examples=[EXAMPLE_TIME]),
 ]
-Role = Literal["user", "assistant"]
+Role = Literal["user", "assistant", "system", "tool"]
+#: Empty where a message says nothing in plain text.
+AnyContent = Annotated[
+    str, Field(max_length=CONTENT_MOST, examples=["Buy milk tomorrow"]), AfterValidator(_storable)
+]
+Extra = Annotated[
+    dict[str, Any],
+    Field(
+        examples=[{"format": "openai.responses", "item": {"type": "reasoning"}}],
+        description="Any JSON object, of 256 KiB as it is written: it comes back as that text.",
+    ),
+    AfterValidator(not_too_deep),
+]
 #: Not validated as at registration: a malformed name or password is merely a wrong one.
 SignInText = Annotated[
     str,

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
@@ -18,14 +19,23 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def not_too_deep(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object. Raises where objects and arrays in it are nested too deep."""
+    level: list[Any] = [value]
+    for _ in range(DEPTH_MOST):
+        parts = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for one in chain.from_iterable(parts) if isinstance(one, dict | list)]
+    if level:
+        raise PydanticCustomError("depth", "Objects and arrays are nested too deep")
+    return value
+
+
 def object_of(most_bytes: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return a validator of objects; their text has at most so many bytes, in UTF-8."""
 
     def checked(value: dict[str, Any]) -> dict[str, Any]:
-        level: list[Any] = [value]
-        for depth in range(DEPTH_MOST + 1):
-            if depth == DEPTH_MOST and any(isinstance(one, dict | list) for one in level):
-                raise PydanticCustomError("depth", "Objects and arrays are nested too deep")
+        level: list[Any] = [not_too_deep(value)]
+        while level:
             level = [part for one in level for part in _parts(one)]
         if len(json_text(value).encode()) > most_bytes:
             raise PydanticCustomError(

@@ -3,19 +3,29 @@
 import json
 from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from api.chat.answers import Answered
-from api.core import models
+from api.core import batches, models
 from api.core.conversation_fields import ConversationFields
 from api.core.times import unix_ms
 from api.http.fields import (
     EXAMPLE_SESSION,
+    AnyContent,
     Content,
     Email,
     ExternalId,
+    Extra,
     Id,
     Metadata,
     Password,
@@ -219,7 +229,37 @@ class NewMessage(In):
     """A message to be added."""
 
     role: Role
-    content: Content
+    external_id: ExternalId | None = None
+    extra: Extra | None = None
+    #: After `extra`, which decides whether it may be empty.
+    content: AnyContent = Field(
+        default="", description="May be empty with `extra`.", validate_default=True
+    )
+
+    @field_validator("content")
+    @classmethod
+    def _says_something(cls, content: str, info: ValidationInfo) -> str:
+        if not content and info.data.get("extra", ...) is None:
+            raise PydanticCustomError("content", "It is empty, and there is no `extra`")
+        return content
+
+
+class NewMessages(In):
+    """Messages to be added, all or none."""
+
+    messages: list[NewMessage] = Field(min_length=1, max_length=batches.MOST)
+
+    @model_validator(mode="after")
+    def _have_ids_of_their_own(self) -> Self:
+        known: set[str] = set()
+        for place, message in enumerate(self.messages):
+            if message.external_id in known:
+                raise PydanticCustomError(
+                    "external_id", "messages.{place}: its external_id came before", {"place": place}
+                )
+            if message.external_id is not None:
+                known.add(message.external_id)
+        return self
 
 
 class QueuedMessage(Out):
@@ -232,6 +272,14 @@ class QueuedMessage(Out):
     content: str = Field(examples=["Buy milk tomorrow"])
     created_at: Time
     status: Literal["queued"] = "queued"
+    external_id: str | None = Field(default=None, examples=[None])
+
+
+class QueuedMessages(Out):
+    """Messages that were accepted, all of them."""
+
+    messages: list[QueuedMessage]
+    entry_id: Id = Field(description="Serves as `read_after`: that of the last one.")
 
 
 class Message(Out):
@@ -245,6 +293,12 @@ class Message(Out):
     content: str = Field(examples=["Buy milk tomorrow"], description="Empty if unavailable.")
     status: models.Status = Field(examples=["stored"])
     created_at: Time
+    external_id: str | None = Field(default=None, examples=[None])
+    extra: Extra | None = Field(default=None, examples=[None])
+    edited_at: Time | None = Field(default=None, examples=[None])
+    aside: int = Field(
+        default=0, examples=[0], description="Other messages that once had this position."
+    )
 
 
 class Messages(Out):

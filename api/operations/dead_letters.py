@@ -2,10 +2,11 @@
 
 Each is settled in one transaction under its partition's lock, as a drain writes. A message with a
 reserved position (a row of status `unavailable`) gets its content there, so that the order stays;
-one without is appended. A letter that is refused again stays dead. The log is not touched.
+one without is appended. Of a batch all that were refused come back, or none. A letter that is
+refused again stays dead. The log is not touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,8 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from api.core import conversation_fields, partition_counts
+from api.core import batches, conversation_fields, partition_counts
+from api.core.batches import AddedMessage
 from api.core.conversation_fields import ConversationFields
 from api.core.errors import NotFound
 from api.core.times import time_of
@@ -32,12 +34,14 @@ _TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=15, statement_seconds=
 _ENTRY_ERROR_CLASSES: Final = ("22", "23", "54")
 
 _FILL_PLACE: Final = text(
-    "UPDATE message SET content = :content, role = :role, status = :status"
-    " WHERE id = :entry_id AND status = 'unavailable'"
+    "UPDATE message SET content = :content, role = :role, status = :status,"
+    " external_id = :external_id, extra = CAST(:extra AS json)"
+    " WHERE id = :message_id AND status = 'unavailable'"
 )
 _APPEND: Final = text(
     "INSERT INTO message (id, conversation_id, user_id, position, role, content, status,"
-    " created_at) SELECT :entry_id, id, :user_id, message_count + 1, :role, :content, :status, :at"
+    " created_at, external_id, extra) SELECT :message_id, id, :user_id, message_count + 1, :role,"
+    " :content, :status, :at, :external_id, CAST(:extra AS json)"
     " FROM conversation WHERE id = :conversation_id"
 )
 _COUNT_APPENDED: Final = text(
@@ -215,21 +219,21 @@ def _apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
 
 def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
     facts = {
-        "entry_id": letter.entry_id,
         "conversation_id": letter.conversation_id,
         "user_id": letter.user_id,
-        "role": letter.role,
         "status": letter.status,
-        "content": bytes(letter.payload).decode(),
+        "content": "" if letter.op == "adds" else bytes(letter.payload).decode(),
         "at": letter.entry_created_at,
     }
     match letter.op:
-        case "add" if letter.position is not None:
-            if connection.execute(_FILL_PLACE, facts).rowcount != 1:
+        case "add" | "adds" if letter.position is not None:
+            filled = [connection.execute(_FILL_PLACE, f).rowcount for f in _messages(letter, facts)]
+            if not any(filled):
                 return "its reserved position is gone"
-        case "add":
-            connection.execute(_APPEND, facts)
-            connection.execute(_COUNT_APPENDED, facts)
+        case "add" | "adds":
+            for message in _messages(letter, facts):
+                connection.execute(_APPEND, message)
+                connection.execute(_COUNT_APPENDED, message)
         case "open" | "rename" | "title" | "set":
             said = _said(letter)
             if not exists:
@@ -267,3 +271,19 @@ def _fields(letter: Row[Any]) -> ConversationFields:
             return conversation_fields.decode(payload)
     # An open that says no more than a title has it as it is.
     return {"title": payload.decode()}
+
+
+def _messages(letter: Row[Any], facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the facts of each message of a letter. Raises ValueError for one that is no text."""
+    payload = bytes(letter.payload)
+    messages: Sequence[AddedMessage] = (AddedMessage(letter.entry_id, letter.role, payload),)
+    if letter.op == "adds":
+        messages = batches.decode(letter.entry_id, payload)
+    for message in messages:
+        yield facts | {
+            "message_id": message.id,
+            "role": message.role,
+            "content": message.content.decode(),
+            "external_id": message.external_id,
+            "extra": message.extra,
+        }

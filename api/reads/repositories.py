@@ -14,10 +14,14 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Executable,
+    Text,
     and_,
     any_,
     bindparam,
+    case,
+    cast,
     literal,
+    null,
     or_,
     true,
 )
@@ -31,6 +35,7 @@ from api.core.models import (
     Conversation,
     LogPartition,
     Message,
+    MessageAside,
     Role,
     Status,
     User,
@@ -60,6 +65,12 @@ class StoredMessage(NamedTuple):
     content: str
     status: Status
     created_at: datetime
+    external_id: str | None
+    edited_at: datetime | None
+    #: A JSON object, as the text that was written.
+    extra_text: str | None
+    #: Messages that were cut off, of branches that begin at this position.
+    aside: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class MessagePage:
 
     messages: list[StoredMessage]
     total: int
+    #: The position of the last message of all, also of those that do not count.
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +93,11 @@ class ConversationState:
     external_id: str | None = None
 
 
-#: Of a conversation's messages: those before or after a position, or all but the latest `place`.
-_Part = Literal["before", "after", "but_latest"]
+#: Of a conversation's messages: those before or after a position, all but the latest `place`, those
+#: of a chat but the first `place`, the one with an external id.
+_Part = Literal["before", "after", "but_latest", "of_chat", "external"]
+#: What a chat shows, and the assistant is given.
+CHAT_ROLES: Final = ("user", "assistant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +248,9 @@ class MessageRepository:
     Pages are None where the conversation is unknown, deleted or another user's.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, with_extra: bool = False) -> None:
         self._session = session
+        self._with_extra = with_extra
 
     def get(self, owner: int, conversation_id: int, message_id: int) -> Message | None:
         """Return one message."""
@@ -271,6 +288,24 @@ class MessageRepository:
         """Return the latest messages, the oldest of them first."""
         return self._page(
             owner, conversation_id, "but_latest", 0, limit, nearest="desc", order="asc"
+        )
+
+    def by_external_id(
+        self, owner: int, conversation_id: int, external_id: str
+    ) -> MessagePage | None:
+        """Return the message with an external id, or none."""
+        return self._page(
+            *(owner, conversation_id, "external", 0, 1),
+            nearest="asc", order="asc", external_id=external_id,
+        )  # fmt: skip
+
+    def of_chat(
+        self, owner: int, conversation_id: int, *, limit: int, offset: int | None
+    ) -> MessagePage | None:
+        """Return what users and assistants said, oldest first; without an offset the latest."""
+        nearest: Order = "desc" if offset is None else "asc"
+        return self._page(
+            owner, conversation_id, "of_chat", offset or 0, limit, nearest=nearest, order="asc"
         )
 
     def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:
@@ -316,7 +351,8 @@ class MessageRepository:
             .where(
                 _alive(owner),
                 Conversation.id == conversation_id,
-                Message.status != "unavailable",
+                col(Message.status).in_(("stored", "interrupted")),
+                col(Message.role).in_(CHAT_ROLES),
             )
             .order_by(col(Message.position).desc())
             .limit(limit)
@@ -348,45 +384,58 @@ class MessageRepository:
         *,
         nearest: Order,
         order: Order,
+        external_id: str = "",
     ) -> MessagePage | None:
         """Return the messages of a part nearest to one end, in the given order.
 
         They are `limit` at most, and no more than PAGE_MOST_BYTES hold, but one at least.
         """
-        wanted = {
+        wanted: dict[str, int | str] = {
             "owner": owner,
             "conversation": conversation_id,
             "place": place,
             "most": limit,
             "most_bytes": PAGE_MOST_BYTES,
         }
-        found = self._session.connection().execute(_page_of(part, nearest, order), wanted).all()
+        if part == "external":
+            wanted["external_id"] = external_id
+        statement = _page_of(part, nearest, order, with_extra=self._with_extra)
+        found = self._session.connection().execute(statement, wanted).all()
         if not found:
             return None
         # A conversation without such messages is one row, all of it but the count empty.
-        shown = [StoredMessage(*message) for _, *message in found if message[0] is not None]
-        return MessagePage(shown, found[0][0])
+        shown = [StoredMessage(*message) for _, _, *message in found if message[0] is not None]
+        return MessagePage(shown, total=found[0][0], end=found[0][1])
 
 
 @cache
-def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
+def _page_of(part: _Part, nearest: Order, order: Order, *, with_extra: bool) -> Executable:
     """Return a page's statement, made once: to make it takes longer than to execute it."""
     position, place = col(Message.position), bindparam("place", type_=BigInteger)
     wanted = {
         "after": position > place,
         "before": position < place,
         "but_latest": position <= col(Conversation.message_count) - place,
+        # Where nothing is left out, a place is a position: any depth costs the same.
+        "of_chat": and_(
+            col(Message.role).in_(CHAT_ROLES), position > case((_hidden() == 0, place), else_=0)
+        ),
+        "external": Message.external_id == bindparam("external_id", type_=Text),
     }[part]
     names = StoredMessage._fields
-    rows = (
-        select(*(getattr(Message, name) for name in names))
-        .add_columns(func.octet_length(Message.content).label("bytes"))
+    extra: Any = cast(Message.extra, Text) if with_extra else null().cast(Text)
+    columns = (getattr(Message, name) for name in names if name not in {"extra_text", "aside"})
+    size = func.octet_length(Message.content) + func.coalesce(func.octet_length(extra), 0)
+    nearby = (
+        select(*columns)
+        .add_columns(extra.label("extra_text"), _aside().label("aside"), size.label("bytes"))
         .where(Message.conversation_id == Conversation.id, wanted)
         .order_by(position.asc() if nearest == "asc" else position.desc())
         .limit(bindparam("most", type_=BigInteger))
-        .correlate(Conversation)
-        .subquery()
     )
+    if part == "of_chat":
+        nearby = nearby.offset(case((_hidden() == 0, 0), else_=place))
+    rows = nearby.correlate(Conversation).subquery()
     from_end = rows.c.position.asc() if nearest == "asc" else rows.c.position.desc()
     sums = select(rows, func.sum(rows.c.bytes).over(order_by=from_end).label("sum")).subquery()
     page: Any = (  # as mypy takes any entity; it takes no lateral for one
@@ -396,8 +445,11 @@ def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
         .lateral()
     )
     shown = page.c.position
+    total: Any = col(Conversation.message_count)
+    if part == "of_chat":
+        total = total - _hidden()
     return (
-        select(Conversation.message_count, page)
+        select(total, Conversation.message_count, page)
         .outerjoin(page, true())
         .where(
             _alive(bindparam("owner", type_=BigInteger)),
@@ -405,6 +457,30 @@ def _page_of(part: _Part, nearest: Order, order: Order) -> Executable:
         )
         .order_by(shown.asc() if order == "asc" else shown.desc())
     )
+
+
+def _hidden() -> Any:
+    """Count what a chat leaves out, by `ix_message_not_of_chat`: nothing, mostly."""
+    message = aliased(Message)
+    of_this = message.conversation_id == bindparam("conversation", type_=BigInteger)
+    hidden = select(func.count()).where(of_this, col(message.role).notin_(CHAT_ROLES))
+    return hidden.scalar_subquery()
+
+
+def _aside() -> ColumnElement[int]:
+    """Count the branches that begin where a message is. Nothing is looked for in a plain one."""
+    before, aside = aliased(Message), aliased(MessageAside)
+    parent = select(before.id).where(
+        before.conversation_id == Message.conversation_id,
+        before.position == Message.position - 1,
+    )
+    branches = select(func.count()).where(
+        aside.conversation_id == Message.conversation_id,
+        aside.position == Message.position,
+        col(aside.parent_id).is_not_distinct_from(parent.correlate(Message).scalar_subquery()),
+    )
+    counted = branches.correlate(Message).scalar_subquery()
+    return case((col(Conversation.rewritten_id).is_(None), 0), else_=counted)
 
 
 class PartitionRepository:

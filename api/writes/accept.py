@@ -4,11 +4,13 @@ A request goes through the group commit. What PostgreSQL must be asked first (wh
 conversation that the log has forgotten, which were its recent turns) is asked once.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 from api.core import conversation_fields
+from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.conversation_fields import ConversationFields
 from api.core.entries import AcceptRequest
@@ -69,15 +71,38 @@ class Accept(TurnWrites):
         self,
         caller: Caller,
         conversation_id: int,
-        role: Literal["user", "assistant"],
+        role: str,
         content: str,
         key: str | None,
+        *,
+        external_id: str | None = None,
+        extra: str | None = None,
     ) -> Accepted:
-        """Add a message to a conversation."""
+        """Add a message to a conversation; `extra` is a JSON object, as text."""
+        draft = Draft(role, content, external_id, extra)
+        if not draft.is_plain:
+            return await self.add_batch(caller, conversation_id, [draft], key)
         return await self._write(
             AcceptRequest(
                 *("add", caller.user_id, "message", conversation_id, role),
                 data=content.encode(),
+                key=key or "",
+                session_id=caller.session_id,
+            )
+        )
+
+    async def add_batch(
+        self, caller: Caller, conversation_id: int, drafts: Sequence[Draft], key: str | None
+    ) -> Accepted:
+        """Add messages, all or none. The id is the last one's; the others' are 16 apart.
+
+        Raises Conflict, too, for an external id that another message has, as far as the log knows.
+        """
+        return await self._write(
+            AcceptRequest.batch(
+                caller.user_id,
+                conversation_id,
+                drafts,
                 key=key or "",
                 session_id=caller.session_id,
             )

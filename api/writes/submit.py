@@ -97,6 +97,11 @@ class Submitter:
             raise TooMany(
                 "this account writes more than it may", retry_after_seconds=max(result.id, 1)
             )
+        if result.status == "taken" and request.count > 1:
+            metrics.refused_total.labels("taken").inc()
+            raise Conflict(
+                f"messages.{result.id}: another message of this conversation has this external_id"
+            )
         if refusal := _REFUSALS.get(result.status):
             reason = _METRIC_REASONS.get(result.status, result.status)
             metrics.refused_total.labels(reason).inc()

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from api.core.errors import NotFound
-from api.core.models import Conversation, Message
+from api.core.models import Conversation, Message, Role
 
 #: Connections of each rival's pool: more did not make any of them faster on two cores.
 POOL: Final = 24
@@ -36,7 +36,7 @@ class Row:
     id: int
     conversation_id: int
     user_id: int
-    role: Literal["user", "assistant"]
+    role: Role
     content: str
     created_at: datetime
 
@@ -50,7 +50,7 @@ class Row:
         cls, row_id: int, conversation_id: int, user_id: int, role: str, content: str, at: float
     ) -> "Row":
         """Read a Celery task's arguments."""
-        known = cast('Literal["user", "assistant"]', role)
+        known = cast("Role", role)
         return cls(
             row_id, conversation_id, user_id, known, content, datetime.fromtimestamp(at, UTC)
         )

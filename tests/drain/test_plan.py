@@ -80,7 +80,7 @@ def planned(entries: list[Entry], has: Known, refused: dict[int, str | None] | N
 
 def check(plan: Plan, expected: Outcome, last_id: int) -> None:
     assert [e.id for e in plan.opens] == expected.opens
-    assert [e.id for e in plan.adds] == expected.adds
+    assert [message.id for _, message in plan.adds] == expected.adds
     assert plan.changes == expected.changes
     assert [(letter.entry.id, letter.reason) for letter in plan.dead_letters] == expected.dead
     assert (len(plan.applied), plan.duplicates) == (expected.applied, expected.duplicates)
@@ -390,7 +390,7 @@ def test_an_entry_whose_text_postgresql_refuses_is_written_without_it_and_a_dead
 
     check(plan, expected, last_id=poison.id)
     assert plan.dead_letters == [
-        DeadLetter(PARTITION, poison, "refused", "22021", keeps_position=keeps_position)
+        DeadLetter(PARTITION, poison, "refused", "22021", poison.id if keeps_position else None)
     ]
 
 

@@ -103,9 +103,11 @@ def test_a_message_is_accepted_and_then_read(
         "content": UNICODE,
         "created_at": accepted["created_at"],
         "status": "queued",
+        "external_id": None,
     }
+    unused = {"external_id": None, "extra": None, "edited_at": None, "aside": 0}
     assert read == {
-        "messages": [{**accepted, "position": 1, "status": "stored"}],
+        "messages": [{**accepted, "position": 1, "status": "stored", **unused}],
         "total": 1,
         "limit": 50,
         "offset": 0,

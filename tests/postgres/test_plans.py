@@ -54,6 +54,14 @@ INSERT INTO message (id, conversation_id, user_id, position, role, content, stat
 SELECT row_number() OVER (), c.id, c.user_id, p, (ARRAY['user', 'assistant'])[p % 2 + 1],
        'said ' || p, 'stored', now()
 FROM conversation c, generate_series(1, c.message_count) p;
+
+INSERT INTO message_aside
+    (id, conversation_id, user_id, position, role, content, status, created_at, branch_id, aside_at)
+SELECT id + 10 * :messages, conversation_id, user_id, position, role, content, status, created_at,
+       id, now()
+FROM message WHERE position % 10 = 1;
+
+UPDATE conversation SET rewritten_id = 1 WHERE message_count > 0;
 """
 
 Read = Callable[[Session], Any]
@@ -104,6 +112,12 @@ READS: Final[Mapping[str, Read]] = {
     "MessageRepository.latest": lambda s: MessageRepository(s).latest(
         OWNER, CONVERSATION, limit=LIMIT
     ),
+    "MessageRepository.of_chat": lambda s: MessageRepository(s).of_chat(
+        OWNER, CONVERSATION, limit=LIMIT, offset=10
+    ),
+    "MessageRepository.by_external_id": lambda s: MessageRepository(s).by_external_id(
+        OWNER, CONVERSATION, "ext"
+    ),
     "MessageRepository.count_until": lambda s: MessageRepository(s).count_until(
         OWNER, CONVERSATION, MAX_ID
     ),
@@ -140,7 +154,7 @@ def filled(postgres_server: EmbeddedPostgres) -> Iterator[Engine]:
     owner = make_engine(postgres_url(url), application_name="verbatim-test")
     sizes = {"users": USERS, "conversations": CONVERSATIONS, "messages": MESSAGES}
     with owner.begin() as connection:
-        for statement in FILL.split(";")[:4]:
+        for statement in FILL.split(";")[:6]:
             known = {name: size for name, size in sizes.items() if f":{name}" in statement}
             connection.execute(text(statement), known)
     with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

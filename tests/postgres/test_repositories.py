@@ -55,6 +55,14 @@ READS: dict[str, tuple[Call, Any]] = {
         None,
     ),
     "MessageRepository.latest": (lambda s, o: MessageRepository(s).latest(o, 37, limit=5), None),
+    "MessageRepository.of_chat": (
+        lambda s, o: MessageRepository(s).of_chat(o, 37, limit=5, offset=None),
+        None,
+    ),
+    "MessageRepository.by_external_id": (
+        lambda s, o: MessageRepository(s).by_external_id(o, 37, "ext"),
+        None,
+    ),
     "MessageRepository.count_until": (
         lambda s, o: MessageRepository(s).count_until(o, 37, ids.MAX_ID),
         0,

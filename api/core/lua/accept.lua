@@ -32,9 +32,10 @@ function accept.has_room(call, partition, data)
     and partition.age <= call.log_max_age_ms
 end
 
--- The first write. The id never goes back: a clock that does just borrows the milliseconds ahead.
+-- The first write. A batch is one entry, whose id is that of its last message. The id never goes back: a clock that does just borrows the milliseconds ahead.
 function accept.append(call, entry, partition)
-  local id = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
+  local first = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
+  local id = first + PARTITIONS * (entry.count - 1)
   local conversation = entry.op == 'open' and exact(id) or entry.conversation
   local total = exact(partition.total + #entry.data)
   local head = VERSION .. ' ' .. entry.op .. ' ' .. entry.user .. ' ' .. conversation .. ' ' .. entry.role .. ' '
@@ -58,6 +59,25 @@ function accept.replay(call, partition, entry)
   if not id then return nil end
   if same ~= entry.same then return 'conflict' end
   return 'replay', exact(id), exact(at)
+end
+
+-- nil, or 'replay' and the id and time of the entry that added these messages before, or 'taken' and the
+-- place of one whose external id another message has. What the conversation lost since then may have its
+-- id no longer: PostgreSQL is to say, when the entry is drained.
+function accept.replay_messages(call, partition, entry, conversation)
+  local found, first, created_at = 0, nil, nil
+  for _, external in ipairs(entry.externals) do
+    local id, at, same =
+      idempotency.find(partition.number, partition.sizes, external.name, call.now, call.idempotency_seconds)
+    if id and id > conversation.rewritten then
+      local begins = id - PARTITIONS * external.place
+      if same ~= external.same or first and begins ~= first then return 'taken', exact(external.place) end
+      found, first, created_at = found + 1, begins, at
+    end
+  end
+  if found == 0 then return nil end
+  if found < entry.count then return 'taken', exact(entry.externals[1].place) end
+  return 'replay', exact(first + PARTITIONS * (entry.count - 1)), exact(created_at)
 end
 
 -- The request that sets the lease runs the assistant. 1 or 0.
@@ -113,11 +133,13 @@ function accept.one(call, partition, entry)
   else
     refusal, conversation = conversations.look_up(partition, entry)
     if refusal then return { refusal } end
+    local before, before_id, before_at = accept.replay_messages(call, partition, entry, conversation)
+    if before then return { before, before_id, before_at } end
   end
   if not accept.has_room(call, partition, entry.data) then return { 'full' } end
   if is_turn then
     recent = accept.recent(partition, entry)
-    if #recent == 0 and entry.as_of == '' then return { 'cold', conversation[5], exact(partition.tail) } end
+    if #recent == 0 and entry.as_of == '' then return { 'cold', conversation.pending, exact(partition.tail) } end
   end
   local wait = quotas.seconds_to_wait(call, partition, entry)
   if wait then return { 'quota', wait } end
@@ -131,10 +153,19 @@ function accept.one(call, partition, entry)
       tonumber(id), entry.same, call.now, call.idempotency_seconds)
     if remembered then partition.sizes = sizes end
   end
+  for _, external in ipairs(entry.externals) do
+    local message_id = tonumber(id) - PARTITIONS * (entry.count - 1 - external.place)
+    local remembered, sizes = pcall(idempotency.remember, partition.number, partition.sizes, external.name,
+      message_id, external.same, call.now, call.idempotency_seconds)
+    if remembered then partition.sizes = sizes end
+  end
   -- From here on the entry is accepted, whatever fails.
   pcall(quotas.spend, call, partition, entry)
   pcall(conversations.remember, partition, entry, id)
-  pcall(conversations.remember_turn, partition, entry, conversation, id)
+  if not pcall(conversations.remember_turn, partition, entry, conversation, id) then
+    -- A list that lacks a turn is worse than none.
+    redis.pcall('DEL', key(partition.number, 'turns:' .. entry.conversation))
+  end
   local result = { 'ok', id, at }
   if is_turn then
     local told, full = pcall(accept.turn, call, partition, entry, { 'ok', id, at }, recent)
@@ -155,23 +186,33 @@ function accept.keep(call, partition)
 end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of form external vacant turns. One argument instead of fifteen, each of which costs
--- on both sides.
-local HEAD = '^' .. string.rep('([^ ]*) ', 14) .. '([^ ]*)$'
+-- home lease streamed as_of form external vacant count turns. One argument instead of sixteen, each of which
+-- costs on both sides.
+local HEAD = '^' .. string.rep('([^ ]*) ', 15) .. '([^ ]*)$'
+local NO_NAME = string.rep('\0', 18)
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
--- the request must be the same as, idempotency.lua; or nothing), data and
--- the earlier turns follow its head.
+-- the request must be the same as, idempotency.lua, then the same and the place of each message of a batch
+-- with an external id; or nothing), data and the earlier turns follow its head.
 local function entry_at(at)
   local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, external, vacant,
-    turns = string.match(ARGV[at], HEAD)
+    count, turns = string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
     state = state, home = tonumber(home), lease = lease, streamed = streamed,
-    as_of = as_of, form = form, external = external, vacant = vacant, session = ARGV[at + 1], data = ARGV[at + 3], loaded = {},
+    as_of = as_of, form = form, external = external, vacant = vacant, session = ARGV[at + 1], data = ARGV[at + 3],
+    loaded = {}, count = tonumber(count), externals = {},
   }
   local request = ARGV[at + 2]
-  if request ~= '' then entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13) end
+  if request ~= '' and string.sub(request, 1, 18) ~= NO_NAME then
+    entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13, 18)
+  end
+  for from = 19, #request, 19 do
+    entry.externals[#entry.externals + 1] = {
+      name = string.sub(request, from, from + 11), same = string.sub(request, from + 12, from + 17),
+      place = string.byte(request, from + 18),
+    }
+  end
   for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + 3 + i] end
   return entry, at + 4 + #entry.loaded
 end

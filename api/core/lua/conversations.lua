@@ -2,29 +2,31 @@
 
 local conversations = {}
 
--- The refusal, or nil and what the conversation's hash says ({owner, deleted, closed, last, pending}).
+-- The refusal, or nil and what is known of the conversation.
 -- `last`: no entry of the conversation has a higher id. `pending`: PostgreSQL has all of them that are
--- not newer than this call, once it has reached this id.
+-- not newer than this call, once it has reached this id. `rewritten`: no message up to this id is sure to
+-- be there, or as it was added.
 function conversations.look_up(partition, entry)
-  local conversation = redis.call('HMGET', key(partition.number, 'conv:' .. entry.conversation),
-    'owner', 'deleted', 'closed', 'last')
-  if not conversation[1] then
+  local owner, deleted, closed, last, rewritten = unpack(redis.call('HMGET',
+    key(partition.number, 'conv:' .. entry.conversation), 'owner', 'deleted', 'closed', 'last', 'rewritten'))
+  local pending = last
+  if not owner then
     if entry.state == '' then return 'unknown' end
     -- Its last entry is forgotten too. It may be any that the partition ever gave out, also one that
     -- was trimmed a moment ago; what is still to reach PostgreSQL ends with the newest in the log.
     local newest = end_of(key(partition.number, 'log'), 'XREVRANGE', '+', '-')
-    conversation = {
-      entry.user, entry.state == 'deleted', entry.state == 'closed',
-      exact(partition.tail), newest and exact(number_of(newest[1])) or '0',
-    }
+    owner, deleted, closed = entry.user, entry.state == 'deleted', entry.state == 'closed'
+    last, pending = exact(partition.tail), newest and exact(number_of(newest[1])) or '0'
+    rewritten = last
     entry.fresh = true
   end
-  conversation[4] = conversation[4] or '0'
-  conversation[5] = conversation[5] or conversation[4]
-  if conversation[1] ~= entry.user then return 'foreign' end
-  if conversation[2] and entry.op ~= 'delete' then return 'deleted' end
-  if conversation[3] and entry.op == 'add' and entry.scope ~= 'reply' then return 'conversation_closed' end
-  return nil, conversation
+  if owner ~= entry.user then return 'foreign' end
+  if deleted and entry.op ~= 'delete' then return 'deleted' end
+  local adds = entry.op == 'add' or entry.op == 'adds'
+  if closed and adds and entry.scope ~= 'reply' then return 'conversation_closed' end
+  return nil, {
+    last = tonumber(last or '0'), pending = pending or '0', rewritten = tonumber(rewritten or '0'),
+  }
 end
 
 -- Keeps the newest turns: as many, and as many bytes, as the accept call says. The bytes are added up
@@ -49,6 +51,21 @@ function conversations.bound_turns(turns, length, newest)
   end
 end
 
+-- What an entry adds to the recent turns, {line, bytes of its text}…: what the assistant takes.
+local function lines_of(entry, id)
+  if entry.op == 'add' and (entry.role == 'user' or entry.role == 'assistant') then
+    return { { id .. ':' .. entry.role .. ':' .. entry.data, #entry.data } }
+  end
+  local lines, first = {}, tonumber(id) - PARTITIONS * (entry.count - 1)
+  for place, message in ipairs(entry.op == 'adds' and cjson.decode(entry.data) or {}) do
+    if message.role == 'user' or message.role == 'assistant' then
+      local message_id = exact(first + PARTITIONS * (place - 1))
+      lines[#lines + 1] = { message_id .. ':' .. message.role .. ':' .. message.content, #message.content }
+    end
+  end
+  return lines
+end
+
 -- A list that exists is complete, so it is made only from turns that were loaded up to an id which
 -- nothing of this conversation is newer than, and appended to only where it exists (RPUSHX).
 function conversations.remember_turn(partition, entry, conversation, id)
@@ -57,17 +74,18 @@ function conversations.remember_turn(partition, entry, conversation, id)
     redis.call('RPUSH', turns, '')
   elseif entry.op == 'delete' then
     redis.call('DEL', turns)
-  elseif entry.op == 'add' then
+  elseif entry.op == 'add' or entry.op == 'adds' then
     local as_of, bytes = tonumber(entry.as_of), 0
     for _, turn in ipairs(entry.loaded) do bytes = bytes + #turn end
     local fits = bytes <= 2 * conversations.turns_most_bytes
-    if as_of and fits and tonumber(conversation[4]) <= as_of and redis.call('EXISTS', turns) == 0 then
+    if as_of and fits and conversation.last <= as_of and redis.call('EXISTS', turns) == 0 then
       redis.call('RPUSH', turns, '', unpack(entry.loaded))
     end
-    local length = redis.call('RPUSHX', turns, id .. ':' .. entry.role .. ':' .. entry.data)
-    if length > 0 then
+    for _, line in ipairs(lines_of(entry, id)) do
+      local length = redis.call('RPUSHX', turns, line[1])
+      if length == 0 then return end
       redis.call('PERSIST', turns)
-      conversations.bound_turns(turns, length, #entry.data)
+      conversations.bound_turns(turns, length, line[2])
     end
   end
 end

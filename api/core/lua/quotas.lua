@@ -34,11 +34,12 @@ function quotas.seconds_to_wait(call, partition, entry)
   if entry.op == 'open' and over(call.user_conversations_per_day, used.opens + 1) then
     return exact(86400 - math.floor(call.now / 1000) % 86400)
   end
-  if over(call.user_writes_per_minute, used.entries + 1) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
+  if over(call.user_writes_per_minute, used.entries + entry.count) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
     return exact(60 - math.floor(call.now / 1000) % 60)
   end
   -- A key is kept, in memory, for as long as it can be repeated.
-  if entry.name and over(call.user_keys_per_hour, used.keys + 1) then
+  local keys = (entry.name and 1 or 0) + #entry.externals
+  if keys > 0 and over(call.user_keys_per_hour, used.keys + keys) then
     return exact(3600 - math.floor(call.now / 1000) % 3600)
   end
   if over(call.user_backlog_entries, used.held + used.added + 1) then return '5' end
@@ -47,9 +48,9 @@ end
 function quotas.spend(call, partition, entry)
   if not call.has_quotas then return end
   local used = quotas.used(call, partition, entry.user)
-  used.entries, used.bytes = used.entries + 1, used.bytes + #entry.data
+  used.entries, used.bytes = used.entries + entry.count, used.bytes + #entry.data
   used.added = used.added + 1
-  if entry.name then used.keys = used.keys + 1 end
+  used.keys = used.keys + (entry.name and 1 or 0) + #entry.externals
   if entry.op == 'open' then used.opens = used.opens + 1 end
 end
 

@@ -159,12 +159,12 @@ def _history(
 
     def query(session: Session) -> tuple[MessagePage, int] | None:
         messages = MessageRepository(session)
-        if limit is None and offset is None:
-            page = messages.latest(owner, conversation_id, limit=HISTORY_LIMIT)
-        else:
-            page = messages.page(
-                owner, conversation_id, limit=limit or HISTORY_LIMIT, offset=offset or 0
-            )
+        page = messages.of_chat(
+            owner,
+            conversation_id,
+            limit=limit or HISTORY_LIMIT,
+            offset=offset if limit is None else offset or 0,
+        )
         return None if page is None else (page, _last_answer(messages, owner, page))
 
     return query
@@ -177,7 +177,7 @@ def _last_answer(messages: MessageRepository, owner: int, page: MessagePage) -> 
     """
     shown = page.messages
     answers = [message.position for message in shown if message.role == "assistant"]
-    if shown and shown[-1].role == "user" and shown[-1].position < page.total:
+    if shown and shown[-1].role == "user" and shown[-1].position < page.end:
         last = shown[-1]
         answers += messages.answers(owner, last.conversation_id, after=last.position, within=20)
     return max(answers, default=0)

@@ -1,0 +1,73 @@
+"""Batches: the data of an `adds`, which is 1 to 100 messages in one entry.
+
+A message with no more than a role and a text is an `add`, whose data is the text. One with an
+external id or extra data is a batch of one. Data of a batch is a JSON array of objects.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from api.core.ids import PARTITIONS
+
+#: Messages of one batch.
+MOST: Final = 100
+ROLES: Final = frozenset({"user", "assistant", "system", "tool"})
+
+
+class Draft(NamedTuple):
+    """A message to be added."""
+
+    role: str
+    content: str
+    #: The writer's own id for it, unique in its conversation.
+    external_id: str | None = None
+    #: A JSON object, as text: it is stored as it is.
+    extra: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is no more than a role and a text."""
+        return self.external_id is None and self.extra is None
+
+
+class AddedMessage(NamedTuple):
+    """A message of an entry, with its id."""
+
+    id: int
+    role: str
+    #: UTF-8, as far as whoever wrote it took care.
+    content: bytes
+    external_id: str | None = None
+    extra: str | None = None
+
+
+def encode(drafts: Sequence[Draft]) -> bytes:
+    """Return the data of a batch."""
+    elements = [
+        {name: value for name, value in draft._asdict().items() if value is not None}
+        for draft in drafts
+    ]
+    return json.dumps(elements, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(entry_id: int, data: bytes) -> tuple[AddedMessage, ...]:
+    """Return the messages of a batch. Its entry's id is that of the last one.
+
+    Raises ValueError where it is no batch.
+    """
+    elements = json.loads(data)
+    if not isinstance(elements, list) or not 1 <= len(elements) <= MOST:
+        raise ValueError("a batch is a list of 1 to 100 messages")
+    first = entry_id - PARTITIONS * (len(elements) - 1)
+    return tuple(_message(first + PARTITIONS * at, one) for at, one in enumerate(elements))
+
+
+def _message(message_id: int, element: Any) -> AddedMessage:
+    match element:
+        case {"role": str() as role, "content": str() as content} if role in ROLES:
+            more = element.get("external_id"), element.get("extra")
+            if message_id > 0 and all(value is None or isinstance(value, str) for value in more):
+                # A lone surrogate is found by whoever makes a text of it again.
+                return AddedMessage(message_id, role, content.encode(errors="surrogatepass"), *more)
+    raise ValueError("a message has a role and a content")

@@ -1,0 +1,86 @@
+"""Parts of a JSON text as they are written: what is stored of them is to come back the same.
+
+The text was parsed before, so it is JSON; here only the places of its parts are looked for.
+"""
+
+import json
+import re
+from typing import Final
+
+from api.core.errors import NotAllowed
+
+#: Bytes of a message's `extra`, as it is written.
+EXTRA_MOST_BYTES: Final = 256 * 1024
+
+_BLANKS: Final = re.compile(r"[ \t\n\r]*")
+
+
+_DECODER: Final = json.JSONDecoder()
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+#: The other one takes NaN and Infinity.
+_STRICT: Final = json.JSONDecoder(parse_constant=_refuse)
+
+
+def text_of(body: bytes) -> str:
+    """Return a request's body as the text that was parsed."""
+    return body.decode(json.detect_encoding(body), "surrogatepass")
+
+
+def members(text: str) -> dict[str, str]:
+    """Return the members of a JSON object: the text of each value, by its name."""
+    found = {}
+    at = _next(text, _next(text, 0) + 1)
+    while text[at] != "}":
+        name, end = _DECODER.raw_decode(text, at)
+        at = _next(text, _next(text, end) + 1)
+        found[name], at = _value(text, at)
+    return found
+
+
+def elements(text: str) -> list[str]:
+    """Return the texts of the elements of a JSON array."""
+    found = []
+    at = _next(text, _next(text, 0) + 1)
+    while text[at] != "]":
+        value, at = _value(text, at)
+        found.append(value)
+    return found
+
+
+def extra_of(message: str, name: str = "extra") -> str:
+    """Return the text of a message's `extra`. Raises NotAllowed for one that cannot be stored.
+
+    `name` is what the client is told of its place.
+    """
+    text = members(message)["extra"]
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise NotAllowed(f"{name}: halves of surrogate pairs must be escaped") from None
+    try:
+        _STRICT.decode(text)
+    except ValueError:
+        raise NotAllowed(f"{name}: NaN and Infinity are no JSON") from None
+    if size > EXTRA_MOST_BYTES:
+        raise NotAllowed(f"{name}: it takes at most 256 KiB")
+    return text
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    """Return the text of a value, and where what follows the comma after it begins."""
+    _, end = _DECODER.raw_decode(text, at)
+    following = _next(text, end)
+    if text[following] == ",":
+        following = _next(text, following + 1)
+    return text[at:end], following
+
+
+def _next(text: str, at: int) -> int:
+    """Return the place of the next character that is no blank."""
+    blanks = _BLANKS.match(text, at)
+    return blanks.end() if blanks else at
