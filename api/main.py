@@ -131,12 +131,12 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         password_process = PasswordProcess(priority=settings.password_priority)
         database = AsyncDatabase(engine)
         credentials = Credentials(settings, password_process, database)
-        reads = Reads(database)
         stack.callback(database.close)
         write_path = WritePath(settings, engine, database)
         stack.push_async_callback(write_path.stop)
         await write_path.start()
         accept, log = write_path.accept, write_path.async_log
+        reads = Reads(database, log.absent)
         revocations = Revocations(log)
         await revocations.start()
         stack.push_async_callback(revocations.stop)

@@ -18,7 +18,7 @@ from sqlmodel import Session
 from api.core import conversation_fields, failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
-from api.core.errors import Unavailable
+from api.core.errors import Gone, Unavailable
 from api.core.log import ALL
 from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog
@@ -70,7 +70,7 @@ class AccountDeletion:
         nevertheless; calling this again is safe.
         """
         tails = await self._block_writes(owner)
-        with suppress(Unavailable):
+        with suppress(Unavailable, Gone):
             # Entries in the log should be drained before; the drain discards what comes later.
             await self._reads.after(owner, tails, lambda _: None)
         try:

@@ -77,6 +77,12 @@ class Conflict(Problem):
     status, title = 409, "Conflict"
 
 
+class Gone(Problem):
+    """The write that `read_after` names was lost, with power or a failover; it will not come."""
+
+    status, title = 410, "Lost"
+
+
 class TooLarge(Problem):
     """The body of the request is too large."""
 

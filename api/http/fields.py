@@ -216,7 +216,8 @@ ReadAfter = Annotated[
     list[Annotated[int, BeforeValidator(entry_id)]],
     Query(
         description="An id that a write answered: the answer includes everything accepted up to "
-        "it. May be repeated, one per partition. Waits at most 2 s, then answers 503.",
+        "it. May be repeated, one per partition. Waits at most 2 s, then answers 503, or 410 if it "
+        "was lost.",
     ),
 ]
 _LIMIT: Final = Query(ge=1, le=100, description="Most rows of this page.")

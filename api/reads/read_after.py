@@ -1,12 +1,13 @@
 """Reads that wait for what was accepted and is not drained yet (`read_after`).
 
 A waiting read holds no connection: it asks, and if PostgreSQL is not there yet, lets go and asks
-again a little later.
+again a little later. One that has waited in vain asks the log whether it waits for anything.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -15,11 +16,13 @@ from sqlmodel import Session
 from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
-from api.core.errors import BadRequest, NotFound, Unavailable
+from api.core.errors import BadRequest, Gone, NotFound, Unavailable
 from api.reads.repositories import PartitionRepository, require_account
 from api.reads.slots import ReadSlot
 
 T = TypeVar("T")
+#: Which of these ids the log does not hold, and will not give out any more (`AsyncLog.absent`).
+AbsentFromLog = Callable[[Iterable[int]], Awaitable[frozenset[int]]]
 
 #: How long a read waits for the drain.
 WAIT_SECONDS: Final = 2.0
@@ -37,11 +40,16 @@ class _Found(Generic[T]):
     value: T
 
 
+#: What is tried again and again, given the ids that are known to be lost; None: not yet.
+_Attempt = Callable[[Session, frozenset[int]], _Found[T] | None]
+
+
 class Reads:
     """Queries of one user's chat data, once PostgreSQL has what the reader may expect."""
 
-    def __init__(self, database: AsyncDatabase) -> None:
+    def __init__(self, database: AsyncDatabase, absent_from_log: AbsentFromLog) -> None:
         self._database = database
+        self._absent_from_log = absent_from_log
 
     async def after(
         self,
@@ -53,14 +61,14 @@ class Reads:
         """Run a query once every entry up to the given ids is in PostgreSQL.
 
         The `slot` is held while PostgreSQL is asked, and stays so with what was found. Raises
-        BadRequest for an id from the future, Unavailable when the drain takes too long, TooMany
-        when the slot is not free in time.
+        BadRequest for an id from the future, Unavailable when the drain takes too long, Gone when
+        an id was lost, TooMany when the slot is not free in time.
         """
-        return await self._until_found(
-            owner,
-            lambda session: _Found(work(session)) if _passed(session, read_after) else None,
-            slot,
-        )
+
+        def attempt(session: Session, lost: frozenset[int]) -> _Found[T] | None:
+            return _Found(work(session)) if _passed(session, read_after, lost) else None
+
+        return await self._until_found(owner, read_after, attempt, slot)
 
     async def of_conversation(
         self,
@@ -72,16 +80,17 @@ class Reads:
     ) -> T:
         """Run a query about one conversation, likewise; None means that there is no such one.
 
-        Raises NotFound only where PostgreSQL has caught up with the conversation's id: before
-        that it may have been accepted a moment ago. Raises Unauthenticated instead where the owner
-        does not exist.
+        Raises NotFound only where PostgreSQL has caught up with the conversation's id, or it was
+        lost: before that it may have been accepted a moment ago. Raises Unauthenticated instead
+        where the owner does not exist.
         """
 
-        def attempt(session: Session) -> _Found[T] | None:
-            if not _passed(session, read_after):
+        def attempt(session: Session, lost: frozenset[int]) -> _Found[T] | None:
+            if not _passed(session, read_after, lost):
                 return None
             found = work(session)
-            if found is None and _may_come(session, conversation_id):
+            is_lost = conversation_id in lost
+            if found is None and not is_lost and _may_come(session, conversation_id):
                 return None
             # It may have come between the two statements, so a second look decides.
             found = work(session) if found is None else found
@@ -90,34 +99,55 @@ class Reads:
                 raise NotFound("there is no such conversation")
             return _Found(found)
 
-        return await self._until_found(owner, attempt, slot)
+        wanted = [*read_after, conversation_id]
+        return await self._until_found(owner, wanted, attempt, slot)
 
     async def _until_found(
-        self, owner: int, attempt: Callable[[Session], _Found[T] | None], slot: ReadSlot | None
+        self, owner: int, wanted: Sequence[int], attempt: _Attempt[T], slot: ReadSlot | None
     ) -> T:
         deadline = time.monotonic() + WAIT_SECONDS
         pause = POLL_FIRST_SECONDS
-        while (found := await self._attempt(owner, attempt, slot)) is None:
-            if time.monotonic() + pause > deadline:
+        lost: frozenset[int] | None = None
+        while (found := await self._attempt(owner, attempt, lost or frozenset(), slot)) is None:
+            if lost is not None:
                 raise Unavailable("what was accepted has not reached the database yet")
+            if time.monotonic() + pause > deadline:
+                lost = await self._lost(owner, wanted)
+                continue  # to the last attempt
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, POLL_MOST_SECONDS)
         return found.value
 
     async def _attempt(
-        self, owner: int, attempt: Callable[[Session], _Found[T] | None], slot: ReadSlot | None
+        self, owner: int, attempt: _Attempt[T], lost: frozenset[int], slot: ReadSlot | None
     ) -> _Found[T] | None:
         if slot is None:
-            return await self._database.read(Viewer(owner), attempt)
+            return await self._database.read(Viewer(owner), lambda db: attempt(db, lost))
         await slot.take()
-        found = await self._database.read(Viewer(owner), attempt)
+        found = await self._database.read(Viewer(owner), lambda db: attempt(db, lost))
         if found is None:
             slot.release()
         return found
 
+    async def _lost(self, owner: int, wanted: Sequence[int]) -> frozenset[int]:
+        """Return those ids that neither the log nor PostgreSQL has.
 
-def _passed(session: Session, read_after: Sequence[int]) -> bool:
-    """Tell whether PostgreSQL has reached all the given ids, one per partition."""
+        The log is asked first: an entry leaves it only after PostgreSQL has it.
+        """
+        ours = [entry_id for entry_id in wanted if entry_id >= ids.IMPORTED_BELOW]
+        with suppress(Unavailable):
+            if absent := await self._absent_from_log(ours):
+                return await self._database.read(
+                    Viewer(owner), lambda db: PartitionRepository(db).not_reached(absent)
+                )
+        return frozenset()
+
+
+def _passed(session: Session, read_after: Sequence[int], lost: frozenset[int]) -> bool:
+    """Tell whether PostgreSQL has reached all the given ids, one per partition.
+
+    Raises Gone where it has not, and never will.
+    """
     wanted: dict[int, int] = {}
     for entry_id in read_after:
         if entry_id >= ids.IMPORTED_BELOW:
@@ -131,6 +161,8 @@ def _passed(session: Session, read_after: Sequence[int]) -> bool:
     ]
     if any(_ahead_ms(entry_id, last_id) > FUTURE_MS for entry_id, last_id in missing):
         raise BadRequest("read_after lies in the future")
+    if any(entry_id in lost for entry_id, _ in missing):
+        raise Gone("the write that read_after names was lost; it will not come")
     return not missing
 
 

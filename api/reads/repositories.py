@@ -3,7 +3,7 @@
 One call is one statement, so one snapshot: a page and its total always agree. Nothing here writes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal,
     null,
     or_,
+    text,
     true,
 )
 from sqlalchemy.orm import aliased
@@ -93,6 +94,8 @@ class ConversationState:
     external_id: str | None = None
 
 
+#: Pgpool-II sends it to no standby.
+_PRIMARYS_LAST_IDS: Final = text("/*NO LOAD BALANCE*/ SELECT id, last_id FROM log_partition")
 #: Of a conversation's messages: those before or after a position, all but the latest `place`, those
 #: of a chat but the first `place`, the one with an external id.
 _Part = Literal["before", "after", "but_latest", "of_chat", "external"]
@@ -493,6 +496,12 @@ class PartitionRepository:
         """Return the id up to which a partition's entries are in PostgreSQL."""
         statement = select(LogPartition.last_id).where(LogPartition.id == partition)
         return self._session.exec(statement).one()
+
+    def not_reached(self, entry_ids: Collection[int]) -> frozenset[int]:
+        """Return those of the ids that the drain has not come to, as the primary says."""
+        found = self._session.connection().execute(_PRIMARYS_LAST_IDS)
+        last_ids: dict[int, int] = {row.id: row.last_id for row in found}
+        return frozenset(one for one in entry_ids if last_ids[ids.partition_of(one)] < one)
 
     def all(self) -> list[LogPartition]:
         """Return all 16, in order."""

@@ -26,6 +26,8 @@ T = TypeVar("T")
 #: Connections of one pool, and how long a call waits for one of them.
 CONNECTIONS: Final = 10
 POOL_TIMEOUT_SECONDS: Final = 10.0
+#: An id of this age is in the log, or was: the log never gives out ids behind its clock.
+SETTLED_SECONDS: Final = 10.0
 
 
 class AsyncLog:
@@ -95,6 +97,24 @@ class AsyncLog:
             if (entry.user_id, entry.conversation_id) == (user_id, conversation_id):
                 return entry
         return None
+
+    async def absent(self, entry_ids: Iterable[int]) -> frozenset[int]:
+        """Return those of the ids that the log does not hold, and will not give out any more.
+
+        What was accepted under one of them is in PostgreSQL, or lost. Raises Unavailable.
+        """
+        wanted = list(entry_ids)
+        # A young id is none of them, whatever becomes of clocks and servers meanwhile.
+        settled_ms = await self.now_ms() - SETTLED_SECONDS * 1000
+        heads = await self.run("heads", at={ids.partition_of(entry_id) for entry_id in wanted})
+        oldest = {int(partition): int(first_id) for partition, first_id, _ in heads}
+        return frozenset(
+            entry_id
+            for entry_id in wanted
+            if ids.unix_ms_of(entry_id) < settled_ms
+            # While something before it waits, it is not its turn.
+            and oldest.get(ids.partition_of(entry_id), ids.MAX_ID + 1) > entry_id
+        )
 
     async def status(self) -> log.LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""

@@ -41,7 +41,8 @@ class WritePath:
         self.async_log = AsyncLog.pool(settings, "verbatim-api")
         self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
         self._caches = Caches(self.async_log, lambda: self._commits.memory_ratio)
-        self.accept = Accept(self._commits, database, Reads(database), Limits.of(settings))
+        reads = Reads(database, self.async_log.absent)
+        self.accept = Accept(self._commits, database, reads, Limits.of(settings))
         if settings.database_identity:
             self._bind(settings.database_identity)
 

@@ -26,7 +26,7 @@ from api.http import schemas
 from api.http.dependencies import Writing
 from api.http.fields import ConversationId
 from api.http.routes import chat, conversations
-from api.reads.read_after import Reads
+from api.reads.read_after import AbsentFromLog, Reads
 from api.reads.slots import ReadSlot
 from tests.bench import bodies, sdks
 from tests.bench.inserts import ONE_STATEMENT, POOL, insert
@@ -70,8 +70,8 @@ def create_app() -> FastAPI:
 class RememberedReads(Reads):
     """Reads from memory what was read once: the same payload, and nobody is asked for it."""
 
-    def __init__(self, database: AsyncDatabase) -> None:
-        super().__init__(database)
+    def __init__(self, database: AsyncDatabase, absent_from_log: AbsentFromLog) -> None:
+        super().__init__(database, absent_from_log)
         self._known: dict[tuple[int, int], Any] = {}
 
     async def of_conversation(

@@ -9,6 +9,7 @@ from redis import Redis
 from api.core import ids
 from api.core.errors import WrongDatabaseError
 from api.core.log import Log
+from tests.log.conftest import Ask
 from tests.support.log_requests import DATABASE, edit, message, open_conversation, submit
 
 
@@ -42,6 +43,29 @@ def test_heads_name_the_partitions_that_have_entries(log: Log) -> None:
     (head,) = log.heads()
 
     assert (head.partition, head.first_id, head.entries) == (3, third, 2)
+
+
+def test_an_id_is_absent_once_nothing_up_to_it_waits_and_it_is_old(
+    log: Log, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*wanted: int) -> frozenset[int]:
+        found: frozenset[int] = ask(lambda known: known.absent(wanted))
+        return found
+
+    first, other = open_conversation(log, home=3), open_conversation(log, home=4)
+    (second,) = (answer.id for answer in submit(log, message(first, "x")))
+    # Each is older than this.
+    monkeypatch.setattr("api.writes.async_log.SETTLED_SECONDS", -1.0)
+    waiting = absent(first, second, other)
+    log.trim({3: first}, [], {})
+    partly = absent(first, second, other)
+    log.trim({3: second}, [], {})
+
+    gone = absent(first, second, other)
+    monkeypatch.undo()
+
+    assert [waiting, partly, gone] == [set(), {first}, {first, second}]
+    assert not absent(first, second, other)
 
 
 def test_trimming_removes_up_to_the_committed_id_and_no_more(log: Log) -> None:

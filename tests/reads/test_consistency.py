@@ -1,5 +1,6 @@
 """What a read promises while the drain is behind: to wait, to say so, never to forget."""
 
+import functools
 import threading
 import time
 from contextlib import closing
@@ -7,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
-from api.core import ids
+from api.core import ids, log_keys
 from api.http.fields import session_id
 from tests.support.api import Api, StartApi
 from tests.support.draining import draining
@@ -101,6 +103,34 @@ def test_one_late_partition_holds_a_read_back(api: Api, ada: httpx.Client) -> No
 
     assert ids.partition_of(first) != ids.partition_of(second)
     assert_not_yet(answer)
+
+
+def test_a_write_that_the_log_lost_is_410_and_its_conversation_404(
+    api: Api, ada: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.reads.read_after.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("api.writes.async_log.SETTLED_SECONDS", 0.1)
+    (lost,) = api.open_in([6])
+    path = f"/api/conversations/{lost}"
+
+    def ask() -> list[int]:
+        answers = [
+            ada.get("/api/conversations/", params={"read_after": lost}),
+            ada.get(path),
+            ada.post(f"{path}/messages", json={"role": "user", "content": "x"}),
+        ]
+        return [answer.status_code for answer in answers]
+
+    key = functools.partial(log_keys.key, api.settings.log_namespace, lost)
+    with Redis.from_url(api.settings.redis) as redis:
+        redis.delete(key(f"conv:{lost}"))  # or the log knew that it is somebody else's
+        waiting = ask()
+        # As a loss of power with everysec leaves it.
+        redis.xdel(key("log"), f"{lost}-0")
+        redis.set(key("tail"), lost - ids.PARTITIONS)
+
+    assert waiting == [503, 503, 503]
+    assert ask() == [410, 404, 404]
 
 
 def test_an_imported_id_is_always_satisfied(ada: httpx.Client) -> None:

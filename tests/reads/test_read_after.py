@@ -1,7 +1,7 @@
 """Reads that wait for the drain, and what they do when it comes in between."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 import pytest
@@ -11,7 +11,7 @@ from sqlmodel import Session, text
 from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import writing
-from api.core.errors import NotFound, Unavailable
+from api.core.errors import Gone, NotFound, Unavailable
 from api.reads.read_after import Reads
 from tests.support.rows import add_user
 
@@ -22,10 +22,20 @@ ACCEPTED = ids.first_at(1_795_400_000_000, 7)
 
 
 @pytest.fixture
-def reads(engine: Engine) -> Iterator[Reads]:
+def database(engine: Engine) -> Iterator[AsyncDatabase]:
     opened = AsyncDatabase(engine)
-    yield Reads(opened)
+    yield opened
     opened.close()
+
+
+async def all_pending(_: Iterable[int]) -> frozenset[int]:
+    """Say of no id that the log lacks it."""
+    return frozenset()
+
+
+@pytest.fixture
+def reads(database: AsyncDatabase) -> Reads:
+    return Reads(database, all_pending)
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
@@ -75,3 +85,40 @@ def test_several_ids_of_one_partition_mean_the_greatest(reads: Reads, engine: En
     for late in ([ACCEPTED, ACCEPTED + 32], [ACCEPTED + 32, ACCEPTED]):
         with pytest.raises(Unavailable):
             run(lambda late=late: reads.after(1, late, lambda _: None))  # type: ignore[misc]
+
+
+def test_what_leaves_the_log_for_the_database_at_the_last_moment_is_not_lost(
+    database: AsyncDatabase, engine: Engine
+) -> None:
+    async def drained_just_now(wanted: Iterable[int]) -> frozenset[int]:
+        drain_up_to(engine, ACCEPTED)
+        return frozenset(wanted)
+
+    reads = Reads(database, drained_just_now)
+
+    assert run(lambda: reads.after(1, [ACCEPTED], lambda _: "found")) == "found"
+
+
+def test_what_neither_the_log_nor_the_database_has_is_lost(
+    database: AsyncDatabase, engine: Engine
+) -> None:
+    async def none_there(wanted: Iterable[int]) -> frozenset[int]:
+        return frozenset(wanted)
+
+    owner = add_user(engine, "ada")
+    reads = Reads(database, none_there)
+
+    with pytest.raises(Gone):
+        run(lambda: reads.after(owner, [ACCEPTED], lambda _: None))
+    with pytest.raises(NotFound):
+        run(lambda: reads.of_conversation(owner, ACCEPTED, [], lambda _: None))
+
+
+def test_nothing_is_called_lost_while_the_log_is_out_of_reach(database: AsyncDatabase) -> None:
+    async def away(_: Iterable[int]) -> frozenset[int]:
+        raise Unavailable("the log does not answer")
+
+    reads = Reads(database, away)
+
+    with pytest.raises(Unavailable, match="not reached the database"):
+        run(lambda: reads.after(1, [ACCEPTED], lambda _: None))

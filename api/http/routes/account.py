@@ -9,6 +9,7 @@ from api.accounts import export, users
 from api.core.errors import (
     BadRequest,
     Forbidden,
+    Gone,
     NotAllowed,
     TooLarge,
     TooMany,
@@ -40,7 +41,7 @@ _EXAMPLE = (
     response_description="JSON lines. Without the last one, `end`, the export is not whole.",
     responses={
         200: {"content": {"application/x-ndjson": {"example": _EXAMPLE}}},
-        **documented(BadRequest, Unauthenticated, NotAllowed, TooMany, Unavailable),
+        **documented(BadRequest, Unauthenticated, Gone, NotAllowed, TooMany, Unavailable),
     },
 )
 async def export_everything(

@@ -12,6 +12,7 @@ from api.core.errors import (
     Conflict,
     Forbidden,
     GatewayTimeout,
+    Gone,
     NotAllowed,
     NotFound,
     TooLarge,
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BY
 GREETING: Final = "Hello! What can I do for you?"
 HISTORY_LIMIT: Final = 50
 
-_READ: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, TooMany, Unavailable)
+_READ: Final = (BadRequest, Unauthenticated, NotFound, Gone, NotAllowed, TooMany, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
 

@@ -14,6 +14,7 @@ from api.core.errors import (
     BadRequest,
     Conflict,
     Forbidden,
+    Gone,
     NotAllowed,
     NotFound,
     TooLarge,
@@ -49,7 +50,7 @@ router = APIRouter(
     prefix="/api/conversations", tags=["conversations"], max_body_size=BODY_MOST_BYTES
 )
 
-_READ: Final = (BadRequest, Unauthenticated, NotAllowed, TooMany, Unavailable)
+_READ: Final = (BadRequest, Unauthenticated, Gone, NotAllowed, TooMany, Unavailable)
 _WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
 _CHOICES: Final = {"true": True, "false": False, "any": None}
@@ -156,7 +157,7 @@ async def list_conversations(
     "/{conversation_id}",
     summary="Get a conversation",
     operation_id="getConversation",
-    responses=documented(BadRequest, Unauthenticated, NotFound, TooMany, Unavailable),
+    responses=documented(BadRequest, Unauthenticated, NotFound, Gone, TooMany, Unavailable),
 )
 async def get_conversation(
     by: Reading,
