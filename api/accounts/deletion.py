@@ -15,10 +15,11 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlmodel import Session
 
+from api.accounts.repositories import UserRepository
 from api.core import conversation_fields, failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
-from api.core.errors import Gone, Unavailable
+from api.core.errors import Gone, Unauthenticated, Unavailable
 from api.core.log import ALL
 from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog
@@ -63,11 +64,13 @@ class AccountDeletion:
         self._log = log
         self._token_seconds = token_seconds
 
-    async def delete(self, owner: int) -> None:
+    async def delete(self, owner: int, password_hash: str) -> None:
         """Delete an account and all that belongs to it.
 
-        Raises Unavailable if PostgreSQL or Redis does not answer. The account may be deleted
-        nevertheless; calling this again is safe.
+        `password_hash` is the one that the password was verified against, "" for an account of an
+        identity provider. Raises Unauthenticated if it is no longer the account's; nothing has
+        changed then. Raises Unavailable if PostgreSQL or Redis does not answer. The account may be
+        deleted nevertheless; calling this again is safe.
         """
         tails = await self._block_writes(owner)
         with suppress(Unavailable, Gone):
@@ -75,9 +78,9 @@ class AccountDeletion:
             await self._reads.after(owner, tails, lambda _: None)
         try:
             deleted = await self._database.write(
-                Viewer(owner), _transaction(owner), timeout_seconds=DELETE_SECONDS
+                Viewer(owner), _transaction(owner, password_hash), timeout_seconds=DELETE_SECONDS
             )
-        except Unavailable:
+        except (Unavailable, Unauthenticated):
             await self._log.refuse_user(owner, 0)
             raise
         failpoints.reach("deletion.after_commit")
@@ -108,7 +111,7 @@ class AccountDeletion:
         await self._log.forget((partition, f"quota:{owner}") for partition in ALL)
 
 
-def _transaction(owner: int) -> Callable[[Session], _Deleted]:
+def _transaction(owner: int, password_hash: str) -> Callable[[Session], _Deleted]:
     """Return the function that deletes an account's rows in the transaction it is given."""
 
     def delete(db: Session) -> _Deleted:
@@ -120,6 +123,10 @@ def _transaction(owner: int) -> Callable[[Session], _Deleted]:
 
         connection.exec_driver_sql(_TIMEOUTS)
         connection.execute(_ALONE, facts)
+        users = UserRepository(db)
+        # Of an account that another request has deleted, nothing is left to delete.
+        if not users.has_password(owner, password_hash) and users.by_id(owner):
+            raise Unauthenticated("the password is wrong")
         # Nearly all rows are deleted before the locks, which stop the drain for all users.
         messages = ids_of(_MESSAGES)
         # No drain may be between having read an entry of this user and writing it.

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
 from api.accounts import credentials
+from api.accounts.deletion import AccountDeletion
 from api.accounts.passwords import hash_password
 from api.accounts.repositories import UserRepository
 from api.accounts.revocations import Revocations
@@ -18,6 +19,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.database import make_engine, writing
 from api.core.errors import Unauthenticated
 from api.core.models import SignInSession, User
+from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog
 from tests.support.api import PASSWORD, Api
 
@@ -70,6 +72,29 @@ def test_a_sign_in_that_a_change_overtakes_creates_no_session(
     assert sessions_of(engine, user) == before
     with writing(engine) as db:
         assert not UserRepository(db).has_password(user.id, user.password_hash)
+
+
+def test_a_deletion_that_a_change_overtakes_deletes_nothing(
+    api: Api, ada: httpx.Client, engine: Engine, user: User
+) -> None:
+    replace(engine, user)
+    database = AsyncDatabase(engine)
+    log = AsyncLog.pool(api.settings, "verbatim-test")
+    log.database_id = api.log.database_id
+
+    async def delete() -> None:
+        try:
+            reads = Reads(database, log.absent)
+            await AccountDeletion(database, reads, log, 60).delete(user.id, user.password_hash)
+        finally:
+            await log.close()
+
+    with pytest.raises(Unauthenticated, match="password is wrong"):
+        asyncio.run(delete())
+
+    database.close()
+    assert ada.get("/auth/me").status_code == 200
+    assert ada.post("/api/conversations/", json={}).status_code == 202
 
 
 def test_of_two_changes_of_one_password_the_later_is_refused(

@@ -90,8 +90,9 @@ async def delete_account(app: App, address: Address, owner: Owner, body: schemas
     is deleted.
     """
     user = await users.get(app.database, owner)
-    if user.password_hash and not await app.credentials.check(
-        user.username, body.password, address
-    ):
+    verified: str | None = user.password_hash
+    if verified:
+        verified = await app.credentials.check(user.username, body.password, address)
+    if verified is None:
         raise Unauthenticated("the password is wrong")
-    await app.deletion.delete(owner)
+    await app.deletion.delete(owner, verified)
