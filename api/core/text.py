@@ -1,5 +1,6 @@
 """Limits of texts: all of Unicode, except what PostgreSQL cannot store."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -60,6 +61,21 @@ def cut(text: str, most: int) -> str:
             break
         length += len(character)
     return text[:length]
+
+
+def in_any_case(text: str) -> str:
+    """Return a regular expression of PostgreSQL's for a text in upper or lower case.
+
+    It says itself which letters belong together: in a database they do so by its locale.
+    """
+    return "".join(map(_in_any_case, text))
+
+
+def _in_any_case(character: str) -> str:
+    cases = {character, character.lower(), character.upper()}
+    # What becomes two letters (upper-case ß) has no other case here.
+    single = sorted(case for case in cases if len(case) == 1)
+    return f"[{''.join(single)}]" if len(single) > 1 else re.escape(character)
 
 
 class Storable:

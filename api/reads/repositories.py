@@ -41,6 +41,7 @@ from api.core.models import (
     Status,
     User,
 )
+from api.core.text import in_any_case
 
 #: A page of messages ends where their contents reach this many bytes, of UTF-8.
 PAGE_MOST_BYTES: Final = 1024 * 1024
@@ -198,7 +199,7 @@ class ConversationRepository:
         """
         wanted = _alive(owner)
         if search:
-            wanted = and_(wanted, col(Conversation.title).icontains(search, autoescape=True))
+            wanted = and_(wanted, _titled(search))
         if filters is not None:
             wanted = and_(wanted, *filters.conditions())
         rows = select(Conversation).where(wanted)
@@ -229,6 +230,11 @@ class ConversationRepository:
             found[0][0],
             None if ended else Cursor(sort, order, getattr(shown[-1], sort), shown[-1].id).encode(),
         )
+
+
+def _titled(part: str) -> ColumnElement[bool]:
+    """Return the condition on titles that contain a text, the same in every database."""
+    return col(Conversation.title).collate("C").regexp_match(in_any_case(part))
 
 
 def _beyond(cursor: str, sort: Sort, order: Order) -> ColumnElement[bool]:

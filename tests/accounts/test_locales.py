@@ -1,4 +1,4 @@
-"""Names of accounts in a database whose locale has other small letters."""
+"""Names and titles in a database whose locale has other small letters."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,7 +12,8 @@ from sqlalchemy import Engine, text
 from api.core import migrations
 from api.core.database import make_engine
 from api.core.settings import postgres_url
-from tests.support.api import PASSWORD, StartApi
+from tests.support.api import PASSWORD, Api, StartApi
+from tests.support.draining import draining
 from tests.support.servers import DebiansPostgres, fresh_database, running, urls_of
 
 pytestmark = pytest.mark.slow
@@ -38,8 +39,13 @@ def turkish_engine(turkish: TurkishPostgres) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def client(start_api: StartApi, turkish: TurkishPostgres) -> Iterator[httpx.Client]:
-    with closing(start_api(**urls_of(turkish, fresh_database(turkish))).client()) as opened:
+def turkish_api(start_api: StartApi, turkish: TurkishPostgres) -> Api:
+    return start_api(**urls_of(turkish, fresh_database(turkish)))
+
+
+@pytest.fixture(scope="module")
+def client(turkish_api: Api) -> Iterator[httpx.Client]:
+    with closing(turkish_api.client()) as opened:
         yield opened
 
 
@@ -56,6 +62,18 @@ def test_whoever_registers_can_sign_in_in_upper_and_lower_case(client: httpx.Cli
     assert [signed_in(name) for name in ("Ivan", "ivan", "IVAN")] == [200, 200, 200]
     assert taken(username="ivan", email="other@example.com") == 409
     assert taken(username="other", email="ivan@example.com") == 409
+
+
+def test_a_title_is_found_in_upper_and_lower_case(turkish_api: Api) -> None:
+    with draining(turkish_api.settings), closing(turkish_api.person()) as person:
+        opened = person.post("/api/conversations/", json={"title": "Invoices of IVAN"}).json()["id"]
+
+        found = [
+            person.get("/api/conversations/", params={"q": text, "read_after": opened}).json()
+            for text in ("invoices", "Invoices", "ivan", "IVAN")
+        ]
+
+    assert [page["total"] for page in found] == [1, 1, 1, 1]
 
 
 def test_accounts_that_differ_in_case_only_are_told_apart_by_the_migration(

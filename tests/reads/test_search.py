@@ -9,7 +9,10 @@ import pytest
 from tests.support.api import Api
 from tests.support.draining import draining
 
-TITLES = ["Groceries", "groceries again", "100% wool", "1000 wools", "a_b", "aXb", "a/b", "Ünïcode"]
+TITLES = [
+    "Groceries", "groceries again", "100% wool", "1000 wools", "a_b", "aXb", "a/b", "Ünïcode",
+    "ΣΊΣΥΦΟΣ [1] (two) *3* {4}^$|",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,6 +54,9 @@ def search(client: httpx.Client, text: str, **query: Any) -> Any:
         ("\\", set()),
         ("'", set()),
         ("ünï", {"Ünïcode"}),
+        ("Σίσυφ", {TITLES[-1]}),
+        (".*", set()),
+        ("[1] (TWO) *3* {4}^$|", {TITLES[-1]}),
         ("nothing of the kind", set()),
     ],
 )
