@@ -159,6 +159,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(streamed.stop)
         credentials.start()
         stack.push_async_callback(credentials.stop)
+        monitor = Monitor(write_path, database, settings.database, settings.broker)
+        stack.push_async_callback(monitor.close)
         yield Services(
             settings=settings,
             accept=accept,
@@ -180,7 +182,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             else None,
             external_ids=ExternalIds(log, reads),
             deletion=AccountDeletion(database, reads, log, tokens.lifetime_seconds),
-            monitor=Monitor(write_path, database, settings.database),
+            monitor=monitor,
         )
 
 

@@ -130,6 +130,12 @@ def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"verbatim_{name}", text, value=value)
 
 
+def broker_family(*, answers: bool) -> Metric:
+    """Return whether Celery's broker answers."""
+    text = "1 if the broker answers; without it no worker hears a doorbell"
+    return GaugeMetricFamily("verbatim_broker_up", text, value=float(answers))
+
+
 def exposition(families: Iterable[Metric]) -> bytes:
     """Return this process's metrics, and the given families, in Prometheus' text format."""
     shared = CollectorRegistry()

@@ -436,3 +436,6 @@ class Ready(Out):
         description="Chat works without it; history waits. `read_only`: nobody can sign in or "
         "register, and messages wait in the log."
     )
+    broker: Literal["up", "down"] = Field(
+        description="`down`: no worker hears a doorbell, so messages wait in the log."
+    )

@@ -4,6 +4,10 @@ import asyncio
 from typing import Any, Final, Literal
 
 from prometheus_client.metrics_core import Metric
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from sqlalchemy.engine import URL
 
 from api.core import metrics
@@ -24,12 +28,21 @@ _SSL_REQUEST: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
 class Monitor:
-    """Reads the state of the log and of PostgreSQL."""
+    """Reads the state of the log, of PostgreSQL and of Celery's broker."""
 
-    def __init__(self, write_path: WritePath, database: AsyncDatabase, address: URL) -> None:
+    def __init__(
+        self, write_path: WritePath, database: AsyncDatabase, address: URL, broker: str
+    ) -> None:
         self._write_path = write_path
         self._database = database
         self._address = address
+        self._broker: Redis = Redis.from_url(
+            broker,
+            client_name="verbatim-probe",
+            socket_connect_timeout=PROBE_SECONDS,
+            socket_timeout=PROBE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
         self._was_read_only = False
 
     @property
@@ -53,6 +66,18 @@ class Monitor:
             return "down"
         return "read_only" if self._was_read_only else "up"
 
+    async def broker_answers(self) -> bool:
+        """Return whether the broker answers within 1 s: else no worker hears a doorbell."""
+        try:
+            return bool(await self._broker.ping())
+        # uvloop raises a plain RuntimeError for a connection that is reset as soon as it is made.
+        except (RedisError, OSError, RuntimeError):
+            return False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._broker.aclose()
+
     async def _server_answers(self) -> bool:
         """Return whether any of the servers at PostgreSQL's address answers."""
         probes = [
@@ -69,11 +94,12 @@ class Monitor:
 
     async def exposition(self) -> bytes:
         """Return all metrics as text; without those of Redis while it does not answer."""
+        broker = metrics.broker_family(answers=await self.broker_answers())
         try:
             shared = await self._shared()
         except Unavailable:
             shared = []
-        return metrics.exposition(shared)
+        return metrics.exposition([broker, *shared])
 
     async def _shared(self) -> list[Metric]:
         log = self._write_path.async_log

@@ -37,7 +37,12 @@ def operations(manual: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_the_process_is_alive_and_ready(anybody: httpx.Client) -> None:
     assert anybody.get("/livez").json() == {"status": "alive"}
-    assert anybody.get("/readyz").json() == {"status": "ready", "log": "open", "database": "up"}
+    assert anybody.get("/readyz").json() == {
+        "status": "ready",
+        "log": "open",
+        "database": "up",
+        "broker": "up",
+    }
 
 
 def test_metrics_count_what_was_accepted_and_drained(

@@ -29,7 +29,11 @@ async def look(address: URL) -> str:
     """Return what `/readyz` says of a database that no request has used."""
     engine = make_engine(address, application_name="verbatim-test")
     with closing(AsyncDatabase(engine)) as database:
-        return await Monitor(cast("WritePath", None), database, address).database_state()
+        monitor = Monitor(cast("WritePath", None), database, address, "redis://127.0.0.1:1")
+        try:
+            return await monitor.database_state()
+        finally:
+            await monitor.close()
 
 
 def answers(address: URL) -> bool:

@@ -1,5 +1,7 @@
 """For operators: liveness, readiness, metrics."""
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -28,12 +30,16 @@ async def livez() -> Alive:
 async def readyz(app: App) -> Ready:
     """Ready means that the log is reachable and open, so writes and chat are accepted.
 
-    PostgreSQL may be down or read-only meanwhile: it is reported here, and chat stays ready.
+    PostgreSQL may be down or read-only meanwhile, and Celery's broker away: it is reported here,
+    and chat stays ready. They are the same for every process, so to send clients to none of them
+    would only end what goes on.
     """
-    database = await app.monitor.database_state()
+    database, broker = await asyncio.gather(
+        app.monitor.database_state(), app.monitor.broker_answers()
+    )
     if not app.monitor.log_is_open:
         raise Unavailable(f"the log does not answer or is not open; the database is {database}")
-    return Ready(database=database)
+    return Ready(database=database, broker="up" if broker else "down")
 
 
 @router.get(
