@@ -174,8 +174,19 @@ class BatchWriter:
             entries=len(entries), drain_ms=round((time.monotonic() - started) * 1000)
         )
         conversations = {entry.conversation_id for entry in entries}
-        users = Counter((p, entry.user_id) for p, done in result.done.items() for entry in done)
+        users = _held(result.done)
         for user in result.lost_users:
             # What else such a token writes is to be refused, not accepted and then discarded.
             self._log.refuse_lost_user(user, self._token_seconds)
         self._log.trim(committed, conversations, counts.mapping(), users)
+
+
+def _held(done: Mapping[int, Sequence[Entry]]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return the entries and their bytes, by partition and user."""
+    entries: Counter[tuple[int, int]] = Counter()
+    size: Counter[tuple[int, int]] = Counter()
+    for partition, of_one in done.items():
+        for entry in of_one:
+            entries[partition, entry.user_id] += 1
+            size[partition, entry.user_id] += len(entry.data)
+    return {whose: (count, size[whose]) for whose, count in entries.items()}

@@ -71,6 +71,7 @@ class Limits:
     user_writes_per_minute: int = 0
     user_bytes_per_minute: int = 0
     user_backlog_entries: int = 0
+    user_backlog_bytes: int = 0
     user_conversations_per_day: int = 0
     user_keys_per_hour: int = 0
     # Of the recent turns of one conversation.
@@ -159,7 +160,8 @@ def accept_arguments(
         deadline_ms, limits.log_max_entries, limits.log_max_bytes,
         limits.log_max_age_seconds, limits.idempotency_seconds,
         limits.user_writes_per_minute, limits.user_bytes_per_minute,
-        limits.user_backlog_entries, limits.user_conversations_per_day, limits.user_keys_per_hour,
+        limits.user_backlog_entries, limits.user_backlog_bytes,
+        limits.user_conversations_per_day, limits.user_keys_per_hour,
         LEASE_MS,
         limits.assistant_memory_messages, limits.assistant_memory_bytes,
     ]  # fmt: skip
@@ -231,18 +233,18 @@ class Log:
         committed: Mapping[int, int],
         conversations: Iterable[int],
         counts: Mapping[str, int],
-        users: Mapping[tuple[int, int], int] | None = None,
+        users: Mapping[tuple[int, int], tuple[int, int]] | None = None,
     ) -> None:
         """Remove what was committed (partition → last id), give TTLs, add up the counts.
 
-        `users` says how many entries were removed of each partition and user.
+        `users` says how many entries, and bytes of them, were removed of each partition and user.
         """
         pairs = [number for pair in committed.items() for number in pair]
         touched = list(conversations)
-        held = [number for whose, entries in (users or {}).items() for number in (*whose, entries)]
+        held = [number for whose, what in (users or {}).items() for number in (*whose, *what)]
         increments = [item for pair in counts.items() for item in pair]
         self.run(
-            "trim", len(committed), *pairs, len(touched), *touched, len(held) // 3, *held,
+            "trim", len(committed), *pairs, len(touched), *touched, len(held) // 4, *held,
             *increments,
         )  # fmt: skip
 

@@ -138,6 +138,7 @@ class Settings(BaseSettings):
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000
     user_bytes_per_minute: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
     user_backlog_entries: Annotated[int, Field(ge=0)] = 50_000
+    user_backlog_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
     user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
     #: Writes with an Idempotency-Key: each key takes some 30 bytes for an hour.
     user_keys_per_hour: Annotated[int, Field(ge=0)] = 6_000_000

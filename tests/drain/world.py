@@ -47,7 +47,7 @@ class FaultyLog(Log):
         committed: Mapping[int, int],
         conversations: Iterable[int],
         counts: Mapping[str, int],
-        users: Mapping[tuple[int, int], int] | None = None,
+        users: Mapping[tuple[int, int], tuple[int, int]] | None = None,
     ) -> None:
         if self.loses_trim:
             raise RedisConnectionError

@@ -233,7 +233,7 @@ def test_an_entry_of_a_later_format_is_known_by_its_version_only(log: Log, redis
 
 OPERATIONS: list[tuple[str, Callable[[Log], object]]] = [
     ("read", lambda log: log.read([0], 10, 10**6)),
-    ("trim", lambda log: log.trim({0: 2**53}, [], {"committed": 1}, {(0, 1): 1})),
+    ("trim", lambda log: log.trim({0: 2**53}, [], {"committed": 1}, {(0, 1): (1, 1)})),
     ("finish", lambda log: log.finish()),
     ("spread_bell", lambda log: log.run("spread_bell")),
     ("heads", lambda log: log.heads()),

@@ -109,8 +109,25 @@ def test_a_users_backlog_is_bounded_until_it_is_drained(log: Log) -> None:
     first, second = (submit(log, limits, message(opened, "x"))[0] for _ in range(2))
 
     assert statuses([first, second]) == ["ok", "quota"]
-    log.trim({opened % 16: first.id}, [opened], {}, {(opened % 16, 1): 2})
+    log.trim({opened % 16: first.id}, [opened], {}, {(opened % 16, 1): (2, 1)})
     assert statuses(submit(log, limits, message(opened, "x"))) == ["ok"]
+
+
+def test_the_bytes_of_a_users_backlog_are_bounded_until_they_are_drained(log: Log) -> None:
+    limits = replace(FREE, user_backlog_bytes=10)
+    mine, other = open_conversation(log), open_conversation(log, owner=2)
+
+    first, second, third, neighbour = submit(
+        log,
+        limits,
+        *(message(mine, "x" * 9), message(mine, "x"), message(mine, "x")),
+        message(other, "x", owner=2),
+    )
+    log.trim({0: first.id}, [mine], {}, {(0, 1): (1, 9)})
+    drained, again = submit(log, limits, message(mine, "x" * 9), message(mine, "x"))
+
+    assert statuses([first, second, third, neighbour]) == ["ok", "ok", "quota", "ok"]
+    assert statuses([drained, again]) == ["ok", "quota"]
 
 
 def test_an_empty_log_holds_nothing_of_anybody_whatever_was_counted(log: Log) -> None:

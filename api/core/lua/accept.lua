@@ -220,23 +220,24 @@ end
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
 -- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
 function operations.accept()
-  conversations.turns_most, conversations.turns_most_bytes = number_argument(15), number_argument(16)
+  conversations.turns_most, conversations.turns_most_bytes = number_argument(16), number_argument(17)
   local call = {
     now = now_ms(), partitions = {},
     log_max_entries = number_argument(5), log_max_bytes = number_argument(6),
     log_max_age_ms = number_argument(7) * 1000, idempotency_seconds = number_argument(8),
     user_writes_per_minute = number_argument(9), user_bytes_per_minute = number_argument(10),
-    user_backlog_entries = number_argument(11), user_conversations_per_day = number_argument(12),
-    user_keys_per_hour = number_argument(13), lease_ms = number_argument(14),
+    user_backlog_entries = number_argument(11), user_backlog_bytes = number_argument(12),
+    user_conversations_per_day = number_argument(13), user_keys_per_hour = number_argument(14),
+    lease_ms = number_argument(15),
   }
   call.has_quotas = call.user_writes_per_minute + call.user_bytes_per_minute + call.user_backlog_entries
-    + call.user_conversations_per_day + call.user_keys_per_hour > 0
+    + call.user_backlog_bytes + call.user_conversations_per_day + call.user_keys_per_hour > 0
   local answer = { exact(call.now), 0, 1 }
   for _, number in ipairs(declared) do
     if accept.partition(call, number).refusal then answer[3] = 0 end
   end
   local late = call.now > number_argument(4)
-  local at = 17
+  local at = 18
   while at <= #ARGV do
     local entry
     entry, at = entry_at(at)

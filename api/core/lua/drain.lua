@@ -28,7 +28,7 @@ end
 
 -- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
 -- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
--- conversation…, number of users, (partition, user, entries)…, (field, increment)…
+-- conversation…, number of users, (partition, user, entries, bytes)…, (field, increment)…
 function operations.trim()
   local committed, at = {}, 5
   for _ = 1, number_argument(4) do
@@ -58,12 +58,13 @@ function operations.trim()
   end
   at = at + conversations + 1
   local users = number_argument(at)
-  for index = at + 1, at + 3 * users, 3 do
+  for index = at + 1, at + 4 * users, 4 do
     local held, user = key(tonumber(ARGV[index]), 'held'), ARGV[index + 1]
     local left = redis.pcall('HINCRBY', held, user, '-' .. ARGV[index + 2])
-    if type(left) == 'number' and left <= 0 then redis.call('HDEL', held, user) end
+    redis.pcall('HINCRBY', held, user .. ':bytes', exact(0 - number_argument(index + 3)))
+    if type(left) == 'number' and left <= 0 then redis.call('HDEL', held, user, user .. ':bytes') end
   end
-  for index = at + 3 * users + 1, #ARGV, 2 do
+  for index = at + 4 * users + 1, #ARGV, 2 do
     redis.pcall('HINCRBY', key(declared[1], 'drain:counts'), ARGV[index], ARGV[index + 1])
   end
   -- A drain that works looks at every partition, so no accept needs to ring.

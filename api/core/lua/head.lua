@@ -38,7 +38,8 @@
 --                                                      partition: a user may have conversations in any
 -- quota:<user>                                 hash    minute, entries, bytes; hour, keys; day, opens: what a user
 --                                                      was accepted in the running minute, hour and day. TTL 1 day
--- held                                         hash    entries of each user in the log; gone whenever it is empty
+-- held                                         hash    entries of each user in the log, and "<user>:bytes" of their
+--                                                      text; gone whenever the log is empty
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can;
 --                                                      in every partition
