@@ -87,7 +87,8 @@ class Throttle:
             **RULES,
             "register": (Rule(settings.registrations_per_hour, _HOUR),),
         }
-        self._prefix = f"{settings.log_namespace}:limits"
+        # A hash tag: on a cluster the counters of one call must be on one server.
+        self._prefix = f"{{{settings.log_namespace}:limits}}"
         self._redis = redis_client.connect(settings, "verbatim-limits")
         self._script = self._redis.register_script(_COUNT)
         self._memory = _MemoryCounters()

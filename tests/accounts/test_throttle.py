@@ -7,9 +7,10 @@ from contextlib import closing
 import httpx
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 from api.accounts import password_process
-from api.accounts.throttle import Rule, Throttle
+from api.accounts.throttle import RULES, Rule, Throttle
 from api.core.errors import TooMany
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
@@ -56,7 +57,7 @@ def test_waits_grow_after_five_ten_and_twenty_failures(
         """End these windows of the rule for one account and address."""
         with closing(Redis.from_url(redis_url)) as redis:
             for window in windows_seconds:
-                assert redis.delete(*redis.keys(f"{namespace}:limits:pair/*/{window}")) == 1
+                assert redis.delete(*redis.keys(f"{{{namespace}:limits}}:pair/*/{window}")) == 1
 
     minute = failures(throttle, "ada", HERE, 7)
     end(60)
@@ -137,6 +138,17 @@ def test_all_processes_share_the_counts(throttle: Throttle, redis_url: str, name
 
     assert waits[:5] == [0] * 5
     assert waits[5]
+
+
+def test_the_counters_of_one_call_are_in_one_slot_of_a_cluster(
+    throttle: Throttle, redis_url: str, namespace: str
+) -> None:
+    failures(throttle, "ada", HERE, 1)
+
+    with closing(Redis.from_url(redis_url)) as redis:
+        keys = list(redis.scan_iter(f"*{namespace}*"))
+    assert len(keys) == sum(map(len, RULES.values()))
+    assert len({key_slot(key) for key in keys}) == 1
 
 
 def test_without_redis_each_process_counts_for_itself(
