@@ -12,15 +12,17 @@ from uuid import UUID
 import psycopg2
 import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
+from sqlmodel import col, select
 
 from api.core import migrations
 from api.core.errors import SettingsError
-from api.core.models import Base
+from api.core.models import Base, DeadLetter
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
+from tests.support.rows import NOON, add_conversation, add_user
 
 MIGRATE = """
 import os
@@ -87,6 +89,38 @@ def test_the_migrations_go_down_to_nothing_and_up_again(database_url: str, engin
     command.upgrade(config, "head")
     with engine.connect() as connection:
         assert tables(connection) == TABLES
+
+
+def test_settled_letters_of_deleted_conversations_lose_their_text_and_no_others_do(
+    database_url: str, engine: Engine
+) -> None:
+    config = migrations.alembic_config(postgres_url(database_url))
+    owner, live, gone = add_user(engine, "ada"), 1, 2
+    add_conversation(engine, owner, live)
+    add_conversation(engine, owner, gone, deleted_at=NOON)
+    letters = {
+        "redriven": (owner, gone, NOON, None),
+        "discarded": (owner, gone, None, NOON),
+        "unsettled": (owner, gone, None, None),
+        "alive": (owner, live, NOON, None),
+        "another's": (owner + 1, gone, NOON, None),
+    }
+    command.downgrade(config, "0006")
+    with engine.begin() as connection:
+        for name, (user, conversation, redriven, discarded) in letters.items():
+            connection.execute(
+                insert(DeadLetter).values(
+                    entry_id=7, partition=0, op="add", user_id=user, conversation_id=conversation,
+                    reason="refused", payload=name.encode(), entry_created_at=NOON,
+                    redriven_at=redriven, discarded_at=discarded,
+                )
+            )  # fmt: skip
+
+    command.upgrade(config, "head")
+
+    with engine.connect() as connection:
+        kept = connection.scalars(select(DeadLetter.payload).order_by(col(DeadLetter.id))).all()
+    assert kept == [b"", b"", b"unsettled", b"alive", b"another's"]
 
 
 def test_alembic_finds_no_difference_between_models_and_migrations(database_url: str) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
 from redis import Redis
 
+from api.core import log_keys
 from api.core.caller import Caller
 from api.core.ids import partition_of
 from api.core.turns import Said, said_arguments
+from api.writes.async_log import AsyncLog
 from api.writes.caches import CONVERSATIONS_GO, TURNS_GO, Caches
 from tests.writes.conftest import OpenPath
 
@@ -47,15 +50,29 @@ def test_what_postgresql_has_goes_first_turns_then_conversations(
     assert full == {"idem"}
 
 
+async def always_full(_: AsyncLog) -> float:
+    return 1.0
+
+
 def test_a_sweep_that_is_under_way_does_not_keep_a_server_from_stopping(
-    open_path: OpenPath,
+    open_path: OpenPath, redis_client: Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
+    # Hundreds of calls, each of which finds a key or two that must stay.
+    monkeypatch.setattr("api.core.log.FORGET_CHUNK", 1)
+    monkeypatch.setattr("api.writes.caches.CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(AsyncLog, "memory_ratio", always_full)
+    for number in range(500):
+        redis_client.set(log_keys.key(namespace, number, f"turns:{number}"), "")
+
+    async def scenario() -> int:
         async with open_path() as path:
-            # Always too full, so that it looks again and again.
             caches = Caches(path.async_log, lambda: 1.0)
             caches.start()
-            await caches.check()
+            while not caches._cursor:  # noqa: ASYNC110 - polled
+                await asyncio.sleep(0)
             await caches.stop()
+            return caches._cursor
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    left_at = asyncio.run(asyncio.wait_for(scenario(), 30))
+
+    assert left_at != 0
