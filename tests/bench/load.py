@@ -45,15 +45,23 @@ def message_path(seat: Seat) -> str:
 
 
 def closed_loop(
-    url: str, paths: Sequence[tuple[str, str]], connections: int, seconds: int, body: str = BODY
+    url: str,
+    paths: Sequence[tuple[str, str]],
+    connections: int,
+    seconds: int,
+    body: str = BODY,
+    keys: str = "",
 ) -> Closed:
-    """Ask with so many connections, each as soon as it was answered. A path goes with a token."""
+    """Ask with so many connections, each as soon as it was answered. A path goes with a token.
+
+    Where `keys` is given, each request has an Idempotency-Key that begins so.
+    """
     if shutil.which("wrk") is None:
         raise LoadError("wrk is missing (Debian: apt-get install wrk)")
     targets = _write("\n".join(f"{path}\t{token}" for path, token in paths))
     seen = _run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s",
-         f"--script={_HERE / 'post.lua'}", url, "--", str(targets), body]
+         f"--script={_HERE / 'post.lua'}", url, "--", str(targets), body, keys]
     )  # fmt: skip
     targets.unlink()
     if seen["failed"] or not seen["requests"]:

@@ -1,9 +1,11 @@
 -- wrk: one prepared request after the other; at the end, one line of JSON.
--- Arguments: a file with one "path<TAB>token" a line, and the body of a POST ("" for a GET).
+-- Arguments: a file with one "path<TAB>token" a line, the body of a POST ("" for a GET), and what
+-- the Idempotency-Key of each request begins with ("" for no key).
 
-local requests, at = {}, 0
+local requests, at, keys, sent = {}, 0, "", 0
 
 function init(args)
+  keys = args[3]
   local body = args[2] ~= "" and args[2] or nil
   for line in io.lines(args[1]) do
     local path, token = line:match("([^\t]+)\t([^\t]+)")
@@ -15,7 +17,10 @@ end
 
 function request()
   at = at % #requests + 1
-  return requests[at]
+  if keys == "" then return requests[at] end
+  sent = sent + 1
+  local header = "\r\nIdempotency-Key: " .. keys .. sent .. "\r\n"
+  return (requests[at]:gsub("\r\n", header, 1))
 end
 
 function done(summary, latency)

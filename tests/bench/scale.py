@@ -13,7 +13,7 @@ streams        1.5
 storm          1.5
 telling        1.5
 row_security   0.5
-keys           1
+keys           3   three windows of a minute or so, whose keys come and go
 backlog        3   a million entries in, and out again
 huge          30   only when it is named: nearly all of it loads 10 million messages
 """
