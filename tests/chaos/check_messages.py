@@ -27,6 +27,7 @@ class _Sent:
     outcome: Outcome
     entries: frozenset[int]
     digest: str
+    shown: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -92,8 +93,16 @@ def _all_sent(operations: Iterable[Operation]) -> Iterator[_Sent]:
         role = "user" if op.kind == "turn" else op.role
         yield _Sent(op, role, op.outcome, frozenset(op.entries), op.digest)
         if op.kind == "turn":
-            replies = frozenset(op.replies)
-            yield _Sent(op, "assistant", op.outcome, replies, op.reply_digest)
+            yield _reply_of(op)
+
+
+def _reply_of(op: Operation) -> _Sent:
+    """Return a turn's answer. Once its first word was shown it is promised, as if it had come."""
+    outcome = op.outcome
+    if outcome == "ok" and not op.replies and not op.shown:
+        outcome = "unknown"
+    replies, shown = frozenset(op.replies), frozenset(op.shown)
+    return _Sent(op, "assistant", outcome, replies, op.reply_digest, shown)
 
 
 def _may_have_deleted(op: Operation) -> bool:
@@ -116,7 +125,7 @@ def _judge(
 def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict, str, str]:
     if sent.outcome != "ok":
         return ("refused" if sent.outcome == "refused" else "absent"), sent.name, ""
-    (entry,) = sent.entries
+    entry = next(iter(sent.entries), 0)
     is_poison = sent.op.kind == "poison"
     dead = stored.dead_letter_of(sent, entry)
     if taken := stored.by_id.get(entry):
@@ -127,7 +136,7 @@ def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict
         return "deleted", sent.name, ""
     if dead and not is_poison:
         return "buried", sent.name, dead.reason
-    where = f"{entry} in conversation {sent.op.conversation}"
+    where = f"{entry or 'shown'} in conversation {sent.op.conversation}"
     return "lost", sent.name, f"{where}, dead without a place" if dead else where
 
 
@@ -141,9 +150,9 @@ def _judge_row(sent: _Sent, row: MessageRow) -> tuple[Verdict, str]:
         return "corrupt", f"was answered as {sorted(sent.entries)}"
     if sent.digest and row.digest != sent.digest:
         return "corrupt", "has another text"
-    if sent.outcome == "unknown":
-        return "recovered", ""
-    return "stored", ""
+    if not all(row.start.startswith(shown) for shown in sent.shown):
+        return "corrupt", "lacks words that were shown"
+    return ("recovered" if sent.outcome == "unknown" else "stored"), ""
 
 
 def _check_misfits(operations: Iterable[Operation], tables: Tables, report: Report) -> None:
@@ -183,8 +192,15 @@ def _misplaced(
                 report.break_promise("reordered", what, "what came before it stands after it")
                 yield row.id
             lowest_id = min(lowest_id, row.id)
-            earliest_answer = min(earliest_answer, op.answered if op else inf)
+            earliest_answer = min(earliest_answer, _answered(row, op))
         _check_memory(members, authors, report)
+
+
+def _answered(row: MessageRow, op: Operation | None) -> float:
+    """Return when somebody was told of this row: of a turn's answer, once it came whole."""
+    if op is None:
+        return inf
+    return op.replied if op.kind == "turn" and row.role == "assistant" else op.answered
 
 
 def _check_memory(
@@ -196,7 +212,7 @@ def _check_memory(
     or behind, a turn that the log has forgotten goes on with what there is. A repeated turn
     may find that the conversation went on. Poison that was redriven since had no text then.
     """
-    places = {row.op: at for at, row in enumerate(members) if row.role == "user"}
+    places = {row.op: at for at, row in enumerate(members) if row.role == "user" and row.op}
     for at, (row, op) in enumerate(zip(members, authors, strict=True)):
         if op is None or op.kind != "turn" or row.role != "user" or op.attempts > 1:
             continue

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from itertools import count
 from typing import Any, Final
 
+from tests.chaos import stream
 from tests.chaos.history import Alarm, Answered, History, Invoked, Kind, Outcome
 from tests.chaos.tables import digest, mark_of
 from tests.chaos.wire import NoAnswerError, NotSentError, Response, Wire
@@ -40,6 +41,11 @@ class Person:
 
     user: int
     token: str
+    name: str = ""
+    #: Those that may be the right one: more than one while the outcome of a change is unknown.
+    passwords: list[str] = field(default_factory=list)
+    #: Held by the client that ends the person's session.
+    leaving: asyncio.Lock = field(default_factory=asyncio.Lock)
     talks: list[Talk] = field(default_factory=list)
     gone: list[Talk] = field(default_factory=list)
 
@@ -58,6 +64,7 @@ class Write:
     role: str = ""
     text: str = ""
     key: str = ""
+    streamed: bool = False  #: its answer, of a turn
 
     @property
     def conversation(self) -> int:
@@ -88,6 +95,8 @@ class Client:
         self.abandons = 0.0
         #: How long it goes on repeating what got no answer.
         self.patience_seconds = 60.0
+        #: Streamed turns whose answer did not come whole, by their ids.
+        self.cut: dict[int, Write] = {}
         self._prefix = prefix
         self._names = count(1)
 
@@ -140,7 +149,17 @@ class Client:
             return None
         self.tally.reads += 1
         self._check_manners(response, path)
+        if response.status == HTTPStatus.GONE:
+            self.alarm("lost", f"410 for {path}")
         return response if response.status in {HTTPStatus.OK, HTTPStatus.NOT_FOUND} else None
+
+    async def is_running(self, turn: int, write: Write) -> bool:
+        """Tell whether a streamed turn may still be on its way to the log."""
+        path = f"/api/chat/sess_{write.conversation:x}/turns"
+        response = await self.read(write.person, path)
+        if response is None or response.status == HTTPStatus.NOT_FOUND:
+            return response is None
+        return any(int(one["messageId"]) == turn for one in response.json["turns"])
 
     def alarm(self, kind: str, detail: str) -> None:
         """Write down something that may never happen."""
@@ -150,13 +169,20 @@ class Client:
         """Say what an answer, or none, means; raise an alarm where it may not be."""
         now = time.monotonic()
         if not isinstance(response, Response):
+            if isinstance(response, NoAnswerError) and response.so_far.is_stream:
+                return self._read(write, response.so_far, now)
             unsent = isinstance(response, NotSentError)
             return Answered(now, write.op, "refused" if unsent else "unknown")
         self._check_manners(response, f"{write.method} {write.path}")
         outcome = _outcome(write, response)
         if outcome != "ok":
             return Answered(now, write.op, outcome, status=response.status)
+        return self._read(write, response, now)
+
+    def _read(self, write: Write, response: Response, now: float) -> Answered:
         try:
+            if response.is_stream:
+                return self._shown(write, response, now)
             return self._accepted(write, response.json, Answered(now, write.op, "ok"))
         except (KeyError, TypeError, ValueError) as error:
             self.alarm("foreign", f"{write.op} got an answer of another kind: {error!r}")
@@ -166,6 +192,8 @@ class Client:
         headers = {"Authorization": f"Bearer {write.person.token}"}
         if write.key:
             headers["Idempotency-Key"] = write.key
+        if write.streamed:
+            headers["Accept"] = "text/event-stream"
         asking = self.wire.ask(write.method, write.path, write.body, headers)
         try:
             if self.abandons and self.rng.random() < self.abandons:
@@ -204,6 +232,23 @@ class Client:
             case _:
                 self._expect(write, body["id"] == write.conversation, "conversation")
                 return replace(answered, entry=int(body["entry_id"]))
+
+    def _shown(self, write: Write, response: Response, now: float) -> Answered:
+        """Read a streamed answer: whoever was shown its beginning may rely on finding it stored."""
+        told = stream.read(response.body)
+        answered = Answered(now, write.op, "ok", shown=told.text[: stream.SHOWN_MOST])
+        if told.end:
+            self._expect(write, told.text == told.end["response"], "words")
+            return self._accepted(write, told.end, answered)
+        if not told.start:
+            return Answered(now, write.op, "unknown")
+        if told.error.get("status") == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.alarm("uncivil", f"500 in the stream of {write.op}")
+        self._expect(write, told.start["conversationId"] == write.conversation, "conversation")
+        self._expect(write, mark_of(told.text) in {"", write.op}, told.text)
+        entry = int(told.start["messageId"])
+        self.cut[entry] = write
+        return replace(answered, entry=entry)
 
     def _expect(self, write: Write, fact: bool, what: str) -> None:
         if not fact:

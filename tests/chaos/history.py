@@ -47,6 +47,7 @@ class Answered:
     reply_digest: str = ""
     remembered: int = -1  #: messages that a turn's answer claims to remember
     last: str = ""  #: the operation of the message that a turn's answer quotes as the last one
+    shown: str = ""  #: the beginning of a streamed answer, as far as it came
     status: int = 0  #: of what was not 2xx
 
 

@@ -62,7 +62,8 @@ class Ideal:
 
     def turn(self, conversation: int) -> str:
         """Send a chat turn."""
-        said = [row.op for row in self.rows[conversation] if row.role == "user"]
+        # What PostgreSQL refused has no text.
+        said = [row.op for row in self.rows[conversation] if row.role == "user" and row.op]
         name = self._ask("turn", self._owner(conversation), conversation)
         question = self._write(conversation, name, "user")
         reply = self._write(conversation, name, "assistant")
@@ -73,6 +74,18 @@ class Ideal:
             )
         )  # fmt: skip
         return name
+
+    def cut_turn(self, conversation: int, shown: int = 5) -> str:
+        """Stream the beginning of a turn's answer, so many signs; `rescue` stores the answer."""
+        name = self._ask("turn", self._owner(conversation), conversation)
+        question = self._write(conversation, name, "user")
+        text = _text(name, "assistant")[:shown]
+        self.events.append(Answered(self.tick(), name, "ok", entry=question.id, shown=text))
+        return name
+
+    def rescue(self, conversation: int, name: str) -> None:
+        """Store the answer of a turn whose stream was cut."""
+        self._write(conversation, name, "assistant")
 
     def poison(self, conversation: int) -> str:
         """Put an entry in the log that PostgreSQL refuses."""
@@ -157,6 +170,7 @@ class Ideal:
             digest(text),
             name,
             len(text),
+            text if role == "assistant" else "",
         )
         rows.append(row)
         owned = self.conversations[conversation]

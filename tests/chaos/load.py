@@ -29,8 +29,10 @@ from tests.chaos.writers import Writer, seeded
 
 logger = logging.getLogger(__name__)
 
-#: After the last command: how long requests of unknown outcome are repeated.
+#: After the last command: conversations that are read once more.
 _LAST_READS_MOST: Final = 400
+#: After 30 s an answer is stored whose process is gone; longer while other faults heal.
+_RESCUE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Load:
         await asyncio.gather(*writing)
         self._reading.set()
         await asyncio.gather(*reading)
+        await self._see_answers_end()
         await self._read_everything()
         telling.cancel()
         self._say()
@@ -123,6 +126,14 @@ class Load:
         told: dict[str, Any] = asdict(self._client.tally) | {"at": time.monotonic()}
         sys.stdout.write(f"{json.dumps(told)}\n")
         sys.stdout.flush()
+
+    async def _see_answers_end(self) -> None:
+        """Wait for answers that were shown in part: another process may have to store them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RESCUE_SECONDS):
+                for turn, write in self._client.cut.items():
+                    while await self._client.is_running(turn, write):  # noqa: ASYNC110 - polled
+                        await asyncio.sleep(0.5)
 
     async def _read_everything(self) -> None:
         reader = Reader(self._client, self._people, 1.0)

@@ -19,11 +19,13 @@ class Operation:
     digest: str
     invoked: float  #: its first attempt
     answered: float = inf  #: the first 2xx
+    replied: float = inf  #: the first one with a turn's whole answer
     entries: set[int] = field(default_factory=set)
     replies: set[int] = field(default_factory=set)
     reply_digest: str = ""
     remembered: int = -1
     last: str = ""
+    shown: set[str] = field(default_factory=set)  #: beginnings of a streamed answer
     attempts: int = 0
     open_attempts: int = 0
     unknown: bool = False
@@ -91,7 +93,10 @@ def _answer(operation: Operation, event: Answered) -> None:
     if event.conversation:
         operation.conversation = event.conversation
     if event.reply:
+        operation.replied = min(operation.replied, event.at)
         operation.replies.add(event.reply)
         operation.reply_digest = event.reply_digest
+    if event.shown:
+        operation.shown.add(event.shown)
     if event.remembered >= 0:
         operation.remembered, operation.last = event.remembered, event.last

@@ -172,6 +172,8 @@ class Site:
             "SECRET_KEY": self._secret,
             "ACCESS_TOKEN_MINUTES": "900",
             "ASSISTANT": "demo",
+            "DEMO_WORD_MS": "4",  # so that an answer takes long enough for its session to end
+            "PASSWORD_PRIORITY": "normal",  # the load takes all that the machine has
             "METRICS_TOKEN": "",
             "PYTHONUNBUFFERED": "1",
         }

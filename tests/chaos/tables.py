@@ -9,6 +9,8 @@ from typing import Final
 
 import psycopg2
 
+from tests.chaos.stream import SHOWN_MOST
+
 #: An operation's name as it stands in the text it wrote, in front.
 MARK: Final = re.compile(r"#([a-z0-9]+-[0-9]+)#")
 _ROWS_AT_ONCE: Final = 5_000
@@ -28,7 +30,7 @@ class ConversationRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message, its text as digest, size and first mark."""
+    """A message, its text as digest, size, first mark and beginning."""
 
     id: int
     conversation: int
@@ -39,6 +41,7 @@ class MessageRow:
     digest: str
     op: str
     size: int
+    start: str = ""  #: of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +119,5 @@ def _messages(connection: "psycopg2.extensions.connection") -> Iterator[MessageR
                 digest(content),
                 mark_of(content),
                 len(content.encode()),
+                content[:SHOWN_MOST] if role == "assistant" else "",
             )

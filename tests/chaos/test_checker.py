@@ -17,7 +17,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(
             ["open", "message", "refused", "unwritten", "written", "retried", "retried_late",
-             "turn", "poison", "rename", "delete", "read", "page", "read_after"]
+             "turn", "cut", "poison", "rename", "delete", "read", "page", "read_after"]
         ),
         st.integers(0, 5),
     ),
@@ -55,6 +55,7 @@ def walk(ideal: Ideal, step: str, conversation: int, choice: int) -> None:
         "retried": lambda: ideal.retry(conversation, written_first=False),
         "retried_late": lambda: ideal.retry(conversation, written_first=True),
         "turn": lambda: ideal.turn(conversation),
+        "cut": lambda: ideal.rescue(conversation, ideal.cut_turn(conversation, choice)),
         "poison": lambda: ideal.poison(conversation),
         "rename": lambda: ideal.rename(conversation),
         "page": lambda: ideal.read(conversation, first=choice + 1, limit=2),
@@ -239,6 +240,36 @@ def test_one_key_answered_with_two_ids_is_doubled(good: Ideal) -> None:
     good.events.append(replace(answer, at=good.tick(), entry=9_999))
 
     assert "doubled" in check_of(good).kinds
+
+
+def test_an_answer_whose_stream_was_cut_is_lost_if_it_is_not_stored(good: Ideal) -> None:
+    good.cut_turn(a_conversation(good))
+
+    assert check_of(good).kinds == {"lost": 1}
+
+
+def test_a_stream_that_was_cut_before_the_first_word_may_have_no_answer(good: Ideal) -> None:
+    good.cut_turn(a_conversation(good), shown=0)
+
+    assert not check_of(good).violations
+
+
+def test_an_answer_that_lacks_words_that_were_shown_is_corrupt(good: Ideal) -> None:
+    here = a_conversation(good)
+    good.rescue(here, good.cut_turn(here))
+
+    edit(good, -1, start="#b")
+
+    assert check_of(good).kinds == {"corrupt": 1}
+
+
+def test_an_answer_whose_stream_was_cut_may_be_stored_later(good: Ideal) -> None:
+    here = a_conversation(good)
+    name = good.cut_turn(here)
+    good.message(here)
+    good.rescue(here, name)
+
+    assert not check_of(good).violations
 
 
 def test_two_answers_to_one_turn_are_doubled(good: Ideal) -> None:

@@ -31,6 +31,11 @@ def text(rng: random.Random, op: str, poisonous: str = "") -> str:
     return f"#{op}#{poisonous} " + (piece * (size // len(piece) + 1))[:size]
 
 
+def many_words(rng: random.Random, op: str) -> str:
+    """Return a text that the demo assistant, which quotes it, takes long to answer."""
+    return f"#{op}# " + " ".join(rng.choices("aeiou", k=100))
+
+
 @cache
 def _pieces() -> list[str]:
     rng = random.Random("pieces")

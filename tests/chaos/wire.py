@@ -21,10 +21,6 @@ class NotSentError(Exception):
     """Nobody listened: the request did not happen."""
 
 
-class NoAnswerError(Exception):
-    """The request was sent, at least in part, and nothing came back: its outcome is unknown."""
-
-
 @dataclass(slots=True)
 class Response:
     """An answer."""
@@ -32,6 +28,11 @@ class Response:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a streamed answer, whole or not."""
+        return self.headers.get("content-type", "").startswith("text/event-stream")
 
     @property
     def json(self) -> Any:
@@ -45,6 +46,15 @@ class Response:
             return str(self.json["detail"])
         except (ValueError, KeyError, TypeError):
             return ""
+
+
+class NoAnswerError(Exception):
+    """The request was sent, at least in part, and no whole answer came: its outcome is unknown."""
+
+    def __init__(self, reason: str = "", so_far: Response | None = None) -> None:
+        super().__init__(reason)
+        #: What came of the answer; its status is 0 if that is less than its headers.
+        self.so_far = so_far or Response()
 
 
 class _Connection(asyncio.Protocol):
@@ -63,7 +73,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(NoAnswerError("the connection was lost"))
+            self._waiter.set_exception(NoAnswerError("the connection was lost", self._response))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -77,8 +87,10 @@ class _Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._response.body += body
 
-    def on_message_complete(self) -> None:
+    def on_headers_complete(self) -> None:
         self._response.status = self._parser.get_status_code()
+
+    def on_message_complete(self) -> None:
         if not self._parser.should_keep_alive():
             self.reusable = False
         if self._waiter is None or self._waiter.done():
@@ -97,7 +109,7 @@ class _Connection(asyncio.Protocol):
             async with asyncio.timeout(seconds):
                 return await self._waiter
         except TimeoutError:
-            raise NoAnswerError("no answer in time") from None
+            raise NoAnswerError("no answer in time", self._response) from None
         finally:
             if not self._waiter.done() or self._waiter.cancelled():
                 self.abort()

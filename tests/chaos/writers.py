@@ -9,7 +9,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
-from tests.chaos import texts
+from tests.chaos import people, texts
 from tests.chaos.client import Client, Person, Talk, Write
 from tests.chaos.history import Answered
 
@@ -18,7 +18,10 @@ TALKS_MOST: Final = 5
 #: Weights of what a writer does next.
 _MIX: Final = {
     "message": 40,
-    "turn": 44,
+    "turn": 38,
+    "stream": 6,
+    "sign_out": 0.4,
+    "change_password": 0.3,
     "poison": 0.5,
     "rename": 5,
     "open": 2,
@@ -30,6 +33,12 @@ _MIX: Final = {
 }
 #: How often somebody goes on talking in a conversation that was deleted.
 _TOO_LATE: Final = 0.7
+#: How often a stream that was cut is asked for again.
+_AGAIN: Final = 0.5
+#: How far into an answer the end of its session is asked for. An answer of many words takes longer.
+_ANSWER_SECONDS: Final = 0.1
+#: How many of these answers are streamed.
+_STREAMED: Final = 0.7
 
 
 class Writer:
@@ -47,6 +56,9 @@ class Writer:
         self._does: dict[str, Callable[[], Awaitable[object]]] = {
             "message": self._message,
             "turn": self._turn,
+            "stream": self._stream,
+            "sign_out": lambda: self._leave(people.sign_out),
+            "change_password": lambda: self._leave(people.change_password),
             "poison": self._poison,
             "rename": self._rename,
             "open": self._open,
@@ -87,15 +99,38 @@ class Writer:
 
     async def _turn(self) -> None:
         talk = self._some_talk(writable=True)
+        if talk is not None:
+            await self._write(talk, self._a_turn(talk))
+
+    async def _stream(self) -> None:
+        talk = self._some_talk(writable=True)
         if talk is None:
             return
+        write = replace(self._a_turn(talk), key=self._key(), streamed=True)
+        answered = await self._client.write(write)
+        is_cut = answered.outcome == "ok" and not answered.reply
+        if is_cut and write.key and self._rng.random() < _AGAIN:
+            await self._client.write(write)
+
+    async def _leave(self, leave: Callable[[Client, Person], Awaitable[None]]) -> None:
+        """End the session in the middle of an answer, which is not asked for again."""
+        talk = self._some_talk(writable=True)
+        if talk is None or self._person.leaving.locked():
+            return
+        async with self._person.leaving, asyncio.TaskGroup() as doing:
+            write = self._a_turn(talk, texts.many_words)
+            write = replace(write, streamed=self._rng.random() < _STREAMED)
+            doing.create_task(self._client.attempt(write))
+            await asyncio.sleep(self._rng.random() * _ANSWER_SECONDS)
+            await leave(self._client, self._person)
+
+    def _a_turn(
+        self, talk: Talk, text_of: Callable[[random.Random, str], str] = texts.text
+    ) -> Write:
         op = self._client.name()
-        text = texts.text(self._rng, op)
+        text = text_of(self._rng, op)
         path = f"/api/chat/sess_{talk.id:x}/message"
-        await self._write(
-            talk,
-            Write(op, "turn", self._person, "POST", path, {"message": text}, talk, "user", text),
-        )
+        return Write(op, "turn", self._person, "POST", path, {"message": text}, talk, "user", text)
 
     async def _say(self, talk: Talk, kind: str, role: str, poisonous: str = "") -> None:
         op = self._client.name()
