@@ -138,6 +138,7 @@ READS: Final[Mapping[str, Read]] = {
 OTHERS: Final = {
     "PartitionRepository.last_id",
     "PartitionRepository.all",
+    "PartitionRepository.not_reached",
     "UserRepository.add",
     "UserRepository.has_password",
     "UserRepository.replace_password",
