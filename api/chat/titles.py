@@ -32,7 +32,7 @@ class Titles:
 
     def after(self, turn: Turn, message: str, response: str) -> None:
         """Give the conversation a title if this was its first turn that got an answer."""
-        if all(said.role == "user" or is_blank(said.content) for said in turn.recent):
+        if all(said.role != "assistant" or is_blank(said.content) for said in turn.recent):
             self._spawn(self._give(turn, message, response))
 
     async def stop(self) -> None:

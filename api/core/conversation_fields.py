@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, cast
 
 from api.core.entries import Entry
+from api.core.text import Storable, is_blank
 
 #: The year 9999, in Unix milliseconds.
 _MOST_MS: Final = 253_370_764_800_000
@@ -53,6 +54,18 @@ def of_entry(entry: Entry) -> ConversationFields:
     if entry.form == "j":
         return decode(entry.data)
     return {"title": entry.data.decode()} if entry.data else {}
+
+
+def instructions_in(metadata: str | None) -> str:
+    """Return what a conversation's metadata tell the assistant, empty where they tell nothing.
+
+    That is the text `instructions` of the object.
+    """
+    told = json.loads(metadata).get("instructions") if metadata else None
+    if not isinstance(told, str) or is_blank(told):
+        return ""
+    storable = Storable()
+    return storable.add(told) + storable.end()
 
 
 def digest(external_id: str) -> str:

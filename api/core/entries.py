@@ -93,6 +93,9 @@ class AcceptRequest:
     #: Of an open with an external id: the conversation that PostgreSQL knows to be gone though the
     #: log knows it by that id, 0 for none; empty before PostgreSQL was asked.
     vacant: int | None = None
+    #: What the assistant is told in this conversation, empty for nothing. None where the request
+    #: does not say it: all do that PostgreSQL was asked for, and an open or a `set` may.
+    instructions: str | None = None
     #: The session in which the request came, refused once it is revoked; empty for none.
     session_id: str = ""
     #: Messages of a batch, and what the script is to know of their external ids.
@@ -122,13 +125,14 @@ class AcceptRequest:
         """Return what the script takes for one entry."""
         # Turns that are only for the assistant stay here.
         loaded = self.loaded if self.as_of != "skip" else ()
+        told = () if self.instructions is None else (self.instructions.encode(),)
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
             f"{self.form} {self.external} {'' if self.vacant is None else self.vacant} "
-            f"{self.count} {len(loaded)}"
+            f"{self.count} {len(told)} {len(loaded)}"
         )
-        return [head, self.session_id, self._request(), self.data, *loaded]
+        return [head, self.session_id, self._request(), self.data, *told, *loaded]
 
     def _request(self) -> bytes:
         """Return names (12 bytes), each with what it must be the same as (6).
@@ -183,6 +187,8 @@ class AcceptResult:
     #: For a turn: the recent turns were known, and are these, as `turn_line` wrote them.
     warm: bool = False
     recent: tuple[bytes, ...] = ()
+    #: For a turn: what the assistant is told in this conversation.
+    instructions: str = ""
     #: For `cold`: the last id that the conversation's partition has given out.
     tail: int = 0
 
@@ -203,7 +209,7 @@ def turn_line(message_id: int, role: str, content: str) -> bytes:
 
 
 def read_result(fields: Sequence[bytes]) -> AcceptResult:
-    """Read one result: status, id, created_at ms, and for a turn its reply id, lease and turns."""
+    """Read one result: status, id, created_at ms, and for a turn what its assistant needs."""
     status = cast("Status", fields[0].decode())
     match fields[1:]:
         case []:
@@ -214,7 +220,7 @@ def read_result(fields: Sequence[bytes]) -> AcceptResult:
             return AcceptResult(status, int(pending), tail=int(tail))
         case [entry_id, at]:
             return AcceptResult(status, int(entry_id), int(at))
-        case [entry_id, at, reply_id, leased, warm, *recent]:
+        case [entry_id, at, reply_id, leased, warm, instructions, *recent]:
             return AcceptResult(
                 status,
                 int(entry_id),
@@ -223,6 +229,7 @@ def read_result(fields: Sequence[bytes]) -> AcceptResult:
                 leased=leased == b"1",
                 warm=warm == b"1",
                 recent=tuple(recent),
+                instructions=instructions.decode(),
             )
         case _:
             raise ValueError("the script's answer has an unknown shape")

@@ -33,9 +33,12 @@ class TurnName:
 
 @dataclass(frozen=True, slots=True)
 class TurnMessage:
-    """One earlier message of a conversation, as an assistant gets it."""
+    """One earlier message of a conversation, as an assistant gets it.
 
-    role: Literal["user", "assistant"]
+    A `system` message, if there is one, is the first: what the conversation's instructions say.
+    """
+
+    role: Literal["user", "assistant", "system"]
     content: str
 
 

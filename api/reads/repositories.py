@@ -30,6 +30,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select, tuple_
 
 from api.core import ids
+from api.core.conversation_fields import instructions_in
 from api.core.cursors import Cursor, Order, Sort
 from api.core.errors import BadRequest, Unauthenticated
 from api.core.models import (
@@ -93,6 +94,8 @@ class ConversationState:
     closed: bool
     deleted: bool
     external_id: str | None = None
+    #: What its metadata tell the assistant.
+    instructions: str = ""
 
 
 #: Pgpool-II sends it to no standby.
@@ -168,15 +171,21 @@ class ConversationRepository:
         return self._session.exec(statement.order_by(col(Conversation.id)).limit(limit)).all()
 
     def state(self, owner: int, conversation_id: int) -> ConversationState | None:
-        """Tell whether a conversation is closed or deleted, and its external id."""
+        """Return what the log is to know of a conversation."""
         statement = select(
-            Conversation.closed_at, Conversation.deleted_at, Conversation.external_id
+            Conversation.closed_at,
+            Conversation.deleted_at,
+            Conversation.external_id,
+            Conversation.metadata_text,
         ).where(_owned(owner), Conversation.id == conversation_id)
         row = self._session.exec(statement).one_or_none()
         if row is None:
             return None
-        closed_at, deleted_at, external_id = row
-        return ConversationState(owner, closed_at is not None, deleted_at is not None, external_id)
+        closed_at, deleted_at, external_id, metadata = row
+        return ConversationState(
+            *(owner, closed_at is not None, deleted_at is not None, external_id),
+            instructions_in(metadata),
+        )
 
     def list(
         self,

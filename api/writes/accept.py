@@ -53,6 +53,7 @@ class Accept(TurnWrites):
             *("open", caller.user_id, "open"),
             data=conversation_fields.encode(fields),
             form="j",
+            instructions=_instructions(fields),
             key=key or "",
             home=partition_of(caller.user_id),
             external=conversation_fields.digest(external_id) if external_id else "",
@@ -123,6 +124,7 @@ class Accept(TurnWrites):
                 *("set", caller.user_id, "edit", conversation_id),
                 data=conversation_fields.encode(fields),
                 form="j",
+                instructions=_instructions(fields),
                 key=key or "",
                 session_id=caller.session_id,
             )
@@ -157,3 +159,10 @@ class Accept(TurnWrites):
             (),
             lambda session: ConversationRepository(session).named(owner, external_id or ""),
         )
+
+
+def _instructions(fields: ConversationFields) -> str | None:
+    """Return what is said of the assistant's instructions, None for nothing."""
+    if "metadata" not in fields:
+        return None
+    return conversation_fields.instructions_in(fields["metadata"])

@@ -128,7 +128,10 @@ class Submitter:
         elif found.closed:
             state = "closed"
         external = conversation_fields.digest(found.external_id) if found.external_id else ""
-        return replace(request, state=state, external=external)
+        told = request.instructions
+        if told is None:
+            told = found.instructions
+        return replace(request, state=state, external=external, instructions=told)
 
 
 def accepted(result: AcceptResult) -> Accepted:

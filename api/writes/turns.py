@@ -28,7 +28,8 @@ class Turn:
 
     name: TurnName
     created_at: datetime
-    #: Earlier messages, oldest first, without the turn's own.
+    #: What the assistant is told, if anything, then earlier messages, oldest first, without the
+    #: turn's own.
     recent: list[TurnMessage]
     #: The id of the oldest of them, or the turn's own.
     remembers_from: int
@@ -78,7 +79,7 @@ class TurnWrites(Submitter):
         return Turn(
             name=TurnName(owner, conversation_id, result.id),
             created_at=time_of(result.created_at_ms),
-            recent=_before(result.id, known),
+            recent=[*_told(result.instructions), *_before(result.id, known)],
             remembers_from=_first(result.id, known),
             reply_id=result.reply_id,
             lease=lease if result.leased else None,
@@ -148,6 +149,10 @@ class TurnWrites(Submitter):
                 while (loaded := await self._database.read(Viewer(owner), load))[1] < wait_for:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded
+
+
+def _told(instructions: str) -> list[TurnMessage]:
+    return [TurnMessage("system", instructions)] if instructions else []
 
 
 def _before(turn_id: int, lines: tuple[bytes, ...]) -> list[TurnMessage]:

@@ -44,3 +44,16 @@ def test_what_is_in_shape_stays_as_it_is() -> None:
         {"role": "assistant", "content": " Noted.\n"},
         {"role": "user", "content": " And bread "},
     ]
+
+
+def test_instructions_come_first_and_nothing_else_changes() -> None:
+    recent = [
+        TurnMessage("system", "Be brief."),
+        TurnMessage("assistant", "Of what was cut off"),
+        TurnMessage("user", "Buy milk"),
+    ]
+
+    assert prompt(recent, "Hello?") == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Buy milk\n\nHello?"},
+    ]

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from api.chat.assistants.openai import TITLE_ORDER
 from tests.support.serving import serving
 
 Behaviour = Callable[["ModelServer"], Response]
@@ -36,7 +37,7 @@ class ModelServer:
 
     async def complete(self, request: Request) -> Response:
         body = await request.json()
-        if body["messages"][0]["role"] == "system":
+        if body["messages"][0] == TITLE_ORDER:
             if self.naming is not None:
                 return self.naming(self)
             return stream(chunk(self.title), chunk(None, "stop"))

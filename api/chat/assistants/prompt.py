@@ -7,16 +7,23 @@ stored may hold all of these: a failed turn has no answer, a stopped one may hav
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionSystemMessageParam
 
 from api.core.text import is_blank
 from api.core.turns import TurnMessage
 
 
 def prompt(recent: Sequence[TurnMessage], message: str) -> list[ChatCompletionMessageParam]:
-    """Return the messages to send: roles in turn, a user's first, the new one last, none empty."""
-    said = [turn for turn in recent if not is_blank(turn.content)]
-    return [*_alternating([*said, TurnMessage("user", message)])]
+    """Return the messages to send: roles in turn, a user's first, the new one last, none empty.
+
+    Before them comes the system's, where the conversation has instructions.
+    """
+    said = [turn for turn in recent if turn.role != "system" and not is_blank(turn.content)]
+    told = [turn.content for turn in recent if turn.role == "system"]
+    return [
+        *(ChatCompletionSystemMessageParam(role="system", content=text) for text in told),
+        *_alternating([*said, TurnMessage("user", message)]),
+    ]
 
 
 def _alternating(said: Sequence[TurnMessage]) -> Iterator[ChatCompletionMessageParam]:

@@ -94,8 +94,8 @@ function accept.recent(partition, entry)
   return redis.call('LRANGE', key(partition.number, 'turns:' .. entry.conversation), 0, -1)
 end
 
--- A turn's answer: reply id or '', lease taken, list known, then the recent turns.
-function accept.turn(call, partition, entry, result, recent)
+-- A turn's answer: reply id or '', lease taken, list known, instructions, then the recent turns.
+function accept.turn(call, partition, entry, result, recent, instructions)
   local id = result[2]
   -- A turn that was accepted just now has no answer.
   local reply_id = result[1] == 'replay'
@@ -104,6 +104,7 @@ function accept.turn(call, partition, entry, result, recent)
   result[4] = reply_id
   result[5] = reply_id == '' and accept.lease(call, partition, entry, id) or '0'
   result[6] = #recent > 0 and '1' or '0'
+  result[7] = instructions or ''
   for _, turn in ipairs(recent) do
     if turn ~= '' then result[#result + 1] = turn end
   end
@@ -121,7 +122,8 @@ function accept.one(call, partition, entry)
   if known then
     local result = { 'replay', known_id, known_at }
     if not is_turn then return result end
-    return accept.turn(call, partition, entry, result, accept.recent(partition, entry))
+    local instructions = redis.call('HGET', key(number, 'conv:' .. entry.conversation), 'instructions')
+    return accept.turn(call, partition, entry, result, accept.recent(partition, entry), instructions)
   end
 
   local conversation, refusal, recent
@@ -168,7 +170,8 @@ function accept.one(call, partition, entry)
   end
   local result = { 'ok', id, at }
   if is_turn then
-    local told, full = pcall(accept.turn, call, partition, entry, { 'ok', id, at }, recent)
+    local told, full = pcall(accept.turn, call, partition, entry, { 'ok', id, at }, recent,
+      conversation.instructions)
     if told then return full end
   end
   return result
@@ -186,17 +189,18 @@ function accept.keep(call, partition)
 end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of form external vacant count turns. One argument instead of sixteen, each of which
--- costs on both sides.
-local HEAD = '^' .. string.rep('([^ ]*) ', 15) .. '([^ ]*)$'
+-- home lease streamed as_of form external vacant count told turns. One argument instead of seventeen, each of
+-- which costs on both sides.
+local HEAD = '^' .. string.rep('([^ ]*) ', 16) .. '([^ ]*)$'
 local NO_NAME = string.rep('\0', 18)
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
 -- the request must be the same as, idempotency.lua, then the same and the place of each message of a batch
--- with an external id; or nothing), data and the earlier turns follow its head.
+-- with an external id; or nothing), data, where it says what the assistant is told these instructions, and
+-- the earlier turns follow its head.
 local function entry_at(at)
   local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, external, vacant,
-    count, turns = string.match(ARGV[at], HEAD)
+    count, told, turns = string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
     state = state, home = tonumber(home), lease = lease, streamed = streamed,
@@ -213,8 +217,12 @@ local function entry_at(at)
       place = string.byte(request, from + 18),
     }
   end
-  for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + 3 + i] end
-  return entry, at + 4 + #entry.loaded
+  at = at + 4
+  if told == '1' then
+    entry.instructions, at = ARGV[at], at + 1
+  end
+  for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + i - 1] end
+  return entry, at + #entry.loaded
 end
 
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.

@@ -7,8 +7,9 @@ local conversations = {}
 -- not newer than this call, once it has reached this id. `rewritten`: no message up to this id is sure to
 -- be there, or as it was added.
 function conversations.look_up(partition, entry)
-  local owner, deleted, closed, last, rewritten = unpack(redis.call('HMGET',
-    key(partition.number, 'conv:' .. entry.conversation), 'owner', 'deleted', 'closed', 'last', 'rewritten'))
+  local owner, deleted, closed, last, rewritten, instructions = unpack(redis.call('HMGET',
+    key(partition.number, 'conv:' .. entry.conversation), 'owner', 'deleted', 'closed', 'last', 'rewritten',
+    'instructions'))
   local pending = last
   if not owner then
     if entry.state == '' then return 'unknown' end
@@ -17,7 +18,7 @@ function conversations.look_up(partition, entry)
     local newest = end_of(key(partition.number, 'log'), 'XREVRANGE', '+', '-')
     owner, deleted, closed = entry.user, entry.state == 'deleted', entry.state == 'closed'
     last, pending = exact(partition.tail), newest and exact(number_of(newest[1])) or '0'
-    rewritten = last
+    rewritten, instructions = last, entry.instructions
     entry.fresh = true
   end
   if owner ~= entry.user then return 'foreign' end
@@ -26,6 +27,7 @@ function conversations.look_up(partition, entry)
   if closed and adds and entry.scope ~= 'reply' then return 'conversation_closed' end
   return nil, {
     last = tonumber(last or '0'), pending = pending or '0', rewritten = tonumber(rewritten or '0'),
+    instructions = instructions,
   }
 end
 
@@ -118,6 +120,9 @@ function conversations.remember(partition, entry, id)
   if entry.op == 'open' or entry.fresh then set('owner', entry.user) end
   if entry.op == 'delete' or entry.state == 'deleted' and entry.fresh then set('deleted', '1') end
   if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
+  if entry.instructions and (entry.op == 'open' or entry.op == 'set' or entry.fresh) then
+    set('instructions', entry.instructions)
+  end
   local digest = entry.external
   if digest ~= '' and (entry.op == 'open' or entry.fresh) then set('external', digest) end
   if digest == '' and entry.op == 'delete' then digest = redis.call('HGET', conversation, 'external') or '' end

@@ -20,7 +20,8 @@
 --                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id), external
 --                                                      (the digest of its external id, if it has one),
---                                                      rewritten (the last that cut, edited or moved messages);
+--                                                      rewritten (the last that cut, edited or moved messages),
+--                                                      instructions (what its assistant is told, if anything);
 --                                                      no TTL while entries of it are in the log, then 7 days
 -- ext:<user>:<digest of an external id>        string  the conversation of that id, or "-<conversation>" where it was
 --                                                      deleted and the id is free again; in the user's home
