@@ -9,14 +9,17 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from api.accounts.api_keys import ApiKeys
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
 from api.accounts.export import EXPORTS_PER_USER
+from api.accounts.key_store import KeyStore
 from api.accounts.oidc import IdentityProvider
 from api.accounts.password_process import FULL, PasswordProcess
 from api.accounts.revocations import Revocations
 from api.accounts.session_store import SessionStore
 from api.accounts.sessions import Sessions
+from api.accounts.subjects import Subjects
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.answers import Answers
@@ -36,7 +39,7 @@ from api.http import problems
 from api.http.dependencies import Services
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
-from api.http.routes import account, auth, chat, conversations, health, streams, web
+from api.http.routes import account, auth, chat, conversations, health, keys, streams, web
 from api.http.shares import Shares
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
@@ -101,7 +104,7 @@ def _app(known: Settings) -> FastAPI:
     )
     # One flat list, the most frequent first: FastAPI matches each route of an included router
     # several times, which was a third of the app's CPU for a message.
-    for routes in (conversations, chat, streams, auth, account, health):
+    for routes in (conversations, chat, streams, auth, account, keys, health):
         app.router.routes.extend(routes.router.routes)
     problems.install(app)
     docs.install(app)
@@ -140,6 +143,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         revocations = Revocations(log)
         await revocations.start()
         stack.push_async_callback(revocations.stop)
+        subjects = Subjects(database, revocations, settings.user_subjects)
+        key_store = KeyStore(write_path.log)
         answers = Answers(log, database)
         turns = RunningTurns(log)
         titles = Titles(accept, assistant)
@@ -177,11 +182,12 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             sessions=Sessions(
                 tokens, database, SessionStore(settings, write_path.log), revocations
             ),
-            identity_provider=IdentityProvider(settings, database)
+            api_keys=ApiKeys(database, key_store, revocations, subjects),
+            identity_provider=IdentityProvider(settings, subjects)
             if settings.oidc_issuer
             else None,
             external_ids=ExternalIds(log, reads),
-            deletion=AccountDeletion(database, reads, log, tokens.lifetime_seconds),
+            deletion=AccountDeletion(database, reads, log, key_store, tokens.lifetime_seconds),
             monitor=monitor,
         )
 

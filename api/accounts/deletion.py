@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
+from api.accounts.key_repository import SubjectRepository
+from api.accounts.key_store import KeyStore
 from api.accounts.repositories import UserRepository
 from api.core import conversation_fields, failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
@@ -29,6 +32,8 @@ BLOCK_BEFORE_SECONDS: Final = 60
 BLOCK_AFTER_SECONDS: Final = 24 * 3600
 #: Timeout of the transaction: a million messages take 4 s on two cores.
 DELETE_SECONDS: Final = 45
+#: Subjects of an account that are looked up in one query.
+SUBJECTS_AT_A_TIME: Final = 100
 #: Turns of this age or younger may have a stream in Redis, which expires after ten minutes.
 STREAM_MS: Final = 11 * 60 * 1000
 
@@ -57,21 +62,42 @@ class AccountDeletion:
     """Deletes accounts, with everything that belongs to them."""
 
     def __init__(
-        self, database: AsyncDatabase, reads: Reads, log: AsyncLog, token_seconds: int
+        self,
+        database: AsyncDatabase,
+        reads: Reads,
+        log: AsyncLog,
+        keys: KeyStore,
+        token_seconds: int,
     ) -> None:
         self._database = database
         self._reads = reads
         self._log = log
+        self._keys = keys
         self._token_seconds = token_seconds
 
     async def delete(self, owner: int, password_hash: str) -> None:
-        """Delete an account and all that belongs to it.
+        """Delete an account and all that belongs to it, the subjects of its API keys first.
 
-        `password_hash` is the one that the password was verified against, "" for an account of an
-        identity provider. Raises Unauthenticated if it is no longer the account's; nothing has
+        `password_hash` is the one that the password was verified against, "" for an account that
+        has none. Raises Unauthenticated if it is not the account's to begin with; nothing has
         changed then. Raises Unavailable if PostgreSQL or Redis does not answer. The account may be
-        deleted nevertheless; calling this again is safe.
+        deleted nevertheless, or its keys and some subjects; calling this again is safe.
         """
+
+        def end_keys(db: Session) -> None:
+            _require_password(db, owner, password_hash)
+            self._keys.revoke_all(db, owner)
+
+        # Without keys it gets no more subjects.
+        await self._database.write(Viewer(owner), end_keys)
+        while subjects := await self._database.read(
+            Viewer(owner), lambda db: SubjectRepository(db, owner).some(SUBJECTS_AT_A_TIME)
+        ):
+            for subject in subjects:
+                await self._delete(subject, "")
+        await self._delete(owner, password_hash)
+
+    async def _delete(self, owner: int, password_hash: str) -> None:
         tails = await self._block_writes(owner)
         with suppress(Unavailable, Gone):
             # Entries in the log should be drained before; the drain discards what comes later.
@@ -83,6 +109,9 @@ class AccountDeletion:
         except (Unavailable, Unauthenticated):
             await self._log.refuse_user(owner, 0)
             raise
+        except IntegrityError as error:
+            await self._log.refuse_user(owner, 0)
+            raise Unavailable("an API key was made while the account was being deleted") from error
         failpoints.reach("deletion.after_commit")
         # Only now: after a rollback the account must work as before.
         await self._delete_keys(owner, deleted)
@@ -111,6 +140,14 @@ class AccountDeletion:
         await self._log.forget((partition, f"quota:{owner}") for partition in ALL)
 
 
+def _require_password(db: Session, owner: int, password_hash: str) -> None:
+    """Raise Unauthenticated unless this is still the account's password hash."""
+    users = UserRepository(db)
+    # Of an account that another request has deleted, nothing is left to delete.
+    if not users.has_password(owner, password_hash) and users.by_id(owner):
+        raise Unauthenticated("the password is wrong")
+
+
 def _transaction(owner: int, password_hash: str) -> Callable[[Session], _Deleted]:
     """Return the function that deletes an account's rows in the transaction it is given."""
 
@@ -123,10 +160,7 @@ def _transaction(owner: int, password_hash: str) -> Callable[[Session], _Deleted
 
         connection.exec_driver_sql(_TIMEOUTS)
         connection.execute(_ALONE, facts)
-        users = UserRepository(db)
-        # Of an account that another request has deleted, nothing is left to delete.
-        if not users.has_password(owner, password_hash) and users.by_id(owner):
-            raise Unauthenticated("the password is wrong")
+        _require_password(db, owner, password_hash)
         # Nearly all rows are deleted before the locks, which stop the drain for all users.
         messages = ids_of(_MESSAGES)
         # No drain may be between having read an entry of this user and writing it.

@@ -1,22 +1,19 @@
 """Sign-in with an identity provider (OpenID Connect): access tokens signed with its keys.
 
-A user is created the first time a subject is seen. The username is derived from the subject and
-cannot be registered, so that it maps the subject to the user. No other claim (name, email) is used:
-the provider cannot take over an existing account.
+A user is created the first time a subject is seen (`api.accounts.subjects`). No other claim (name,
+email) is used: the provider cannot take over an existing account.
 """
 
 import asyncio
-import hashlib
 import time
 from typing import Any, Final
 
 import jwt
 
-from api.accounts import users
+from api.accounts.subjects import Subjects
 from api.accounts.token_cache import TokenCache
-from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
-from api.core.errors import Conflict, Unauthenticated, Unavailable
+from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
@@ -37,10 +34,10 @@ _REQUIRED: Final = ["exp", "iat", "sub", "iss", "aud"]
 class IdentityProvider:
     """Verifies the access tokens of one identity provider."""
 
-    def __init__(self, settings: Settings, database: AsyncDatabase) -> None:
+    def __init__(self, settings: Settings, subjects: Subjects) -> None:
         self._issuer = settings.oidc_issuer or ""
         self._audience = settings.oidc_audience
-        self._database = database
+        self._subjects = subjects
         self._keys = _Keys(
             settings.oidc_jwks_url or "", lifespan=KEYS_SECONDS, timeout=FETCH_SECONDS
         )
@@ -65,7 +62,7 @@ class IdentityProvider:
         if caller := self._cache.get(token):
             return caller
         claims = await asyncio.to_thread(self._verify, token)
-        caller = Caller(await self._user_of(claims["sub"]))
+        caller = Caller(await self._subjects.of_provider(self._issuer, claims["sub"]))
         self._cache.add(token, caller, float(claims["exp"]))
         return caller
 
@@ -91,19 +88,6 @@ class IdentityProvider:
         if not isinstance(claims["sub"], str) or not claims["sub"]:
             raise Unauthenticated("the access token is not valid")
         return claims
-
-    async def _user_of(self, subject: str) -> int:
-        """Return the id of a subject's user; create the user if there is none yet."""
-        digest = hashlib.sha256(f"{self._issuer}\n{subject}".encode()).hexdigest()[:40]
-        # Neither can be registered: usernames contain no colon, and `.invalid` is no address.
-        name, email = f"ext:{digest}", f"{digest}@external.invalid"
-        user = await users.find(self._database, name)
-        if user is None:
-            try:
-                user = await users.register(self._database, name, email, "")
-            except Conflict:  # another request was first
-                return await self._user_of(subject)
-        return user.id
 
 
 class _Keys(jwt.PyJWKClient):

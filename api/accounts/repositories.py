@@ -81,10 +81,11 @@ def _is(user_id: int, password_hash: str) -> ColumnElement[bool]:
 def _user_by_name() -> Executable:
     """Return the statement, built once."""
     given: BindParameter[str] = bindparam("username", type_=Text)
-    return select(User).where(_folded(col(User.username)) == _folded(given))
+    return select(User).where(folded(col(User.username)) == folded(given))
 
 
-def _folded(name: SQLColumnExpression[str]) -> ColumnElement[str]:
+def folded(name: SQLColumnExpression[str]) -> ColumnElement[str]:
+    """Return the name as it is compared: with ASCII letters in lower case."""
     return func.lower(collate(name, "C"))
 
 

@@ -1,7 +1,7 @@
-"""The sessions that were revoked, as one process knows them: asked of the log once a second.
+"""The sessions and API keys that were revoked, as one process knows them.
 
-A read needs no PostgreSQL, and no question to Redis, to refuse an access token whose session has
-ended. (A write is checked by the log itself, at once.)
+The log is asked for them once a second. A read needs no PostgreSQL, and no question to Redis, to
+refuse a key or an access token of them. (A write is checked by the log itself, at once.)
 """
 
 import asyncio
@@ -19,7 +19,7 @@ POLL_SECONDS: Final = 1.0
 
 
 class Revocations:
-    """Knows which sessions were revoked while an access token of theirs may live."""
+    """Knows which sessions were revoked while an access token may live, and which keys."""
 
     def __init__(self, log: AsyncLog) -> None:
         self._log = log
@@ -41,22 +41,31 @@ class Revocations:
             await self._polling
 
     def includes(self, caller: Caller) -> bool:
-        """Return whether the caller's session was revoked, as of the last look."""
-        return _name(caller) in self._sessions
+        """Return whether the caller's session or key was revoked, as of the last look."""
+        return not self._sessions.isdisjoint(caller.names)
+
+    def has(self, name: str) -> bool:
+        """Return whether a name is in the list, as of the last look."""
+        return name in self._sessions
 
     async def until_revoked(self, caller: Caller) -> None:
-        """Wait until the caller's session is seen to be revoked."""
-        name, revoked = _name(caller), asyncio.Event()
-        if name in self._sessions:
+        """Wait until the caller's session or key is seen to be revoked."""
+        if self.includes(caller):
             return
-        waiting = self._waiting.setdefault(name, set())
-        waiting.add(revoked)
+        revoked = asyncio.Event()
+        for name in caller.names:
+            self._waiting.setdefault(name, set()).add(revoked)
         try:
             await revoked.wait()
         finally:
-            waiting.discard(revoked)
-            if not waiting:
-                self._waiting.pop(name, None)
+            for name in caller.names:
+                self._stop_waiting(name, revoked)
+
+    def _stop_waiting(self, name: str, revoked: asyncio.Event) -> None:
+        waiting = self._waiting[name]
+        waiting.discard(revoked)
+        if not waiting:
+            del self._waiting[name]
 
     async def _poll(self) -> None:
         while True:
@@ -73,8 +82,3 @@ class Revocations:
         for name in self._sessions & self._waiting.keys():
             for revoked in self._waiting[name]:
                 revoked.set()
-
-
-def _name(caller: Caller) -> str:
-    """Return what the log calls the caller's session."""
-    return f"{caller.user_id}:{caller.session_id}"

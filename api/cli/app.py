@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api.cli import balances, common, dead, log_memory, migration, terminal
+from api.cli import balances, common, dead, keys, log_memory, migration, terminal
 from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
@@ -21,7 +21,7 @@ from api.local.addresses import client_url
 app = typer.Typer(
     name="verbatim",
     cls=common.CommandGroup,
-    help="Operate Verbatim: the schema, the log, dead letters, and a proof by replay.\n\n"
+    help="Operate Verbatim: the schema, the log, dead letters, API keys, and a proof by replay.\n\n"
     + common.EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
@@ -29,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(dead.app)
+app.add_typer(keys.app)
 
 
 @app.command()

@@ -57,14 +57,16 @@ def find_settings() -> Settings:
 
 
 @contextmanager
-def open_stores(name: str) -> Iterator[tuple[Redis, Log, Engine]]:
+def open_stores(name: str, *, of_accounts: bool = False) -> Iterator[tuple[Redis, Log, Engine]]:
     """Yield clients of Redis, the log and PostgreSQL, and close them at the end.
 
-    `name` is what the servers show for these connections. Nothing is connected before its first
-    use. Raises SettingsError where a URL is not set.
+    `name` is what the servers show for these connections. PostgreSQL is opened as a worker does, or
+    with `of_accounts` as the API does. Nothing is connected before its first use. Raises
+    SettingsError where a URL is not set.
     """
     settings = find_settings()
-    engine = database.make_engine(settings.worker_database, application_name=name, pool_size=1)
+    url = settings.database if of_accounts else settings.worker_database
+    engine = database.make_engine(url, application_name=name, pool_size=1)
     try:
         with redis_client.connect(settings, name) as redis:
             yield redis, Log(redis, settings.log_namespace), engine

@@ -60,7 +60,7 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    """A page of another site sent the browser's session cookie."""
+    """A page of another site sent the session cookie, or the API key may not do this."""
 
     status, title = 403, "Forbidden"
 

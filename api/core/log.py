@@ -32,10 +32,10 @@ _FILES: Final = (
     "idempotency",
     "quotas",
     "conversations",
+    "sessions",
     "accept",
     "drain",
     "turns",
-    "sessions",
     "dispatch",
 )
 

@@ -34,7 +34,11 @@ from sqlalchemy import (
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
+from api.core.caller import Scope
+
 Role = Literal["user", "assistant", "system", "tool"]
+#: Whom an API key acts for: its account, or the subjects of that account.
+ActsFor = Literal["self", "subjects"]
 #: `unavailable`: a dead message, which keeps its position; its content is in `dead_letter`.
 #: `deleted`: it was deleted alone, and keeps its position without its content.
 Status = Literal["stored", "interrupted", "unavailable", "deleted"]
@@ -121,6 +125,7 @@ class User(Base, table=True):
     __table_args__ = (
         Index("uq_user_username", text('lower(username COLLATE "C")'), unique=True),
         Index("uq_user_email", text('lower(email COLLATE "C")'), unique=True),
+        Index("ix_user_owner_id", "owner_id", postgresql_where=text("owner_id IS NOT NULL")),
     )
 
     id: int = Field(
@@ -129,6 +134,36 @@ class User(Base, table=True):
     username: str = Field(sa_type=Text)
     email: str = Field(sa_type=Text)
     password_hash: str = Field(sa_type=Text)
+    #: Of a subject: the account whose API keys act for it, which cannot go before it.
+    owner_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("user.id"), nullable=True)
+    )
+    created_at: datetime = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
+    )
+
+
+class ApiKey(Base, table=True):
+    """A key of an account for programs: it lasts until it is revoked, which deletes its row."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (
+        CheckConstraint(
+            "cardinality(scopes) > 0 AND scopes <@ ARRAY['read', 'write', 'chat']", "scopes"
+        ),
+        CheckConstraint("acts_for IN ('self', 'subjects')", "acts_for"),
+    )
+
+    #: The owner's id in hexadecimal and a random number: a key tells whose row to look for.
+    id: str = Field(sa_column=Column(Text, primary_key=True))
+    user_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("user.id"), nullable=False, index=True)
+    )
+    name: str = Field(sa_type=Text)
+    #: SHA-256 of its secret: 256 random bits need no slow hash.
+    secret_hash: bytes = Field(sa_type=LargeBinary)
+    scopes: list[Scope] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    acts_for: ActsFor = Field(sa_type=Text)
     created_at: datetime = Field(
         default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
     )

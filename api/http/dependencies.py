@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final, cast
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
-from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
+from api.accounts.api_keys import ApiKeys
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
 from api.accounts.oidc import IdentityProvider
@@ -19,11 +19,12 @@ from api.accounts.tokens import Tokens
 from api.chat.streaming.chat import StreamedChat
 from api.chat.turn import Chat
 from api.core.async_database import AsyncDatabase
-from api.core.caller import Caller
-from api.core.errors import BadRequest, Unauthenticated
+from api.core.caller import SCOPES, Caller, Scope
+from api.core.errors import BadRequest, Forbidden
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
-from api.http import cookies, external_ids, fields
+from api.http import external_ids, fields
+from api.http.callers import caller_of
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
@@ -50,6 +51,7 @@ class Services:
     throttle: Throttle
     tokens: Tokens
     sessions: Sessions
+    api_keys: ApiKeys
     identity_provider: IdentityProvider | None
     external_ids: ExternalIds
     deletion: AccountDeletion
@@ -80,36 +82,30 @@ async def _services(request: Request) -> Services:
 
 
 class _SignedIn(HTTPBearer):
-    """Finds the user of the access token or cookie: one dependency instead of three."""
+    """Finds the caller: one dependency instead of three. An API key needs one of these scopes.
+
+    Without any, no key may do it.
+    """
+
+    def __init__(self, *scopes: Scope) -> None:
+        super().__init__(
+            scheme_name="token",
+            bearerFormat="JWT",
+            description="The `access_token` that `POST /auth/login` answered, or an API key.",
+        )
+        self._scopes = frozenset(scopes)
 
     async def __call__(self, request: HTTPConnection) -> Caller:  # type: ignore[override]
-        services: Services = request.app.state.services
-        # With an Authorization header the cookie is ignored.
-        sent = request.headers.getlist("Authorization")
-        if not sent and (session := cookies.session_of(request)):
-            caller, renewed = await services.sessions.authenticate_cookie(session)
-            if renewed:
-                cookies.renew_session(request, renewed, services.sessions.idle_seconds)
-            return caller
-        token = _token_of(sent)
-        if services.identity_provider and services.identity_provider.may_have_issued(token):
-            return await services.identity_provider.caller(token)
-        return services.sessions.authenticate(token)
+        caller = await caller_of(request)
+        if caller.scopes is not None and caller.scopes.isdisjoint(self._scopes):
+            raise Forbidden(self._refusal)
+        return caller
 
-
-def _token_of(sent: list[str]) -> str:
-    """Return the token of the header, which must come once. Raises Unauthenticated."""
-    scheme, token = get_authorization_scheme_param(sent[0] if len(sent) == 1 else None)
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("send the access token as Authorization: Bearer …")
-    return token
-
-
-class _Owner(_SignedIn):
-    """The id of that user, for requests that read."""
-
-    async def __call__(self, request: HTTPConnection) -> int:  # type: ignore[override]
-        return (await super().__call__(request)).user_id
+    @property
+    def _refusal(self) -> str:
+        if not self._scopes:
+            return "no API key may do this: sign in"
+        return f"this API key lacks the scope that this takes: {' or '.join(sorted(self._scopes))}"
 
 
 class _Reading(_SignedIn):
@@ -189,19 +185,20 @@ async def _last_event_id(
 
 
 App = Annotated[Services, Depends(_services)]
-_TOKEN: Final[dict[str, str]] = {
-    "scheme_name": "token",
-    "bearerFormat": "JWT",
-    "description": "The `access_token` that `POST /auth/login` answered.",
-}
-#: The signed-in user, and the session that the request came in.
-SignedIn = Annotated[Caller, Depends(_SignedIn(**_TOKEN))]
-#: The signed-in user's id.
-Owner = Annotated[int, Depends(_Owner(**_TOKEN))]
+#: Who signed in, and the session that the request came in; no API key.
+SignedIn = Annotated[Caller, Depends(_SignedIn())]
+#: The caller, whatever an API key is for.
+Anybody = Annotated[Caller, Depends(_SignedIn(*SCOPES))]
+#: The caller of what reads, changes, or talks to the assistant without a queued write.
+Reader = Annotated[Caller, Depends(_SignedIn("read"))]
+Writer = Annotated[Caller, Depends(_SignedIn("write"))]
+Chatter = Annotated[Caller, Depends(_SignedIn("chat"))]
 #: What a read of chat data comes with: user and read slot.
-Reading = Annotated[Read, Depends(_Reading(**_TOKEN))]
+Reading = Annotated[Read, Depends(_Reading("read"))]
 #: What a write comes with: caller and idempotency key. The route says `openapi_extra=KEYED`.
-Writing = Annotated[Write, Depends(_Writing(**_TOKEN))]
+Writing = Annotated[Write, Depends(_Writing("write"))]
+#: The same, where it is part of a chat with the assistant.
+Chatting = Annotated[Write, Depends(_Writing("chat"))]
 KEYED: Final[dict[str, Any]] = {
     "parameters": [
         {
@@ -218,6 +215,5 @@ KEYED: Final[dict[str, Any]] = {
 Address = Annotated[str, Depends(_address)]
 #: The client asked for server-sent events.
 WantsStream = Annotated[bool, Depends(_wants_stream)]
-#: Code points of an answer that a reconnecting client knows already.
 #: Code points of an answer that the client says it has; None where it says nothing.
 LastEventId = Annotated[int | None, Depends(_last_event_id)]

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from api.accounts.key_store import NAME_MOST, owner_of
 from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
@@ -34,6 +35,7 @@ METADATA_MOST_BYTES: Final = 16 * 1024
 
 EXAMPLE_ID: Final = 244_102_400_131_075
 EXAMPLE_SESSION: Final = f"sess_{EXAMPLE_ID:x}"
+EXAMPLE_KEY: Final = f"{EXAMPLE_ID:014x}5d0c9a7e21"
 EXAMPLE_TIME: Final = "2026-11-23T09:30:00.123000Z"
 
 _SESSION_PREFIX: Final = "sess_"
@@ -186,6 +188,11 @@ def _conversation_of_path(text: str) -> int:
     return conversation_id
 
 
+def _key(text: str) -> str:
+    owner_of(text)
+    return text
+
+
 def entry_id(text: str) -> int:
     """Return the id that a `read_after` names. Raises BadRequest."""
     entry = _id(text)
@@ -194,6 +201,16 @@ def entry_id(text: str) -> int:
     return entry
 
 
+KeyName = Annotated[
+    str,
+    Field(min_length=1, max_length=NAME_MOST, examples=["nightly import"]),
+    AfterValidator(_storable),
+]
+KeyId = Annotated[
+    str,
+    BeforeValidator(_key),
+    Path(description="An API key's id.", examples=[EXAMPLE_KEY]),
+]
 ConversationId = Annotated[
     int,
     BeforeValidator(_conversation_of_path),

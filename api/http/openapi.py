@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse
 
 from api.core.errors import NotFound
 from api.http import cookies
+from api.http.callers import SUBJECT_HEADER
 from api.http.problems import HeadersTooLarge, ProblemDocument, documented
 
 #: Of the contract, not of the package: fields may be added within 1.
@@ -101,7 +102,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             # Not a route's answer: the connection sends it before there is one.
             for status, response in documented(HeadersTooLarge).items():
                 operation["responses"][str(status)] = response
-    _offer_the_cookie(document)
+    _offer_other_credentials(document)
     problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     schemas |= problem.pop("$defs") | {"Problem": problem}
@@ -116,9 +117,17 @@ def _drop_fastapis_own_422(responses: dict[str, Any]) -> None:
         del responses["422"]
 
 
-def _offer_the_cookie(document: dict[str, Any]) -> None:
-    """Document the session cookie for each call that takes a token."""
-    document["components"]["securitySchemes"]["session"] = {
+def _offer_other_credentials(document: dict[str, Any]) -> None:
+    """Document the session cookie, and the subject of an API key, where a token is taken."""
+    schemes = document["components"]["securitySchemes"]
+    schemes["subject"] = {
+        "type": "apiKey",
+        "in": "header",
+        "name": SUBJECT_HEADER,
+        "description": "With an API key that acts for subjects: the person's id in your app, 1 to "
+        "255 printable characters.",
+    }
+    schemes["session"] = {
         "type": "apiKey",
         "in": "cookie",
         "name": cookies.NAME,
@@ -128,7 +137,7 @@ def _offer_the_cookie(document: dict[str, Any]) -> None:
     for path in document["paths"].values():
         for operation in path.values():
             if "security" in operation:
-                operation["security"].append({"session": []})
+                operation["security"] += [{"token": [], "subject": []}, {"session": []}]
 
 
 def _policy(page: HTMLResponse) -> str:

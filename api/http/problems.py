@@ -72,6 +72,16 @@ class ProblemDocument(BaseModel):
     errors: list[InvalidField] | None = Field(default=None, description="With 422 only.")
 
 
+#: What every call that asks who sent it may answer.
+CALLER: Final = (
+    errors.BadRequest,
+    errors.Unauthenticated,
+    errors.Forbidden,
+    errors.TooMany,
+    errors.Unavailable,
+)
+
+
 def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may fail in these ways."""
     responses: dict[int | str, dict[str, Any]] = {}

@@ -1,7 +1,7 @@
 """Bodies of requests and answers: snake_case for conversations, camelCase for chat."""
 
 import json
-from typing import Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -17,9 +17,11 @@ from pydantic_core import PydanticCustomError
 
 from api.chat.answers import Answered
 from api.core import batches, models
+from api.core.caller import SCOPES, Scope
 from api.core.conversation_fields import ConversationFields
 from api.core.times import unix_ms
 from api.http.fields import (
+    EXAMPLE_KEY,
     EXAMPLE_SESSION,
     AnyContent,
     Content,
@@ -27,6 +29,7 @@ from api.http.fields import (
     ExternalId,
     Extra,
     Id,
+    KeyName,
     Metadata,
     Password,
     PastTime,
@@ -118,6 +121,47 @@ class User(Out):
     username: str = Field(examples=["ada"])
     email: str = Field(examples=["ada@example.com"])
     created_at: Time
+
+
+# API keys
+
+
+class NewKey(In):
+    """An API key to be made."""
+
+    name: KeyName
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))] = Field(
+        default=list(SCOPES),
+        description="`read` conversations, `write` them, `chat` with the assistant.",
+    )
+    acts_for: models.ActsFor = Field(
+        default="self",
+        description="`self`: this account. `subjects`: people whom each request names.",
+    )
+
+
+class Key(Out):
+    """An API key, without its secret."""
+
+    id: str = Field(examples=[EXAMPLE_KEY])
+    name: str = Field(examples=["nightly import"])
+    scopes: list[Scope]
+    acts_for: models.ActsFor
+    created_at: Time
+
+
+class CreatedKey(Key):
+    """An API key that was just made."""
+
+    key: str = Field(
+        examples=[f"vbk_{EXAMPLE_KEY}_9f86d08…"], description="Shown this once; keep it secret."
+    )
+
+
+class Keys(Out):
+    """The API keys of an account."""
+
+    keys: list[Key]
 
 
 # Conversations

@@ -171,5 +171,6 @@ def test_openapi_lists_the_cookie_wherever_it_lists_the_token(anybody: httpx.Cli
         if "security" in operation
     ]
     assert wanted
-    assert all(security == [{"token": []}, {"session": []}] for security in wanted)
+    subject: dict[str, list[str]] = {"token": [], "subject": []}
+    assert all(security == [{"token": []}, subject, {"session": []}] for security in wanted)
     assert document["components"]["securitySchemes"]["session"]["in"] == "cookie"

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, func, select
 
 from api.accounts import credentials
 from api.accounts.deletion import AccountDeletion
+from api.accounts.key_store import KeyStore
 from api.accounts.passwords import hash_password
 from api.accounts.repositories import UserRepository
 from api.accounts.revocations import Revocations
@@ -85,7 +86,8 @@ def test_a_deletion_that_a_change_overtakes_deletes_nothing(
     async def delete() -> None:
         try:
             reads = Reads(database, log.absent)
-            await AccountDeletion(database, reads, log, 60).delete(user.id, user.password_hash)
+            deletion = AccountDeletion(database, reads, log, KeyStore(api.log), 60)
+            await deletion.delete(user.id, user.password_hash)
         finally:
             await log.close()
 

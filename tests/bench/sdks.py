@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from api.core.settings import postgres_url
 from api.http import schemas
-from api.http.dependencies import Owner, Writing
+from api.http.dependencies import Reader, Writing
 from api.http.fields import ConversationId, SessionId
 from tests.bench import bodies
 from tests.bench.inserts import POOL
@@ -52,7 +52,7 @@ async def langchain(
     return bodies.answer(row)
 
 
-async def langchain_history(owner: Owner, session_id: SessionId) -> schemas.History:
+async def langchain_history(caller: Reader, session_id: SessionId) -> schemas.History:
     """Read the latest page. There is no way to ask for less than all."""
     async with _opened["pool"].connection() as connection:
         messages = await _langchain_session(session_id, connection).aget_messages()
@@ -89,7 +89,7 @@ async def agents(
     return bodies.answer(row)
 
 
-async def agents_history(owner: Owner, session_id: SessionId) -> schemas.History:
+async def agents_history(caller: Reader, session_id: SessionId) -> schemas.History:
     """Read the latest page."""
     items = await _agents_session(session_id).get_items(limit=PAGE)
     return bodies.history(session_id, [item["content"] for item in items])

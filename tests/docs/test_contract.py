@@ -34,6 +34,8 @@ STATUS_ROW = re.compile(r"^\| (\d{3}) \|", flags=re.MULTILINE)
 OBJECTS = {
     "a user": "User",
     "a pair of tokens": "Token",
+    "a new API key": "CreatedKey",
+    "an API key, one of `keys`,": "Key",
     "a conversation": "Conversation",
     "an accepted change": "Change",
     "an accepted message": "QueuedMessage",

@@ -30,6 +30,7 @@ from api.core import migrations, settings
 migrations.migrate(settings.postgres_url(os.environ["TARGET"]))
 """
 TABLES = {
+    "api_key",
     "conversation",
     "database_identity",
     "dead_letter",

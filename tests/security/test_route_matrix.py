@@ -5,7 +5,7 @@ direction off, the same matrix is red.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +21,7 @@ from api.local.postgres import EmbeddedPostgres
 from tests.security.layers import forget_the_owner
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.draining import draining
+from tests.support.keys import SUBJECT, acting, bearer, make_key
 from tests.support.servers import fresh_database
 from tests.support.tokens import signed
 from tests.support.waiting import eventually
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.slow
 CANARY = "canary-of-ada-93b1"
 #: This far from an id is one that was not given out, a millisecond earlier in its partition.
 NOT_GIVEN_OUT = 1 << 12
+#: The headers by which a caller is known.
+Sent = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Things:
     external: str = ""
     other_external: str = ""
     cursor: str = ""
+    #: The id of an API key.
+    key: str = f"{2**40:014x}{0:010x}"
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -56,7 +61,19 @@ class Things:
             "external": self.external,
             "other_external": self.other_external,
             "cursor": self.cursor,
+            "key": self.key,
         }
+
+    def never_made(self, cursor: str) -> "Things":
+        """Return ids next to these that nobody was given."""
+        return Things(
+            2**40,
+            self.conversation - NOT_GIVEN_OUT,
+            self.other_conversation - NOT_GIVEN_OUT,
+            self.message - NOT_GIVEN_OUT,
+            self.turn - NOT_GIVEN_OUT,
+            *("0-of-nobody", "1-of-nobody", cursor),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +167,9 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/ext:{external}", own=202),
         Row("/api/conversations/{conversation}", own=202),
     ],
+    "createKey": [Row("/auth/keys", body={"name": "x"}, own=201, names=False)],
+    "listKeys": [Row("/auth/keys", names=False)],
+    "revokeKey": [Row("/auth/keys/{key}", own=204)],
     # They end what the other rows need, so they come last.
     "changePassword": [
         Row(
@@ -167,11 +187,14 @@ OPEN = {
     *("livez", "readyz", "metrics"),
 }
 ENDING = {"changePassword", "logout", "deleteAccount"}
+#: What no API key may do.
+FOR_SESSIONS = {"createKey", "listKeys", "revokeKey", "changePassword", "logout"}
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {
     *("limit", "offset", "sort", "order", "q", "after", "before", "extra", "messages"),
     *("metadata", "tags", "tag", "archived", "pinned", "created_at"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
+    *("name", "scopes", "acts_for"),
 }
 
 
@@ -201,9 +224,7 @@ def operations(api: Api) -> dict[str, tuple[str, bool]]:
     }
 
 
-def call(
-    api: Api, operation: str, row: Row, things: Things, authorization: str | None
-) -> httpx.Response:
+def call(api: Api, operation: str, row: Row, things: Things, sent: Sent) -> httpx.Response:
     facts = things.facts()
 
     def filled(value: Any) -> Any:
@@ -217,13 +238,19 @@ def call(
         row.path.format_map(facts),
         params={name: filled(value) for name, value in (row.query or {}).items()},
         json=None if row.body is None else {n: filled(v) for n, v in row.body.items()},
-        headers={} if authorization is None else {"Authorization": authorization},
+        headers=sent,
     )
 
 
 #: Per API: somebody who is not signed in, and the routes.
 anonymous: dict[str, httpx.Client] = {}
 operations_of: dict[str, dict[str, tuple[str, bool]]] = {}
+
+
+def credentials(person: httpx.Client) -> Sent:
+    """Return the headers by which somebody is known."""
+    names = ("Authorization", SUBJECT)
+    return {name: person.headers[name] for name in names if name in person.headers}
 
 
 def belongings(person: httpx.Client) -> Things:
@@ -249,7 +276,10 @@ def belongings(person: httpx.Client) -> Things:
     turn = int(re.findall(r'"messageId": (\d+)', said.text)[0])
     after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
     cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
-    return Things(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor)
+    made = Things(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor)
+    if person.headers["Authorization"].startswith("Bearer vbk_"):
+        return made
+    return replace(made, key=make_key(person, name=CANARY)["id"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,15 +303,7 @@ def set_scene(start_api: StartApi) -> Iterator[Any]:
             stack.enter_context(draining(api.settings))
             ada, eve = (stack.enter_context(closing(api.person())) for _ in range(2))
             adas, eves = belongings(ada), belongings(eve)
-            nobodys = Things(
-                2**40,
-                adas.conversation - NOT_GIVEN_OUT,
-                adas.other_conversation - NOT_GIVEN_OUT,
-                adas.message - NOT_GIVEN_OUT,
-                adas.turn - NOT_GIVEN_OUT,
-                *("0-of-nobody", "1-of-nobody", eves.cursor),
-            )
-            return Scene(api, ada, eve, adas, eves, nobodys)
+            return Scene(api, ada, eve, adas, eves, adas.never_made(eves.cursor))
 
         yield setting
 
@@ -307,20 +329,25 @@ def calls() -> list[tuple[str, Row]]:
 
 def leaks_to(scene: Scene) -> list[str]:
     """Call everything as eve with ada's things; return where that tells more than nobody's."""
+    return leaks(scene.api, scene.adas, scene.nobodys, credentials(scene.eve))
+
+
+def leaks(api: Api, anothers: Things, nobodys: Things, sent: Sent) -> list[str]:
+    """Call everything with another's things; return where that tells more than nobody's."""
     found = []
-    token = scene.eve.headers["Authorization"]
     for operation, row in calls():
         if operation in ENDING:
             continue
-        with_adas = call(scene.api, operation, row, scene.adas, token)
-        body = with_adas.text.replace(f"{CANARY} 0", "").replace(f"{CANARY} 1", "")
+        answer = call(api, operation, row, anothers, sent)
         if row.names:
-            with_nobodys = call(scene.api, operation, row, scene.nobodys, token)
-            same = with_adas.status_code == with_nobodys.status_code
-            same &= with_adas.content == with_nobodys.content
-            if not same or CANARY in with_adas.text:
+            with_nobodys = call(api, operation, row, nobodys, sent)
+            same = answer.status_code == with_nobodys.status_code
+            same &= answer.content == with_nobodys.content
+            if not same or CANARY in answer.text:
                 found.append(f"{operation} {row}")
-        elif str(scene.adas.conversation) in body or with_adas.status_code >= 500:
+        elif answer.status_code >= 500 or any(
+            str(one) in answer.text for one in (anothers.conversation, anothers.key)
+        ):
             found.append(f"{operation} {row}")
     return found
 
@@ -346,7 +373,7 @@ def test_every_id_that_a_route_takes_is_in_a_row(scene: Scene) -> None:
 
 def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None:
     """Of nested ids: the parent is one's own, the child is not."""
-    token = scene.eve.headers["Authorization"]
+    sent = credentials(scene.eve)
     adas, nobodys = (
         replace(
             one,
@@ -364,7 +391,7 @@ def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None
     ]
 
     for operation, row in nested:
-        seen = [call(scene.api, operation, row, things, token) for things in (adas, nobodys)]
+        seen = [call(scene.api, operation, row, things, sent) for things in (adas, nobodys)]
         assert seen[0].status_code == seen[1].status_code, (operation, row)
         assert seen[0].content == seen[1].content, (operation, row)
     assert {operation for operation, _ in nested} >= {"watchTurn", "stopTurn", "listMessages"}
@@ -401,15 +428,18 @@ def test_without_a_good_token_every_route_and_id_answers_the_same_401(scene: Sce
     url = f"{scene.api.url}/auth/me"
     eventually(lambda: "was ended" in httpx.get(url, headers={"Authorization": authorization}).text)
     gone.close()
-    callers = {
-        "nobody": None,
+    callers: dict[str, str] = {
+        "nobody": "",
         "malformed": "Bearer a.b.c",
         "expired": f"Bearer {signed(exp=1)}",
         "another scheme": "Basic YTpi",
         "deleted": authorization,
+        "no key": f"Bearer vbk_{scene.adas.key}_{'0' * 64}",
+        "revoked key": f"Bearer {revoked_key(scene)}",
     }
 
-    for caller, sent in callers.items():
+    for caller, known_by in callers.items():
+        sent = {"Authorization": known_by} if known_by else {}
         answers = {
             (answer.status_code, answer.content)
             for operation, row in calls()
@@ -420,6 +450,12 @@ def test_without_a_good_token_every_route_and_id_answers_the_same_401(scene: Sce
         assert answers.pop()[0] == 401
 
 
+def revoked_key(scene: Scene) -> str:
+    key = make_key(scene.ada)
+    scene.ada.delete(f"/auth/keys/{key['id']}").raise_for_status()
+    return str(key["key"])
+
+
 def test_with_anothers_token_nothing_tells_that_anything_exists(scene: Scene) -> None:
     assert leaks_to(scene) == []
 
@@ -427,18 +463,57 @@ def test_with_anothers_token_nothing_tells_that_anything_exists(scene: Scene) ->
 def test_with_ones_own_token_every_row_works(scene: Scene) -> None:
     person = scene.api.person()
     things = belongings(person)
-    authorization = person.headers["Authorization"]
+    sent = credentials(person)
     for operation, row in calls():
         if operation in {"logout", "deleteAccount"}:
-            account = person.get("/auth/me", headers={"Authorization": authorization}).json()
+            account = person.get("/auth/me", headers=sent).json()
             login = {"username": account["username"], "password": PASSWORD}
             token = person.post("/auth/login", json=login).json()["access_token"]
-            authorization = f"Bearer {token}"
-        answer = call(scene.api, operation, row, things, authorization)
+            sent = {"Authorization": f"Bearer {token}"}
+        answer = call(scene.api, operation, row, things, sent)
         assert answer.status_code == row.own, (operation, row, answer.text)
         if operation == "changePassword":
-            authorization = f"Bearer {answer.json()['access_token']}"
+            sent = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     person.close()
+
+
+@pytest.mark.parametrize("subject", [None, "grace"])
+def test_with_an_api_key_every_row_works_but_those_of_an_account(
+    scene: Scene, subject: str | None
+) -> None:
+    refused = FOR_SESSIONS if subject else FOR_SESSIONS | {"deleteAccount"}
+    with closing(scene.api.person()) as person:
+        key = make_key(person, acts_for="subjects" if subject else "self")
+        with acting(scene.api, key, subject) as program:
+            things, sent = belongings(program), credentials(program)
+            for operation, row in calls():
+                answer = call(scene.api, operation, row, things, sent)
+                expected = 403 if operation in refused else row.own
+                assert answer.status_code == expected, (operation, row, answer.text)
+
+
+def test_an_api_key_and_a_subject_reach_nothing_of_anybody_else(scene: Scene) -> None:
+    adas, eves = (
+        {one: make_key(who, acts_for=one) for one in ("self", "subjects")}
+        for who in (scene.ada, scene.eve)
+    )
+    with acting(scene.api, adas["subjects"], "grace") as grace:
+        graces = belongings(grace)
+    of_eve = {
+        "eve": credentials(scene.eve),
+        "eve's key": bearer(eves["self"]),
+        "eve's grace": bearer(eves["subjects"], "grace"),
+    }
+    of_ada = {
+        "ada": credentials(scene.ada),
+        "ada's key": bearer(adas["self"]),
+        "ada's hopper": bearer(adas["subjects"], "hopper"),
+    }
+
+    for anothers, callers in ((scene.adas, of_eve), (graces, of_eve | of_ada)):
+        for caller, sent in callers.items():
+            nobodys = anothers.never_made(scene.eves.cursor)
+            assert leaks(scene.api, anothers, nobodys, sent) == [], caller
 
 
 def test_row_security_alone_holds_all_reads(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

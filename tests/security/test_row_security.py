@@ -26,6 +26,7 @@ from tests.support.servers import urls_of
 
 ADA_OWNS, EVE_OWNS = 32, 48
 CHAT = ("conversation", "message", "message_aside", "dead_letter")
+ADD_SUBJECT = 'INSERT INTO "user" (username, email, password_hash, owner_id)'
 
 
 @pytest.fixture
@@ -158,6 +159,39 @@ def test_an_account_is_seen_by_who_signs_in_under_its_name_only(
     assert nobody is None
 
 
+def test_the_api_sees_the_keys_and_subjects_of_one_account(
+    urls: dict[str, str], engine: Engine, people: tuple[int, int]
+) -> None:
+    ada, eve = people
+    with engine.begin() as owner:
+        for one in people:
+            key = {"id": f"{one:024x}", "owner": one}
+            owner.execute(
+                text("INSERT INTO api_key VALUES (:id, :owner, 'x', '', '{read}', 'self')"), key
+            )
+            owner.execute(text(f"{ADD_SUBJECT} VALUES ('sub:' || :owner, :id, '', :owner)"), key)
+
+    with closing(connect(urls["database_url"])) as connection:
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(ada))
+        keys = ask(connection, "SELECT user_id FROM api_key")
+        accounts = ask(connection, 'SELECT username FROM "user" ORDER BY id')
+        ended = ask(connection, "DELETE FROM api_key WHERE user_id = %s", eve)
+        connection.rollback()
+        for statement in (
+            "INSERT INTO api_key VALUES ('1', %s, 'x', '', '{read}', 'self')",
+            f"{ADD_SUBJECT} VALUES ('sub:new', 'x', '', %s)",
+        ):
+            ask(connection, "SELECT set_config('app.user_id', %s, true)", str(ada))
+            ask(connection, "SELECT set_config('app.sign_in', 'sub:new', true)")
+            with pytest.raises(InsufficientPrivilege):
+                ask(connection, statement, eve)
+            connection.rollback()
+
+    assert keys == [(ada,)]
+    assert accounts == [("ada",), (f"sub:{ada}",)]
+    assert ended == [0]
+
+
 def test_the_worker_sees_all_chat_and_of_accounts_only_that_they_exist(
     urls: dict[str, str], people: tuple[int, int]
 ) -> None:
@@ -171,6 +205,7 @@ def test_the_worker_sees_all_chat_and_of_accounts_only_that_they_exist(
             'SELECT password_hash FROM "user"',
             'UPDATE "user" SET password_hash = DEFAULT',
             'DELETE FROM "user"',
+            "SELECT id FROM api_key",
             "DELETE FROM conversation",
         ):
             connection.rollback()

@@ -114,7 +114,7 @@ end
 function accept.one(call, partition, entry)
   local is_turn, number = entry.scope == 'turn', partition.number
   if redis.call('EXISTS', key(number, 'gone:' .. entry.user)) == 1 then return { 'gone' } end
-  if entry.session ~= '' and redis.call('ZSCORE', key(number, 'revoked'), entry.user .. ':' .. entry.session) then
+  if entry.session ~= '' and sessions.is_revoked(number, entry.user, entry.session) then
     return { 'revoked' }
   end
   local known, known_id, known_at = accept.replay(call, partition, entry)

@@ -43,7 +43,7 @@
 --                                                      text; gone whenever the log is empty
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can;
---                                                      in every partition
+--                                                      "<user>:<key>" of API keys, for a day; in every partition
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
 -- drain:started                                integer drains that ever started

@@ -1,4 +1,12 @@
--- Accounts that were deleted and sessions that were revoked: known to every partition.
+-- Accounts that were deleted, sessions and API keys that were revoked: known to every partition.
+
+local sessions = {}
+
+-- Whether a user's session was revoked. An API key's name says whose it is: its user may be a subject.
+function sessions.is_revoked(partition, user, session)
+  local name = string.find(session, ':', 1, true) and session or user .. ':' .. session
+  return redis.call('ZSCORE', key(partition, 'revoked'), name)
+end
 
 -- Blocks a user's writes for some seconds; 0 unblocks. With a third argument, only where they are not
 -- blocked already. ARGV: user, seconds[, "unless blocked"]
@@ -14,7 +22,8 @@ function operations.gone()
   return 1
 end
 
--- Ends sessions for whatever access tokens of theirs still live. ARGV: seconds, user, session…
+-- Ends sessions for whatever access tokens of theirs still live, and API keys. ARGV: seconds, user,
+-- session or key…
 function operations.revoke()
   local now = now_ms()
   for _, partition in ipairs(declared) do
@@ -27,7 +36,7 @@ function operations.revoke()
   return 1
 end
 
--- → "<user>:<session>" of every session whose access tokens must not be taken.
+-- → "<user>:<session or key>" of each that must not be taken.
 function operations.revoked()
   return redis.call('ZRANGEBYSCORE', key(declared[1], 'revoked'), '(' .. exact(now_ms()), '+inf')
 end

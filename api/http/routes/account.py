@@ -6,21 +6,12 @@ from fastapi import APIRouter, Request, status
 from fastapi.responses import StreamingResponse
 
 from api.accounts import export, users
-from api.core.errors import (
-    BadRequest,
-    Forbidden,
-    Gone,
-    NotAllowed,
-    TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
+from api.core.errors import Forbidden, Gone, NotAllowed, TooLarge, Unauthenticated
 from api.http import schemas
-from api.http.dependencies import Address, App, Owner, SignedIn
+from api.http.dependencies import Address, App, Reader, Writer
 from api.http.fields import ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
-from api.http.problems import UnsupportedMediaType, documented
+from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.session_stream import SessionStream
 
 router = APIRouter(tags=["accounts"], max_body_size=BODY_MOST_BYTES)
@@ -41,13 +32,13 @@ _EXAMPLE = (
     response_description="JSON lines. Without the last one, `end`, the export is not whole.",
     responses={
         200: {"content": {"application/x-ndjson": {"example": _EXAMPLE}}},
-        **documented(BadRequest, Unauthenticated, Gone, NotAllowed, TooMany, Unavailable),
+        **documented(*CALLER, Gone, NotAllowed),
     },
 )
 async def export_everything(
     app: App,
     request: Request,
-    caller: SignedIn,
+    caller: Reader,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
 ) -> StreamingResponse:
     """The account, each conversation, its messages in order. Streamed, however long it is.
@@ -72,27 +63,24 @@ async def export_everything(
     summary="Delete the account",
     operation_id="deleteAccount",
     response_description="The account is deleted, with all its data.",
-    responses=documented(
-        BadRequest,
-        Unauthenticated,
-        Forbidden,
-        TooLarge,
-        TooMany,
-        UnsupportedMediaType,
-        NotAllowed,
-        Unavailable,
-    ),
+    responses=documented(*CALLER, TooLarge, UnsupportedMediaType, NotAllowed),
 )
-async def delete_account(app: App, address: Address, owner: Owner, body: schemas.Farewell) -> None:
+async def delete_account(
+    app: App, address: Address, caller: Writer, body: schemas.Farewell
+) -> None:
     """Conversations, messages, dead letters, sessions and the account itself, at once and for good.
+
+    With an account go the subjects of its API keys; with such a key, the subject that it names.
 
     Entries still in the queue do not bring it back. After a 503 repeat it; a 401 then means that it
     is deleted.
     """
-    user = await users.get(app.database, owner)
+    if caller.scopes is not None and not caller.is_subject:
+        raise Forbidden("an API key may delete a subject, not its own account: sign in")
+    user = await users.get(app.database, caller.user_id)
     verified: str | None = user.password_hash
     if verified:
         verified = await app.credentials.check(user.username, body.password, address)
     if verified is None:
         raise Unauthenticated("the password is wrong")
-    await app.deletion.delete(owner, verified)
+    await app.deletion.delete(user.id, verified)

@@ -17,9 +17,9 @@ from api.core.errors import (
     Unavailable,
 )
 from api.http import cookies, schemas
-from api.http.dependencies import Address, App, Owner, SignedIn
+from api.http.dependencies import Address, Anybody, App, SignedIn
 from api.http.middleware import BODY_MOST_BYTES
-from api.http.problems import UnsupportedMediaType, documented
+from api.http.problems import CALLER, UnsupportedMediaType, documented
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 
@@ -89,7 +89,7 @@ async def refresh(app: App, body: schemas.Renewal) -> schemas.Token:
     summary="Sign out",
     operation_id="logout",
     response_description="The session is revoked, with its access and refresh tokens.",
-    responses=documented(Unauthenticated, Forbidden, Unavailable),
+    responses=documented(*CALLER),
 )
 async def logout(app: App, caller: SignedIn) -> None:
     """Only this session: others of the same user go on."""
@@ -113,16 +113,16 @@ async def logout(app: App, caller: SignedIn) -> None:
     ),
 )
 async def change_password(
-    app: App, address: Address, owner: Owner, body: schemas.NewPassword
+    app: App, address: Address, caller: SignedIn, body: schemas.NewPassword
 ) -> schemas.Token:
     """All other sessions of this account are revoked."""
-    user = await users.get(app.database, owner)
+    user = await users.get(app.database, caller.user_id)
     verified = await app.credentials.check(user.username, body.current_password, address)
     if verified is None:
         raise Unauthenticated("the current password is wrong")
     with app.password_process.slot() as slot:
         new_hash = await slot.run(hash_password, body.new_password)
-    return _token(app, await app.sessions.change_password(owner, verified, new_hash))
+    return _token(app, await app.sessions.change_password(user.id, verified, new_hash))
 
 
 @router.post(
@@ -176,11 +176,11 @@ async def close_session(app: App, request: Request, response: Response) -> None:
     "/me",
     summary="Who am I",
     operation_id="me",
-    responses=documented(Unauthenticated, Unavailable),
+    responses=documented(*CALLER),
 )
-async def me(app: App, owner: Owner) -> schemas.User:
-    """Return the account that the token belongs to."""
-    return schemas.User.model_validate(await users.get(app.database, owner))
+async def me(app: App, caller: Anybody) -> schemas.User:
+    """Return the account that the token belongs to, or the subject that the API key acts for."""
+    return schemas.User.model_validate(await users.get(app.database, caller.user_id))
 
 
 def _token(app: App, tokens: SessionTokens) -> schemas.Token:

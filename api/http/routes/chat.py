@@ -8,23 +8,18 @@ from sqlmodel import Session
 
 from api.core.errors import (
     BadGateway,
-    BadRequest,
     Conflict,
-    Forbidden,
     GatewayTimeout,
     Gone,
     NotAllowed,
     NotFound,
     TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
 )
 from api.http import fields, schemas
-from api.http.dependencies import KEYED, LastEventId, Reading, WantsStream, Writing
+from api.http.dependencies import KEYED, Chatting, LastEventId, Reading, WantsStream
 from api.http.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.middleware import BODY_MOST_BYTES
-from api.http.problems import UnsupportedMediaType, documented
+from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.routes import streams
 from api.reads.repositories import MessagePage, MessageRepository
 
@@ -33,8 +28,8 @@ router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BY
 GREETING: Final = "Hello! What can I do for you?"
 HISTORY_LIMIT: Final = 50
 
-_READ: Final = (BadRequest, Unauthenticated, NotFound, Gone, NotAllowed, TooMany, Unavailable)
-_WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
+_READ: Final = (*CALLER, NotFound, Gone, NotAllowed)
+_WRITE: Final = (*CALLER, Conflict)
 _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
 
 
@@ -46,7 +41,7 @@ _BODY: Final = (NotFound, TooLarge, UnsupportedMediaType, NotAllowed)
     openapi_extra=KEYED,
     responses=documented(*_WRITE),
 )
-async def start(by: Writing) -> schemas.SessionStarted:
+async def start(by: Chatting) -> schemas.SessionStarted:
     """Open a conversation with the assistant. The greeting is not part of its history."""
     accepted = await by.app.accept.open(by.caller, None, by.key)
     return schemas.SessionStarted(
@@ -65,7 +60,7 @@ async def start(by: Writing) -> schemas.SessionStarted:
 )
 async def send(
     *,
-    by: Writing,
+    by: Chatting,
     session_id: SessionId,
     body: schemas.ChatMessage,
     wants_stream: WantsStream,
@@ -143,7 +138,7 @@ async def history(
     openapi_extra=KEYED,
     responses=documented(*_WRITE, NotFound),
 )
-async def end(by: Writing, session_id: SessionId) -> schemas.SessionEnded:
+async def end(by: Chatting, session_id: SessionId) -> schemas.SessionEnded:
     """The session takes no more messages (409); its history stays readable."""
     accepted = await by.app.accept.close(by.caller, session_id, by.key)
     return schemas.SessionEnded(

@@ -10,18 +10,7 @@ from sqlmodel import Session
 from api.core import models
 from api.core.batches import Draft
 from api.core.cursors import Order, Sort
-from api.core.errors import (
-    BadRequest,
-    Conflict,
-    Forbidden,
-    Gone,
-    NotAllowed,
-    NotFound,
-    TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
+from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.core.ids import PARTITIONS
 from api.http import raw_json, schemas
 from api.http.dependencies import KEYED, Reading, Write, Writing
@@ -37,7 +26,7 @@ from api.http.fields import (
     Which,
 )
 from api.http.middleware import BODY_MOST_BYTES
-from api.http.problems import UnsupportedMediaType, documented
+from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.reads.repositories import (
     ConversationRepository,
     Filters,
@@ -50,8 +39,8 @@ router = APIRouter(
     prefix="/api/conversations", tags=["conversations"], max_body_size=BODY_MOST_BYTES
 )
 
-_READ: Final = (BadRequest, Unauthenticated, Gone, NotAllowed, TooMany, Unavailable)
-_WRITE: Final = (BadRequest, Unauthenticated, Forbidden, Conflict, TooMany, Unavailable)
+_READ: Final = (*CALLER, Gone, NotAllowed)
+_WRITE: Final = (*CALLER, Conflict)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
 _CHOICES: Final = {"true": True, "false": False, "any": None}
 _ACCEPTED: Final = "Accepted: it is in the log, on disk."
@@ -157,7 +146,7 @@ async def list_conversations(
     "/{conversation_id}",
     summary="Get a conversation",
     operation_id="getConversation",
-    responses=documented(BadRequest, Unauthenticated, NotFound, Gone, TooMany, Unavailable),
+    responses=documented(*CALLER, NotFound, Gone),
 )
 async def get_conversation(
     by: Reading,

@@ -12,25 +12,17 @@ from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
 from api.core import ids
 from api.core.caller import Caller
-from api.core.errors import (
-    BadRequest,
-    Forbidden,
-    NotAllowed,
-    NotFound,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
+from api.core.errors import NotAllowed, NotFound, TooLarge
 from api.http import fields, schemas
-from api.http.dependencies import App, LastEventId, Owner, Services, SignedIn
+from api.http.dependencies import App, Chatter, LastEventId, Services
 from api.http.fields import Id, SessionId
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
-from api.http.problems import UnsupportedMediaType, documented
+from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.session_stream import SessionStream
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
-_FAILURES: Final = (BadRequest, Unauthenticated, NotFound, NotAllowed, Unavailable)
+_FAILURES: Final = (*CALLER, NotFound, NotAllowed)
 _EXAMPLE: Final = (
     "id: 0\nevent: start\n"
     'data: {"sessionId": "sess_de6ec7d8b4000", "conversationId": 3912881020092416, '
@@ -64,7 +56,7 @@ _HEARTBEAT: Final = b": ping\n"
 )
 async def watch(
     app: App,
-    caller: SignedIn,
+    caller: Chatter,
     session_id: SessionId,
     turn: Annotated[Id, Query(description="The `messageId` of the turn.")],
     last_event_id: LastEventId,
@@ -86,9 +78,9 @@ async def watch(
     response_description="The streamed turns that are running.",
     responses=documented(*_FAILURES),
 )
-async def turns(app: App, owner: Owner, session_id: SessionId) -> schemas.RunningTurns:
+async def turns(app: App, caller: Chatter, session_id: SessionId) -> schemas.RunningTurns:
     """What a page that was reloaded asks, to go on showing them."""
-    running = await app.streamed_chat.running(owner, session_id)
+    running = await app.streamed_chat.running(caller.user_id, session_id)
     return schemas.RunningTurns(
         turns=[
             schemas.RunningTurn(message_id=turn, started_at=ids.time_of(turn)) for turn in running
@@ -101,14 +93,15 @@ async def turns(app: App, owner: Owner, session_id: SessionId) -> schemas.Runnin
     summary="Stop an answer",
     operation_id="stopTurn",
     response_description="The turns that were asked to stop.",
-    responses=documented(*_FAILURES, Forbidden, TooLarge, UnsupportedMediaType),
+    responses=documented(*_FAILURES, TooLarge, UnsupportedMediaType),
 )
 async def stop(
-    app: App, owner: Owner, session_id: SessionId, body: schemas.Stop | None = None
+    app: App, caller: Chatter, session_id: SessionId, body: schemas.Stop | None = None
 ) -> schemas.Stopped:
     """What an answer has said so far is stored, as `interrupted`. Without `turn`: all of them."""
     turn = body.turn if body else None
-    return schemas.Stopped(stopped=await app.streamed_chat.interrupt(owner, session_id, turn))
+    stopped = await app.streamed_chat.interrupt(caller.user_id, session_id, turn)
+    return schemas.Stopped(stopped=stopped)
 
 
 def respond(app: Services, caller: Caller, events: AsyncIterator[Event] | None) -> Response:

@@ -1,0 +1,62 @@
+"""Finds out who sent a request: by access token, API key, or a browser's cookie."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
+
+from api.core.caller import Caller
+from api.core.errors import BadRequest, Forbidden, Unauthenticated
+from api.http import cookies
+
+if TYPE_CHECKING:
+    from api.http.dependencies import Services
+
+#: Names the person of an app for whom its API key acts.
+SUBJECT_HEADER: Final = "Verbatim-User"
+_SUBJECT: Final = re.compile(r"[\x20-\x7e\xa0-\U0010ffff]{1,255}")
+
+
+async def caller_of(request: HTTPConnection) -> Caller:
+    """Return the caller of a request. Raises the Problem that tells why there is none."""
+    services: Services = request.app.state.services
+    sent, subject = request.headers.getlist("Authorization"), _subject_of(request)
+    # With an Authorization header the cookie is ignored.
+    session = None if sent else cookies.session_of(request)
+    token = "" if session else _token_of(sent)
+    if services.api_keys.is_one(token):
+        return await services.api_keys.caller(token, subject)
+    if subject is not None:
+        raise Forbidden(f"{SUBJECT_HEADER} is for API keys that act for subjects")
+    if session:
+        caller, renewed = await services.sessions.authenticate_cookie(session)
+        if renewed:
+            cookies.renew_session(request, renewed, services.sessions.idle_seconds)
+        return caller
+    if services.identity_provider and services.identity_provider.may_have_issued(token):
+        return await services.identity_provider.caller(token)
+    return services.sessions.authenticate(token)
+
+
+def _token_of(sent: list[str]) -> str:
+    """Return the token of the header, which must come once. Raises Unauthenticated."""
+    scheme, token = get_authorization_scheme_param(sent[0] if len(sent) == 1 else None)
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("send the access token as Authorization: Bearer …")
+    return token
+
+
+def _subject_of(request: HTTPConnection) -> str | None:
+    """Return whom a request names as its subject, None if nobody. Raises BadRequest."""
+    sent = request.headers.getlist(SUBJECT_HEADER)
+    if not sent:
+        return None
+    try:
+        # Starlette takes headers for Latin-1; whoever sends more than ASCII sends UTF-8.
+        subject = sent[0].encode("latin-1").decode()
+    except UnicodeDecodeError:
+        subject = ""
+    if len(sent) > 1 or not _SUBJECT.fullmatch(subject):
+        raise BadRequest(f"{SUBJECT_HEADER} takes one value of 1 to 255 printable characters")
+    return subject
