@@ -183,7 +183,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
                 tokens, database, SessionStore(settings, write_path.log), revocations
             ),
             api_keys=ApiKeys(database, key_store, revocations, subjects),
-            identity_provider=IdentityProvider(settings, subjects)
+            identity_provider=IdentityProvider(settings, subjects, tokens.key_names)
             if settings.oidc_issuer
             else None,
             external_ids=ExternalIds(log, reads),

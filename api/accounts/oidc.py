@@ -1,11 +1,14 @@
 """Sign-in with an identity provider (OpenID Connect): access tokens signed with its keys.
 
+Or with an app that signs its own tokens (HS256), with a secret that it shares with us.
+
 A user is created the first time a subject is seen (`api.accounts.subjects`). No other claim (name,
 email) is used: the provider cannot take over an existing account.
 """
 
 import asyncio
 import time
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import jwt
@@ -16,7 +19,9 @@ from api.core.caller import Caller
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.settings import Settings
 
+#: Of keys that the provider publishes, and of the shared secret: each takes no other's tokens.
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+SHARED: Final = "HS256"
 #: How much the provider's clock may differ.
 LEEWAY_SECONDS: Final = 30
 #: Characters of a token; longer ones are not decoded.
@@ -34,24 +39,32 @@ _REQUIRED: Final = ["exp", "iat", "sub", "iss", "aud"]
 class IdentityProvider:
     """Verifies the access tokens of one identity provider."""
 
-    def __init__(self, settings: Settings, subjects: Subjects) -> None:
+    def __init__(
+        self, settings: Settings, subjects: Subjects, our_keys: Collection[str] = ()
+    ) -> None:
         self._issuer = settings.oidc_issuer or ""
         self._audience = settings.oidc_audience
         self._subjects = subjects
-        self._keys = _Keys(
-            settings.oidc_jwks_url or "", lifespan=KEYS_SECONDS, timeout=FETCH_SECONDS
-        )
+        self._our_keys = our_keys
+        url, secret = settings.oidc_jwks_url, settings.oidc_shared_secret
+        self._keys = _Keys(url, lifespan=KEYS_SECONDS, timeout=FETCH_SECONDS) if url else None
+        self._secret = secret.get_secret_value() if secret else None
         self._cache = TokenCache()
 
-    @staticmethod
-    def may_have_issued(token: str) -> bool:
-        """Return whether a token claims an algorithm of the provider's; nothing is verified."""
+    def may_have_issued(self, token: str) -> bool:
+        """Return whether a token claims an algorithm of the provider's; nothing is verified.
+
+        Ours are HS256 too: they name a key of ours.
+        """
         if len(token) > MAX_LENGTH:
             return False
         try:
-            return jwt.get_unverified_header(token).get("alg") in ALGORITHMS
+            header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError:
             return False
+        if header.get("alg") == SHARED:
+            return self._secret is not None and header.get("kid") not in self._our_keys
+        return self._keys is not None and header.get("alg") in ALGORITHMS
 
     async def caller(self, token: str) -> Caller:
         """Return the caller a token was issued to; creates the user at the first token.
@@ -68,14 +81,14 @@ class IdentityProvider:
 
     def _verify(self, token: str) -> dict[str, Any]:
         try:
-            if not jwt.get_unverified_header(token).keys() <= _HEADERS:
+            header = jwt.get_unverified_header(token)
+            if not header.keys() <= _HEADERS:
                 raise Unauthenticated("the access token is not valid")
+            key, algorithms = self._key_for(token, header["alg"])
             claims: dict[str, Any] = jwt.decode(
                 token,
-                # Only keys from the configured URL; a token with `jku` or `jwk` is refused above.
-                self._keys.get_signing_key_from_jwt(token),
-                # The key decides the algorithm; none of these uses a shared secret.
-                algorithms=ALGORITHMS,
+                key,
+                algorithms=algorithms,
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=LEEWAY_SECONDS,
@@ -88,6 +101,19 @@ class IdentityProvider:
         if not isinstance(claims["sub"], str) or not claims["sub"]:
             raise Unauthenticated("the access token is not valid")
         return claims
+
+    def _key_for(self, token: str, algorithm: str) -> tuple[Any, Sequence[str]]:
+        """Return the key that a token must be signed with, and what it may be used for.
+
+        The shared secret is for HS256 only, and published keys never are: a token that is signed
+        with a public key as a secret is checked with the secret.
+        """
+        if algorithm == SHARED:
+            return self._secret, [SHARED]
+        if self._keys is None:
+            raise Unauthenticated("the access token is not valid")
+        # Only keys from the configured URL; a token with `jku` or `jwk` was refused.
+        return self._keys.get_signing_key_from_jwt(token), ALGORITHMS
 
 
 class _Keys(jwt.PyJWKClient):

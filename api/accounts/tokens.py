@@ -56,6 +56,11 @@ class Tokens:
         self.lifetime_seconds = minutes * 60
         self._cache = TokenCache(now)
 
+    @property
+    def key_names(self) -> frozenset[str]:
+        """The `kid`s of the tokens that it may have issued."""
+        return frozenset(self._keys)
+
     def issue(self, user_id: int, session: str = "") -> str:
         """Return a new signed token for a user's session."""
         now = int(self._now())

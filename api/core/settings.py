@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    #: Instead of a key set, or beside it: the secret with which an app signs its own tokens.
+    oidc_shared_secret: SecretStr | None = None
     #: Allows `/metrics` from other machines, with `Authorization: Bearer …`.
     metrics_token: SecretStr | None = None
 
@@ -179,7 +181,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _secret_keys_are_long_enough(self) -> "Settings":
-        for name in ("secret_key", "secret_key_other"):
+        for name in ("secret_key", "secret_key_other", "oidc_shared_secret"):
             key: SecretStr | None = getattr(self, name)
             if key is not None and len(key.get_secret_value().encode()) < SECRET_KEY_MIN_BYTES:
                 raise ValueError(f"{name.upper()} must have at least {SECRET_KEY_MIN_BYTES} bytes")
@@ -187,9 +189,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _oidc_is_complete(self) -> "Settings":
-        parts = (self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url)
-        if any(parts) and not all(parts):
-            raise ValueError("OIDC_ISSUER, OIDC_AUDIENCE and OIDC_JWKS_URL go together")
+        names = (self.oidc_issuer, self.oidc_audience)
+        keys = (self.oidc_jwks_url, self.oidc_shared_secret)
+        if any((*names, *keys)) and not (all(names) and any(keys)):
+            raise ValueError(
+                "OIDC_ISSUER and OIDC_AUDIENCE go together, with OIDC_JWKS_URL or"
+                " OIDC_SHARED_SECRET"
+            )
+        if keys[1] and keys[1] in (self.secret_key, self.secret_key_other):
+            raise ValueError("OIDC_SHARED_SECRET must not be a key that signs our own tokens")
         return self
 
     @property

@@ -14,6 +14,7 @@ SECRETS: Final = frozenset(
         *("DATABASE_URL", "DATABASE_DIRECT_URL", "WORKER_DATABASE_URL"),
         *("REDIS_URL", "CELERY_BROKER_URL"),
         *("SECRET_KEY", "SECRET_KEY_OTHER", "METRICS_TOKEN", "OPENAI_API_KEY"),
+        "OIDC_SHARED_SECRET",
     }
 )
 

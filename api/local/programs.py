@@ -73,6 +73,7 @@ class Api(PythonProgram):
             "CELERY_BROKER_URL": known.celery_broker_url,
             "SECRET_KEY": known.signing_key,
             "SECRET_KEY_OTHER": _revealed(known.secret_key_other),
+            "OIDC_SHARED_SECRET": _revealed(known.oidc_shared_secret),
             "METRICS_TOKEN": _revealed(known.metrics_token),
             "OPENAI_API_KEY": _revealed(known.openai_api_key),
         }
