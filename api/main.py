@@ -36,6 +36,7 @@ from api.core.errors import SettingsError
 from api.core.settings import Settings, load
 from api.http import openapi as docs
 from api.http import problems
+from api.http.cors import Cors
 from api.http.dependencies import Services
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
@@ -94,6 +95,7 @@ def _app(known: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         middleware=[
             Middleware(ProxyHeadersMiddleware, [str(proxy) for proxy in known.proxies]),
+            *([Middleware(Cors, known.origins)] if known.origins else []),
             Middleware(
                 OuterMiddleware,
                 _load_shedders(lambda: app.state.services, writes),

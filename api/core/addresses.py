@@ -9,6 +9,8 @@ Network = IPv4Network | IPv6Network
 #: `name`, `name:port`, `[IPv6 address]:port`.
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^][:/?#@\s]+))(?::[0-9]*)?")
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#@\s]+)/?")
+#: What a browser sends as `Origin`.
+_EXACT: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _DEFAULT_PORT: Final = {"http": ":80", "https": ":443"}
 
 
@@ -54,6 +56,14 @@ def is_loopback(name: str) -> bool:
         return parse(name).is_loopback
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
+
+
+def origins(text: str) -> frozenset[str]:
+    """Return a list's origins as browsers write them, separated by commas. Raises ValueError."""
+    found = frozenset(origin(one.strip()) for one in text.split(","))
+    if not all(_EXACT.fullmatch(one) for one in found):
+        raise ValueError("an origin is exact and as browsers write it: no *, other letters as xn--")
+    return found
 
 
 def origin(text: str) -> str:

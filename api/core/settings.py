@@ -1,5 +1,6 @@
 """All settings, in one class: environment variables or `.env` (reference: docs/settings.md)."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,6 +93,8 @@ class Settings(BaseSettings):
     public_origin: str | None = None
     #: More names that it is asked by, separated by commas.
     allowed_hosts: str | None = None
+    #: Origins whose pages may call the API with a bearer token, separated by commas.
+    cors_origins: str | None = None
 
     # Access
     secret_key: SecretStr | None = None
@@ -168,15 +171,19 @@ class Settings(BaseSettings):
             redis_urls.check(value)
         return value
 
-    @field_validator("trusted_proxies", "public_origin", "allowed_hosts")
+    @field_validator("trusted_proxies", "public_origin", "allowed_hosts", "cors_origins")
     @classmethod
     def _proxies_and_names_can_be_read(cls, value: str | None, field: ValidationInfo) -> str | None:
         if not value:
             return None
         if field.field_name == "public_origin":
             return addresses.origin(value)
-        read = addresses.networks if field.field_name == "trusted_proxies" else addresses.host_names
-        read(value)
+        readers: Mapping[str | None, Callable[[str], object]] = {
+            "trusted_proxies": addresses.networks,
+            "allowed_hosts": addresses.host_names,
+            "cors_origins": addresses.origins,
+        }
+        readers[field.field_name](value)
         return value
 
     @model_validator(mode="after")
@@ -227,6 +234,11 @@ class Settings(BaseSettings):
         own = "" if addresses.is_address(self.host) else self.host
         named = [name for name in (self.allowed_hosts, public, own) if name]
         return addresses.host_names(",".join(named)) if named else frozenset()
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose pages may call the API."""
+        return addresses.origins(self.cors_origins) if self.cors_origins else frozenset()
 
     @property
     def redis(self) -> str:

@@ -116,7 +116,8 @@ class OuterMiddleware:
         external_ids.keep_encoded(scope)
         refusal = self._refusal(scope)
         for message in refusal:
-            await send(message)
+            # A copy: who sends it on may add headers, and the next one gets the same message.
+            await send(dict(message))
         if not refusal:
             await self._serve(scope, receive, send)
 
