@@ -130,6 +130,11 @@ ROWS: dict[str, list[Row]] = {
             body={"role": "user", "content": "x"},
             own=202,
         ),
+        Row(
+            "/api/conversations/{conversation}/messages",
+            body={"role": "user", "content": "x", "external_id": "x"},
+            own=202,
+        ),
     ],
     "addMessages": [
         Row(
@@ -141,6 +146,7 @@ ROWS: dict[str, list[Row]] = {
     "listMessages": [
         Row("/api/conversations/{conversation}/messages"),
         Row("/api/conversations/{conversation}/messages", {"after": "0"}),
+        Row("/api/conversations/{conversation}/messages", {"external_id": "x"}),
         Row("/api/conversations/{conversation}/messages", {"before": "9", "order": "desc"}),
         Row("/api/conversations/{conversation}/messages", {"read_after": "{message}"}),
         Row("/api/conversations/ext:{external}/messages"),
