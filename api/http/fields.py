@@ -106,7 +106,7 @@ Tag = Annotated[
 ]
 Tags = Annotated[
     list[Tag],
-    Field(max_length=TAGS_MOST, json_schema_extra={"uniqueItems": True}),
+    Field(max_length=TAGS_MOST, json_schema_extra={"uniqueItems": True}, examples=[["work"]]),
     AfterValidator(_distinct),
 ]
 Metadata = Annotated[
@@ -258,7 +258,12 @@ TagIfAny = Annotated[
     Query(min_length=1, max_length=TAG_MOST, description="Only those with this tag."),
     AfterValidator(_storable_if_any),
 ]
-Which = Literal["true", "false", "any"]
+Archived = Annotated[
+    Literal["true", "false", "any"], Query(description="Only archived ones, or only others.")
+]
+Pinned = Annotated[
+    Literal["true", "false", "any"], Query(description="Only pinned ones, or only others.")
+]
 PositionIfAny = Annotated[
     int | None, Query(ge=0, le=MAX_ID, description="A message's `position`, itself left out.")
 ]

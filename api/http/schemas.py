@@ -202,8 +202,8 @@ class ConversationChange(In):
     title: Title = Field(default_factory=str)
     metadata: Metadata | None = Field(default=None, description="In place of all of it; null: none")
     tags: Tags = Field(default_factory=list)
-    archived: StrictBool = Field(default_factory=bool)
-    pinned: StrictBool = Field(default_factory=bool)
+    archived: StrictBool = Field(default_factory=bool, examples=[True])
+    pinned: StrictBool = Field(default_factory=bool, examples=[True])
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -15,15 +15,16 @@ from api.core.ids import PARTITIONS
 from api.http import raw_json, schemas
 from api.http.dependencies import KEYED, Reading, Write, Writing
 from api.http.fields import (
+    Archived,
     ConversationId,
     ExternalIdIfAny,
     Limit,
     Offset,
+    Pinned,
     PositionIfAny,
     ReadAfter,
     Search,
     TagIfAny,
-    Which,
 )
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
@@ -111,8 +112,8 @@ async def list_conversations(
     q: Search = "",
     external_id: ExternalIdIfAny = None,
     tag: TagIfAny = None,
-    archived: Which = "any",
-    pinned: Which = "any",
+    archived: Archived = "any",
+    pinned: Pinned = "any",
 ) -> schemas.Conversations:
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
