@@ -25,13 +25,12 @@ from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
 from api.core.times import iso
-from api.http.json_objects import not_too_deep, object_of
+from api.http.json_objects import not_too_deep
 
 PASSWORD_LEAST_BYTES: Final = 8
 PASSWORD_MOST_BYTES: Final = 1024
 EMAIL_MOST: Final = 254
 TAGS_MOST: Final = 32
-METADATA_MOST_BYTES: Final = 16 * 1024
 
 EXAMPLE_ID: Final = 244_102_400_131_075
 EXAMPLE_SESSION: Final = f"sess_{EXAMPLE_ID:x}"
@@ -111,9 +110,9 @@ Tags = Annotated[
 ]
 Metadata = Annotated[
     dict[str, Any],
-    AfterValidator(object_of(METADATA_MOST_BYTES)),
+    AfterValidator(not_too_deep),
     Field(
-        description="Any JSON object, up to 16 KiB of text and 32 levels. It comes back equal.",
+        description="Any JSON object, of 16 KiB as it is written: it comes back as that text.",
         examples=[{"source": "app"}],
     ),
 ]

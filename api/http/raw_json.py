@@ -5,12 +5,17 @@ The text was parsed before, so it is JSON; here only the places of its parts are
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Final
+
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from api.core.errors import NotAllowed
 
-#: Bytes of a message's `extra`, as it is written.
+#: Bytes of a message's `extra`, and of a conversation's metadata, as they are written.
 EXTRA_MOST_BYTES: Final = 256 * 1024
+METADATA_MOST_BYTES: Final = 16 * 1024
 
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 
@@ -57,7 +62,26 @@ def extra_of(message: str, name: str = "extra") -> str:
 
     `name` is what the client is told of its place.
     """
-    text = members(message)["extra"]
+    return _storable(members(message)["extra"], name, EXTRA_MOST_BYTES)
+
+
+def metadata_of(conversation: str) -> str:
+    """Return the text of a conversation's metadata. Raises NotAllowed likewise."""
+    return _storable(members(conversation)["metadata"], "metadata", METADATA_MOST_BYTES)
+
+
+def document(shown: BaseModel, name: str, text: str | None) -> str:
+    """Return an answer as JSON, with the text of one of its fields as it was written."""
+    return f'{shown.model_dump_json(exclude={name})[:-1]},"{name}":{text or "null"}}}'
+
+
+def page(shown: BaseModel, name: str, documents: Iterable[str]) -> Response:
+    """Answer with a page whose rows, under this name, are `documents`."""
+    rest = shown.model_dump_json(exclude={name})[1:]
+    return Response(f'{{"{name}":[{",".join(documents)}],{rest}', media_type="application/json")
+
+
+def _storable(text: str, name: str, most_bytes: int) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -66,8 +90,8 @@ def extra_of(message: str, name: str = "extra") -> str:
         _STRICT.decode(text)
     except ValueError:
         raise NotAllowed(f"{name}: NaN and Infinity are no JSON") from None
-    if size > EXTRA_MOST_BYTES:
-        raise NotAllowed(f"{name}: it takes at most 256 KiB")
+    if size > most_bytes:
+        raise NotAllowed(f"{name}: it takes at most {most_bytes // 1024} KiB")
     return text
 
 

@@ -1,6 +1,5 @@
 """Bodies of requests and answers: snake_case for conversations, camelCase for chat."""
 
-import json
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -41,7 +40,6 @@ from api.http.fields import (
     Username,
     session_id,
 )
-from api.http.json_objects import json_text
 
 
 class In(BaseModel):
@@ -180,15 +178,15 @@ class NewConversation(In):
         default=None, description="For imports: when it began, from 1970 until now."
     )
 
-    def fields(self) -> ConversationFields:
-        """Return what is said of it, as the log takes it."""
+    def fields(self, metadata: str | None) -> ConversationFields:
+        """Return what is said of it, as the log takes it; the metadata as they were written."""
         fields: ConversationFields = {}
         if self.title is not None:
             fields["title"] = self.title
         if self.external_id is not None:
             fields["external_id"] = self.external_id
-        if self.metadata is not None:
-            fields["metadata"] = json_text(self.metadata)
+        if metadata is not None:
+            fields["metadata"] = metadata
         if self.tags:
             fields["tags"] = self.tags
         if self.created_at is not None:
@@ -217,11 +215,11 @@ class ConversationChange(In):
         """Nothing but the title is to change."""
         return self.model_fields_set == {"title"}
 
-    def fields(self) -> ConversationFields:
-        """Return what is said, as the log takes it."""
+    def fields(self, metadata: str | None) -> ConversationFields:
+        """Return what is said, as the log takes it; the metadata as they were written."""
         said = {name: getattr(self, name) for name in self.model_fields_set}
-        if self.metadata is not None:
-            said["metadata"] = json_text(self.metadata)
+        if "metadata" in said:
+            said["metadata"] = metadata
         return cast("ConversationFields", said)
 
 
@@ -244,10 +242,8 @@ class Conversation(Out):
 
     @classmethod
     def of(cls, row: models.Conversation) -> Self:
-        """Return what is shown of a row."""
-        shown = {name: getattr(row, name) for name in cls.model_fields.keys() - {"metadata"}}
-        text = row.metadata_text
-        return cls(**shown, metadata=None if text is None else json.loads(text))
+        """Return what is shown of a row, but for its metadata."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields.keys() - {"metadata"}})
 
 
 class Conversations(Out):

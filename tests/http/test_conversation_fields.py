@@ -13,11 +13,12 @@ from tests.support.draining import draining
 
 LIST = "/api/conversations/"
 JSON = {"Content-Type": "application/json"}
-#: As a client may write it: order, escapes, numbers of every kind, and a NUL.
+#: As a client may write it: order, blanks, escapes, equal names, numbers of every kind, a NUL and
+#: half of a surrogate pair.
 METADATA = (
-    '{"z":1,"a":{"nested":[true,false,null,[],{}]},"\\u0000":"\\u0000","":" ",'
-    '"unicode":"ä 漢 👩‍👩‍👧‍👦",'
-    '"big":123456789012345678901234567890,"float":0.1,"exp":1e+22,"negative":-0.0,"quote":"\\"\\\\"}'
+    '{"z": 1 , "a":{"nested":[true,false,null,[],{}]},"\\u0000":"\\u0000","":" ","a":"a\\/\\u0061",'
+    '"unicode":"ä 漢 👩‍👩‍👧‍👦","half":"\\ud800",\n'
+    '"big":123456789012345678901234567890,"float":0.10,"exp":1E+22,"huge":1e999,"negative":-0.0}'
 )
 
 
@@ -60,15 +61,20 @@ def test_only_what_is_said_changes(ada: httpx.Client, path: str) -> None:
     assert [one["updated_at"] == before["updated_at"] for one in seen] == [True] * 5 + [False]
 
 
-def test_metadata_come_back_equal(api: Api, ada: httpx.Client, path: str) -> None:
+def test_metadata_come_back_as_they_were_written(api: Api, ada: httpx.Client, path: str) -> None:
     opened = ada.post(LIST, content=f'{{"metadata": {METADATA}}}', headers=JSON)
     changed = ada.patch(path, content=f'{{"metadata": {METADATA}}}', headers=JSON)
     after = {"read_after": changed.json()["entry_id"]}
-    answers = [opened, ada.get(f"{LIST}{opened.json()['id']}"), ada.get(path, params=after)]
+    answers = [
+        opened,
+        ada.get(f"{LIST}{opened.json()['id']}"),
+        ada.get(path, params=after),
+        ada.get(LIST, params={"limit": 1}),
+    ]
 
     for answer in answers:
-        found = answer.json()["metadata"]
-        assert as_text(found) == as_text(json.loads(METADATA))
+        assert f'"metadata":{METADATA}' in answer.text
+        assert answer.headers["content-type"] == "application/json"
     with api.engine.begin() as connection:
         stored = connection.execute(
             text("SELECT metadata::text FROM conversation WHERE id = :id"),
@@ -77,20 +83,14 @@ def test_metadata_come_back_equal(api: Api, ada: httpx.Client, path: str) -> Non
     assert stored == METADATA
 
 
-def as_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("metadata", '{"a": NaN}'),
-        ("metadata", '{"a": -1e999}'),
-        ("metadata", '{"a": "\\ud800"}'),
-        ("metadata", '{"\\udfff": 1}'),
+        ("metadata", '{"a": -Infinity}'),
         ("metadata", '{"a": ' + "[" * 32 + "]" * 32 + "}"),
-        ("metadata", '{"a": "' + "x" * 16_377 + '"}'),
-        ("metadata", '{"a": "' + "ä" * 8_189 + '"}'),
+        ("metadata", '{"a":"' + "x" * 16_377 + '"}'),
+        ("metadata", '{"a":"' + "ä" * 8_189 + '"}'),
         ("metadata", "[]"),
         ("metadata", '"{}"'),
         ("metadata", "7"),
@@ -118,7 +118,7 @@ def test_a_senseless_value_is_refused_by_the_name_of_its_field(
     refused = ada.patch(path, content=f'{{"{field}": {value}}}', headers=JSON)
 
     assert refused.status_code == 422
-    assert {one["field"].partition(".")[0] for one in refused.json()["errors"]} == {field}
+    assert refused.json()["detail"].startswith(field)
     assert ada.get(path).json() == before
 
 

@@ -1,6 +1,5 @@
 """Conversations and their messages: writes answer when the log has them, reads ask PostgreSQL."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -53,6 +52,7 @@ _ACCEPTED: Final = "Accepted: it is in the log, on disk."
     status_code=status.HTTP_202_ACCEPTED,
     summary="Open a conversation",
     operation_id="openConversation",
+    response_model=schemas.Conversation,
     response_description=_ACCEPTED,
     openapi_extra=KEYED,
     responses={
@@ -61,24 +61,24 @@ _ACCEPTED: Final = "Accepted: it is in the log, on disk."
     },
 )
 async def open_conversation(
-    by: Writing, response: Response, body: schemas.NewConversation | None = None
-) -> schemas.Conversation:
+    by: Writing, request: Request, body: schemas.NewConversation | None = None
+) -> Response:
     """The conversation is accepted: reads know it a moment later, and wait for it until then.
 
     With an `external_id` that one of yours has already, that one is answered (200), as it is.
     """
     body = body or schemas.NewConversation()
-    fields = body.fields()
+    metadata = await _metadata_of(body, request)
+    fields = body.fields(metadata)
     opened: Accepted | models.Conversation
     if fields.keys() <= {"title"}:
         opened = await by.app.accept.open(by.caller, body.title, by.key)
     else:
         opened = await by.app.accept.open_or_get(by.caller, fields, by.key)
     if isinstance(opened, models.Conversation):
-        response.status_code = status.HTTP_200_OK
-        return schemas.Conversation.of(opened)
+        return _shown(schemas.Conversation.of(opened), opened.metadata_text, status.HTTP_200_OK)
     created_at = body.created_at or opened.created_at
-    return schemas.Conversation(
+    shown = schemas.Conversation(
         id=opened.id,
         user_id=by.caller.user_id,
         title=body.title,
@@ -86,9 +86,26 @@ async def open_conversation(
         updated_at=created_at,
         message_count=0,
         external_id=body.external_id,
-        metadata=body.metadata,
         tags=body.tags or None,
     )
+    return _shown(shown, metadata, status.HTTP_202_ACCEPTED)
+
+
+async def _metadata_of(
+    body: schemas.NewConversation | schemas.ConversationChange, request: Request
+) -> str | None:
+    """Return the text of the metadata of a body, if it has any."""
+    if body.metadata is None:
+        return None
+    return raw_json.metadata_of(raw_json.text_of(await request.body()))
+
+
+def _shown(
+    conversation: schemas.Conversation, metadata: str | None, code: int = status.HTTP_200_OK
+) -> Response:
+    """Answer with a conversation, its metadata as the text that they were written as."""
+    content = raw_json.document(conversation, "metadata", metadata)
+    return Response(content, code, media_type="application/json")
 
 
 @router.get("", include_in_schema=False)
@@ -96,6 +113,7 @@ async def open_conversation(
     "/",
     summary="List conversations",
     operation_id="listConversations",
+    response_model=schemas.Conversations,
     responses=documented(*_READ),
 )
 async def list_conversations(
@@ -114,7 +132,7 @@ async def list_conversations(
     tag: TagIfAny = None,
     archived: Archived = "any",
     pinned: Pinned = "any",
-) -> schemas.Conversations:
+) -> Response:
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
         raise NotAllowed("cursor and offset exclude each other")
@@ -134,26 +152,28 @@ async def list_conversations(
         ),
         by.slot,
     )
-    return schemas.Conversations(
-        conversations=[schemas.Conversation.of(found) for found in page.conversations],
-        total=page.total,
-        limit=limit,
-        offset=offset,
-        next_cursor=page.next_cursor,
+    shown = schemas.Conversations(
+        conversations=[], total=page.total, limit=limit, offset=offset, next_cursor=page.next_cursor
     )
+    documents = (
+        raw_json.document(schemas.Conversation.of(row), "metadata", row.metadata_text)
+        for row in page.conversations
+    )
+    return raw_json.page(shown, "conversations", documents)
 
 
 @router.get(
     "/{conversation_id}",
     summary="Get a conversation",
     operation_id="getConversation",
+    response_model=schemas.Conversation,
     responses=documented(*CALLER, NotFound, Gone),
 )
 async def get_conversation(
     by: Reading,
     conversation_id: ConversationId,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
-) -> schemas.Conversation:
+) -> Response:
     """One that was accepted a moment ago is waited for, never a 404."""
     conversation = await by.app.reads.of_conversation(
         by.owner,
@@ -162,7 +182,7 @@ async def get_conversation(
         lambda session: ConversationRepository(session).get(by.owner, conversation_id),
         by.slot,
     )
-    return schemas.Conversation.of(conversation)
+    return _shown(schemas.Conversation.of(conversation), conversation.metadata_text)
 
 
 @router.patch(
@@ -175,13 +195,17 @@ async def get_conversation(
     responses=documented(*_WRITE, *_BODY, NotFound),
 )
 async def rename_conversation(
-    by: Writing, conversation_id: ConversationId, body: schemas.ConversationChange
+    by: Writing,
+    conversation_id: ConversationId,
+    body: schemas.ConversationChange,
+    request: Request,
 ) -> schemas.Change:
     """The change is accepted; read it with `read_after=<entry_id>`. What is left out stays."""
     if body.is_title_only:
         accepted = await by.app.accept.rename(by.caller, conversation_id, body.title, by.key)
     else:
-        accepted = await by.app.accept.set(by.caller, conversation_id, body.fields(), by.key)
+        fields = body.fields(await _metadata_of(body, request))
+        accepted = await by.app.accept.set(by.caller, conversation_id, fields, by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
 
 
@@ -327,14 +351,10 @@ async def list_messages(
         offset=offset,
     )
     texts = [message.extra_text for message in page.messages]
-    return _with_extra(shown, texts) if any(texts) else shown
-
-
-def _with_extra(shown: schemas.Messages, texts: Sequence[str | None]) -> Response:
-    """Return a page with the messages' `extra`, each as the text that it was written as."""
-    messages = ",".join(
-        f'{message.model_dump_json(exclude={"extra"})[:-1]},"extra":{text or "null"}}}'
-        for message, text in zip(shown.messages, texts, strict=True)
+    if not any(texts):
+        return shown
+    # Each as the text that it was written as.
+    pairs = zip(shown.messages, texts, strict=True)
+    return raw_json.page(
+        shown, "messages", (raw_json.document(message, "extra", text) for message, text in pairs)
     )
-    rest = shown.model_dump_json(exclude={"messages"})[1:]
-    return Response(f'{{"messages":[{messages}],{rest}', media_type="application/json")
