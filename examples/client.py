@@ -54,7 +54,7 @@ class Verbatim:
                     if event["event"] == "delta":
                         headers["Last-Event-ID"] = event["id"]
                         yield data["text"]
-                    else:  # start: the message is accepted, and from now on its turn has a name
+                    if event["event"] == "start":  # the message is accepted: its turn has a name
                         url = f"/api/chat/{session}/stream?turn={data['messageId']}"
                         request = {"method": "GET", "url": url, "headers": headers}
             time.sleep(wait)

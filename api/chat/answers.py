@@ -1,6 +1,8 @@
 """Answers that were accepted: in the log, or already in PostgreSQL."""
 
+import json
 from dataclasses import dataclass
+from typing import Any, cast
 
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
@@ -19,8 +21,14 @@ class Answered:
     response: str
     #: stored, or interrupted; unavailable for a dead letter, whose text is empty.
     status: str
-    #: Why it ends before its own end, where that is known: length or content_filter. Not stored.
-    finish: str | None = None
+    #: What is stored with the text (`api/chat/parts.py`).
+    extra: dict[str, Any] | None = None
+
+    @property
+    def finish(self) -> str | None:
+        """Why it ends before its own end, where that is known: length or content_filter."""
+        finish = (self.extra or {}).get("finish")
+        return finish if isinstance(finish, str) else None
 
 
 class Answers:
@@ -37,7 +45,9 @@ class Answers:
         """
         entry = await self._log.find(turn.user_id, turn.conversation_id, reply_id)
         if entry is not None:
-            return Answered(turn.id, reply_id, entry.data.decode(), entry.status)
+            [said] = entry.added
+            extra = _read(said.extra)
+            return Answered(turn.id, reply_id, said.content.decode(), entry.status, extra)
         message = await self._database.read(
             Viewer(turn.user_id),
             lambda session: MessageRepository(session).get(
@@ -46,4 +56,9 @@ class Answers:
         )
         if message is None:
             raise NotFound("there is no such conversation")
-        return Answered(turn.id, reply_id, message.content, message.status)
+        extra = _read(message.extra)
+        return Answered(turn.id, reply_id, message.content, message.status, extra)
+
+
+def _read(extra: str | None) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", json.loads(extra)) if extra else None

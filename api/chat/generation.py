@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from api.chat.assistants.protocol import Assistant, Finish
+from api.chat.assistants.protocol import Assistant, Finish, Piece
+from api.chat.parts import Part, Parts
 from api.core.errors import BadGateway, GatewayTimeout, Problem
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST, Storable, is_blank
@@ -46,10 +47,19 @@ class Timeouts:
 
 
 class Generation:
-    """What the assistant has said so far. Its text can always be stored."""
+    """What the assistant has said so far. All of it can always be stored.
 
-    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+    `say` is given each piece of the text, `tell` each part beside the text, as soon as it is sure
+    to be stored.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None] = lambda _: None,
+        tell: Callable[[Part], None] = lambda _: None,
+    ) -> None:
         self._say = say
+        self._parts = Parts(tell)
         self._pieces: list[str] = []
         self._blanks: list[str] = []
         self._length = 0
@@ -64,6 +74,11 @@ class Generation:
         return "".join(self._pieces)
 
     @property
+    def extra(self) -> dict[str, Any] | None:
+        """What is stored with the text, None if there is nothing."""
+        return self._parts.stored(self.finish)
+
+    @property
     def status(self) -> Literal["stored", "interrupted"]:
         """How the text is to be stored."""
         return "stored" if self._is_whole else "interrupted"
@@ -71,11 +86,18 @@ class Generation:
     @property
     def failure(self) -> Problem | None:
         """What went wrong, if that left nothing to store."""
-        return None if self._pieces else self.problem
+        return self.problem if self._is_empty else None
 
-    def resume(self, text: str) -> None:
+    @property
+    def _is_empty(self) -> bool:
+        """Thoughts alone are no answer; a call without a word is one."""
+        return not self._pieces and not self._parts.has_calls
+
+    def resume(self, text: str, parts: Sequence[Part]) -> None:
         """Take up what an earlier attempt had said: a client was shown that much."""
-        self._pieces.append(text)
+        if text:
+            self._pieces.append(text)
+        self._parts.resume(parts)
 
     async def run(
         self, assistant: Assistant, timeouts: Timeouts, recent: Sequence[TurnMessage], message: str
@@ -90,6 +112,10 @@ class Generation:
         except Exception as error:  # noqa: BLE001 - an assistant's mistake must not lose the turn
             logger.error("the assistant failed: %s", type(error).__name__)  # noqa: TRY400 - no text
             self.problem = BadGateway("the model answered with an error")
+        finally:
+            # Also of an answer that was stopped. Without words nothing is stored of a failed one.
+            if self.failure is None:
+                self._parts.end_thought()
 
     async def _read(
         self, assistant: Assistant, timeouts: Timeouts, recent: Sequence[TurnMessage], message: str
@@ -102,15 +128,24 @@ class Generation:
         ):
             async for piece in answer:
                 limit.reschedule(min(clock() + timeouts.silence, ends))
-                if isinstance(piece, Finish):
-                    self.finish = piece
-                elif not self._add(self._storable.add(piece)):
+                if not self._take(piece):
                     return
         if not self._add(self._storable.end()):
             return
-        if not self._pieces:
+        if self._is_empty:
             raise BadGateway(_EMPTY[self.finish])
         self._is_whole = True
+
+    def _take(self, piece: Piece) -> bool:
+        """Keep a piece; False if no more is taken."""
+        match piece:
+            case str():
+                return self._add(self._storable.add(piece))
+            case Finish():
+                self.finish = piece
+            case _:
+                self._parts.add(piece, at=self._length if self._pieces else 0)
+        return True
 
     def _add(self, text: str) -> bool:
         """Keep a text as far as a message can hold it; False if it cannot hold all."""
@@ -129,5 +164,6 @@ class Generation:
         return len(text) <= room
 
     def _utter(self, text: str) -> None:
+        self._parts.end_thought()
         self._pieces.append(text)
         self._say(text)

@@ -59,13 +59,12 @@ class Chat:
             return await self._answers.stored(turn.name, turn.reply_id)
         async with leased(self._turns, turn):
             made = await self._ask(turn, message)
-            reply = await self._accept.reply(turn.name, made.text, made.status)
+            reply = await self._accept.reply(turn.name, made.text, made.status, made.extra)
         if reply.replayed:
             # The lease was lost to another request, and that one's answer was first.
             return await self._answers.stored(turn.name, reply.id)
         self._titles.after(turn, message, made.text)
-        finish = made.finish and made.finish.value
-        return Answered(turn.id, reply.id, made.text, made.status, finish)
+        return Answered(turn.id, reply.id, made.text, made.status, made.extra)
 
     async def _begun(
         self, caller: Caller, conversation_id: int, message: str, key: str | None

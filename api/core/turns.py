@@ -2,14 +2,17 @@
 
 A streamed turn's words go to a stream of its own (`lua/head.lua`: stream:<turn id>) before anyone
 is shown them. An entry's id counts the code points said so far, so a delta that is sent again is
-not doubled, and a reader can go on from any count. Short-lived: what lasts is the stored answer.
+not doubled, and a reader can go on from any count. What belongs to the answer besides its text is a
+`part`: `{index, part}` in JSON, of which one that is sent again is known by its index. Short-lived:
+what lasts is the stored answer.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
-Kind = Literal["delta", "stop", "end", "error"]
+Kind = Literal["delta", "part", "stop", "end", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +80,9 @@ def read_said(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[Said]:
 def text_of(said: Sequence[Said]) -> str:
     """Return all that was said."""
     return "".join(entry.text for entry in said if entry.kind == "delta")
+
+
+def parts_of(said: Sequence[Said]) -> list[dict[str, Any]]:
+    """Return the parts that were told, in their order, each once."""
+    told = (json.loads(entry.text) for entry in said if entry.kind == "part")
+    return [*{one["index"]: one["part"] for one in told}.values()]

@@ -389,6 +389,11 @@ class ChatAnswer(CamelOut):
         examples=[None],
         description="length or content_filter: why it ends before its own end, where known.",
     )
+    extra: dict[str, Any] | None = Field(
+        default=None,
+        examples=[None],
+        description="What belongs to the answer besides its text: thoughts, tool calls, usage.",
+    )
 
     @classmethod
     def of(cls, conversation_id: int, answered: Answered) -> "ChatAnswer":
@@ -401,6 +406,7 @@ class ChatAnswer(CamelOut):
             reply_id=answered.reply_id,
             status=answered.status,
             finish=answered.finish,
+            extra=answered.extra,
         )
 
 

@@ -1,14 +1,18 @@
 """WRITE: the messages of chat turns, and what the assistant is to know of the ones before."""
 
 import asyncio
+import json
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from sqlmodel import Session
 
+from api.core import batches
+from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.entries import AcceptRequest, AcceptResult, turn_line
@@ -91,15 +95,18 @@ class TurnWrites(Submitter):
         turn: TurnName,
         content: str,
         status: Literal["stored", "interrupted"] = "stored",
+        extra: Mapping[str, Any] | None = None,
     ) -> Accepted:
         """Add a turn's answer. The first one stands: a later one gets the first one's id."""
-        return await self._write(
-            AcceptRequest(
-                *("add", turn.user_id, "reply", turn.conversation_id, "assistant", status),
-                data=content.encode(),
-                key=str(turn.id),
-            )
+        plain = AcceptRequest(
+            *("add", turn.user_id, "reply", turn.conversation_id, "assistant", status),
+            data=content.encode(),
+            key=str(turn.id),
         )
+        if extra is None:
+            return await self._write(plain)
+        draft = Draft("assistant", content, extra=json.dumps(extra, ensure_ascii=False))
+        return await self._write(replace(plain, op="adds", data=batches.encode([draft]), form="j"))
 
     async def suggest_title(self, turn: TurnName, title: str) -> Accepted:
         """Give a conversation a title unless it has one: a person's own choice stands."""

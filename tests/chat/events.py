@@ -35,8 +35,10 @@ def lines(response: httpx.Response) -> Iterator[str]:
         yield from whole
 
 
-def say(client: httpx.Client, session: str, text: str, **headers: str) -> list[Event]:
-    path = f"/api/chat/{session}/message"
+def say(
+    client: httpx.Client, session: str, text: str, query: str = "", **headers: str
+) -> list[Event]:
+    path = f"/api/chat/{session}/message{query}"
     with client.stream("POST", path, json={"message": text}, headers=STREAM | headers) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from api.chat.assistants.demo import QUOTE_MOST, DemoAssistant
+from api.chat.assistants.demo import INTRODUCTION, QUOTE_MOST, TOOL, DemoAssistant
+from api.chat.assistants.protocol import Piece, ToolCall, ToolResult
 from api.core.text import is_content
 from api.core.turns import TurnMessage
 
@@ -20,14 +21,39 @@ def talk(*said: str) -> list[TurnMessage]:
 
 
 def answer(recent: list[TurnMessage], message: str, *, word_ms: int = 0) -> str:
-    async def joined() -> str:
-        return "".join([w async for w in DemoAssistant(word_ms=word_ms).answer(recent, message)])
+    said = pieces(recent, message, word_ms=word_ms)
+    return "".join(piece for piece in said if isinstance(piece, str))
 
-    return asyncio.run(joined())
+
+def pieces(recent: list[TurnMessage], message: str, *, word_ms: int = 0) -> list[Piece]:
+    async def all_of_it() -> list[Piece]:
+        return [p async for p in DemoAssistant(word_ms=word_ms).answer(recent, message)]
+
+    return asyncio.run(all_of_it())
 
 
 def test_it_answers_a_first_message() -> None:
     assert "“Buy milk”" in answer([], "Buy milk")
+
+
+@pytest.mark.parametrize("message", ["hello", "Hi!", " *Good morning*, dear bot", "HEY"])
+def test_it_introduces_itself_to_who_says_hello_first(message: str) -> None:
+    assert answer([], message).startswith(INTRODUCTION)
+    assert INTRODUCTION not in answer(talk("Buy milk"), message)
+
+
+@pytest.mark.parametrize("message", ["Buy milk", "High time", "Say hello to them", "?"])
+def test_it_does_not_to_who_comes_to_the_point(message: str) -> None:
+    assert INTRODUCTION not in answer([], message)
+
+
+@pytest.mark.parametrize("message", ["Use a tool", "please use your tools", "a tool call?"])
+def test_it_uses_a_tool_where_it_is_asked_to(message: str) -> None:
+    call, result, *words = pieces(talk("Buy milk", "Call mum"), message)
+
+    assert call == ToolCall("call_1", TOOL, '{"role": "user"}')
+    assert result == ToolResult("call_1", "2")
+    assert "counts 2 messages" in "".join(map(str, words))
 
 
 def test_the_same_conversation_gets_the_same_answer() -> None:

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from api.chat.assistants.protocol import Finish
+from api.chat.assistants.protocol import Finish, Piece, Reasoning, ToolCall, Usage
 from api.chat.generation import Generation, Timeouts
+from api.chat.parts import Part
 from api.core.errors import BadGateway, GatewayTimeout
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
@@ -17,7 +18,7 @@ LONG = 30.0
 SHORT = 0.3
 
 
-Step = str | float | Finish | Exception
+Step = Piece | float | Exception
 
 
 class Scripted:
@@ -25,12 +26,13 @@ class Scripted:
 
     def __init__(self, *script: Step) -> None:
         self._script = script
+        #: It has begun to pause.
+        self.pauses = asyncio.Event()
 
-    async def answer(
-        self, _recent: Sequence[TurnMessage], _message: str
-    ) -> AsyncGenerator[str | Finish]:
+    async def answer(self, _recent: Sequence[TurnMessage], _message: str) -> AsyncGenerator[Piece]:
         for step in self._script:
             if isinstance(step, float):
+                self.pauses.set()
                 await asyncio.sleep(step)
             elif isinstance(step, Exception):
                 raise step
@@ -50,12 +52,26 @@ def made(
     silence: float = LONG,
     whole: float = LONG,
 ) -> tuple[Generation, list[str]]:
+    generation, shown, _ = told(*script, first=first, silence=silence, whole=whole)
+    return generation, shown
+
+
+def told(
+    *script: Step,
+    first: float = LONG,
+    silence: float = LONG,
+    whole: float = LONG,
+) -> tuple[Generation, list[str], list[Part]]:
     shown: list[str] = []
-    generation = Generation(shown.append)
+    parts: list[Part] = []
+    generation = Generation(shown.append, parts.append)
     timeouts = Timeouts(first=first, silence=silence, whole=whole)
     asyncio.run(generation.run(Scripted(*script), timeouts, [], "Hello"))
     assert "".join(shown) == generation.text
-    return generation, shown
+    # What was told is stored, unless nothing is.
+    stored = (generation.extra or {}).get("parts", [])
+    assert parts == (stored if generation.failure is None else [])
+    return generation, shown, parts
 
 
 def _repeated(times: int, *steps: Step) -> list[Step]:
@@ -135,3 +151,75 @@ def test_the_old_limit_is_that_of_the_first_token_and_a_least_for_the_whole() ->
 
     assert Timeouts.of(known) == Timeouts(first=900, silence=900, whole=900)
     assert Timeouts.of(Settings(_env_file=None)) == Timeouts(first=60, silence=60, whole=600)
+
+
+CALL = ToolCall("a", "look", "{}")
+TOLD = {"type": "tool_call", "id": "a", "name": "look", "arguments": "{}"}
+
+
+def test_parts_know_their_place_in_the_text() -> None:
+    said, _, parts = told("\n", Reasoning("Hm."), "\n Words", CALL, " and more")
+
+    assert parts == [{"type": "reasoning", "at": 0, "text": "Hm."}, {**TOLD, "at": 8}]
+    assert (said.text, said.status) == ("\n\n Words and more", "stored")
+
+
+def test_a_thought_is_told_before_the_words_that_follow_it() -> None:
+    seen: list[str] = []
+    generation = Generation(seen.append, lambda part: seen.append(part["type"]))
+    script = Scripted("One", Reasoning("Hm."), " two")
+
+    asyncio.run(generation.run(script, Timeouts(LONG, LONG, LONG), [], "Hello"))
+
+    assert seen == ["One", "reasoning", " two"]
+
+
+def test_a_call_without_a_word_is_an_answer() -> None:
+    said, shown, parts = told(CALL, Usage("m", 1, 2))
+
+    assert (said.failure, said.status, shown) == (None, "stored", [])
+    assert said.extra == {
+        "format": "verbatim/1",
+        "parts": parts,
+        "model": "m",
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    }
+
+
+def test_thoughts_alone_are_no_answer_and_nobody_is_told_them() -> None:
+    said, _, parts = told(Reasoning("Hm."))
+
+    assert isinstance(said.failure, BadGateway)
+    assert parts == []
+
+
+def test_what_fails_after_a_call_keeps_it() -> None:
+    said, _, parts = told(CALL, Reasoning("Hm."), BadGateway("it broke off"))
+
+    assert (said.failure, said.status, said.text) == (None, "interrupted", "")
+    assert parts == [{**TOLD, "at": 0}, {"type": "reasoning", "at": 0, "text": "Hm."}]
+
+
+def test_an_answer_that_is_stopped_keeps_its_last_thought() -> None:
+    async def stopped() -> tuple[Generation, list[Part]]:
+        parts: list[Part] = []
+        generation = Generation(tell=parts.append)
+        script = Scripted(CALL, Reasoning("Hm."), LONG)
+        running = asyncio.create_task(
+            generation.run(script, Timeouts(LONG, LONG, LONG), [], "Hello")
+        )
+        await script.pauses.wait()
+        running.cancel()
+        await asyncio.wait([running])
+        return generation, parts
+
+    said, parts = asyncio.run(stopped())
+
+    assert said.extra == {"format": "verbatim/1", "parts": parts}
+    assert [part["type"] for part in parts] == ["tool_call", "reasoning"]
+
+
+def test_a_thought_and_a_call_are_signs_of_life() -> None:
+    said, _ = made(*_repeated(5, Reasoning("Hm."), 0.1, CALL, 0.1), "word", first=0.6, silence=0.6)
+
+    assert said.status == "stored"

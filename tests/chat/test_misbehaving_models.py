@@ -51,9 +51,10 @@ def session(ada: httpx.Client) -> int:
 def answers(api: Api, session: int) -> list[tuple[str, str]]:
     """What the log holds of the assistant: status and text."""
     return [
-        (entry.status, entry.data.decode())
+        (entry.status, message.content.decode())
         for entry in accepted(api, session)
-        if entry.role == "assistant"
+        for message in entry.added
+        if message.role == "assistant"
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import logging
 import subprocess
 import sys
@@ -10,14 +11,25 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 from pydantic import SecretStr
+from starlette.responses import JSONResponse
 
 from api.chat.assistants import make_assistant
 from api.chat.assistants.bodies import shorten_unless_answer
+from api.chat.assistants.protocol import Piece, Reasoning, ToolCall, Usage
 from api.core.errors import BadGateway, GatewayTimeout, Problem, SettingsError, Unavailable
 from api.core.settings import Settings
 from api.core.turns import TurnMessage
 from tests.support import model_server
-from tests.support.misbehaving_models import refuses
+from tests.support.misbehaving_models import (
+    DONE,
+    calls,
+    choice,
+    event,
+    refuses,
+    says,
+    sends,
+    stops,
+)
 from tests.support.model_server import Behaviour, ModelServer, failing
 
 CANARY = "canary-51b0"
@@ -35,6 +47,20 @@ def model(running: ModelServer) -> ModelServer:
     running.requests.clear()
     running.answer = "Certainly."
     return running
+
+
+def ask_all(model: ModelServer, *recent: TurnMessage, times: int = 1) -> list[list[Piece]]:
+    """Ask the same assistant some times; return all that it yields."""
+    settings = Settings(_env_file=None, assistant="openai", openai_base_url=model.url)
+
+    async def pieces() -> list[list[Piece]]:
+        assistant = make_assistant(settings)
+        try:
+            return [[p async for p in assistant.answer(recent, CANARY)] for _ in range(times)]
+        finally:
+            await assistant.close()
+
+    return asyncio.run(pieces())
 
 
 def ask(model: ModelServer, *recent: TurnMessage, timeout_seconds: float = 30) -> list[str]:
@@ -76,6 +102,86 @@ def test_the_earlier_turns_are_sent_in_order(model: ModelServer) -> None:
     ]
     assert request["model"] == "m"
     assert request["stream"] is True
+
+
+def test_thoughts_calls_and_usage_are_passed_on(model: ModelServer) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 1},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }
+    model.script.append(
+        sends(
+            choice(delta={"reasoning_content": "Hm.", "reasoning": "Hm."}),
+            says([{"type": "thinking", "thinking": [{"type": "text", "text": "Well."}]}]),
+            calls('{"at":'),
+            calls(" 1}"),
+            says("Here: "),
+            calls("{}", index=1),
+            stops("tool_calls"),
+            event({"choices": [], "model": "m-1", "usage": usage | details}),
+            DONE,
+        )
+    )
+
+    [pieces] = ask_all(model)
+
+    assert [piece for piece in pieces if piece] == [
+        Reasoning("Hm."),
+        Reasoning("Well."),
+        ToolCall("call 0", "look", '{"at": 1}'),
+        "Here: ",
+        ToolCall("call 1", "look", "{}"),
+        Usage("m-1", 3, 9, reasoning_tokens=5, cached_tokens=1),
+    ]
+
+
+def test_what_is_not_streamed_has_all_of_it_too(model: ModelServer) -> None:
+    function = {"name": "look", "arguments": "{}"}
+    message = {"reasoning": "Hm.", "content": None, "tool_calls": [{"function": function}]}
+    model.script.append(
+        sends(
+            json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}),
+            content_type="application/json",
+        )
+    )
+
+    [pieces] = ask_all(model)
+
+    assert [p for p in pieces if p] == [Reasoning("Hm."), ToolCall("call_1", "look", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "Unrecognized request argument supplied: stream_options"}}),
+        (400, {"error": {"message": "Unknown parameter", "code": "unknown_parameter"}}),
+        (400, {"object": "error", "message": "Extra inputs are not permitted"}),
+        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"]}]}),
+    ],
+)
+def test_a_server_that_does_not_know_the_option_for_usage_is_asked_without_it(
+    model: ModelServer, status: int, body: object
+) -> None:
+    model.script.append(lambda _: JSONResponse(body, status))
+
+    answers = ask_all(model, times=2)
+
+    assert ["".join(p for p in said if isinstance(p, str)) for said in answers] == [
+        model.answer,
+        model.answer,
+    ]
+    asked = [request.get("stream_options") for request in model.requests]
+    assert asked == [{"include_usage": True}, None, None]
+
+
+def test_a_refusal_without_the_option_is_not_asked_again(model: ModelServer) -> None:
+    model.script.extend([refuses(400, {"message": "unknown parameter"})] * 5)
+
+    with pytest.raises(BadGateway):
+        ask(model)
+
+    assert len(model.requests) == 2
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

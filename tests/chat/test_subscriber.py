@@ -1,6 +1,7 @@
 """What listeners are shown of a turn that is heard from two sides: written here, and polled."""
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import pytest
@@ -35,6 +36,27 @@ def test_what_leaves_a_gap_is_left_to_the_poll(turn: TurnFeed) -> None:
     turn.hear([ONE, TWO, END])
 
     assert turn.said == [ONE, TWO, END]
+
+
+def part(length: int, index: int) -> Said:
+    return Said(length, "part", json.dumps({"index": index, "part": {"type": "tool_call"}}))
+
+
+def test_a_part_that_comes_twice_is_heard_once_at_its_place(turn: TurnFeed) -> None:
+    turn.hear([part(0, 0), ONE, part(3, 1)])
+    # Sent again after an answer that was lost, it stands behind what was said since.
+    turn.hear([part(3, 0), part(3, 1), TWO, part(7, 1), part(7, 2), END])
+
+    assert turn.said == [part(0, 0), ONE, part(3, 1), TWO, part(7, 2), END]
+
+
+def test_a_part_that_comes_before_its_text_is_left_to_the_poll(turn: TurnFeed) -> None:
+    turn.hear([part(3, 0)])
+    assert turn.said == []
+
+    turn.hear([ONE, part(3, 0)])
+
+    assert turn.said == [ONE, part(3, 0)]
 
 
 def test_whoever_runs_a_turn_is_told_once_to_stop(turn: TurnFeed) -> None:

@@ -15,6 +15,7 @@ from api.core.entries import AcceptRequest
 from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.log_contents import accepted, said
+from tests.support.misbehaving_models import DONE, SAID, event, sends, stops
 from tests.support.model_server import Behaviour, ModelServer, failing
 from tests.support.waiting import eventually
 
@@ -93,10 +94,27 @@ def test_a_turn_stores_the_message_and_the_answer(
         "replyId": body["replyId"],
         "status": "stored",
         "finish": None,
+        "extra": None,
     }
     assert said(api, session.id) == [("user", "Buy 🥛"), ("assistant", "Certainly.")]
     ids = [entry.id for entry in accepted(api, session.id) if entry.op in {"open", "add"}]
     assert ids == [session.id, body["messageId"], body["replyId"]]
+
+
+def test_the_tokens_that_an_answer_took_are_told_and_stored(
+    api: Api, model: ModelServer, session: Session
+) -> None:
+    usage = event({"choices": [], "model": "m", "usage": {"prompt_tokens": 3}})
+    model.script.append(sends(SAID, stops("length"), usage, DONE))
+
+    first = session.say("Buy milk", key="a").json()
+    again = session.say("Buy milk", key="a").json()
+
+    told = {"model": "m", "usage": {"input_tokens": 3}, "finish": "length"}
+    assert first["extra"] == {"format": "verbatim/1", **told}
+    assert first["finish"] == "length"
+    assert again == first
+    assert said(api, session.id) == [("user", "Buy milk"), ("assistant", "A whole answer.")]
 
 
 def test_the_model_is_given_the_earlier_turns(model: ModelServer, session: Session) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from fastapi import FastAPI
 
 from api.chat.answers import Answered
-from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
+from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started, Told
 from api.core.errors import Problem
 from api.core.turns import TurnName
 from api.http.routes import streams
@@ -192,6 +192,7 @@ def test_the_table_of_events_is_what_a_stream_sends(document: dict[str, Any]) ->
     sent: dict[type, Event] = {
         Started: Started(turn, after=0, remembers_from=8192),
         Delta: Delta(5, "Hello"),
+        Told: Told(0, {"type": "reasoning"}),
         Answered: Answered(8192, 8193, "Hello", "stored"),
         Failed: Failed(503, "Unavailable", "the model takes no more requests", retry_after=5),
         Ping: Ping(),
@@ -222,4 +223,4 @@ async def encoded(events: list[Event]) -> str:
         for event in events:
             yield event
 
-    return b"".join([chunk async for chunk in streams.encoded(given())]).decode()
+    return b"".join([chunk async for chunk in streams.encoded(given(), with_parts=True)]).decode()

@@ -15,7 +15,7 @@ def accepted(api: Api, conversation_id: int) -> list[Entry]:
 def said(api: Api, conversation_id: int) -> list[tuple[str, str]]:
     """Return a conversation's messages as (role, content), oldest first."""
     return [
-        (entry.role, entry.data.decode())
+        (message.role, message.content.decode())
         for entry in accepted(api, conversation_id)
-        if entry.op == "add"
+        for message in entry.added
     ]

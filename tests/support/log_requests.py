@@ -75,4 +75,9 @@ def entries_of(log: Log, session: str) -> list[Entry]:
 
 def said_in(log: Log, session: str, *, by: str = "assistant") -> list[tuple[str, str]]:
     """Return status and text of what one side said in a chat session."""
-    return [(e.status, e.data.decode()) for e in entries_of(log, session) if e.role == by]
+    return [
+        (entry.status, message.content.decode())
+        for entry in entries_of(log, session)
+        for message in entry.added
+        if message.role == by
+    ]

@@ -113,6 +113,13 @@ def half(*parts: str | bytes | float | Exception | Iterable[str]) -> Case:
     return Case(sends(says("Half an "), *parts), "Half an ", "interrupted")
 
 
+def calls(arguments: object, *, index: int = 0, **more: Any) -> str:
+    """One piece of a tool's call."""
+    function = {"name": "look", "arguments": arguments}
+    told = [{"index": index, "id": f"call {index}", "function": function, **more}]
+    return choice(delta={"tool_calls": told})
+
+
 SAID: Final = says("A whole answer.")
 END: Final = stops() + DONE
 GOOD: Final = SAID + END
@@ -143,6 +150,26 @@ WHOLE: Final[dict[str, Case]] = {
     "thoughts beside the words": whole(
         choice(delta={"reasoning_content": "Hm."}), choice(delta={"reasoning": "Hm."}), GOOD
     ),
+    "thoughts that are no texts": whole(
+        choice(delta={"reasoning_content": 7, "reasoning": ["Hm."]}),
+        says([{"type": "thinking", "thinking": 7}, {"type": "thinking"}]),
+        GOOD,
+    ),
+    "calls of tools beside the words": whole(calls("{}"), says("A whole "), says("answer."), END),
+    "calls that are none": whole(
+        choice(delta={"tool_calls": [None, 7, {}, {"function": 7}]}),
+        choice(delta={"tool_calls": "look"}),
+        calls(7, function=None),
+        GOOD,
+    ),
+    "calls without end": whole(repeat(calls("x" * 65_536), 200), GOOD),
+    "thousands of calls": whole([calls("{}", index=n) for n in range(2_000)], GOOD),
+    "usage that is none": whole(
+        event({"usage": "x", "model": 7, "choices": []}),
+        event({"usage": {"prompt_tokens": "x", "prompt_tokens_details": 7, "y": {}}}),
+        event({"usage": {"prompt_tokens": 10**30, "completion_tokens": -1}}),
+        GOOD,
+    ),
     # Words in another place.
     "content in parts": whole(
         says([{"type": "thinking", "text": "Hm."}, {"type": "text", "text": "A whole "}, 7]),
@@ -157,6 +184,7 @@ WHOLE: Final[dict[str, Case]] = {
         content_type="application/json",
     ),
     "all of it again at the end": whole(SAID, choice(message=MESSAGE, finish_reason="stop"), DONE),
+    "a call without a word": Case(sends(calls("{}"), stops("tool_calls"), DONE), "", "stored"),
     # How the end is told.
     "done without a reason": whole(SAID, DONE),
     "a reason without done": whole(SAID, stops()),
@@ -231,6 +259,7 @@ WHOLE: Final[dict[str, Case]] = {
 }
 
 HALF: Final[dict[str, Case]] = {
+    "a cut in a call": half(calls("{"), ConnectionAbortedError()),
     "a cut": half(ConnectionAbortedError()),
     "an end without a reason": half(),
     "an error": half(event({"error": {"message": "overloaded"}})),
@@ -252,6 +281,7 @@ HALF: Final[dict[str, Case]] = {
 }
 
 FAILED: Final[dict[str, Case]] = {
+    "half a call alone": Case(sends(calls("{"), ConnectionAbortedError()), None, 502),
     "500": Case(refuses(500, {"message": "x"}), None, 502, detail="with an error"),
     "500 in HTML": Case(sends("<h1>Oops</h1>", content_type="text/html", status=500), None, 502),
     "503 and when to come back": Case(

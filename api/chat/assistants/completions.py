@@ -6,13 +6,15 @@ says error is a failure, and an answer that has ended is whole whatever follows.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from api.chat.assistants.event_stream import ServerEvent
-from api.chat.assistants.protocol import Finish
+from api.chat.assistants.protocol import Finish, Piece, Reasoning, Usage
 from api.chat.assistants.provider_errors import ReportedError
+from api.chat.assistants.tool_calls import ToolCalls
 from api.core.errors import BadGateway
 
 #: After an answer's end its usage may follow; a server that then says nothing more is not waited
@@ -40,50 +42,73 @@ class Completion:
         self.has_ended = False
         self.finish: Finish | None = None
         self._has_spoken = False
+        self._calls = ToolCalls()
+        self._model: str | None = None
+        self._usage: Usage | None = None
 
-    async def pieces(self, events: AsyncIterator[ServerEvent]) -> AsyncIterator[str | Finish]:
+    async def pieces(self, events: AsyncIterator[ServerEvent]) -> AsyncIterator[Piece]:
         """Yield the answer, as an assistant's is yielded. Raises BadGateway, ReportedError."""
         while (event := await self._next(events)) is not None:
             if event.data.strip() == _DONE:
                 self.has_ended = True
                 break
-            if (piece := self.read(event)) is not None:
+            for piece in self.read(event):
                 yield piece
         if not self.has_ended:
             raise BadGateway("the model's answer broke off")
+        for call in self._calls.take():
+            yield call
+        if self._usage or self._model:
+            yield replace(self._usage or Usage(), model=self._model)
         if self.finish is not None:
             yield self.finish
 
-    def read(self, event: ServerEvent) -> str | None:
-        """Return an event's words; "" if it shows the model at work, None if it says nothing."""
+    def read(self, event: ServerEvent) -> Iterator[Piece]:
+        """Yield what an event says; "" where it shows the model at work, nothing if it does not."""
         try:
             chunk = json.loads(event.data)
         except (ValueError, RecursionError):
             if self.has_ended or event.name not in _OWN_EVENTS:
-                return None
+                return
             raise BadGateway("the model's server sent what is no JSON") from None
         if not self.has_ended and (error := _error_in(event.name, chunk)) is not None:
             raise ReportedError(error)
+        self._note(chunk)
         choice = _choice(chunk)
-        return None if choice is None else self._read_choice(choice)
+        if choice is not None:
+            yield from self._read_choice(choice)
 
-    def _read_choice(self, choice: dict[str, Any]) -> str:
+    def _note(self, chunk: Any) -> None:
+        """Remember which model answers, and what that took. The last chunk that tells counts."""
+        if not isinstance(chunk, dict):
+            return
+        if isinstance(model := chunk.get("model"), str):
+            self._model = model or self._model
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = _usage(usage)
+
+    def _read_choice(self, choice: dict[str, Any]) -> Iterator[Piece]:
         reason = choice.get("finish_reason")
         if reason == "error" or (choice.get("error") and not self.has_ended):
             raise ReportedError(choice.get("error"))
-        words = self._words(choice)
-        self._has_spoken = self._has_spoken or bool(words)
+        said = self._said(choice)
+        words = _text_of(said.get("content")) + _text_of(said.get("refusal"))
+        self._has_spoken = self._has_spoken or bool(words or said.get("tool_calls"))
+        if thought := _thought_of(said):
+            yield from self._calls.take()
+            yield Reasoning(thought)
+        if words:
+            yield from self._calls.take()
+        yield words
+        self._calls.add(said.get("tool_calls"))
         if reason:
             self.has_ended = True
             self.finish = _FINISHES.get(str(reason).lower())
-        return words
 
-    def _words(self, choice: dict[str, Any]) -> str:
+    def _said(self, choice: dict[str, Any]) -> dict[str, Any]:
         # A server that does not stream sends a message; one that does may repeat all at its end.
         said = choice.get("delta") or (None if self._has_spoken else choice.get("message"))
-        if not isinstance(said, dict):
-            return ""
-        return _text_of(said.get("content")) + _text_of(said.get("refusal"))
+        return said if isinstance(said, dict) else {}
 
     async def _next(self, events: AsyncIterator[ServerEvent]) -> ServerEvent | None:
         if not self.has_ended:
@@ -117,6 +142,30 @@ def _text_of(content: object) -> str:
         if isinstance(part, dict)
         and part.get("type", "text") == "text"
         and isinstance(part.get("text"), str)
+    )
+
+
+def _thought_of(said: dict[str, Any]) -> str:
+    """Return what a model thinks, under whichever name; a server may say it under both."""
+    for name in ("reasoning_content", "reasoning"):
+        if (thought := said.get(name)) and isinstance(thought, str):
+            return thought
+    content = said.get("content")
+    return "".join(
+        _text_of(part.get("thinking"))
+        for part in (content if isinstance(content, list) else [])
+        if isinstance(part, dict) and part.get("type") == "thinking"
+    )
+
+
+def _usage(told: dict[str, Any]) -> Usage:
+    """Return what a server told of its tokens. What is no count is dropped where it is stored."""
+    inputs, outputs = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
+    return Usage(
+        input_tokens=told.get("prompt_tokens"),
+        output_tokens=told.get("completion_tokens"),
+        reasoning_tokens=outputs.get("reasoning_tokens") if isinstance(outputs, dict) else None,
+        cached_tokens=inputs.get("cached_tokens") if isinstance(inputs, dict) else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The assistant that needs nothing: no network, no key, the same answer every time.
 
-It shows that the earlier turns reach it: it counts and quotes them.
+It shows that the earlier turns reach it: it counts and quotes them. It introduces itself to who
+says hello first, and uses a tool for who asks it to, so that a page can be tried with all of it.
 """
 
 import asyncio
@@ -8,12 +9,24 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
+from api.chat.assistants.protocol import Piece, ToolCall, ToolResult
 from api.core.text import cut
 from api.core.turns import TurnMessage
 
 #: Most code points of the user's words that are quoted.
 QUOTE_MOST: Final = 120
 
+#: The one tool, which is called for who asks for a tool.
+TOOL: Final = "count_messages"
+INTRODUCTION: Final = (
+    "Hello! I am the demo assistant: no model, only what was said in this conversation. "
+    "Ask me to use a tool, and I show a tool call."
+)
+
+_GREETING: Final = re.compile(
+    r"\W*(hello|hi|hey|hallo|good (morning|day|evening|afternoon))\b", re.IGNORECASE
+)
+_WANTS_TOOL: Final = re.compile(r"\buse (a|the|your) tools?\b|\btool call\b", re.IGNORECASE)
 _FIRST: Final = re.compile(r"\bfirst\b", re.IGNORECASE)
 _LAST: Final = re.compile(r"\b(last|before|just now|previous(ly)?)\b", re.IGNORECASE)
 _HOW_MANY: Final = re.compile(r"\bhow (many|often)\b", re.IGNORECASE)
@@ -27,14 +40,14 @@ class DemoAssistant:
     def __init__(self, *, word_ms: int = 0) -> None:
         self._word_ms = word_ms
 
-    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[str]:
+    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[Piece]:
         """Yield the answer word by word, at the pace that was asked for."""
-        for word in _words(
-            reply_to([turn.content for turn in recent if turn.role == "user"], message)
-        ):
+        said = [turn.content for turn in recent if turn.role == "user"]
+        uses_tool = _WANTS_TOOL.search(message)
+        for piece in _tool_use(said) if uses_tool else _words(reply_to(said, message)):
             if self._word_ms:
                 await asyncio.sleep(self._word_ms / 1000)
-            yield word
+            yield piece
 
     async def title(self, message: str, response: str) -> None:
         """Offer none: the message makes one."""
@@ -55,7 +68,8 @@ def reply_to(said: Sequence[str], message: str) -> str:
     if asks and _LAST.search(message):
         return f"Just before this you said: {quoted(said[-1])}"
     if not said:
-        return f"Hello! You said: {quoted(message)} Ask me later what you said first."
+        hello = INTRODUCTION if _GREETING.match(message) else "Hello!"
+        return f"{hello} You said: {quoted(message)} Ask me later what you said first."
     return (
         f"You said: {quoted(message)} I remember {_counted(len(said))} of yours before this one; "
         f"the last was: {quoted(said[-1])}"
@@ -66,6 +80,13 @@ def quoted(text: str) -> str:
     """Return a text in quotation marks, on one line, cut where it gets long."""
     line = " ".join(text.split())
     return f"“{line}”" if len(line) <= QUOTE_MOST else f"“{cut(line, QUOTE_MOST)}…”"
+
+
+def _tool_use(said: Sequence[str]) -> Iterator[Piece]:
+    yield ToolCall("call_1", TOOL, '{"role": "user"}')
+    yield ToolResult("call_1", str(len(said)))
+    counted = _counted(len(said))
+    yield from _words(f"I used the tool {TOOL}: it counts {counted} of yours before this one.")
 
 
 def _counted(messages: int) -> str:

@@ -14,8 +14,13 @@ from api.chat.assistants.bodies import shorten_unless_answer
 from api.chat.assistants.completions import Completion
 from api.chat.assistants.event_stream import ServerEvent, events, whole
 from api.chat.assistants.prompt import prompt
-from api.chat.assistants.protocol import Finish
-from api.chat.assistants.provider_errors import as_problems, is_used_up, retry_after
+from api.chat.assistants.protocol import Piece
+from api.chat.assistants.provider_errors import (
+    as_problems,
+    is_unknown_parameter,
+    is_used_up,
+    retry_after,
+)
 from api.core.errors import SettingsError
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST, cut
@@ -48,6 +53,8 @@ class OpenAIAssistant:
     def __init__(self, client: openai.AsyncOpenAI, *, model: str) -> None:
         self._client = client
         self._model = model
+        #: False once the server said that it does not know the option.
+        self._asks_for_usage = True
         # The SDK imports this at its first use, which would hold up the event loop.
         self._create = client.chat.completions.with_streaming_response.create
 
@@ -73,10 +80,8 @@ class OpenAIAssistant:
         )
         return cls(client, model=settings.openai_model)
 
-    async def answer(
-        self, recent: Sequence[TurnMessage], message: str
-    ) -> AsyncGenerator[str | Finish]:
-        """Yield the model's words as they come."""
+    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[Piece]:
+        """Yield what the model says as it comes."""
         with as_problems():
             async with aclosing(self._stream(prompt(recent, message))) as stream:
                 async for piece in stream:
@@ -100,9 +105,7 @@ class OpenAIAssistant:
         """Close the connections to the model."""
         await self._client.close()
 
-    async def _stream(
-        self, messages: list[ChatCompletionMessageParam]
-    ) -> AsyncGenerator[str | Finish]:
+    async def _stream(self, messages: list[ChatCompletionMessageParam]) -> AsyncGenerator[Piece]:
         async with AsyncExitStack() as stack:
             response = await self._request(stack, messages)
             async with aclosing(_events_of(response)) as answered:
@@ -116,11 +119,20 @@ class OpenAIAssistant:
         retries: int = MOST_RETRIES,
     ) -> _Response:
         """Ask the model; the response is closed with the stack."""
+        asks_for_usage = self._asks_for_usage
         try:
             return await stack.enter_async_context(
-                self._create(model=self._model, messages=messages, stream=True)
+                self._create(
+                    model=self._model,
+                    messages=messages,
+                    stream=True,
+                    stream_options={"include_usage": True} if asks_for_usage else openai.omit,
+                )
             )
         except openai.APIError as error:
+            if asks_for_usage and is_unknown_parameter(error):
+                self._asks_for_usage = False
+                return await self._request(stack, messages, retries)
             wait = _wait_before_retry(error)
             if not retries or wait is None:
                 raise

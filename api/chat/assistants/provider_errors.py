@@ -32,6 +32,13 @@ _TOO_LONG: Final = re.compile(
 )
 _QUOTA: Final = re.compile(r"insufficient_quota|billing|credit balance", re.IGNORECASE)
 _BUSY: Final = re.compile(r"rate[_ -]?limit|too many requests|'code': '?429", re.IGNORECASE)
+#: Strict servers refuse a parameter that they do not know; some name it, some only say so.
+_UNKNOWN_PARAMETER: Final = re.compile(
+    r"stream_options|include_usage"
+    r"|(unknown|unrecognized|unexpected|unsupported|additional|extra) "
+    r"(\w+ )?(parameter|argument|field|input|property|properties|key|name|keyword)s?",
+    re.IGNORECASE,
+)
 _DETAILS: Final[dict[int | None, str]] = {
     HTTPStatus.UNAUTHORIZED: "the model's provider does not accept the key",
     HTTPStatus.FORBIDDEN: "the model's provider does not allow this",
@@ -86,6 +93,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def is_used_up(error: openai.APIStatusError) -> bool:
     """Tell whether an account has nothing left to spend, which no waiting changes."""
     return bool(_QUOTA.search(str(error.body)))
+
+
+def is_unknown_parameter(error: openai.APIError) -> bool:
+    """Tell whether a server refused a request for a parameter that it does not know."""
+    is_refusal = isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError)
+    return is_refusal and bool(_UNKNOWN_PARAMETER.search(str(error.body)))
 
 
 def _problem(status: int | None, body: object, headers: Mapping[str, str]) -> Problem:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.generation import Timeouts
+from api.chat.parts import Part, parts_in, with_parts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
@@ -26,7 +27,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
-from api.core.turns import Said, TurnName
+from api.core.turns import Said, TurnName, parts_of, text_of
 from api.reads.repositories import ConversationRepository
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
@@ -60,6 +61,15 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A part of the answer besides its text. All of them come again where a stream is resumed."""
+
+    #: 0, 1, 2, … within the answer.
+    index: int
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """There will be no answer; the message is kept."""
 
@@ -75,7 +85,7 @@ class Ping:
     """Nothing new, and still there."""
 
 
-Event = Started | Delta | Answered | Failed | Ping
+Event = Started | Delta | Told | Answered | Failed | Ping
 
 
 class StreamedChat:
@@ -207,24 +217,22 @@ class StreamedChat:
         self, name: TurnName, after: int, remembers_from: int | None = None
     ) -> AsyncIterator[Event]:
         yield Started(name, after, remembers_from)
-        known, whole = 0, [""]
+        heard: list[Said] = []
         with self._subscriber.listening(name.id) as turn:
             while True:
-                fresh = await turn.more(known)
+                fresh = await turn.more(len(heard))
                 if not fresh:
                     if ended := await self._ended_unheard(name):
                         yield ended
                         return
                     yield Ping()
                     continue
-                known += len(fresh)
-                text, length = _new(fresh, after)
-                if text:
-                    after = length
-                    yield Delta(length, text)
-                whole += [said.text for said in fresh if said.kind == "delta"]
+                heard += fresh
+                for event in _shown(fresh, after):
+                    yield event
+                after = max(after, fresh[-1].length)
                 if fresh[-1].kind in {"end", "error"}:
-                    yield _last(name, fresh[-1], "".join(whole))
+                    yield _last(name, heard)
                     return
 
     async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
@@ -257,6 +265,8 @@ def _replay(answered: Answered, name: TurnName, after: int) -> AsyncIterator[Eve
 
     async def events() -> AsyncIterator[Event]:
         yield Started(name, after)
+        for index, part in enumerate(parts_in(answered.extra)):
+            yield Told(index, part)
         if answered.response[after:]:
             yield Delta(len(answered.response), answered.response[after:])
         yield answered
@@ -264,19 +274,28 @@ def _replay(answered: Answered, name: TurnName, after: int) -> AsyncIterator[Eve
     return events()
 
 
-def _new(fresh: list[Said], after: int) -> tuple[str, int]:
-    """Return what was said after the first `after` code points, and the length by now."""
-    texts, length = [], after
+def _shown(fresh: list[Said], after: int) -> Iterator[Delta | Told]:
+    """Yield what was said after the first `after` code points, as few texts as there can be."""
+    texts: list[str] = []
     for said in fresh:
-        if said.kind == "delta" and said.length > length:
-            texts.append(said.text[len(said.text) - (said.length - length) :])
-            length = said.length
-    return "".join(texts), length
+        if said.kind == "delta" and said.length > after:
+            texts.append(said.text[len(said.text) - (said.length - after) :])
+            after = said.length
+        elif said.kind == "part":
+            if texts:
+                yield Delta(after, "".join(texts))
+                texts.clear()
+            yield Told(**json.loads(said.text))
+    if texts:
+        yield Delta(after, "".join(texts))
 
 
-def _last(name: TurnName, said: Said, whole: str) -> Answered | Failed:
+def _last(name: TurnName, heard: list[Said]) -> Answered | Failed:
     """Read how the turn ended."""
-    told = json.loads(said.text)
-    if said.kind == "error":
+    told = json.loads(heard[-1].text)
+    if heard[-1].kind == "error":
         return Failed(**told)
-    return Answered(name.id, told["reply_id"], whole, told["status"], told.get("finish"))
+    return Answered(
+        *(name.id, told["reply_id"], text_of(heard), told["status"]),
+        with_parts(told.get("extra") or None, parts_of(heard)),
+    )

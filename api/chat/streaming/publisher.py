@@ -4,11 +4,13 @@ Watchers in this process get it as soon as it is written.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from api.chat.parts import Part
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.core import ids, tasks
 from api.core.errors import Unavailable
@@ -37,6 +39,7 @@ class _Outgoing:
         self.entries: list[Said] = []
         self.gathered: list[str] = []
         self.length = 0
+        self.parts = 0
 
     def form(self) -> None:
         """Make one delta of what was gathered. Once formed it stays, so that it can be resent."""
@@ -45,6 +48,13 @@ class _Outgoing:
             self.gathered.clear()
             self.length += len(text)
             self.entries.append(Said(self.length, "delta", text))
+
+    def tell(self, part: Part) -> None:
+        """Say a part, after the text before it."""
+        self.form()
+        told = json.dumps({"index": self.parts, "part": part}, ensure_ascii=False)
+        self.entries.append(Said(self.length, "part", told))
+        self.parts += 1
 
     def close(self, kind: Kind, text: str) -> None:
         """Say the last thing, after everything else."""
@@ -87,6 +97,12 @@ class TurnPublisher:
             outgoing.gathered.append(text)
             self._spoken.set()
 
+    def tell(self, turn_id: int, part: Part) -> None:
+        """Have a part beside the text written soon. Never waits."""
+        if outgoing := self._outgoing.get(turn_id):
+            outgoing.tell(part)
+            self._spoken.set()
+
     def close(self, turn_id: int, kind: Kind, text: str) -> None:
         """Have the turn's end written, after all its pieces; that gives the lease up."""
         if outgoing := self._outgoing.get(turn_id):
@@ -126,7 +142,7 @@ class TurnPublisher:
             self._written(outgoing, said, answer)
 
     def _written(self, outgoing: _Outgoing, said: Said, answer: int) -> None:
-        is_last = said.kind != "delta"
+        is_last = said.kind not in {"delta", "part"}
         if answer != NOT_MINE:
             self._subscriber.written(outgoing.name.id, said, stop_asked=answer == SAID_AND_STOPPED)
         elif not is_last:

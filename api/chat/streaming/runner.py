@@ -7,15 +7,16 @@ from collections.abc import Coroutine
 from typing import Any, Final, Literal
 
 from api.chat.answers import Answers
-from api.chat.assistants.protocol import Assistant, Finish
+from api.chat.assistants.protocol import Assistant
 from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
+from api.chat.parts import with_parts, without_parts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.core.errors import Problem, Unavailable
-from api.core.turns import TurnName, text_of
+from api.core.turns import TurnName, parts_of, text_of
 from api.writes.accept import Accept
 from api.writes.submit import Accepted
 from api.writes.turns import Turn
@@ -74,7 +75,10 @@ class Runner:
     async def _run(self, turn: Turn, message: str) -> None:
         async with leased(self._turns, turn):
             await asyncio.sleep(HEAD_START_SECONDS)
-            made = Generation(lambda piece: self._publisher.say(turn.id, piece))
+            made = Generation(
+                lambda piece: self._publisher.say(turn.id, piece),
+                lambda part: self._publisher.tell(turn.id, part),
+            )
             speaking = asyncio.create_task(self._speak(turn, message, made), name="speak")
             self._publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
             self._speaking.add(speaking)
@@ -84,53 +88,62 @@ class Runner:
             if made.failure is not None:
                 self._fail(turn.name, made.failure)
                 return
-            await self._store(turn.name, made.text, made.status, made.finish)
+            await self._store(turn.name, made.text, made.status, made.extra)
             self._titles.after(turn, message, made.text)
 
     async def _speak(self, turn: Turn, message: str, made: Generation) -> None:
         """Say the answer piece by piece."""
         try:
-            before = text_of(await self._turns.said(turn.id)) if turn.replayed else ""
+            before = await self._turns.said(turn.id) if turn.replayed else []
         except Problem as problem:
             made.problem = problem
             return
-        if before:
+        text, parts = text_of(before), parts_of(before)
+        if text or parts:
             # This much was shown already; another answer could contradict it.
-            made.resume(before)
+            made.resume(text, parts)
             return
         await made.run(self._assistant, self._timeouts, turn.recent, message)
 
     async def _finish(self, name: TurnName) -> None:
-        await self._store(name, text_of(await self._turns.said(name.id)), "interrupted")
+        said = await self._turns.said(name.id)
+        extra = with_parts(None, parts_of(said))
+        await self._store(name, text_of(said), "interrupted", extra)
 
     async def _store(
         self,
         name: TurnName,
         text: str,
         status: Literal["stored", "interrupted"],
-        finish: Finish | None = None,
+        extra: dict[str, Any] | None,
     ) -> None:
         """Put the answer into the log, and then say that it is there."""
         try:
-            reply = await self._accepted(name, text, status)
-            if reply.replayed:
-                status_now, finish = (await self._answers.stored(name, reply.id)).status, None
-            else:
-                status_now = status
+            reply = await self._accepted(name, text, status, extra)
+            stored = await self._answers.stored(name, reply.id) if reply.replayed else None
         except Problem as problem:
             self._fail(name, problem)
             return
-        told = {"reply_id": reply.id, "status": status_now, "finish": finish and finish.value}
+        told = {
+            "reply_id": reply.id,
+            "status": stored.status if stored else status,
+            # Its watchers were told the parts.
+            "extra": without_parts(stored.extra if stored else extra),
+        }
         self._publisher.close(name.id, "end", json.dumps(told))
 
     async def _accepted(
-        self, name: TurnName, text: str, status: Literal["stored", "interrupted"]
+        self,
+        name: TurnName,
+        text: str,
+        status: Literal["stored", "interrupted"],
+        extra: dict[str, Any] | None,
     ) -> Accepted:
         clock = asyncio.get_running_loop().time
         until = clock() + STORE_TIMEOUT_SECONDS
         while True:
             try:
-                return await self._accept.reply(name, text, status)
+                return await self._accept.reply(name, text, status, extra)
             except Unavailable as problem:
                 if clock() > until:
                     raise

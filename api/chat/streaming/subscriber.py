@@ -4,6 +4,7 @@ This process's own are heard as soon as they are written; the others' by one pol
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ class TurnFeed:
     def __init__(self) -> None:
         self.said: list[Said] = []
         self.length = 0
+        self.parts = 0
         self.has_ended = False
         self.listeners = 0
         self.is_to_stop = False
@@ -53,11 +55,18 @@ class TurnFeed:
             elif one.kind == "delta" and one.length == self.length + len(one.text):
                 self.length = one.length
                 self.said.append(one)
+            elif one.kind == "part":
+                self._hear_part(one)
             elif one.kind != "delta" and one.length == self.length and not self.has_ended:
                 self.has_ended = True
                 self.said.append(one)
         if len(self.said) > before:
             self.wake()
+
+    def _hear_part(self, one: Said) -> None:
+        if one.length == self.length and json.loads(one.text)["index"] == self.parts:
+            self.parts += 1
+            self.said.append(one)
 
     def asked_to_stop(self) -> None:
         """End the answer where it is."""

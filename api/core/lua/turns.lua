@@ -29,7 +29,8 @@ local function said_last(stream)
 end
 
 -- Appends to turns' streams, each only while the lease is the caller's: a process that lost it must
--- not show what the stored answer lacks. A delta that was sent before has a known id and is not doubled.
+-- not show what the stored answer lacks. A delta that was sent before has a known id and is not doubled;
+-- a part is, and readers know it by its index. What is neither ends the turn.
 -- ARGV: (turn id, token, member, kind, code points so far, payload)… → 0 each, or 1, or 2 where
 -- the turn was asked to stop.
 function operations.say()
@@ -46,7 +47,7 @@ function operations.say()
         redis.call('XADD', stream, ARGV[at + 4] .. '-0', kind, ARGV[at + 5])
       end
       redis.call('EXPIRE', stream, STREAM_SECONDS)
-      if kind ~= 'delta' then
+      if kind ~= 'delta' and kind ~= 'part' then
         redis.call('DEL', key(partition, 'turn:' .. turn_id))
         redis.call('ZREM', key(partition, 'running'), member)
       end

@@ -65,6 +65,7 @@ async def send(
     body: schemas.ChatMessage,
     wants_stream: WantsStream,
     last_event_id: LastEventId,
+    parts: streams.WithParts = False,
 ) -> schemas.ChatAnswer | Response:
     """The message and the answer are both in the log when this answers.
 
@@ -84,7 +85,7 @@ async def send(
         events = await by.app.streamed_chat.send(
             by.caller, session_id, body.message, by.key, after=last_event_id or 0
         )
-        return streams.respond(by.app, by.caller, events)
+        return streams.respond(by.app, by.caller, events, with_parts=parts)
     answered = await by.app.chat.turn(by.caller, session_id, body.message, by.key)
     return schemas.ChatAnswer.of(session_id, answered)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.sse import format_sse_event
 
 from api.chat.answers import Answered
-from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started
+from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started, Told
 from api.core import ids
 from api.core.caller import Caller
 from api.core.errors import NotAllowed, NotFound, TooLarge
@@ -21,6 +21,14 @@ from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.session_stream import SessionStream
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
+
+WithParts = Annotated[
+    bool,
+    Query(
+        alias="parts",
+        description="Events `part` too, in a streamed answer: thoughts, tool calls, their results.",
+    ),
+]
 
 _FAILURES: Final = (*CALLER, NotFound, NotAllowed)
 _EXAMPLE: Final = (
@@ -55,11 +63,13 @@ _HEARTBEAT: Final = b": ping\n"
     responses=documented(*_FAILURES) | DOCUMENTED,
 )
 async def watch(
+    *,
     app: App,
     caller: Chatter,
     session_id: SessionId,
     turn: Annotated[Id, Query(description="The `messageId` of the turn.")],
     last_event_id: LastEventId,
+    parts: WithParts = False,
 ) -> Response:
     """Any process can show a turn, whichever runs it. Watching neither starts nor stops one.
 
@@ -68,7 +78,7 @@ async def watch(
     """
     after = last_event_id or 0
     events = await app.streamed_chat.resume(caller.user_id, session_id, turn, after)
-    return respond(app, caller, events)
+    return respond(app, caller, events, with_parts=parts)
 
 
 @router.get(
@@ -104,7 +114,9 @@ async def stop(
     return schemas.Stopped(stopped=stopped)
 
 
-def respond(app: Services, caller: Caller, events: AsyncIterator[Event] | None) -> Response:
+def respond(
+    app: Services, caller: Caller, events: AsyncIterator[Event] | None, *, with_parts: bool
+) -> Response:
     """Answer with server-sent events while the caller's session lasts.
 
     Without any events: 204, which ends reconnecting.
@@ -113,15 +125,19 @@ def respond(app: Services, caller: Caller, events: AsyncIterator[Event] | None) 
         return Response(status_code=204)
     # FastAPI's own EventSourceResponse encodes only what a generator route yields.
     return SessionStream(
-        encoded(events),
+        encoded(events, with_parts=with_parts),
         until_ended=partial(app.sessions.until_ended, caller),
         media_type="text/event-stream",
         headers=_HEADERS,
     )
 
 
-async def encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    """Yield a turn's events as server-sent events."""
+async def encoded(events: AsyncIterator[Event], *, with_parts: bool) -> AsyncIterator[bytes]:
+    """Yield a turn's events as server-sent events.
+
+    Parts only for who asked for them: older clients take an event with an unknown name for one
+    that they know.
+    """
     session = ""
     conversation = 0
     async for event in events:
@@ -136,6 +152,9 @@ async def encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
                 yield _event("start", told, str(after))
             case Delta(length, text):
                 yield _event("delta", {"text": text}, str(length))
+            case Told(index, part):
+                if with_parts:
+                    yield _event("part", {"index": index, "part": part})
             case Answered():
                 told_end = schemas.ChatAnswer.of(conversation, event)
                 # Beyond the text: a client that reconnects with this id has all of it.
