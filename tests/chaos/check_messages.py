@@ -47,9 +47,13 @@ class _Stored:
             self._dead_entries[letter.digest].add(letter.entry)
         self.conversations = tables.conversations
         self._by_mark: dict[tuple[str, str], list[MessageRow]] = defaultdict(list)
+        #: Answers that end before their mark, by conversation.
+        self._unmarked: dict[int, list[MessageRow]] = defaultdict(list)
         for row in tables.messages:
             if row.op:
                 self._by_mark[row.op, row.role].append(row)
+            elif row.status == "interrupted":
+                self._unmarked[row.conversation].append(row)
 
     def of(self, sent: _Sent) -> list[MessageRow]:
         """Return the rows that carry this message's mark, or no text and its id.
@@ -59,7 +63,19 @@ class _Stored:
         rows = list(self._by_mark.get((sent.op.name, sent.role), ()))
         dead = self._dead_entries.get(sent.digest, set()) if sent.digest else set()
         silent = (self.by_id.get(entry) for entry in sent.entries | dead)
-        return rows + [row for row in silent if row is not None and not row.op]
+        rows += [row for row in silent if row is not None and not row.op]
+        if not rows and sent.role == "assistant" and sent.outcome != "refused":
+            rows += self._take_unmarked(sent)
+        return rows
+
+    def _take_unmarked(self, sent: _Sent) -> Iterator[MessageRow]:
+        """Yield an answer that ends before its mark, and may be this one."""
+        unmarked = self._unmarked[sent.op.conversation]
+        for row in unmarked:
+            if row.id > sent.op.entry and all(row.start.startswith(s) for s in sent.shown):
+                unmarked.remove(row)
+                yield row
+                return
 
     def dead_letter_of(self, sent: _Sent, entry: int) -> DeadRow | None:
         """Return the dead letter that this message became."""
@@ -73,7 +89,8 @@ def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -
     gone &= {row.id for row in tables.conversations.values() if row.deleted}
     misplaced = set(_misplaced(operations, tables.messages, report))
     claimed: set[int] = set()
-    for sent in _all_sent(operations.values()):
+    # Those of which most was shown first: an answer without a mark may be any other's, too.
+    for sent in sorted(_all_sent(operations.values()), key=_shown_length, reverse=True):
         rows = stored.of(sent)
         claimed.update(row.id for row in rows)
         if any(row.id in misplaced for row in rows):
@@ -94,6 +111,10 @@ def _all_sent(operations: Iterable[Operation]) -> Iterator[_Sent]:
         yield _Sent(op, role, op.outcome, frozenset(op.entries), op.digest)
         if op.kind == "turn":
             yield _reply_of(op)
+
+
+def _shown_length(sent: _Sent) -> int:
+    return max(map(len, sent.shown), default=0)
 
 
 def _reply_of(op: Operation) -> _Sent:

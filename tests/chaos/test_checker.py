@@ -263,6 +263,19 @@ def test_an_answer_that_lacks_words_that_were_shown_is_corrupt(good: Ideal) -> N
     assert check_of(good).kinds == {"corrupt": 1}
 
 
+def test_an_answer_that_ends_before_its_mark_is_known_by_what_was_shown(good: Ideal) -> None:
+    here = a_conversation(good)
+    good.rescue(here, good.cut_turn(here, shown=2))
+
+    edit(good, -1, op="", start="#i-", status="interrupted")
+    # Nothing was heard of this one, so the answer might be its own.
+    good.events.insert(0, Invoked(0.0, "i-99", "turn", 1, here, "user"))
+
+    assert not check_of(good).violations
+    edit(good, -1, start="You")
+    assert check_of(good).kinds == {"lost": 1}
+
+
 def test_an_answer_whose_stream_was_cut_may_be_stored_later(good: Ideal) -> None:
     here = a_conversation(good)
     name = good.cut_turn(here)
