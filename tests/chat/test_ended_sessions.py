@@ -16,6 +16,7 @@ from api.core.database import writing
 from tests.chat.events import STREAM, events
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.draining import draining
+from tests.support.keys import acting, make_key
 from tests.support.log_requests import said_in
 from tests.support.model_server import ModelServer, held, model_server
 from tests.support.waiting import eventually
@@ -114,6 +115,28 @@ def test_who_watches_again_is_cut_too(
         turn = next(events(response))["data"]["messageId"]
     with ada.stream("GET", f"/api/chat/{session}/stream", params={"turn": turn}) as response:
         seen = read_until_cut(response, lambda: other.post("/auth/logout").raise_for_status())
+
+    assert seen == ["start", "delta"]
+    assert not goes_on.is_set()
+
+
+@pytest.mark.parametrize("how", ["revoking the key", "deleting the subject"])
+def test_a_stream_that_a_key_reads_is_cut_too(
+    api: Api, ada: httpx.Client, goes_on: threading.Event, how: str
+) -> None:
+    key = make_key(ada, acts_for="subjects")
+    with (
+        draining(api.settings),
+        acting(api, key, "grace") as here,
+        acting(api, key, "grace") as there,
+    ):
+        ends = {
+            "revoking the key": lambda: ada.delete(f"/auth/keys/{key['id']}"),
+            "deleting the subject": lambda: there.post("/auth/me/delete", json={}),
+        }
+        path = f"/api/chat/{here.post('/api/chat/start').json()['sessionId']}/message"
+        with here.stream("POST", path, json={"message": "Why?"}, headers=STREAM) as response:
+            seen = read_until_cut(response, lambda: ends[how]().raise_for_status())
 
     assert seen == ["start", "delta"]
     assert not goes_on.is_set()
