@@ -62,9 +62,9 @@ class Person:
         self.get(f"/api/conversations/{conversation}", read_after=last)
         return conversation
 
-    def add(self, conversation: int, role: str, content: str) -> int:
+    def add(self, conversation: int, role: str, content: str, **more: Any) -> int:
         """Add a message and return its id."""
-        body = {"role": role, "content": content}
+        body = {"role": role, "content": content, **more}
         return int(self._post(f"/api/conversations/{conversation}/messages", body)["id"])
 
     def begin_answer(self, conversation: int, text: str) -> int:

@@ -63,13 +63,26 @@ def test_why_an_answer_ends_early_is_said(window: Window, person: Person) -> Non
 
     conversation = person.conversation("hello", "hi")
     window.page.route("**/api/chat/*/message", end_early)
+    window.page.route("**/api/conversations/*/messages?*", lambda _: None)  # it is shown unstored
+    window.page.route("**/api/conversations/*/messages?*", Route.continue_, times=1)
     window.open(conversation)
     expect(window.messages).to_have_count(2)
 
     window.say("are you there?")
 
-    expect(window.state("stored")).to_have_count(4)  # said also when it comes from the history
     expect(window.last).to_contain_text("The answer ends here: it reached the model")
+
+
+def test_why_an_answer_ended_early_is_said_of_the_history(window: Window, person: Person) -> None:
+    conversation = person.conversation("hello")
+    extra = {"format": "verbatim/1", "finish": "content_filter"}
+    answer = person.add(conversation, "assistant", "hi", extra=extra)
+    person.get(f"/api/conversations/{conversation}", read_after=answer)
+
+    window.open(conversation)
+
+    expect(window.messages).to_have_count(2)
+    expect(window.last).to_contain_text("The answer ends here")
 
 
 def test_how_far_back_the_assistant_sees_is_said(window: Window, person: Person) -> None:

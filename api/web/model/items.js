@@ -10,15 +10,13 @@
  * @property {string} text
  * @property {MessageRow | null} row set once it is in the history
  * @property {Turn | null} turn set while it is not
- * @property {Finish | null} finish as far as it is known: it is not in the history
+ * @property {Finish | null} finish
  * @property {boolean} isHorizon the assistant saw what is from here on, and nothing before
  */
 
 export class Items {
   /** @type {Map<number, string>} keys of messages that were shown before they were stored */
   #keys = new Map();
-  /** @type {Map<number, Finish | null>} of answers that came here before they were stored */
-  #finishes = new Map();
   /** @type {number | null} the oldest message that the assistant was given with the last one */
   #horizon = null;
 
@@ -44,7 +42,6 @@ export class Items {
       const answer = rows.find((row) => isAnswer(row, turn, question));
       if (answer) {
         this.#keys.set(answer.id, answerKey(turn));
-        this.#finishes.set(answer.id, turn.finish);
         this.#horizon = turn.remembersFrom ?? this.#horizon;
       }
       return answer !== undefined;
@@ -57,7 +54,7 @@ export class Items {
    */
   #ofRow(row) {
     const key = this.#keys.get(row.id) ?? `m${row.id}`;
-    const finish = this.#finishes.get(row.id) ?? null;
+    const finish = row.extra?.finish ?? null;
     const isHorizon = row.id === this.#horizon && row.position > 1;
     return { key, role: row.role, text: row.content, row, turn: null, finish, isHorizon };
   }

@@ -22,6 +22,7 @@
  * @property {string} content
  * @property {"stored" | "interrupted" | "unavailable"} status
  * @property {string} created_at
+ * @property {{finish?: Finish} | null} extra what an answer has beside its text; of others, anything
  *
  * @typedef {{messages: MessageRow[], total: number}} MessagePage
  *
