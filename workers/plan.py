@@ -57,6 +57,7 @@ class Said(TypedDict, total=False):
     tags: list[str] | None
     archived_at: int | None
     pinned_at: int | None
+    expires_in_days: int | None
 
 
 @dataclass(slots=True)
@@ -306,6 +307,8 @@ class _Planner:
             said["archived_at"] = entry.created_at_ms if fields["archived"] else None
         if "pinned" in fields:
             said["pinned_at"] = entry.created_at_ms if fields["pinned"] else None
+        if "expires_in_days" in fields:
+            said["expires_in_days"] = fields["expires_in_days"]
         if said:
             self._plan.said.setdefault(entry.conversation_id, {}).update(said)
 

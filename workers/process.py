@@ -15,6 +15,7 @@ from api.core.database import make_engine
 from api.core.log import Log
 from api.core.settings import Settings
 from workers.drain import Drain
+from workers.retention import Retention
 
 #: One for the batch, and one for `open_log`, which a batch may need.
 POOL_SIZE: Final = 2
@@ -31,10 +32,12 @@ class Process:
         self._engine = _engine(settings)
         self._redis = redis_client.connect(settings, "verbatim-worker")
         log = Log(self._redis, settings.log_namespace)
+        self._ring = ring
         self._drain = Drain(log, self._engine, settings, ring, should_stop)
+        self._retention = Retention(log, self._engine, settings, should_stop)
 
     def run(self) -> dict[str, int]:
-        """Run the drain once, and return what it did.
+        """Run the drain once, and return what it did. Once an hour, old conversations are deleted.
 
         Raises UnsafeRedisError or WrongDatabaseError if it must not run, DrainFailedError if it
         failed.
@@ -42,7 +45,10 @@ class Process:
         if not self._checked:
             redis_client.check(self._redis, self._settings.redis_durability)
             self._checked = True
-        return self._drain.run()
+        done = self._drain.run()
+        if expired := self._retention.run():
+            self._ring()
+        return done | {"expired": expired}
 
     def close(self) -> None:
         """Close the connections."""

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from api.core import bell, redis_client
 from api.core.failures import describe
-from api.core.log import Log
+from api.core.log import RETENTION_SECONDS, Log
 from api.core.settings import load
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,21 @@ class StallDetector:
         return self._rings >= DEAF_RINGS and now - self._first_ring >= DEAF_SECONDS
 
 
+@dataclass(slots=True)
+class HourlyRing:
+    """Decides when to ring so that a drain looks for old conversations (`workers.retention`)."""
+
+    _rang_at: float | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it is an hour after the last ring, or there was none."""
+        return self._rang_at is None or now - self._rang_at >= RETENTION_SECONDS
+
+    def note_ring(self, now: float) -> None:
+        """Note a ring."""
+        self._rang_at = now
+
+
 class Watchdog(bootsteps.StartStopStep):
     """Checks once a second whether the entries of the log move."""
 
@@ -79,6 +94,7 @@ class Watchdog(bootsteps.StartStopStep):
             settings.broker, **redis_client.redis_options("verbatim-watchdog")
         )
         self._app = parent.app
+        self._hourly = HourlyRing() if settings.retention_days else None
         self._stall = StallDetector()
         self._seen = {"backlog": 0, "oldest_ms": 0}
         self._stopped = threading.Event()
@@ -109,6 +125,9 @@ class Watchdog(bootsteps.StartStopStep):
                 logger.error("the watchdog failed: %s", describe(error))  # noqa: TRY400 - no text
 
     def _check(self, now: float) -> None:
+        if self._hourly and self._hourly.is_due(now):
+            bell.ring(self._app)
+            self._hourly.note_ring(now)
         heads = self._log.heads()
         status = self._log.status()
         self._seen = {"backlog": status.entries, "oldest_ms": status.oldest_age_ms}

@@ -59,7 +59,7 @@ _CHANGE: Final = f"""
 #: A tombstone keeps nothing that its owner said.
 _ERASE: Final = """
     UPDATE conversation SET external_id = NULL, metadata = NULL, tags = NULL, archived_at = NULL,
-        pinned_at = NULL
+        pinned_at = NULL, expires_in_days = NULL
     WHERE id = ANY(%s::bigint[])
 """
 #: An external id may have been another conversation's until this batch deleted that, so all this
@@ -73,7 +73,9 @@ _SAY: Final = f"""
         archived_at = CASE WHEN 'archived_at' = ANY(%(said)s)
             THEN {_AT.format("%(archived_at)s")} ELSE archived_at END,
         pinned_at = CASE WHEN 'pinned_at' = ANY(%(said)s)
-            THEN {_AT.format("%(pinned_at)s")} ELSE pinned_at END
+            THEN {_AT.format("%(pinned_at)s")} ELSE pinned_at END,
+        expires_in_days = CASE WHEN 'expires_in_days' = ANY(%(said)s) THEN %(expires_in_days)s
+            ELSE expires_in_days END
     WHERE id = %(id)s AND deleted_at IS NULL
 """  # noqa: S608 - our own words
 _DEAD_LETTER: Final = f"""

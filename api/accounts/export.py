@@ -27,7 +27,7 @@ PAGE: Final = 200
 _ACCOUNT: Final = ("id", "username", "email", "created_at")
 _CONVERSATION: Final = (
     *("id", "title", "message_count", "created_at", "updated_at", "closed_at", "external_id"),
-    *("tags", "archived_at", "pinned_at", "forked_from", "forked_at"),
+    *("tags", "archived_at", "pinned_at", "expires_in_days", "forked_from", "forked_at"),
 )
 _MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
 

@@ -12,6 +12,8 @@ from typing import Any, Final, TypedDict, cast
 from api.core.entries import Entry
 from api.core.text import Storable, is_blank
 
+#: Days until a conversation is deleted, at most.
+DAYS_MOST: Final = 36_500
 #: The year 9999, in Unix milliseconds.
 _MOST_MS: Final = 253_370_764_800_000
 
@@ -27,6 +29,8 @@ class ConversationFields(TypedDict, total=False):
     tags: list[str]
     archived: bool
     pinned: bool
+    #: Days after its last activity; None for as many as all have.
+    expires_in_days: int | None
     #: Of an open only: Unix milliseconds.
     created_at: int
 
@@ -93,5 +97,8 @@ _KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "tags": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "archived": _is_flag,
     "pinned": _is_flag,
+    "expires_in_days": lambda value: (
+        value is None or (type(value) is int and 0 < value <= DAYS_MOST)
+    ),
     "created_at": lambda value: type(value) is int and 0 <= value <= _MOST_MS,
 }

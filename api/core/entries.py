@@ -21,16 +21,18 @@ MALFORMED: Final = -1
 #: title: like rename, but only where there is no title yet. adds: a batch (`api.core.batches`).
 Op = Literal["open", "add", "adds", "rename", "title", "set", "close", "delete"]
 Form = Literal["t", "j"]
-Scope = Literal["open", "message", "edit", "turn", "reply"]
+#: retention: a deletion of what is old.
+Scope = Literal["open", "message", "edit", "turn", "reply", "retention"]
 #: ok, replay: accepted (now, or by an earlier request with this key). cold: the recent turns must
 #: be loaded first. unknown: PostgreSQL must say whose the conversation is. unnamed: it must say
-#: which conversation has the external id. exists: one has it already. late: past its deadline.
+#: which conversation has the external id. exists: one has it already. active: something was written
+#: to what is to be deleted as old. late: past its deadline.
 #: log_closed: the log belongs to no database yet, or has no tails. wrong_database: it belongs to
 #: another database. taken: another message has this external id. The rest say what they are.
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "unnamed", "exists", "foreign", "deleted",
-    "conversation_closed", "full", "log_closed", "wrong_database", "gone", "revoked", "quota",
-    "late", "error", "taken",
+    "conversation_closed", "active", "full", "log_closed", "wrong_database", "gone", "revoked",
+    "quota", "late", "error", "taken",
 ]  # fmt: skip
 
 
@@ -83,7 +85,8 @@ class AcceptRequest:
     lease: str = ""
     #: The turn is streamed: if its process dies, another one stores what was said.
     streamed: bool = False
-    #: Empty; the id up to which `loaded` has all turns; or "skip": go on without.
+    #: Empty; the id up to which `loaded` has all turns; or "skip": go on without. Of a deletion of
+    #: what is old: the id up to which PostgreSQL was asked.
     as_of: str = ""
     #: Earlier turns, oldest first, as `turn_line` writes them; sent unless `as_of` says to skip.
     loaded: tuple[bytes, ...] = ()

@@ -57,6 +57,8 @@ LEASE_MS: Final = 10_000
 FORGET_CHUNK: Final = 1000
 #: How long the bell lasts, here as in the script.
 BELL_MS: Final = 3_000
+#: How often old conversations are looked for, here as in the script.
+RETENTION_SECONDS: Final = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +284,10 @@ class Log:
     def refuse_lost_user(self, user_id: int, seconds: int) -> None:
         """Block the writes of a user who does not exist, unless they are blocked already."""
         self.run("gone", user_id, seconds, "unless blocked")
+
+    def wants_retention(self) -> bool:
+        """Tell whether the caller is the one to look for old conversations (once an hour)."""
+        return bool(self.run("retention", at=(0,)))
 
     def status(self) -> LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""

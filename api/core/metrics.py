@@ -4,7 +4,8 @@ Each API process counts the entries it accepts, in memory. The workers' counts a
 of integers (`{ns}:drain:counts`), written by the trim script from `DrainCounts.mapping()`, so that
 any API process can show them. Fields of that hash:
 
-    committed duplicates discarded dead_letters batches     plain counters
+    committed duplicates discarded dead_letters batches     plain counters, as is
+    expired
     <name>_sum, <name>_count, <name>_le_<bound>             a histogram; one bucket per bound, not
         for <name> in lag_ms, batch_entries, drain_ms       cumulative; values above the last bound
                                                             are in <name>_count only
@@ -39,6 +40,7 @@ DRAINED: Final = {
     "discarded": "Entries of conversations or users that were deleted",
     "dead_letters": "Entries that PostgreSQL refuses",
     "batches": "Transactions of the drain",
+    "expired": "Conversations whose deletion by age was accepted",
 }
 _ACCEPT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 

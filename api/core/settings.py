@@ -157,6 +157,9 @@ class Settings(BaseSettings):
     #: unchecked: for development; accepts a role that row-level security does not restrict.
     row_security: Literal["enforced", "unchecked"] = "enforced"
 
+    #: Days after its last activity until a conversation is deleted; 0: nothing is deleted by age.
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+
     # The drain
     batch_max_entries: Positive = 2048
     batch_max_bytes: Positive = 4 * 1024 * 1024

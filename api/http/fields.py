@@ -16,11 +16,13 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    StrictInt,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
 from api.accounts.key_store import NAME_MOST, owner_of
+from api.core.conversation_fields import DAYS_MOST
 from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
@@ -114,6 +116,16 @@ Metadata = Annotated[
     Field(
         description="Any JSON object, of 16 KiB as it is written: it comes back as that text.",
         examples=[{"source": "app"}],
+    ),
+]
+Days = Annotated[
+    StrictInt,
+    Field(
+        ge=1,
+        le=DAYS_MOST,
+        description="It is deleted so many days after its last activity, or after RETENTION_DAYS "
+        "where those are fewer.",
+        examples=[30],
     ),
 ]
 #: The time of a conversation that is imported.

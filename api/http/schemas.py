@@ -24,6 +24,7 @@ from api.http.fields import (
     EXAMPLE_SESSION,
     AnyContent,
     Content,
+    Days,
     Email,
     ExternalId,
     Extra,
@@ -174,6 +175,7 @@ class NewConversation(In):
     )
     metadata: Metadata | None = None
     tags: Tags | None = None
+    expires_in_days: Days | None = None
     created_at: PastTime | None = Field(
         default=None, description="For imports: when it began, from 1970 until now."
     )
@@ -189,6 +191,8 @@ class NewConversation(In):
             fields["metadata"] = metadata
         if self.tags:
             fields["tags"] = self.tags
+        if self.expires_in_days is not None:
+            fields["expires_in_days"] = self.expires_in_days
         if self.created_at is not None:
             fields["created_at"] = unix_ms(self.created_at)
         return fields
@@ -202,6 +206,7 @@ class ConversationChange(In):
     tags: Tags = Field(default_factory=list)
     archived: StrictBool = Field(default_factory=bool, examples=[True])
     pinned: StrictBool = Field(default_factory=bool, examples=[True])
+    expires_in_days: Days | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -237,6 +242,7 @@ class Conversation(Out):
     tags: list[str] | None = Field(default=None, examples=[["work"]])
     archived_at: Time | None = Field(default=None, examples=[None])
     pinned_at: Time | None = Field(default=None, examples=[None])
+    expires_in_days: int | None = Field(default=None, examples=[None])
     forked_from: int | None = Field(default=None, examples=[None])
     forked_at: int | None = Field(default=None, examples=[None], description="A position.")
 

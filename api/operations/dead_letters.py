@@ -59,14 +59,16 @@ _SAY: Final = text(
     " metadata = coalesce(metadata, CAST(:metadata AS json)),"
     " tags = coalesce(tags, CAST(:tags AS text[])),"
     " archived_at = coalesce(archived_at, :archived_at),"
-    " pinned_at = coalesce(pinned_at, :pinned_at) WHERE id = :conversation_id"
+    " pinned_at = coalesce(pinned_at, :pinned_at),"
+    " expires_in_days = coalesce(expires_in_days, :expires_in_days) WHERE id = :conversation_id"
 )
 _CLOSE: Final = text(
     "UPDATE conversation SET closed_at = coalesce(closed_at, :at) WHERE id = :conversation_id"
 )
 _DELETE: Final = text(
     "UPDATE conversation SET deleted_at = :at, title = NULL, external_id = NULL, metadata = NULL,"
-    " tags = NULL, archived_at = NULL, pinned_at = NULL WHERE id = :conversation_id"
+    " tags = NULL, archived_at = NULL, pinned_at = NULL, expires_in_days = NULL"
+    " WHERE id = :conversation_id"
 )
 
 
@@ -260,6 +262,7 @@ def _said(letter: Row[Any]) -> dict[str, Any]:
         "tags": fields.get("tags") or None,
         "archived_at": at if fields.get("archived") else None,
         "pinned_at": at if fields.get("pinned") else None,
+        "expires_in_days": fields.get("expires_in_days"),
         "began_at": at if began_ms is None else time_of(began_ms),
     }
 

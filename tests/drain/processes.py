@@ -33,6 +33,7 @@ class WorkerProcess:
                     "CELERY_BROKER_URL": settings.celery_broker_url or settings.broker,
                     "LOG_NAMESPACE": settings.log_namespace,
                     "VERBATIM_FAILPOINTS": failpoints,
+                    "RETENTION_DAYS": str(settings.retention_days),
                 },
                 stdout=output,
                 stderr=output,

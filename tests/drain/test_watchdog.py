@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.watchdog import StallDetector
+from workers.watchdog import HourlyRing, StallDetector
 
 
 def seconds_until_due(detector: StallDetector, heads: dict[int, int], start: float = 0.0) -> float:
@@ -81,3 +81,14 @@ def test_a_drain_that_started_anywhere_proves_hearing() -> None:
         detector.note_ring(float(now), starts=now)
 
         assert not detector.is_deaf(float(now))
+
+
+def test_old_conversations_are_rung_for_at_the_start_and_once_an_hour() -> None:
+    ring = HourlyRing()
+    rang = []
+    for now in range(0, 10_000, 50):
+        if ring.is_due(now):
+            ring.note_ring(now)
+            rang.append(now)
+
+    assert rang == [0, 3_600, 7_200]

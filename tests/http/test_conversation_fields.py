@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from tests.support.api import Api
+from tests.support.api import Api, StartApi
 from tests.support.draining import draining
 
 LIST = "/api/conversations/"
@@ -231,3 +232,32 @@ def test_a_senseless_filter_is_refused(ada: httpx.Client, query: dict[str, str])
 
     assert answer.status_code == 422
     assert {one["field"] for one in answer.json()["errors"]} == query.keys()
+
+
+def test_days_until_a_deletion_are_refused_where_nothing_is_deleted_by_age(
+    ada: httpx.Client, path: str
+) -> None:
+    refused = [
+        ada.patch(path, json={"expires_in_days": 7}),
+        ada.post(LIST, json={"expires_in_days": 7}),
+    ]
+
+    assert [answer.status_code for answer in refused] == [422, 422]
+    assert all("RETENTION_DAYS" in answer.json()["detail"] for answer in refused)
+    assert change(ada, path, expires_in_days=None)["expires_in_days"] is None
+
+
+def test_a_conversation_says_after_how_many_days_it_goes(start_api: StartApi) -> None:
+    api = start_api(retention_days=30)
+    with closing(api.person()) as person, draining(api.settings):
+        opened = person.post(LIST, json={"expires_in_days": 7}).json()
+        path = f"{LIST}{opened['id']}"
+        changed = change(person, path, expires_in_days=14)
+        removed = change(person, path, expires_in_days=None)
+        senseless = [
+            person.patch(path, json={"expires_in_days": days}).status_code
+            for days in (0, -1, 36_501, "7", 1.5, True)
+        ]
+
+    assert [one["expires_in_days"] for one in (opened, changed, removed)] == [7, 14, None]
+    assert senseless == [422] * 6

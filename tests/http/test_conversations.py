@@ -76,7 +76,7 @@ def test_a_conversation_is_opened_and_read_at_once(
         "updated_at": read["created_at"],
         "message_count": 0,
         **dict.fromkeys(("external_id", "metadata", "tags", "archived_at", "pinned_at")),
-        **dict.fromkeys(("forked_from", "forked_at")),
+        **dict.fromkeys(("expires_in_days", "forked_from", "forked_at")),
     }
     assert 2**41 < read["id"] < 2**53
     assert is_now(read["created_at"])

@@ -24,6 +24,7 @@ def constant(name: str) -> int:
         ("PARTITIONS", ids.PARTITIONS),
         ("EPOCH_MS", ids.EPOCH_MS),
         ("BELL_MS", log.BELL_MS),
+        ("RETENTION_SECONDS", log.RETENTION_SECONDS),
     ],
 )
 def test_a_constant_is_the_same_in_lua_and_in_python(name: str, value: int) -> None:

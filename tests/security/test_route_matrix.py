@@ -198,7 +198,7 @@ FOR_SESSIONS = {"createKey", "listKeys", "revokeKey", "changePassword", "logout"
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {
     *("limit", "offset", "sort", "order", "q", "after", "before", "extra", "messages"),
-    *("metadata", "tags", "tag", "archived", "pinned", "created_at"),
+    *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
     *("name", "scopes", "acts_for"),
 }

@@ -137,6 +137,10 @@ function accept.one(call, partition, entry)
     if refusal then return { refusal } end
     local before, before_id, before_at = accept.replay_messages(call, partition, entry, conversation)
     if before then return { before, before_id, before_at } end
+    -- PostgreSQL called it old as of an entry; what is newer may have made it young.
+    if entry.scope == 'retention' and not entry.fresh and conversation.last > tonumber(entry.as_of) then
+      return { 'active' }
+    end
   end
   if not accept.has_room(call, partition, entry.data) then return { 'full' } end
   if is_turn then

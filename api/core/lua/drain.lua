@@ -203,3 +203,8 @@ end
 function operations.helper()
   return redis.call('SET', key(declared[1], 'helper'), '1', 'NX', 'PX', HELPER_MS) and 1 or 0
 end
+
+-- → 1 if the caller is to look for old conversations.
+function operations.retention()
+  return redis.call('SET', key(declared[1], 'retention'), '1', 'NX', 'EX', RETENTION_SECONDS) and 1 or 0
+end

@@ -47,6 +47,7 @@
 --                                                      "<user>:<key>" of API keys, for a day; in every partition
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
+-- retention                                    string  somebody looks for old conversations, or did; TTL 1 h
 -- drain:started                                integer drains that ever started
 -- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
 
@@ -56,6 +57,7 @@ local PARTITIONS = 16
 local EPOCH_MS = 1735689600000 -- 2025-01-01T00:00Z
 local BELL_MS = 3000
 local HELPER_MS = 5000
+local RETENTION_SECONDS = 3600
 local CONVERSATION_SECONDS = 7 * 24 * 3600
 local TURNS_SECONDS = 3600
 -- What an external id was is kept this long after PostgreSQL has it, however short memory is: whoever asks

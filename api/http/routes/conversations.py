@@ -68,6 +68,7 @@ async def open_conversation(
     With an `external_id` that one of yours has already, that one is answered (200), as it is.
     """
     body = body or schemas.NewConversation()
+    _check_retention(by, body.expires_in_days)
     metadata = await _metadata_of(body, request)
     fields = body.fields(metadata)
     opened: Accepted | models.Conversation
@@ -87,6 +88,7 @@ async def open_conversation(
         message_count=0,
         external_id=body.external_id,
         tags=body.tags or None,
+        expires_in_days=body.expires_in_days,
     )
     return _shown(shown, metadata, status.HTTP_202_ACCEPTED)
 
@@ -106,6 +108,12 @@ def _shown(
     """Answer with a conversation, its metadata as the text that they were written as."""
     content = raw_json.document(conversation, "metadata", metadata)
     return Response(content, code, media_type="application/json")
+
+
+def _check_retention(by: Write, expires_in_days: int | None) -> None:
+    """Raise NotAllowed where a conversation is to be deleted one day, and no server would."""
+    if expires_in_days is not None and not by.app.settings.retention_days:
+        raise NotAllowed("expires_in_days: this server deletes nothing by age (RETENTION_DAYS)")
 
 
 @router.get("", include_in_schema=False)
@@ -201,6 +209,7 @@ async def rename_conversation(
     request: Request,
 ) -> schemas.Change:
     """The change is accepted; read it with `read_after=<entry_id>`. What is left out stays."""
+    _check_retention(by, body.expires_in_days)
     if body.is_title_only:
         accepted = await by.app.accept.rename(by.caller, conversation_id, body.title, by.key)
     else:
