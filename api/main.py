@@ -40,7 +40,18 @@ from api.http.cors import Cors
 from api.http.dependencies import Services
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
-from api.http.routes import account, auth, chat, conversations, health, keys, streams, web
+from api.http.routes import (
+    account,
+    auth,
+    branches,
+    chat,
+    conversations,
+    health,
+    keys,
+    messages,
+    streams,
+    web,
+)
 from api.http.shares import Shares
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
@@ -106,7 +117,7 @@ def _app(known: Settings) -> FastAPI:
     )
     # One flat list, the most frequent first: FastAPI matches each route of an included router
     # several times, which was a third of the app's CPU for a message.
-    for routes in (conversations, chat, streams, auth, account, keys, health):
+    for routes in (messages, conversations, chat, streams, branches, auth, account, keys, health):
         app.router.routes.extend(routes.router.routes)
     problems.install(app)
     docs.install(app)

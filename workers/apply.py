@@ -1,12 +1,13 @@
 """Apply entries inside one transaction, and find those that PostgreSQL refuses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
 from api.core.batches import AddedMessage
+from api.core.changes import REWRITES
 from api.core.entries import Entry
 from api.core.failures import sqlstate_of
 from workers import sql, write
@@ -18,6 +19,25 @@ from workers.plan import DeadLetter, Plan, make_plan
 #: Circuit breaker: above this rate of dead letters a partition stops, because the database is the
 #: likelier cause.
 MAX_DEAD_LETTERS_PER_MINUTE: Final = 100
+#: Operations that read what was written just before.
+_CUTS: Final = REWRITES | {"fork"}
+
+
+def _runs(entries: Mapping[int, list[Entry]]) -> Iterator[dict[int, list[Entry]]]:
+    """Cut each partition's entries after those that rewrite messages, and go on in all of them.
+
+    What is known of a run is looked up after the run before it was written.
+    """
+    left = {partition: found for partition, found in entries.items() if found}
+    while left:
+        ends = {
+            partition: next(
+                (end for end, entry in enumerate(found, 1) if entry.op in _CUTS), len(found)
+            )
+            for partition, found in left.items()
+        }
+        yield {partition: left[partition][:end] for partition, end in ends.items()}
+        left = {p: left[p][end:] for p, end in ends.items() if end < len(left[p])}
 
 
 class Applier:
@@ -40,12 +60,18 @@ class Applier:
         Entries at or below `last_id` are looked up to check that they are stored; with
         `look_up_all` the others are, too. Entries in `refused` are written without their text.
         """
-        if not any(entries.values()):
-            return
-        plan, written = self._write(entries, look_up_all=look_up_all, refused=refused or {})
-        self._result.plans.append(plan)
-        for partition, found in written.items():
-            self._result.done.setdefault(partition, []).extend(found)
+        written = []
+        for run in _runs(entries):
+            going_on = {p: found for p, found in run.items() if p not in self._result.halted}
+            if going_on:
+                written.append(
+                    self._write(going_on, look_up_all=look_up_all, refused=refused or {})
+                )
+        # Only now: an error undoes all of them.
+        for plan, done in written:
+            self._result.plans.append(plan)
+            for partition, found in done.items():
+                self._result.done.setdefault(partition, []).extend(found)
 
     def _write(
         self,

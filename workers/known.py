@@ -35,10 +35,19 @@ class KnownConversation:
     titled: bool = False
     closed: bool = False
     deleted: bool = False
+    #: The last entry that changed stored messages: those up to it were applied.
+    rewritten_id: int = 0
 
     def was_opened_by(self, entry: Entry) -> bool:
         """Return whether this entry opened it."""
         return (self.owner, self.created_at_ms) == (entry.user_id, opened_at_ms(entry))
+
+    def has_applied(self, entry: Entry) -> bool:
+        """Return whether an entry is one of those up to the last that changed stored messages.
+
+        What it wrote may be changed since, or gone.
+        """
+        return self.owner == entry.user_id and entry.id <= self.rewritten_id
 
 
 @dataclass(frozen=True, slots=True)

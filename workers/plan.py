@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from api.core import conversation_fields
 from api.core.batches import AddedMessage
+from api.core.changes import REWRITES
 from api.core.conversation_fields import ConversationFields
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.partition_counts import Tally
@@ -69,6 +70,8 @@ class Plan:
     adds: list[tuple[Entry, AddedMessage]] = field(default_factory=list)
     changes: dict[int, Change] = field(default_factory=dict)
     said: dict[int, Said] = field(default_factory=dict)
+    #: Entries that change stored messages, or copy them; after all that is above.
+    rewrites: list[Entry] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     #: Entries and messages whose text PostgreSQL refuses (id → SQLSTATE): they are written without.
     refused: dict[int, str | None] = field(default_factory=dict)
@@ -133,20 +136,22 @@ class _Planner:
             return None
         if conversation is None:
             return "regressed"
+        if conversation.has_applied(entry):
+            return None
         is_stored = {
             "open": conversation.was_opened_by(entry),
+            "fork": conversation.was_opened_by(entry),
             "add": self._are_stored(entry),
             "adds": self._are_stored(entry),
             "rename": True,
             "title": True,
             "set": True,
             "close": conversation.closed,
-            "delete": False,
         }
-        if is_stored[entry.op]:
+        if is_stored.get(entry.op):
             return None
         found = any(message.id in known.messages for message in entry.added)
-        return "conflict" if entry.op == "open" or found else "regressed"
+        return "conflict" if entry.op in {"open", "fork"} or found else "regressed"
 
     def _are_stored(self, entry: Entry) -> bool:
         return all(
@@ -174,7 +179,7 @@ class _Planner:
         elif entry.user_id not in self._known.users:
             self._plan.tallies[partition].discarded += 1
             self._plan.lost_users.add(entry.user_id)
-        elif entry.op == "open":
+        elif entry.op in {"open", "fork"}:
             self._open(partition, entry)
         else:
             self._change(partition, entry)
@@ -182,18 +187,26 @@ class _Planner:
     def _open(self, partition: int, entry: Entry) -> None:
         conversation = self._known.conversations.get(entry.conversation_id)
         if conversation is None:
-            self._refuse_taken(entry)
-            self._plan.opens.append(entry)
-            fields = self._fields(entry)
-            self._say(entry, fields)
+            titled = self._make(entry)
             self._known.conversations[entry.conversation_id] = KnownConversation(
-                entry.user_id, opened_at_ms(entry), titled=bool(fields.get("title"))
+                entry.user_id, opened_at_ms(entry), titled=titled
             )
             self._apply(partition, entry)
         elif conversation.was_opened_by(entry):
             self._count_duplicate(partition)
         else:
             self._dead_letter(partition, entry, "conflict")
+
+    def _make(self, entry: Entry) -> bool:
+        """Write a new conversation; return whether it has a title."""
+        if entry.op == "fork":
+            self._plan.rewrites.append(entry)
+            return bool(entry.change["title"]) and entry.id not in self._plan.refused
+        self._refuse_taken(entry)
+        self._plan.opens.append(entry)
+        fields = self._fields(entry)
+        self._say(entry, fields)
+        return bool(fields.get("title"))
 
     def _refuse_taken(self, entry: Entry) -> None:
         """Refuse the texts of an open whose external id another conversation has."""
@@ -213,11 +226,23 @@ class _Planner:
             self._dead_letter(partition, entry, "foreign")
         elif conversation.deleted:
             self._plan.tallies[partition].discarded += 1
+        elif conversation.has_applied(entry):
+            self._count_duplicate(partition)
+        elif entry.op in REWRITES:
+            self._rewrite(partition, entry, conversation)
         elif entry.op in {"add", "adds"}:
             self._add(partition, entry)
         else:
             self._write(entry, conversation)
             self._apply(partition, entry)
+
+    def _rewrite(self, partition: int, entry: Entry, conversation: KnownConversation) -> None:
+        if entry.id not in self._plan.refused:
+            self._plan.rewrites.append(entry)
+            self._known.conversations[entry.conversation_id] = replace(
+                conversation, rewritten_id=entry.id
+            )
+        self._apply(partition, entry)
 
     def _add(self, partition: int, entry: Entry) -> None:
         """Add an entry's messages, but for those that are there already.

@@ -35,8 +35,8 @@ _LOOK_UP: Final = """/*NO LOAD BALANCE*/
         NULL::bool, NULL::text, NULL::bytea
     FROM "user" WHERE id = ANY(%(users)s::bigint[])
     UNION ALL
-    SELECT 'conversation', id, user_id, (extract(epoch FROM created_at) * 1000)::bigint, NULL,
-        title IS NOT NULL, closed_at IS NOT NULL, deleted_at IS NOT NULL, NULL, NULL
+    SELECT 'conversation', id, user_id, (extract(epoch FROM created_at) * 1000)::bigint,
+        rewritten_id, title IS NOT NULL, closed_at IS NOT NULL, deleted_at IS NOT NULL, NULL, NULL
     FROM conversation WHERE id = ANY(%(conversations)s::bigint[])
 """
 _LOOK_UP_ENTRIES: Final = """
@@ -66,7 +66,10 @@ _RECENT_DEAD_LETTERS: Final = """/*NO LOAD BALANCE*/
 """
 #: Tombstones that still have messages.
 _UNPURGED: Final = """/*NO LOAD BALANCE*/
-    SELECT id FROM conversation WHERE deleted_at IS NOT NULL AND message_count > 0 ORDER BY id
+    SELECT id FROM conversation AS c WHERE deleted_at IS NOT NULL AND (message_count > 0
+        OR (rewritten_id IS NOT NULL
+            AND EXISTS (SELECT FROM message_aside WHERE conversation_id = c.id)))
+    ORDER BY id
 """
 #: The deletion of the owner's account (`api.accounts.deletion`) holds this lock. It deletes these
 #: messages, too, and would wait for the partition that this transaction holds.
@@ -79,6 +82,12 @@ _PURGE: Final = """
         SELECT position FROM message WHERE conversation_id = (
             SELECT id FROM conversation WHERE id = %(conversation)s AND deleted_at IS NOT NULL)
         ORDER BY position LIMIT %(chunk)s)
+"""
+_PURGE_ASIDE: Final = """
+    DELETE FROM message_aside WHERE id IN (
+        SELECT id FROM message_aside WHERE conversation_id = (
+            SELECT id FROM conversation WHERE id = %(conversation)s AND deleted_at IS NOT NULL)
+        LIMIT %(chunk)s)
 """
 _PURGED: Final = """
     UPDATE conversation SET message_count = 0
@@ -155,16 +164,16 @@ def look_up(
         statement += _LOOK_UP_EXTERNAL_IDS
     cursor.execute(statement, facts)
     known = Known()
-    for kind, row_id, user_id, at_ms, conversation_id, *flags, text, data in cursor:
+    for kind, row_id, user_id, at_ms, other_id, titled, closed, deleted, text, data in cursor:
         match kind:
             case "user":
                 known.users.add(row_id)
             case "conversation":
-                known.conversations[row_id] = KnownConversation(user_id, at_ms, *flags)
-            case "message":
-                known.messages[row_id] = KnownMessage(
-                    conversation_id, user_id, at_ms, text, bytes(data)
+                known.conversations[row_id] = KnownConversation(
+                    user_id, at_ms, titled, closed, deleted, other_id or 0
                 )
+            case "message":
+                known.messages[row_id] = KnownMessage(other_id, user_id, at_ms, text, bytes(data))
             case "external":
                 known.external_ids[user_id, text] = row_id
             case _:
@@ -211,7 +220,9 @@ def unpurged(cursor: Cursor) -> list[int]:
 
 
 def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
-    """Remove at most `chunk` messages of a deleted conversation; return whether none are left.
+    """Remove at most `chunk` messages of a deleted conversation, then as many that are aside.
+
+    Return whether none are left.
 
     Returns None if its owner's account is being deleted.
     """
@@ -220,6 +231,9 @@ def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
     if cursor.fetchone() == (False,):
         return None
     cursor.execute(_PURGE, facts)
+    if cursor.rowcount == chunk:
+        return False
+    cursor.execute(_PURGE_ASIDE, facts)
     if cursor.rowcount == chunk:
         return False
     cursor.execute(_PURGED, facts)

@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from api.core import conversation_fields, ids
+from api.core import changes, conversation_fields, ids
 from api.core.entries import MALFORMED, VERSION, Entry
 
-#: What is always a text, and what is always a JSON object.
+#: What is always a text.
 _TEXT_OPS: Final = frozenset({"add", "rename", "title", "close", "delete"})
-_JSON_OPS: Final = frozenset({"set"})
 #: The year 9999, in Unix milliseconds.
 _MAX_AT_MS: Final = 253_370_764_800_000
 
@@ -34,10 +33,16 @@ def validated(partition: int, entry: Entry) -> Entry:
 def _has_its_form(entry: Entry) -> bool:
     if entry.form == "t":
         return entry.op in _TEXT_OPS or entry.op == "open"
-    if entry.op == "adds":
-        return bool(entry.messages)
-    if entry.op not in _JSON_OPS and entry.op != "open":
-        return False
+    match entry.op:
+        case "adds":
+            return bool(entry.messages)
+        case "open" | "set":
+            return _says_what_it_may(entry)
+        case _:
+            return entry.op in changes.OPS
+
+
+def _says_what_it_may(entry: Entry) -> bool:
     try:
         fields = conversation_fields.decode(entry.data)
     except ValueError:

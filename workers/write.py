@@ -1,6 +1,7 @@
 """Write what a plan says: one statement per table and kind of change, all in one round trip."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import psycopg2
@@ -9,6 +10,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly 
 from api.core import conversation_fields
 from api.core.batches import ROLES, AddedMessage
 from api.core.entries import Entry
+from workers import rewrite
 from workers.known import opened_at_ms
 from workers.plan import Change, DeadLetter, Plan, Said
 
@@ -92,13 +94,14 @@ _DEAD_LETTER: Final = f"""
 
 
 def write_plan(cursor: Cursor, plan: Plan) -> None:
-    """Write conversations, messages, changes, what is said and dead letters, in this order."""
+    """Write conversations, messages, changes, what is said, rewrites and dead letters."""
     statements = [
         *_statement(cursor, _OPEN, [_conversation_row(entry, plan) for entry in plan.opens]),
         *_add_statement(cursor, plan),
         *_statement(cursor, _CHANGE, [_change_row(*item, plan) for item in plan.changes.items()]),
         *_erasures(cursor, plan),
         *_sayings(cursor, plan),
+        *chain.from_iterable(rewrite.statements(cursor, entry, plan) for entry in plan.rewrites),
         *_statement(cursor, _DEAD_LETTER, [_dead_letter_row(d) for d in plan.dead_letters]),
     ]
     if statements:

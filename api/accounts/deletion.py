@@ -41,6 +41,7 @@ _TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=5, statement_seconds=4
 #: The drain removes no messages of a deleted conversation of this user meanwhile (`workers.sql`).
 _ALONE: Final = text("SELECT pg_advisory_xact_lock(:user)")
 _MESSAGES: Final = text("DELETE FROM message WHERE user_id = :user RETURNING id")
+_ASIDE: Final = text("DELETE FROM message_aside WHERE user_id = :user RETURNING id")
 _CONVERSATIONS: Final = text(
     "DELETE FROM conversation WHERE user_id = :user RETURNING id, external_id"
 )
@@ -162,10 +163,10 @@ def _transaction(owner: int, password_hash: str) -> Callable[[Session], _Deleted
         connection.execute(_ALONE, facts)
         _require_password(db, owner, password_hash)
         # Nearly all rows are deleted before the locks, which stop the drain for all users.
-        messages = ids_of(_MESSAGES)
+        messages = ids_of(_MESSAGES) + ids_of(_ASIDE)
         # No drain may be between having read an entry of this user and writing it.
         partition_counts.lock(connection, range(ids.PARTITIONS))
-        messages += ids_of(_MESSAGES)
+        messages += ids_of(_MESSAGES) + ids_of(_ASIDE)
         partition_counts.settle_deleted_user(connection.exec_driver_sql, owner)
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
         turns = [message for message in messages if message >= recent]

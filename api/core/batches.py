@@ -12,6 +12,8 @@ from api.core.ids import PARTITIONS
 
 #: Messages of one batch.
 MOST: Final = 100
+#: Messages of a copy: their ids are given out at once, 256 of them a millisecond.
+FORK_MOST: Final = 100_000
 ROLES: Final = frozenset({"user", "assistant", "system", "tool"})
 
 

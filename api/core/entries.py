@@ -4,11 +4,12 @@ The shapes here are those of `lua/accept.lua` and `lua/drain.lua`; nothing here 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, cast
 
-from api.core import batches
+from api.core import batches, changes
 from api.core.batches import AddedMessage, Draft
 from api.core.ids import partition_of
 
@@ -19,7 +20,11 @@ VERSION: Final = 2
 MALFORMED: Final = -1
 
 #: title: like rename, but only where there is no title yet. adds: a batch (`api.core.batches`).
-Op = Literal["open", "add", "adds", "rename", "title", "set", "close", "delete"]
+#: truncate, remove, put, switch, fork: see `api.core.changes`.
+Op = Literal[
+    "open", "add", "adds", "rename", "title", "set", "close", "delete",
+    "truncate", "remove", "put", "switch", "fork",
+]  # fmt: skip
 Form = Literal["t", "j"]
 #: retention: a deletion of what is old.
 Scope = Literal["open", "message", "edit", "turn", "reply", "retention"]
@@ -28,11 +33,13 @@ Scope = Literal["open", "message", "edit", "turn", "reply", "retention"]
 #: which conversation has the external id. exists: one has it already. active: something was written
 #: to what is to be deleted as old. late: past its deadline.
 #: log_closed: the log belongs to no database yet, or has no tails. wrong_database: it belongs to
-#: another database. taken: another message has this external id. The rest say what they are.
+#: another database. taken: another message has this external id. look:
+#: PostgreSQL must say what is to be rewritten. ask_last: it must say which message is the last one.
+#: appended: another message is the last one. The rest say what they are.
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "unnamed", "exists", "foreign", "deleted",
     "conversation_closed", "active", "full", "log_closed", "wrong_database", "gone", "revoked",
-    "quota", "late", "error", "taken",
+    "quota", "late", "error", "taken", "look", "ask_last", "appended",
 ]  # fmt: skip
 
 
@@ -54,6 +61,8 @@ class Entry(NamedTuple):
     form: Form = "t"
     #: Those of a batch.
     messages: tuple[AddedMessage, ...] = ()
+    #: What an operation of `api.core.changes` says.
+    change: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def added(self) -> tuple[AddedMessage, ...]:
@@ -104,6 +113,18 @@ class AcceptRequest:
     #: Messages of a batch, and what the script is to know of their external ids.
     count: int = 1
     externals: bytes = b""
+    #: The message that must be the conversation's last one, 0 for none; None: whichever is.
+    if_last: int | None = None
+    #: What PostgreSQL said, once the script has asked: which message is the last one, of entries
+    #: up to an id.
+    last_message: int | None = None
+    last_as_of: int = 0
+    #: Likewise: which entry was the last to rewrite messages, and which message is to be the last
+    #: one after this entry (None: the same as before).
+    rewritten_id: int | None = None
+    last_after: int | None = None
+    #: What the client said, where `data` has more than that: for the idempotency key.
+    said: bytes | None = None
 
     @classmethod
     def batch(
@@ -122,7 +143,7 @@ class AcceptRequest:
     @property
     def partition(self) -> int:
         """The partition that the entry goes to."""
-        return self.home if self.op == "open" else partition_of(self.conversation_id)
+        return self.home if self.op in {"open", "fork"} else partition_of(self.conversation_id)
 
     def arguments(self) -> list[bytes | str]:
         """Return what the script takes for one entry."""
@@ -133,7 +154,7 @@ class AcceptRequest:
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
             f"{self.form} {self.external} {'' if self.vacant is None else self.vacant} "
-            f"{self.count} {len(told)} {len(loaded)}"
+            f"{self.count} {self._checks()} {len(told)} {len(loaded)}"
         )
         return [head, self.session_id, self._request(), self.data, *told, *loaded]
 
@@ -146,12 +167,21 @@ class AcceptRequest:
             return bytes(18) + self.externals if self.externals else b""
         return self._name() + self.externals
 
+    def _checks(self) -> str:
+        """Return what the script is to compare, or nothing."""
+        checks = (self.if_last, self.last_message, self.rewritten_id, self.last_after)
+        if checks == (None,) * 4 and self.op not in changes.REWRITES:
+            return ""
+        told = ("" if check is None else str(check) for check in checks)
+        return ":".join((*told, str(self.last_as_of)))
+
     def _name(self) -> bytes:
         if self.scope == "reply":
             # The first answer of a turn stands, whatever a second one says.
             return name_of_reply(int(self.key)) + self.conversation_id.to_bytes(7)[1:]
         whose = f"{self.user_id}:{self.scope}:{self.conversation_id}:{self.key}"
-        body = b"\0".join([self.op.encode(), self.role.encode(), self.data])
+        said = self.data if self.said is None else self.said
+        body = b"\0".join([self.op.encode(), self.role.encode(), said])
         return _digest(whose.encode(), 12) + _digest(body, 6)
 
 
@@ -180,7 +210,8 @@ class AcceptResult:
     status: Status
     #: The entry's id. For `cold`: how far PostgreSQL must have got to have all earlier turns. For
     #: `quota`: seconds to wait. For `exists`: the conversation that has the external id. For
-    #: `taken`: the place of the message in its batch.
+    #: `taken`: the place of the message in its batch. For `look` and `ask_last`: how far PostgreSQL
+    #: must have got.
     id: int = 0
     created_at_ms: int = 0
     #: For a turn: its answer's id, if it has one.
@@ -192,7 +223,8 @@ class AcceptResult:
     recent: tuple[bytes, ...] = ()
     #: For a turn: what the assistant is told in this conversation.
     instructions: str = ""
-    #: For `cold`: the last id that the conversation's partition has given out.
+    #: For `cold` and `look`: the last id that the conversation's partition has given out. For
+    #: `ask_last`: that of the conversation.
     tail: int = 0
 
 
@@ -219,7 +251,7 @@ def read_result(fields: Sequence[bytes]) -> AcceptResult:
             return AcceptResult(status)
         case [entry_id]:
             return AcceptResult(status, int(entry_id))
-        case [pending, tail] if status == "cold":
+        case [pending, tail] if status in {"cold", "look", "ask_last"}:
             return AcceptResult(status, int(pending), tail=int(tail))
         case [entry_id, at]:
             return AcceptResult(status, int(entry_id), int(at))
@@ -271,6 +303,7 @@ def _read(stream_id: bytes, head: Sequence[bytes], data: bytes, *, version: byte
             *(role.decode(), status.decode(), int(at), int(total), data),
             cast("Form", form.decode()),
             batches.decode(entry_id, data) if op == b"adds" else (),
+            changes.decode(op.decode(), data) if op.decode() in changes.OPS else {},
         )
     except ValueError:
         return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)

@@ -21,6 +21,7 @@ from api.chat.turn import Chat
 from api.core.async_database import AsyncDatabase
 from api.core.caller import SCOPES, Caller, Scope
 from api.core.errors import BadRequest, Forbidden
+from api.core.ids import MAX_ID
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
 from api.http import external_ids, fields
@@ -32,6 +33,7 @@ from api.writes.accept import Accept
 from api.writes.external_ids import ExternalIds
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_DIGITS: Final = re.compile(r"[0-9]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Write:
     caller: Caller
     #: The idempotency key, if one was sent.
     key: str | None
+    #: The message that must be the conversation's last one, 0 for none; None if it may be any.
+    if_last: int | None = None
 
 
 async def _services(request: Request) -> Services:
@@ -136,7 +140,7 @@ class _Writing(_SignedIn):
         if external_id := _external_id_of(request):
             found = await services.external_ids.for_write(caller.user_id, external_id)
             request.path_params["conversation_id"] = str(found)
-        return Write(services, caller, key)
+        return Write(services, caller, key, _if_last_of(request))
 
 
 def _external_id_of(request: HTTPConnection) -> str | None:
@@ -156,6 +160,15 @@ def _key_of(request: HTTPConnection) -> str | None:
     if len(sent) > 1 or not _KEY.fullmatch(sent[0]):
         raise BadRequest("Idempotency-Key takes one value of 1 to 255 printable ASCII characters")
     return sent[0]
+
+
+def _if_last_of(request: HTTPConnection) -> int | None:
+    sent = request.headers.getlist("If-Last")
+    if not sent:
+        return None
+    if len(sent) > 1 or not _DIGITS.fullmatch(sent[0]) or int(sent[0]) > MAX_ID:
+        raise BadRequest("If-Last takes one message's id, or 0")
+    return int(sent[0])
 
 
 async def _address(request: Request) -> str:
@@ -209,6 +222,20 @@ KEYED: Final[dict[str, Any]] = {
             "same key and body gives the same answer and has one effect; another body gives 409.",
             "example": "8f14e45f-ceea-467f-a8f1-1f2d3c4b5a69",
         }
+    ]
+}
+#: Likewise, where a write may be for what the client has seen only.
+KEYED_IF_LAST: Final[dict[str, Any]] = {
+    "parameters": [
+        *KEYED["parameters"],
+        {
+            "name": "If-Last",
+            "in": "header",
+            "schema": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+            "description": "The id of the message that must be the conversation's last one, 0 if "
+            "it must have none. If another one is, the answer is 409, and nothing was written.",
+            "example": fields.EXAMPLE_ID,
+        },
     ]
 }
 #: The address of the client.

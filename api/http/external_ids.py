@@ -1,4 +1,4 @@
-"""`ext:<external id>` in a path, in place of a conversation's id.
+"""`ext:<external id>` in a path, in place of a conversation's or message's id.
 
 An external id may have any characters, a slash among them, so it comes percent-encoded. A server
 decodes a path before it is routed; here that one segment is put back as it was sent.
@@ -17,13 +17,16 @@ _CONVERSATIONS: Final = "/api/conversations/"
 
 
 def keep_encoded(scope: Scope) -> None:
-    """Have the external id in a request's path stay one segment of it, as it was sent."""
-    if not scope["path"].startswith(_CONVERSATIONS + PREFIX):
+    """Have each external id in a request's path stay one segment of it, as it was sent."""
+    if not scope["path"].startswith(_CONVERSATIONS) or PREFIX not in scope["path"]:
         return
     sent = scope["raw_path"].decode("latin-1")
     if sent.startswith(_CONVERSATIONS):
-        segment, slash, rest = sent.removeprefix(_CONVERSATIONS).partition("/")
-        scope["path"] = f"{_CONVERSATIONS}{segment}{slash}{unquote(rest)}"
+        segments = sent.split("/")
+        scope["path"] = "/".join(
+            segment if unquote(segment).startswith(PREFIX) else unquote(segment)
+            for segment in segments
+        )
 
 
 def named_by(segment: str) -> str | None:

@@ -27,6 +27,7 @@ from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
 from api.core.times import iso
+from api.http import external_ids
 from api.http.json_objects import not_too_deep
 
 PASSWORD_LEAST_BYTES: Final = 8
@@ -204,6 +205,24 @@ def _key(text: str) -> str:
     return text
 
 
+def _message_of_path(text: str) -> int | str:
+    """Return an id, or `ext:` and an external id."""
+    external_id = external_ids.named_by(text)
+    if external_id is not None:
+        return f"{external_ids.PREFIX}{external_id}"
+    message_id = _id(text)
+    if message_id is None:
+        raise NotFound("there is no such message")
+    return message_id
+
+
+def _branch_of_path(text: str) -> int:
+    branch_id = _id(text)
+    if branch_id is None:
+        raise NotFound("there is no such branch")
+    return branch_id
+
+
 def entry_id(text: str) -> int:
     """Return the id that a `read_after` names. Raises BadRequest."""
     entry = _id(text)
@@ -227,6 +246,23 @@ ConversationId = Annotated[
     BeforeValidator(_conversation_of_path),
     Path(
         description="A conversation's id, or `ext:` and its external id, percent-encoded.",
+        json_schema_extra={"minimum": 1, "maximum": MAX_ID},
+        examples=[EXAMPLE_ID],
+    ),
+]
+MessageId = Annotated[
+    int | str,
+    BeforeValidator(_message_of_path, json_schema_input_type=str),
+    Path(
+        description="A message's id, or `ext:` and its external id, percent-encoded.",
+        examples=[EXAMPLE_ID],
+    ),
+]
+BranchId = Annotated[
+    int,
+    BeforeValidator(_branch_of_path),
+    Path(
+        description="A branch's id: the entry that put it aside.",
         json_schema_extra={"minimum": 1, "maximum": MAX_ID},
         examples=[EXAMPLE_ID],
     ),

@@ -20,6 +20,7 @@ from api.core.caller import SCOPES, Scope
 from api.core.conversation_fields import ConversationFields
 from api.core.times import unix_ms
 from api.http.fields import (
+    EXAMPLE_ID,
     EXAMPLE_KEY,
     EXAMPLE_SESSION,
     AnyContent,
@@ -290,6 +291,21 @@ class NewMessage(In):
         return content
 
 
+class ChangedMessage(In):
+    """What is to be changed of a message."""
+
+    content: AnyContent = Field(default="", description="May be empty with `extra`.")
+    extra: Extra | None = Field(default=None, description="Null removes it.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("nothing", "There is nothing to be changed")
+        if "content" in self.model_fields_set and not self.content and self.extra is None:
+            raise PydanticCustomError("content", "content: it is empty, and there is no `extra`")
+        return self
+
+
 class NewMessages(In):
     """Messages to be added, all or none."""
 
@@ -354,6 +370,34 @@ class Messages(Out):
     total: int = Field(examples=[1], description="All messages of the conversation.")
     limit: int = Field(examples=[50])
     offset: int = Field(examples=[0])
+
+
+class Fork(In):
+    """A conversation to be copied up to a position."""
+
+    position: int = Field(ge=1, le=batches.FORK_MOST, examples=[2])
+    title: Title | None = None
+
+
+class Branch(Out):
+    """Messages that were put aside together."""
+
+    id: Id
+    position: int = Field(examples=[3], description="Of the first of them.")
+    parent_id: int | None = Field(
+        examples=[EXAMPLE_ID], description="The message that they follow; null for none."
+    )
+    messages: int = Field(examples=[2], description="How many they are.")
+    aside_at: Time
+    fits: bool = Field(
+        examples=[True], description="That message is in `messages`: one can switch to it."
+    )
+
+
+class Branches(Out):
+    """What was put aside of a conversation."""
+
+    branches: list[Branch]
 
 
 # Chat

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from api.core import batches, conversation_fields, partition_counts
+from api.core import batches, changes, conversation_fields, partition_counts
 from api.core.batches import AddedMessage
 from api.core.conversation_fields import ConversationFields
 from api.core.errors import NotFound
@@ -38,6 +38,7 @@ _FILL_PLACE: Final = text(
     " external_id = :external_id, extra = CAST(:extra AS json)"
     " WHERE id = :message_id AND status = 'unavailable'"
 )
+_FILL_ASIDE: Final = text(str(_FILL_PLACE).replace("UPDATE message", "UPDATE message_aside"))
 _APPEND: Final = text(
     "INSERT INTO message (id, conversation_id, user_id, position, role, content, status,"
     " created_at, external_id, extra) SELECT :message_id, id, :user_id, message_count + 1, :role,"
@@ -198,6 +199,8 @@ def _permanent_refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
         return "it cannot be read"
     if letter.reason == "conflict":
         return "another entry has its id"
+    if letter.op in changes.OPS:
+        return "what it changes may have changed since"
     if owner is None and letter.op != "open":
         return "its conversation does not exist"
     if owner is not None and owner.user_id != letter.user_id:
@@ -229,7 +232,11 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
     }
     match letter.op:
         case "add" | "adds" if letter.position is not None:
-            filled = [connection.execute(_FILL_PLACE, f).rowcount for f in _messages(letter, facts)]
+            filled = [
+                connection.execute(_FILL_PLACE, message).rowcount
+                or connection.execute(_FILL_ASIDE, message).rowcount
+                for message in _messages(letter, facts)
+            ]
             if not any(filled):
                 return "its reserved position is gone"
         case "add" | "adds":

@@ -4,13 +4,11 @@ A request goes through the group commit. What PostgreSQL must be asked first (wh
 conversation that the log has forgotten, which were its recent turns) is asked once.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from api.core import conversation_fields
-from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.conversation_fields import ConversationFields
 from api.core.entries import AcceptRequest
@@ -18,6 +16,7 @@ from api.core.errors import NotFound
 from api.core.ids import partition_of
 from api.core.models import Conversation
 from api.reads.repositories import ConversationRepository
+from api.writes.messages import MessageWrites
 from api.writes.submit import Accepted, accepted
 from api.writes.turns import TurnWrites
 
@@ -25,7 +24,7 @@ from api.writes.turns import TurnWrites
 _TAKEN: Final = frozenset({"unnamed", "exists"})
 
 
-class Accept(TurnWrites):
+class Accept(TurnWrites, MessageWrites):
     """The writes of one API process, each in the name of its caller."""
 
     async def open(self, caller: Caller, title: str | None, key: str | None) -> Accepted:
@@ -67,47 +66,6 @@ class Accept(TurnWrites):
                 return found
             # The log asks once for each conversation that it may know by this id.
             request = replace(request, vacant=result.id)
-
-    async def add(
-        self,
-        caller: Caller,
-        conversation_id: int,
-        role: str,
-        content: str,
-        key: str | None,
-        *,
-        external_id: str | None = None,
-        extra: str | None = None,
-    ) -> Accepted:
-        """Add a message to a conversation; `extra` is a JSON object, as text."""
-        draft = Draft(role, content, external_id, extra)
-        if not draft.is_plain:
-            return await self.add_batch(caller, conversation_id, [draft], key)
-        return await self._write(
-            AcceptRequest(
-                *("add", caller.user_id, "message", conversation_id, role),
-                data=content.encode(),
-                key=key or "",
-                session_id=caller.session_id,
-            )
-        )
-
-    async def add_batch(
-        self, caller: Caller, conversation_id: int, drafts: Sequence[Draft], key: str | None
-    ) -> Accepted:
-        """Add messages, all or none. The id is the last one's; the others' are 16 apart.
-
-        Raises Conflict, too, for an external id that another message has, as far as the log knows.
-        """
-        return await self._write(
-            AcceptRequest.batch(
-                caller.user_id,
-                conversation_id,
-                drafts,
-                key=key or "",
-                session_id=caller.session_id,
-            )
-        )
 
     async def rename(
         self, caller: Caller, conversation_id: int, title: str, key: str | None

@@ -25,7 +25,7 @@ from api.core.settings import postgres_url
 from api.http import schemas
 from api.http.dependencies import Writing
 from api.http.fields import ConversationId
-from api.http.routes import chat, conversations
+from api.http.routes import chat, messages
 from api.reads.read_after import AbsentFromLog, Reads
 from api.reads.slots import ReadSlot
 from tests.bench import bodies, sdks
@@ -41,7 +41,7 @@ def create_app() -> FastAPI:
     """Make the app of the contestant that `BENCH_CONTESTANT` names."""
     name = os.environ["BENCH_CONTESTANT"]
     if name in _ENDPOINTS:
-        _replace(conversations.router, conversations.add_message, _ENDPOINTS[name])
+        _replace(messages.router, messages.add_message, _ENDPOINTS[name])
     if name in _HISTORIES:
         _replace(chat.router, chat.history, _HISTORIES[name])
     if name == "no_io":

@@ -39,6 +39,7 @@ OBJECTS = {
     "a conversation": "Conversation",
     "an accepted change": "Change",
     "an accepted message": "QueuedMessage",
+    "a branch, one of `branches`,": "Branch",
     "a stored message, one of `messages`,": "Message",
     "a chat answer": "ChatAnswer",
     "a message of the history": "HistoryMessage",

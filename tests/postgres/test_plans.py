@@ -17,7 +17,9 @@ from api.core.database import Viewer, make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
+from api.reads import branches
 from api.reads import repositories as chats
+from api.reads.branches import BranchRepository
 from api.reads.repositories import ConversationRepository, Filters, MessageRepository
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
@@ -127,6 +129,11 @@ READS: Final[Mapping[str, Read]] = {
     "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
         OWNER, CONVERSATION, limit=LIMIT, most_bytes=10**6
     ),
+    "BranchRepository.place": lambda s: BranchRepository(s).place(OWNER, CONVERSATION, 250),
+    "BranchRepository.place, by external id": lambda s: BranchRepository(s).place(
+        OWNER, CONVERSATION, "ext"
+    ),
+    "BranchRepository.branches": lambda s: BranchRepository(s).branches(OWNER, CONVERSATION),
     "UserRepository.by_id": lambda s: UserRepository(s).by_id(OWNER),
     "UserRepository.by_name": lambda s: UserRepository(s).by_name("PERSON-7"),
     "SessionRepository.surplus": lambda s: SessionRepository(s).surplus(
@@ -136,6 +143,7 @@ READS: Final[Mapping[str, Read]] = {
 #: No reads, or of one row by its key, or of the sixteen rows of `log_partition`, which fit on one
 #: page.
 OTHERS: Final = {
+    "BranchRepository.branch",
     "PartitionRepository.last_id",
     "PartitionRepository.all",
     "PartitionRepository.not_reached",
@@ -188,7 +196,7 @@ def test_every_read_goes_through_an_index_and_touches_few_pages(filled: Engine, 
 def test_every_method_of_a_repository_is_either_here_or_no_read() -> None:
     methods = {
         f"{name}.{method}"
-        for module in (accounts, chats)
+        for module in (accounts, branches, chats)
         for name, repository in inspect.getmembers(module, inspect.isclass)
         if name.endswith("Repository")
         for method in vars(repository)

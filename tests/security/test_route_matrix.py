@@ -50,6 +50,7 @@ class Things:
     cursor: str = ""
     #: The id of an API key.
     key: str = f"{2**40:014x}{0:010x}"
+    branch: int = 0
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -62,6 +63,7 @@ class Things:
             "other_external": self.other_external,
             "cursor": self.cursor,
             "key": self.key,
+            "branch": self.branch,
         }
 
     def never_made(self, cursor: str) -> "Things":
@@ -73,6 +75,7 @@ class Things:
             self.message - NOT_GIVEN_OUT,
             self.turn - NOT_GIVEN_OUT,
             *("0-of-nobody", "1-of-nobody", cursor),
+            branch=self.branch - NOT_GIVEN_OUT,
         )
 
 
@@ -143,6 +146,17 @@ ROWS: dict[str, list[Row]] = {
             own=202,
         )
     ],
+    "changeMessage": [
+        Row("/api/conversations/{conversation}/messages/{message}", body={"content": "x"}, own=202),
+    ],
+    "listBranches": [
+        Row("/api/conversations/{conversation}/branches"),
+        Row("/api/conversations/{conversation}/branches", {"read_after": "{message}"}),
+    ],
+    "switchBranch": [Row("/api/conversations/{conversation}/branches/{branch}/switch", own=202)],
+    "forkConversation": [
+        Row("/api/conversations/{conversation}/fork", body={"position": 1}, own=202)
+    ],
     "listMessages": [
         Row("/api/conversations/{conversation}/messages"),
         Row("/api/conversations/{conversation}/messages", {"after": "0"}),
@@ -167,6 +181,14 @@ ROWS: dict[str, list[Row]] = {
     "stopTurn": [
         Row("/api/chat/{session}/stop", body={"turn": "{turn}"}),
         Row("/api/chat/{session}/stop", body={}),
+    ],
+    "deleteMessages": [
+        Row("/api/conversations/{conversation}/messages/{message}", own=202),
+        Row(
+            "/api/conversations/{conversation}/messages/{turn}",
+            {"after": "true", "keep": "true"},
+            own=202,
+        ),
     ],
     "endChat": [Row("/api/chat/{session}")],
     "deleteConversation": [
@@ -198,6 +220,7 @@ FOR_SESSIONS = {"createKey", "listKeys", "revokeKey", "changePassword", "logout"
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {
     *("limit", "offset", "sort", "order", "q", "after", "before", "extra", "messages"),
+    *("keep", "position", "parts"),
     *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
     *("name", "scopes", "acts_for"),
@@ -282,7 +305,15 @@ def belongings(person: httpx.Client) -> Things:
     turn = int(re.findall(r'"messageId": (\d+)', said.text)[0])
     after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
     cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
-    made = Things(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor)
+    cut = person.post(
+        f"/api/conversations/{conversation}/messages", json={"role": "user", "content": CANARY}
+    ).json()["id"]
+    branch = person.delete(
+        f"/api/conversations/{conversation}/messages/{cut}", params={"after": True, "keep": True}
+    ).json()["entry_id"]
+    made = Things(
+        *(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor), branch=branch
+    )
     if person.headers["Authorization"].startswith("Bearer vbk_"):
         return made
     return replace(made, key=make_key(person, name=CANARY)["id"])

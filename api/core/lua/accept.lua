@@ -36,7 +36,7 @@ end
 function accept.append(call, entry, partition)
   local first = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
   local id = first + PARTITIONS * (entry.count - 1)
-  local conversation = entry.op == 'open' and exact(id) or entry.conversation
+  local conversation = is_new(entry) and exact(first) or entry.conversation
   local total = exact(partition.total + #entry.data)
   local head = VERSION .. ' ' .. entry.op .. ' ' .. entry.user .. ' ' .. conversation .. ' ' .. entry.role .. ' '
     .. entry.status .. ' ' .. exact(call.now) .. ' ' .. total .. ' ' .. entry.form
@@ -69,7 +69,7 @@ function accept.replay_messages(call, partition, entry, conversation)
   for _, external in ipairs(entry.externals) do
     local id, at, same =
       idempotency.find(partition.number, partition.sizes, external.name, call.now, call.idempotency_seconds)
-    if id and id > conversation.rewritten then
+    if id and id > math.max(conversation.rewritten or 0, conversation.since) then
       local begins = id - PARTITIONS * external.place
       if same ~= external.same or first and begins ~= first then return 'taken', exact(external.place) end
       found, first, created_at = found + 1, begins, at
@@ -127,11 +127,13 @@ function accept.one(call, partition, entry)
   end
 
   local conversation, refusal, recent
-  if entry.op == 'open' then
+  if is_new(entry) then
     if entry.external ~= '' then
       local taken, by = conversations.taken(entry)
       if taken then return { taken, by } end
     end
+    -- PostgreSQL is asked once whether there is what is to be copied.
+    if entry.op == 'fork' and not entry.rewritten then return { 'look', '0', '0' } end
   else
     refusal, conversation = conversations.look_up(partition, entry)
     if refusal then return { refusal } end
@@ -141,6 +143,8 @@ function accept.one(call, partition, entry)
     if entry.scope == 'retention' and not entry.fresh and conversation.last > tonumber(entry.as_of) then
       return { 'active' }
     end
+    local asked, asked_id, as_of = conversations.check(partition, entry, conversation)
+    if asked then return { asked, asked_id, as_of } end
   end
   if not accept.has_room(call, partition, entry.data) then return { 'full' } end
   if is_turn then
@@ -193,9 +197,11 @@ function accept.keep(call, partition)
 end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of form external vacant count told turns. One argument instead of seventeen, each of
--- which costs on both sides.
-local HEAD = '^' .. string.rep('([^ ]*) ', 16) .. '([^ ]*)$'
+-- home lease streamed as_of form external vacant count checks told turns. One argument instead of eighteen, each
+-- of which costs on both sides. Checks: nothing, or if_last:last_message:rewritten_id:last_after:last_as_of
+-- (entries.py).
+local HEAD = '^' .. string.rep('([^ ]*) ', 17) .. '([^ ]*)$'
+local CHECKS = '^(%d*):(%d*):(%d*):(%d*):(%d*)$'
 local NO_NAME = string.rep('\0', 18)
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
@@ -204,13 +210,19 @@ local NO_NAME = string.rep('\0', 18)
 -- the earlier turns follow its head.
 local function entry_at(at)
   local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, external, vacant,
-    count, told, turns = string.match(ARGV[at], HEAD)
+    count, checks, told, turns = string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
     state = state, home = tonumber(home), lease = lease, streamed = streamed,
     as_of = as_of, form = form, external = external, vacant = vacant, session = ARGV[at + 1], data = ARGV[at + 3],
     loaded = {}, count = tonumber(count), externals = {},
   }
+  if checks ~= '' then
+    entry.is_checked = true
+    local if_last, last_message, rewritten, last_after, last_as_of = string.match(checks, CHECKS)
+    entry.if_last, entry.last_message, entry.rewritten = tonumber(if_last), tonumber(last_message), tonumber(rewritten)
+    entry.last_after, entry.last_as_of = tonumber(last_after), tonumber(last_as_of)
+  end
   local request = ARGV[at + 2]
   if request ~= '' and string.sub(request, 1, 18) ~= NO_NAME then
     entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13, 18)
@@ -254,7 +266,7 @@ function operations.accept()
     local entry
     entry, at = entry_at(at)
     -- A new conversation goes to its owner's home partition; one that exists stays where it is.
-    local partition = call.partitions[entry.op == 'open' and entry.home or partition_of(entry.conversation)]
+    local partition = call.partitions[is_new(entry) and entry.home or partition_of(entry.conversation)]
     if partition.refusal or late then
       answer[#answer + 1] = { partition.refusal or 'late' }
     else

@@ -2,14 +2,17 @@
 
 local conversations = {}
 
+local REWRITES = { truncate = true, remove = true, put = true, switch = true }
+
 -- The refusal, or nil and what is known of the conversation.
 -- `last`: no entry of the conversation has a higher id. `pending`: PostgreSQL has all of them that are
--- not newer than this call, once it has reached this id. `rewritten`: no message up to this id is sure to
--- be there, or as it was added.
+-- not newer than this call, once it has reached this id. `last_add`: its last message, nil where only
+-- PostgreSQL knows. `rewritten`: the last entry that rewrote messages, nil where PostgreSQL has it. `since`:
+-- what may have rewritten messages up to this id was forgotten.
 function conversations.look_up(partition, entry)
-  local owner, deleted, closed, last, rewritten, instructions = unpack(redis.call('HMGET',
-    key(partition.number, 'conv:' .. entry.conversation), 'owner', 'deleted', 'closed', 'last', 'rewritten',
-    'instructions'))
+  local owner, deleted, closed, last, last_add, rewritten, since, instructions = unpack(redis.call('HMGET',
+    key(partition.number, 'conv:' .. entry.conversation),
+    'owner', 'deleted', 'closed', 'last', 'last_add', 'rewritten', 'since', 'instructions'))
   local pending = last
   if not owner then
     if entry.state == '' then return 'unknown' end
@@ -18,7 +21,7 @@ function conversations.look_up(partition, entry)
     local newest = end_of(key(partition.number, 'log'), 'XREVRANGE', '+', '-')
     owner, deleted, closed = entry.user, entry.state == 'deleted', entry.state == 'closed'
     last, pending = exact(partition.tail), newest and exact(number_of(newest[1])) or '0'
-    rewritten, instructions = last, entry.instructions
+    since, instructions = last, entry.instructions
     entry.fresh = true
   end
   if owner ~= entry.user then return 'foreign' end
@@ -26,9 +29,28 @@ function conversations.look_up(partition, entry)
   local adds = entry.op == 'add' or entry.op == 'adds'
   if closed and adds and entry.scope ~= 'reply' then return 'conversation_closed' end
   return nil, {
-    last = tonumber(last or '0'), pending = pending or '0', rewritten = tonumber(rewritten or '0'),
-    instructions = instructions,
+    last = tonumber(last or '0'), pending = pending or '0', last_add = tonumber(last_add or ''),
+    rewritten = tonumber(rewritten or ''), since = tonumber(since or '0'), instructions = instructions,
   }
+end
+
+-- nil, or what must be asked or is refused before this entry is accepted, with ids.
+function conversations.check(partition, entry, conversation)
+  if not entry.is_checked then return nil end
+  if entry.if_last then
+    local last = conversation.last_add
+    if not last and entry.last_message and (entry.fresh or conversation.last <= entry.last_as_of) then
+      last = entry.last_message
+    end
+    if not last then return 'ask_last', conversation.pending, exact(conversation.last) end
+    if last ~= entry.if_last then return 'appended' end
+  end
+  if not REWRITES[entry.op] then return nil end
+  -- What PostgreSQL has said of the messages holds if nothing has rewritten them since.
+  local rewritten = conversation.rewritten
+  if not entry.rewritten or rewritten and rewritten ~= entry.rewritten then
+    return 'look', exact(rewritten or 0), conversation.pending
+  end
 end
 
 -- Keeps the newest turns: as many, and as many bytes, as the accept call says. The bytes are added up
@@ -74,7 +96,8 @@ function conversations.remember_turn(partition, entry, conversation, id)
   local turns = key(partition.number, 'turns:' .. entry.conversation)
   if entry.op == 'open' then
     redis.call('RPUSH', turns, '')
-  elseif entry.op == 'delete' then
+  elseif entry.op == 'delete' or REWRITES[entry.op] then
+    -- The next turn loads them from PostgreSQL, as they are by then.
     redis.call('DEL', turns)
   elseif entry.op == 'add' or entry.op == 'adds' then
     local as_of, bytes = tonumber(entry.as_of), 0
@@ -117,7 +140,14 @@ function conversations.remember(partition, entry, id)
   local conversation = key(partition.number, 'conv:' .. entry.conversation)
   local fields = { 'last', id }
   local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
-  if entry.op == 'open' or entry.fresh then set('owner', entry.user) end
+  if is_new(entry) or entry.fresh then set('owner', entry.user) end
+  if entry.fresh then set('since', id) end
+  if entry.op == 'open' then set('last_add', '0') end
+  if entry.op == 'add' or entry.op == 'adds' or entry.op == 'fork' then set('last_add', id) end
+  if REWRITES[entry.op] then
+    set('rewritten', id)
+    if entry.last_after then set('last_add', exact(entry.last_after)) end
+  end
   if entry.op == 'delete' or entry.state == 'deleted' and entry.fresh then set('deleted', '1') end
   if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
   if entry.instructions and (entry.op == 'open' or entry.op == 'set' or entry.fresh) then

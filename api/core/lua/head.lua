@@ -20,8 +20,10 @@
 --                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id), external
 --                                                      (the digest of its external id, if it has one),
---                                                      rewritten (the last that cut, edited or moved messages),
---                                                      instructions (what its assistant is told, if anything);
+--                                                      last_add (its last message), rewritten (the last entry that
+--                                                      cut, edited or moved messages), since (up to which id what may
+--                                                      have done so was forgotten), instructions (what its assistant is
+--                                                      told, if anything);
 --                                                      no TTL while entries of it are in the log, then 7 days
 -- ext:<user>:<digest of an external id>        string  the conversation of that id, or "-<conversation>" where it was
 --                                                      deleted and the id is free again; in the user's home
@@ -120,6 +122,9 @@ local function field(entry, name)
     if fields[i] == name then return fields[i + 1] end
   end
 end
+
+-- Whether an entry makes a conversation.
+local function is_new(entry) return entry.op == 'open' or entry.op == 'fork' end
 
 local function end_of(stream, command, from, to)
   return redis.call(command, stream, from, to, 'COUNT', 1)[1]

@@ -34,7 +34,7 @@ function quotas.seconds_to_wait(call, partition, entry)
   if not call.has_quotas or entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
   local used = quotas.used(call, partition, entry.user)
   local function over(most, value) return most > 0 and value > most end
-  if entry.op == 'open' and over(call.user_conversations_per_day, used.opens + 1) then
+  if is_new(entry) and over(call.user_conversations_per_day, used.opens + 1) then
     return exact(86400 - math.floor(call.now / 1000) % 86400)
   end
   if over(call.user_writes_per_minute, used.entries + entry.count) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
@@ -55,7 +55,7 @@ function quotas.spend(call, partition, entry)
   used.entries, used.bytes = used.entries + entry.count, used.bytes + #entry.data
   used.added, used.added_bytes = used.added + 1, used.added_bytes + #entry.data
   used.keys = used.keys + (entry.name and 1 or 0) + #entry.externals
-  if entry.op == 'open' then used.opens = used.opens + 1 end
+  if is_new(entry) then used.opens = used.opens + 1 end
 end
 
 -- Writes down, once per call, what each user has used of a partition.

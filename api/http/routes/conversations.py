@@ -1,16 +1,12 @@
-"""Conversations and their messages: writes answer when the log has them, reads ask PostgreSQL."""
+"""Conversations: writes answer when the log has them, reads ask PostgreSQL."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
-from sqlmodel import Session
 
 from api.core import models
-from api.core.batches import Draft
 from api.core.cursors import Order, Sort
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
-from api.core.ids import PARTITIONS
 from api.http import raw_json, schemas
 from api.http.dependencies import KEYED, Reading, Write, Writing
 from api.http.fields import (
@@ -20,7 +16,6 @@ from api.http.fields import (
     Limit,
     Offset,
     Pinned,
-    PositionIfAny,
     ReadAfter,
     Search,
     TagIfAny,
@@ -30,8 +25,6 @@ from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.reads.repositories import (
     ConversationRepository,
     Filters,
-    MessagePage,
-    MessageRepository,
 )
 from api.writes.submit import Accepted
 
@@ -231,139 +224,3 @@ async def delete_conversation(by: Writing, conversation_id: ConversationId) -> s
     """It stays deleted, whatever of it is still queued. Deleting it again answers 202 again."""
     accepted = await by.app.accept.delete(by.caller, conversation_id, by.key)
     return schemas.Change(id=conversation_id, entry_id=accepted.id)
-
-
-@router.post(
-    "/{conversation_id}/messages",
-    status_code=status.HTTP_202_ACCEPTED,
-    summary="Add a message",
-    operation_id="addMessage",
-    response_description=_ACCEPTED,
-    openapi_extra=KEYED,
-    responses=documented(*_WRITE, *_BODY, NotFound),
-)
-async def add_message(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage, request: Request
-) -> schemas.QueuedMessage:
-    """The message is on disk in the log when this answers, and in PostgreSQL a moment later.
-
-    One that was added before with the same `external_id` answers again, as with a repeated
-    `Idempotency-Key`; with other words it is a 409.
-    """
-    extra = None
-    if body.extra is not None:
-        extra = raw_json.extra_of(raw_json.text_of(await request.body()))
-    accepted = await by.app.accept.add(
-        *(by.caller, conversation_id, body.role, body.content, by.key),
-        external_id=body.external_id,
-        extra=extra,
-    )
-    return _queued(by, conversation_id, body, accepted.id, accepted.created_at)
-
-
-@router.post(
-    "/{conversation_id}/messages/batch",
-    status_code=status.HTTP_202_ACCEPTED,
-    summary="Add messages, all or none",
-    operation_id="addMessages",
-    response_description=_ACCEPTED,
-    openapi_extra=KEYED,
-    responses=documented(*_WRITE, *_BODY, NotFound),
-)
-async def add_messages(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessages, request: Request
-) -> schemas.QueuedMessages:
-    """One entry of the log: readers see all of them, or none. They follow each other at once."""
-    texts = raw_json.elements(raw_json.members(raw_json.text_of(await request.body()))["messages"])
-    drafts = [
-        Draft(
-            *(message.role, message.content, message.external_id),
-            raw_json.extra_of(texts[place], f"messages.{place}.extra")
-            if message.extra is not None
-            else None,
-        )
-        for place, message in enumerate(body.messages)
-    ]
-    accepted = await by.app.accept.add_batch(by.caller, conversation_id, drafts, by.key)
-    first = accepted.id - PARTITIONS * (len(drafts) - 1)
-    return schemas.QueuedMessages(
-        messages=[
-            _queued(by, conversation_id, one, first + PARTITIONS * place, accepted.created_at)
-            for place, one in enumerate(body.messages)
-        ],
-        entry_id=accepted.id,
-    )
-
-
-def _queued(
-    by: Write, conversation_id: int, body: schemas.NewMessage, message_id: int, at: datetime
-) -> schemas.QueuedMessage:
-    return schemas.QueuedMessage(
-        id=message_id,
-        user_id=by.caller.user_id,
-        conversation_id=conversation_id,
-        role=body.role,
-        content=body.content,
-        created_at=at,
-        external_id=body.external_id,
-    )
-
-
-@router.get(
-    "/{conversation_id}/messages",
-    summary="Read messages",
-    operation_id="listMessages",
-    response_model=schemas.Messages,
-    responses=documented(*_READ, NotFound),
-)
-async def list_messages(
-    *,
-    by: Reading,
-    conversation_id: ConversationId,
-    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
-    limit: Limit = 50,
-    offset: Offset = 0,
-    after: PositionIfAny = None,
-    before: PositionIfAny = None,
-    order: Order = "asc",
-    extra: Annotated[bool, Query(description="Whether `extra` is answered, or null.")] = True,
-    external_id: ExternalIdIfAny = None,
-) -> schemas.Messages | Response:
-    """Oldest first unless `order=desc`. `after` and `before` give the messages next to a position.
-
-    A page ends before its `limit` where its contents reach 1 MiB: go on `after` its last position.
-    Any depth costs the same. What is returned is always a gapless part of what was accepted.
-    """
-    chosen = (offset > 0, after is not None, before is not None, external_id is not None)
-    if sum(chosen) > 1:
-        raise NotAllowed("offset, after, before and external_id exclude each other")
-
-    owner = by.owner
-
-    def query(session: Session) -> MessagePage | None:
-        messages = MessageRepository(session, with_extra=extra)
-        if external_id is not None:
-            return messages.by_external_id(owner, conversation_id, external_id)
-        if after is not None:
-            return messages.after(owner, conversation_id, position=after, limit=limit, order=order)
-        if before is not None:
-            return messages.before(
-                owner, conversation_id, position=before, limit=limit, order=order
-            )
-        return messages.page(owner, conversation_id, limit=limit, offset=offset, order=order)
-
-    page = await by.app.reads.of_conversation(owner, conversation_id, read_after, query, by.slot)
-    shown = schemas.Messages(
-        messages=[schemas.Message.model_validate(message) for message in page.messages],
-        total=page.total,
-        limit=limit,
-        offset=offset,
-    )
-    texts = [message.extra_text for message in page.messages]
-    if not any(texts):
-        return shown
-    # Each as the text that it was written as.
-    pairs = zip(shown.messages, texts, strict=True)
-    return raw_json.page(
-        shown, "messages", (raw_json.document(message, "extra", text) for message, text in pairs)
-    )

@@ -1,0 +1,142 @@
+"""Where messages and branches are, for what rewrites them: by owner, one statement a call."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
+
+from api.core.models import Conversation, Message, MessageAside, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A conversation as it is rewritten, and the message in question, if it has it."""
+
+    #: The last entry that rewrote messages, or 0.
+    rewritten_id: int
+    message_count: int
+    #: The last of all its messages, or 0.
+    last_id: int
+    message_id: int | None = None
+    status: Status | None = None
+    #: The message before that, or 0.
+    before_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Messages that follow each other, and were put aside together."""
+
+    id: int
+    #: Where it begins, and the message that it follows; None for none.
+    position: int
+    parent_id: int | None
+    messages: int
+    aside_at: datetime
+    #: Its last message.
+    last_id: int
+    #: The message that it follows is in the conversation, or it follows none.
+    fits: bool
+
+
+class BranchRepository:
+    """The messages of an owner's conversations as branches: one is shown, the others are aside."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def place(self, owner: int, conversation_id: int, message: int | str) -> Place | None:
+        """Look for a message by its id, or by its external id; None: there is no conversation."""
+        found: Any = aliased(Message)
+        before: Any = aliased(Message)
+        last: Any = aliased(Message)
+        by = found.external_id if isinstance(message, str) else found.id
+        wanted: Any = (
+            *(Conversation.rewritten_id, Conversation.message_count, last.id),
+            *(found.id, found.status, before.id),
+        )
+        statement: Any = (
+            select(*wanted)
+            .outerjoin(found, and_(found.conversation_id == Conversation.id, by == message))
+            .outerjoin(before, _at(before, found.position - 1))
+            .outerjoin(last, _at(last, Conversation.message_count))
+            .where(_alive(owner, conversation_id))
+        )
+        row = self._session.exec(statement).one_or_none()
+        if row is None:
+            return None
+        rewritten_id, count, last_id, message_id, status, before_id = row
+        return Place(rewritten_id or 0, count, last_id or 0, message_id, status, before_id or 0)
+
+    def branch(
+        self, owner: int, conversation_id: int, branch_id: int
+    ) -> tuple[Place, Branch | None] | None:
+        """Return a branch, and the conversation as of no later; None: there is no conversation."""
+        place = self.place(owner, conversation_id, 0)
+        found = self.branches(owner, conversation_id)
+        if place is None or found is None:
+            return None
+        return place, next((branch for branch in found if branch.id == branch_id), None)
+
+    def branches(self, owner: int, conversation_id: int) -> list[Branch] | None:
+        """Return what was put aside, the latest first; None: there is no conversation."""
+        aside: Any = aliased(MessageAside)
+        begin: Any = aliased(MessageAside)
+        parent: Any = aliased(Message)
+        sums: Any = (
+            aside.branch_id.label("branch_id"),
+            func.min(aside.position).label("position"),
+            func.count().label("messages"),
+            func.max(aside.id).label("last_id"),
+            func.min(aside.aside_at).label("aside_at"),
+            func.min(aside.id).label("first_id"),
+        )
+        groups: Any = (
+            select(*sums)
+            .where(aside.conversation_id == conversation_id, aside.user_id == owner)
+            .group_by(aside.branch_id)
+            .subquery()
+        )
+        wanted: Any = (
+            *(Conversation.id, groups.c.branch_id, groups.c.position, begin.parent_id),
+            *(groups.c.messages, groups.c.aside_at, groups.c.last_id, parent.id),
+        )
+        statement: Any = (
+            select(*wanted)
+            .select_from(Conversation)
+            .outerjoin(groups, true())
+            .outerjoin(begin, begin.id == groups.c.first_id)
+            .outerjoin(
+                parent,
+                and_(parent.id == begin.parent_id, parent.conversation_id == Conversation.id),
+            )
+            .where(_alive(owner, conversation_id))
+            .order_by(groups.c.branch_id.desc())
+        )
+        rows = self._session.exec(statement).all()
+        if not rows:
+            return None
+        return [
+            Branch(
+                *(branch_id, position, parent_id, messages, aside_at, last_id),
+                fits=parent_id is None or found is not None,
+            )
+            for _, branch_id, position, parent_id, messages, aside_at, last_id, found in rows
+            if branch_id is not None
+        ]
+
+
+def _alive(owner: int, conversation_id: int) -> ColumnElement[bool]:
+    return and_(
+        col(Conversation.id) == conversation_id,
+        col(Conversation.user_id) == owner,
+        col(Conversation.deleted_at).is_(None),
+    )
+
+
+def _at(message: Any, position: Any) -> ColumnElement[bool]:
+    """Return the condition on the message of a position."""
+    return and_(message.conversation_id == Conversation.id, message.position == position)
