@@ -59,7 +59,13 @@ def leave(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
 
 
 def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
-    wanted = (f"quota:{user_id}", f"conv:{conversation}", f"turns:{conversation}", "stream:")
+    wanted = (
+        f"quota:{user_id}",
+        f"ext:{user_id}:",
+        f"conv:{conversation}",
+        f"turns:{conversation}",
+        "stream:",
+    )
     found = api.log._redis.scan_iter(match=f"{{{api.log.namespace}:*}}:*")
     names = [key.decode().partition("}:")[2] for key in found]
     return [name for name in names if name.startswith(wanted)]
@@ -73,6 +79,8 @@ def test_a_deleted_account_leaves_nothing(
         mine, others = chat(ada), chat(eve)
         for client, owner in ((ada, mine), (eve, others)):
             client.get(f"/api/conversations/{owner}").raise_for_status()
+            named = client.post("/api/conversations/", json={"external_id": WORDS}).json()
+            client.get(f"/api/conversations/{named['id']}").raise_for_status()
         eventually(lambda: api.log.status().entries == 0)
         assert rows_of(engine, me).keys() == {"message", "conversation", "session", "user"}
 
