@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, event
 
 from tests.support.api import Api
 from tests.support.draining import draining
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,12 +21,14 @@ def _draining(api: Api) -> Iterator[None]:
 
 @pytest.fixture
 def talk(ada: httpx.Client) -> dict[str, Any]:
-    """A session with a turn in it, all of it in PostgreSQL."""
+    """A session with a turn in it, all of it in PostgreSQL, the title too."""
     session = dict(ada.post("/api/chat/start").json())
     turn = ada.post(f"/api/chat/{session['sessionId']}/message", json={"message": "hello"}).json()
     ada.get(
         f"/api/chat/{session['sessionId']}/history", params={"read_after": turn["replyId"]}
     ).raise_for_status()
+    conversation = f"/api/conversations/{session['conversationId']}"
+    eventually(lambda: ada.get(conversation).json()["title"])
     return session | {"replyId": turn["replyId"]}
 
 
