@@ -199,7 +199,8 @@ class Log:
     """The log, synchronously: what workers, the command line and the tests do with it."""
 
     def __init__(self, redis: Redis, namespace: str) -> None:
-        self._redis = redis
+        #: What it speaks to Redis with.
+        self.redis = redis
         self.namespace = namespace
         #: The database that the log must belong to, or "" before it is known. The script compares
         #: it in each call; without it nothing is accepted.
@@ -256,19 +257,19 @@ class Log:
 
     def started(self) -> None:
         """Count a drain that started; the watch takes this as proof that doorbells are heard."""
-        self._redis.incr(self.key(0, "drain:started"))
+        self.redis.incr(self.key(0, "drain:started"))
 
     def starts(self) -> int:
         """Return how many drains ever started."""
-        return int(cast("bytes | None", self._redis.get(self.key(0, "drain:started"))) or 0)
+        return int(cast("bytes | None", self.redis.get(self.key(0, "drain:started"))) or 0)
 
     def silence(self) -> None:
         """Put the bell away though entries are left, so that the next accept rings."""
-        self._redis.delete(*(self.key(partition, "bell") for partition in ALL))
+        self.redis.delete(*(self.key(partition, "bell") for partition in ALL))
 
     def hold_bell(self) -> None:
         """Keep accepts from ringing for a while: a drain now would fail as the last one did."""
-        with self._redis.pipeline(transaction=False) as pipeline:
+        with self.redis.pipeline(transaction=False) as pipeline:
             for partition in ALL:
                 pipeline.set(self.key(partition, "bell"), 1, px=BELL_MS)
             pipeline.execute()
@@ -312,7 +313,7 @@ class Log:
     def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
         return read_counts(
-            cast("dict[bytes, bytes]", self._redis.hgetall(self.key(0, "drain:counts")))
+            cast("dict[bytes, bytes]", self.redis.hgetall(self.key(0, "drain:counts")))
         )
 
     def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> bool:
@@ -329,7 +330,7 @@ class Log:
 
     def went_back_at_ms(self) -> int | None:
         """Return when the log was found to have lost entries or begun anew, if it ever was."""
-        with self._redis.pipeline(transaction=False) as pipeline:
+        with self.redis.pipeline(transaction=False) as pipeline:
             for partition in ALL:
                 pipeline.get(self.key(partition, "went_back"))
             known = [int(at_ms) for at_ms in pipeline.execute() if at_ms]
@@ -337,11 +338,11 @@ class Log:
 
     def acknowledge_going_back(self) -> None:
         """Take it as known that the log lost entries or began anew."""
-        self._redis.delete(*(self.key(partition, "went_back") for partition in ALL))
+        self.redis.delete(*(self.key(partition, "went_back") for partition in ALL))
 
     def has_old_names(self) -> bool:
         """Return whether there is, or was, a log whose keys did not carry their partition yet."""
-        return old_names.known(self._redis, self.namespace)
+        return old_names.known(self.redis, self.namespace)
 
     def leave_old_names(self, database_id: str) -> bool:
         """Take over from a log whose keys did not carry their partition yet, if there is one.
@@ -350,7 +351,7 @@ class Log:
         WrongDatabaseError if it is another's.
         """
         with refusing_another_database():
-            revoked = old_names.leave(self._redis, self.namespace, database_id)
+            revoked = old_names.leave(self.redis, self.namespace, database_id)
         for user, session, seconds in revoked or ():
             self.revoke(user, [session], seconds)
         return revoked is not None
@@ -371,9 +372,9 @@ class Log:
         keys, call = script_call(self.namespace, operation, database_id, at, arguments)
         with refusing_another_database():
             try:
-                return self._redis.evalsha(SCRIPT_SHA, keys, *call)
+                return self.redis.evalsha(SCRIPT_SHA, keys, *call)
             except NoScriptError:
-                return self._redis.eval(SCRIPT, keys, *call)
+                return self.redis.eval(SCRIPT, keys, *call)
 
 
 def read_status(reply: Sequence[Any]) -> LogStatus:

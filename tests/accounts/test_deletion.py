@@ -66,7 +66,7 @@ def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
         f"turns:{conversation}",
         "stream:",
     )
-    found = api.log._redis.scan_iter(match=f"{{{api.log.namespace}:*}}:*")
+    found = api.log.redis.scan_iter(match=f"{{{api.log.namespace}:*}}:*")
     names = [key.decode().partition("}:")[2] for key in found]
     return [name for name in names if name.startswith(wanted)]
 
@@ -111,7 +111,7 @@ def test_entries_still_in_the_log_restore_nothing(
 
     assert rows_of(engine, me) == {}
     assert all(one.balanced for one in audit(api.log, engine))
-    assert not api.log._redis.exists(api.log.key(mine, f"turns:{mine}"))
+    assert not api.log.redis.exists(api.log.key(mine, f"turns:{mine}"))
 
 
 def test_writes_and_drains_meanwhile_leave_nothing_either(api: Api, engine: Engine) -> None:

@@ -13,8 +13,8 @@ def add(world: World, to: Conversation, *drafts: Draft) -> int:
     """Accept a batch that the log takes for a new one, as after an hour."""
     (answer,) = world.submit(AcceptRequest.batch(to.owner, to.id, drafts, state="live"))
     assert answer.status == "ok"
-    for name in world.log._redis.scan_iter(world.log.key(to.partition, "idem:*")):
-        world.log._redis.delete(name)
+    for name in world.log.redis.scan_iter(world.log.key(to.partition, "idem:*")):
+        world.log.redis.delete(name)
     return answer.id
 
 

@@ -152,7 +152,7 @@ def test_an_external_id_that_is_given_out_twice_stops_nothing(world: World) -> N
     first = open_with(world, owner, title="first", external_id="e")
     world.drain.run()
     name = world.log.key(owner, conversation_fields.external_key(owner, "e"))
-    assert world.log._redis.delete(name) == 1
+    assert world.log.redis.delete(name) == 1
     second = open_with(world, owner, title="second", external_id="e", tags=["x"])
     world.add(second, "to the second")
     world.drain.run()
@@ -191,8 +191,8 @@ def test_what_no_script_wrote_is_malformed_and_stops_nothing(
     entry_id = conversation.id + 16
     of = entry_id if op == "open" else conversation.id
     world.put(0, entry_id, h=f"2 {op} {owner} {of}   1 0 {form}", d=data)
-    world.log._redis.set(world.log.key(0, "tail"), entry_id)
-    world.log._redis.incr(world.log.key(0, "accepted"))
+    world.log.redis.set(world.log.key(0, "tail"), entry_id)
+    world.log.redis.incr(world.log.key(0, "accepted"))
     world.add(conversation, "after")
     world.drain.run()
 

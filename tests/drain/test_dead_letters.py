@@ -203,13 +203,13 @@ def test_a_letter_that_can_never_be_applied_stays_dead(world: World, change: str
 def test_the_audit_sees_what_was_dropped(world: World) -> None:
     conversation = world.open(world.user(), partition=7)
     world.add(conversation, "a", "b")
-    world.log._redis.xtrim(world.log.key(7, "log"), maxlen=1, approximate=False)
+    world.log.redis.xtrim(world.log.key(7, "log"), maxlen=1, approximate=False)
 
     books = audit(world.log, world.engine)
 
     assert [book.partition for book in books if not book.balanced] == [7]
     assert (books[7].accepted, books[7].accounted, books[7].pending) == (3, 1, 1)
-    world.log._redis.set(world.log.key(7, "accepted"), 1)
+    world.log.redis.set(world.log.key(7, "accepted"), 1)
 
 
 def test_the_audit_balances_while_entries_wait(world: World) -> None:

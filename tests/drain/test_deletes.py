@@ -29,7 +29,7 @@ def test_entries_after_a_delete_are_discarded_and_counted(world: World) -> None:
     world.edit("delete", conversation)
     late = Conversation(conversation.id, conversation.owner)
     # As if the conversation's key had expired: the accept script does not know of the delete.
-    world.log._redis.delete(world.log.key(conversation.id, f"conv:{conversation.id}"))
+    world.log.redis.delete(world.log.key(conversation.id, f"conv:{conversation.id}"))
     world.add(late, "late")
     world.edit("rename", late, "late")
     world.edit("close", late)
@@ -48,7 +48,7 @@ def test_late_entries_in_a_later_batch_are_discarded_too(world: World) -> None:
     conversation = world.open(world.user())
     world.edit("delete", conversation)
     world.drain.run()
-    world.log._redis.delete(world.log.key(conversation.id, f"conv:{conversation.id}"))
+    world.log.redis.delete(world.log.key(conversation.id, f"conv:{conversation.id}"))
 
     world.add(conversation, "late")
     world.drain.run()
@@ -158,7 +158,7 @@ def test_a_purge_waits_for_a_partition_that_another_drain_holds(world: World) ->
 def test_a_delete_by_another_user_removes_nothing(world: World) -> None:
     conversation = world.open(world.user())
     (message,) = world.add(conversation, "mine")
-    world.log._redis.incr(world.log.key(0, "accepted"))
+    world.log.redis.incr(world.log.key(0, "accepted"))
     world.put(
         0, message + 16, v=1, op="delete", user=world.user(), conv=conversation.id, role="",
         status="stored", at=1, total=1, data="",

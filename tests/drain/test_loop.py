@@ -73,11 +73,11 @@ def test_an_accept_rings_while_a_suspect_is_tried(world: World) -> None:
     with world.locked(stuck):
         world.fail_to_drain()
         bell = world.log.key(0, "bell")
-        assert world.log._redis.exists(bell) == 0
+        assert world.log.redis.exists(bell) == 0
 
         world.fail_to_drain()
 
-        assert world.log._redis.exists(bell) == 0
+        assert world.log.redis.exists(bell) == 0
     world.drain.run()
 
 
@@ -112,8 +112,8 @@ def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:
     world.add(waiting, "before")
     (before,) = world.add(waiting, "also before")
     world.put(0, before + 16, v=2, shape="unheard of")
-    world.log._redis.set(world.log.key(0, "tail"), before + 16)
-    world.log._redis.incr(world.log.key(0, "accepted"))
+    world.log.redis.set(world.log.key(0, "tail"), before + 16)
+    world.log.redis.incr(world.log.key(0, "accepted"))
     world.add(waiting, "after")
     world.add(other, "here")
 
@@ -123,7 +123,7 @@ def test_an_unknown_format_waits_and_the_rest_go_on(world: World) -> None:
     assert world.contents(other) == ["here"]
     assert summary["dead"] == 0
     assert world.backlog() == 2
-    assert world.log._redis.exists(world.log.key(0, "bell")) == 0
+    assert world.log.redis.exists(world.log.key(0, "bell")) == 0
 
 
 def test_an_outage_of_postgresql_loses_and_dead_letters_nothing(world: World) -> None:
@@ -134,7 +134,7 @@ def test_an_outage_of_postgresql_loses_and_dead_letters_nothing(world: World) ->
     with world.lost_commit():
         for _ in range(2):
             world.fail_to_drain()
-            assert world.log._redis.exists(world.log.key(0, "bell"))
+            assert world.log.redis.exists(world.log.key(0, "bell"))
 
     world.drain.run()
 
@@ -199,18 +199,18 @@ def test_a_drain_told_to_stop_finishes_its_batch_and_has_others_go_on(world: Wor
 
     assert summary["entries"] == 10
     assert world.rings == [1]
-    assert world.log._redis.exists(world.log.key(0, "bell")) == 0
+    assert world.log.redis.exists(world.log.key(0, "bell")) == 0
     world.drain.run()
     assert world.contents(conversation) == [str(n) for n in range(20)]
 
 
 def test_a_drain_that_leaves_nothing_puts_the_bell_away(world: World) -> None:
     world.open(world.user())
-    assert world.log._redis.exists(world.log.key(0, "bell"))
+    assert world.log.redis.exists(world.log.key(0, "bell"))
 
     world.drain.run()
 
-    assert world.log._redis.exists(world.log.key(0, "bell")) == 0
+    assert world.log.redis.exists(world.log.key(0, "bell")) == 0
     assert world.rings == []
 
 
@@ -227,15 +227,15 @@ def test_a_drain_refuses_the_log_of_another_database(
 def test_a_running_drain_refuses_a_log_that_was_exchanged(world: World) -> None:
     conversation = world.open(world.user())
     world.drain.run()
-    identity = world.log._redis.get(world.log.key(0, "database"))
+    identity = world.log.redis.get(world.log.key(0, "database"))
     world.add(conversation, "whose?")
-    world.log._redis.set(world.log.key(0, "database"), "another")
+    world.log.redis.set(world.log.key(0, "database"), "another")
 
     with pytest.raises(WrongDatabaseError):
         world.drain.run()
 
     assert world.contents(conversation) == []
-    world.log._redis.set(world.log.key(0, "database"), identity or b"")
+    world.log.redis.set(world.log.key(0, "database"), identity or b"")
     world.drain.run()
 
 
@@ -243,7 +243,7 @@ def test_a_running_drain_opens_an_emptied_redis_again(world: World) -> None:
     conversation = world.open(world.user())
     world.add(conversation, "a")
     world.drain.run()
-    world.log._redis.flushdb()
+    world.log.redis.flushdb()
     world.put(
         0, 2**51, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
         status="stored", at=1, total=1, data="b",

@@ -129,7 +129,7 @@ def test_a_drain_that_gets_no_partition_ends_and_leaves_the_bell(world: World) -
         released.set()
 
     assert summary["entries"] == 0
-    assert world.log._redis.exists(world.log.key(0, "bell"))
+    assert world.log.redis.exists(world.log.key(0, "bell"))
     assert world.rings == []
     world.drain.run()
     assert world.contents(conversation) == ["a"]

@@ -117,7 +117,7 @@ def test_a_closed_conversation_takes_the_reply_that_was_on_its_way(world: World)
         0, closing + 16, v=1, op="add", user=conversation.owner, conv=conversation.id,
         role="assistant", status="stored", at=1_800_000_000_000, total=5, data="reply",
     )  # fmt: skip
-    world.log._redis.incr(world.log.key(0, "accepted"))
+    world.log.redis.incr(world.log.key(0, "accepted"))
 
     world.drain.run()
 
@@ -152,8 +152,8 @@ def test_a_conversation_with_nothing_left_in_the_log_gets_its_ttls(world: World)
     conversation = world.open(world.user())
     world.add(conversation, "hello")
     key = world.log.key(conversation.id, f"conv:{conversation.id}")
-    assert world.log._redis.ttl(key) == -1
+    assert world.log.redis.ttl(key) == -1
 
     world.drain.run()
 
-    assert world.log._redis.ttl(key) > 0
+    assert world.log.redis.ttl(key) > 0

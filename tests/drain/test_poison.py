@@ -149,7 +149,7 @@ def test_a_poisonous_title_is_left_out(world: World) -> None:
 def test_a_message_for_another_users_conversation_is_never_a_row(world: World) -> None:
     conversation = world.open(world.user())
     (mine,) = world.add(conversation, "mine")
-    world.log._redis.incrby(world.log.key(0, "accepted"), 2)
+    world.log.redis.incrby(world.log.key(0, "accepted"), 2)
     forged: dict[str, int | str] = {
         "v": 1, "user": world.user(), "conv": conversation.id, "role": "user",
         "status": "stored", "at": 1, "total": 9,
@@ -166,7 +166,7 @@ def test_a_message_for_another_users_conversation_is_never_a_row(world: World) -
 
 def test_a_message_without_a_conversation_is_never_a_row(world: World) -> None:
     nowhere = ids.IMPORTED_BELOW + 3
-    world.log._redis.incr(world.log.key(3, "accepted"))
+    world.log.redis.incr(world.log.key(3, "accepted"))
     world.put(
         3, 2**52 + 3, v=1, op="add", user=world.user(), conv=nowhere, role="user",
         status="stored", at=1, total=1, data="x",
@@ -198,11 +198,11 @@ def test_an_entry_no_script_wrote_is_one_dead_letter(
         "v": 1, "op": "add", "user": conversation.owner, "conv": conversation.id, "role": "user",
         "status": "stored", "at": 1, "total": 1, "data": "x",
     }  # fmt: skip
-    world.log._redis.incr(world.log.key(1, "accepted"))
+    world.log.redis.incr(world.log.key(1, "accepted"))
     garbage = fields if fields.keys() == {"v"} else whole | fields
     world.put(1, conversation.id + 16, **garbage)
     # Otherwise the script may give out the same id within this millisecond.
-    world.log._redis.set(world.log.key(1, "tail"), conversation.id + 16)
+    world.log.redis.set(world.log.key(1, "tail"), conversation.id + 16)
     world.add(conversation, "after")
 
     world.drain.run()
@@ -216,7 +216,7 @@ def test_an_id_that_exists_with_other_content_is_a_conflict(world: World) -> Non
     (message,) = world.add(conversation, "first")
     world.drain.run()
     world.sql("UPDATE log_partition SET last_id = :id, applied = 1 WHERE id = 0", id=message - 1)
-    world.log._redis.delete(world.log.key(0, "log"))
+    world.log.redis.delete(world.log.key(0, "log"))
     world.put(
         0, message, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
         status="stored", at=1, total=1, data="second",
@@ -237,12 +237,12 @@ def test_other_words_under_a_dead_letters_id_are_a_second_dead_letter(world: Wor
     (poison,) = world.add(conversation, b"\xff")
     world.drain.run()
     for number, words in enumerate(("second", "third"), start=2):
-        world.log._redis.delete(world.log.key(0, "log"))
+        world.log.redis.delete(world.log.key(0, "log"))
         world.put(
             0, poison, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
             status="stored", at=1, total=1, data=words,
         )  # fmt: skip
-        world.log._redis.incr(world.log.key(0, "accepted"))
+        world.log.redis.incr(world.log.key(0, "accepted"))
         world.add(conversation, f"after {words}")
 
         world.drain.run()
@@ -320,8 +320,8 @@ def test_a_running_drain_recounts_a_redis_that_was_set_back(world: World) -> Non
     conversation = world.open(world.user())
     world.add(conversation, "a", "b")
     world.drain.run()
-    world.log._redis.set(world.log.key(0, "tail"), 16)
-    world.log._redis.set(world.log.key(0, "accepted"), 1)
+    world.log.redis.set(world.log.key(0, "tail"), 16)
+    world.log.redis.set(world.log.key(0, "accepted"), 1)
 
     world.add(conversation, "c")
     world.drain.run()

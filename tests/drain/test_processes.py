@@ -174,7 +174,7 @@ def test_sigterm_rings_for_what_is_left(
     assert world.backlog() > 0
     with Redis.from_url(settings.broker) as broker:
         assert broker.llen(f"{settings.log_namespace}:doorbell") > 0
-    assert not world.log._redis.exists(world.log.key(0, "bell"))
+    assert not world.log.redis.exists(world.log.key(0, "bell"))
     start()
     all_arrived(world, conversations, contents)
 
@@ -226,7 +226,7 @@ def test_a_worker_shows_the_backlog_in_its_stats(
 ) -> None:
     waiting = world.open(world.user(), partition=0)
     world.put(0, waiting.id + 16, v=2, shape="unheard of")
-    world.log._redis.incr(world.log.key(0, "accepted"))
+    world.log.redis.incr(world.log.key(0, "accepted"))
     start()
 
     with make_celery(settings) as app:
@@ -267,13 +267,13 @@ def test_a_worker_refuses_a_redis_that_keeps_nothing(
 def test_a_worker_refuses_the_log_of_another_database(
     world: World, settings: Settings, tmp_path: Path
 ) -> None:
-    identity = world.log._redis.getset(world.log.key(0, "database"), "another")
+    identity = world.log.redis.getset(world.log.key(0, "database"), "another")
 
     worker = WorkerProcess(settings, tmp_path / "refused.log")
 
     assert worker.wait() == 1
     assert "belongs to another database" in worker.said()
-    world.log._redis.set(world.log.key(0, "database"), identity or b"")
+    world.log.redis.set(world.log.key(0, "database"), identity or b"")
 
 
 def holds_a_partition(world: World) -> bool:

@@ -29,7 +29,7 @@ def rewrite(world: World, op: Op, at: Conversation, **change: Any) -> int:
 
 def last_rewrite(world: World, at: Conversation) -> int:
     """What the log compares; PostgreSQL would tell the API."""
-    known = world.log._redis.hget(world.log.key(at.id, f"conv:{at.id}"), "rewritten")
+    known = world.log.redis.hget(world.log.key(at.id, f"conv:{at.id}"), "rewritten")
     return int(known or 0)
 
 

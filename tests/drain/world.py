@@ -213,7 +213,7 @@ class World:
 
     def put(self, partition: int, entry_id: int, **fields: bytes | str | int) -> None:
         """Put an entry into the log past the accept script."""
-        self.log._redis.xadd(self.log.key(partition, "log"), fields, id=f"{entry_id}-0")  # type: ignore[arg-type] # redis-py's own types
+        self.log.redis.xadd(self.log.key(partition, "log"), fields, id=f"{entry_id}-0")  # type: ignore[arg-type] # redis-py's own types
 
     def backlog(self) -> int:
         return self.log.status().entries

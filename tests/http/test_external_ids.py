@@ -58,7 +58,7 @@ def forget(api: Api, ada: httpx.Client) -> Callable[[str], None]:
 
     def forgetting(external_id: str) -> None:
         name = conversation_fields.external_key(user, external_id)
-        assert api.log._redis.delete(api.log.key(user, name)) == 1
+        assert api.log.redis.delete(api.log.key(user, name)) == 1
 
     return forgetting
 

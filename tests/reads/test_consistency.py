@@ -154,7 +154,7 @@ def test_what_the_database_has_reached_is_no_future(start_api: StartApi) -> None
     api = start_api()
     ahead = ids.first_at(time.time_ns() // 1_000_000 + 3_600_000, 0)
     for partition in range(ids.PARTITIONS):
-        api.log._redis.set(api.log.key(partition, "tail"), ahead + partition)
+        api.log.redis.set(api.log.key(partition, "tail"), ahead + partition)
 
     with draining(api.settings), closing(api.person()) as person:
         conversation = person.post("/api/conversations/", json={}).json()["id"]

@@ -64,7 +64,7 @@ def test_a_new_minute_is_a_new_quota(log: Log) -> None:
     submit(log, limits, message(mine, "x"))
     assert statuses(submit(log, limits, message(mine, "x"))) == ["quota"]
 
-    log._redis.hincrby(log.key(0, "quota:1"), "minute", -1)
+    log.redis.hincrby(log.key(0, "quota:1"), "minute", -1)
 
     assert statuses(submit(log, limits, message(mine, "x"))) == ["ok"]
 
@@ -131,11 +131,11 @@ def test_the_bytes_of_a_users_backlog_are_bounded_until_they_are_drained(log: Lo
 
 
 def test_an_empty_log_holds_nothing_of_anybody_whatever_was_counted(log: Log) -> None:
-    log._redis.hset(log.key(0, "held"), "1", 99)
+    log.redis.hset(log.key(0, "held"), "1", 99)
 
     assert log.finish()
 
-    assert not log._redis.exists(log.key(0, "held"))
+    assert not log.redis.exists(log.key(0, "held"))
 
 
 def test_conversations_are_bounded_by_the_day(log: Log) -> None:
