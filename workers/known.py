@@ -26,6 +26,11 @@ def external_ids_of(entries: Iterable[Entry], refused: Collection[int]) -> list[
     return [(user_id, external_id) for user_id, external_id in said if external_id is not None]
 
 
+def written_at_ms(entry: Entry, message: AddedMessage) -> int:
+    """Return when a message of an entry was written: before it was accepted if it is imported."""
+    return entry.created_at_ms if message.created_at_ms is None else message.created_at_ms
+
+
 @dataclass(frozen=True, slots=True)
 class KnownConversation:
     """A conversation as PostgreSQL has it."""
@@ -63,7 +68,7 @@ class KnownMessage:
     def was_added_by(self, entry: Entry, message: AddedMessage) -> bool:
         """Return whether this entry added it, as this one of its messages."""
         return self == KnownMessage(
-            *(entry.conversation_id, entry.user_id, entry.created_at_ms),
+            *(entry.conversation_id, entry.user_id, written_at_ms(entry, message)),
             *(message.role, message.content),
         )
 

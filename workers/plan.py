@@ -15,7 +15,7 @@ from api.core.conversation_fields import ConversationFields
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.partition_counts import Tally
 from workers.failures import UNIQUE_VIOLATION
-from workers.known import Known, KnownConversation, opened_at_ms
+from workers.known import Known, KnownConversation, opened_at_ms, written_at_ms
 
 #: What stands for a text of a conversation that PostgreSQL refuses.
 _NO_TEXT: Final[Mapping[str, Any]] = {"title": "", "metadata": None, "tags": []}
@@ -266,7 +266,7 @@ class _Planner:
                 new.append(message)
         if new:
             change = plan.changes.setdefault(entry.conversation_id, Change())
-            change.at_ms = entry.created_at_ms
+            change.at_ms = written_at_ms(entry, new[-1])
             change.added += len(new)
             plan.adds += ((entry, message) for message in new)
         placeholders = [message.id for message in new if message.id in refused]

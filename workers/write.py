@@ -11,7 +11,7 @@ from api.core import conversation_fields
 from api.core.batches import ROLES, AddedMessage
 from api.core.entries import Entry
 from workers import rewrite
-from workers.known import opened_at_ms
+from workers.known import opened_at_ms, written_at_ms
 from workers.plan import Change, DeadLetter, Plan, Said
 
 #: A Unix time in milliseconds, exactly.
@@ -49,7 +49,7 @@ _ADD_MORE: Final = f"""
 _CHANGE: Final = f"""
     UPDATE conversation AS c SET
         message_count = c.message_count + e.added,
-        updated_at = {_AT.format("e.at")},
+        updated_at = greatest(c.updated_at, {_AT.format("e.at")}),
         title = CASE WHEN e.deleted_at IS NOT NULL THEN NULL WHEN e.renamed THEN e.title
             ELSE c.title END,
         closed_at = coalesce(c.closed_at, {_AT.format("e.closed_at")}),
@@ -152,11 +152,12 @@ def _add_statement(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
 
 def _message_row(entry: Entry, message: AddedMessage, plan: Plan) -> tuple[Any, ...]:
     whose = message.id, entry.conversation_id, entry.user_id
+    at_ms = written_at_ms(entry, message)
     if message.id in plan.refused:
         role = _role(message.role) or "user"
-        return *whose, role, "", "unavailable", entry.created_at_ms, None, None
+        return *whose, role, "", "unavailable", at_ms, None, None
     return (
-        *(*whose, message.role, message.content.decode(), entry.status, entry.created_at_ms),
+        *(*whose, message.role, message.content.decode(), message.status or entry.status, at_ms),
         *(message.external_id, message.extra),
     )
 

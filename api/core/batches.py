@@ -14,6 +14,8 @@ from api.core.ids import PARTITIONS
 MOST: Final = 100
 #: Messages of a copy: their ids are given out at once, 256 of them a millisecond.
 FORK_MOST: Final = 100_000
+#: The year 9999, in Unix milliseconds.
+TIME_MOST_MS: Final = 253_370_764_800_000
 ROLES: Final = frozenset({"user", "assistant", "system", "tool"})
 
 
@@ -26,11 +28,15 @@ class Draft(NamedTuple):
     external_id: str | None = None
     #: A JSON object, as text: it is stored as it is.
     extra: str | None = None
+    #: Of an imported message: when it was written, in Unix milliseconds; None: when accepted.
+    created_at: int | None = None
+    #: Of an imported answer that was cut off: `interrupted`.
+    status: str | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether it is no more than a role and a text."""
-        return self.external_id is None and self.extra is None
+        return all(value is None for value in self[2:])
 
 
 class AddedMessage(NamedTuple):
@@ -42,6 +48,9 @@ class AddedMessage(NamedTuple):
     content: bytes
     external_id: str | None = None
     extra: str | None = None
+    #: None: as its entry says.
+    created_at_ms: int | None = None
+    status: str | None = None
 
 
 def encode(drafts: Sequence[Draft]) -> bytes:
@@ -69,7 +78,18 @@ def _message(message_id: int, element: Any) -> AddedMessage:
     match element:
         case {"role": str() as role, "content": str() as content} if role in ROLES:
             more = element.get("external_id"), element.get("extra")
-            if message_id > 0 and all(value is None or isinstance(value, str) for value in more):
+            imported = element.get("created_at"), element.get("status")
+            if (
+                message_id > 0
+                and all(value is None or isinstance(value, str) for value in more)
+                and _are_of_an_import(*imported)
+            ):
                 # A lone surrogate is found by whoever makes a text of it again.
-                return AddedMessage(message_id, role, content.encode(errors="surrogatepass"), *more)
+                text = content.encode(errors="surrogatepass")
+                return AddedMessage(message_id, role, text, *more, *imported)
     raise ValueError("a message has a role and a content")
+
+
+def _are_of_an_import(created_at: Any, status: Any) -> bool:
+    is_time = created_at is None or (type(created_at) is int and 0 <= created_at <= TIME_MOST_MS)
+    return is_time and (status is None or status == "interrupted")

@@ -296,4 +296,8 @@ def _messages(letter: Row[Any], facts: dict[str, Any]) -> Iterator[dict[str, Any
             "content": message.content.decode(),
             "external_id": message.external_id,
             "extra": message.extra,
+            "status": message.status or letter.status,
+            "at": letter.entry_created_at
+            if message.created_at_ms is None
+            else time_of(message.created_at_ms),
         }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.core.batches import Draft
+from api.core.batches import Draft, decode
 from api.core.entries import AcceptRequest
 from api.operations import dead_letters
 from tests.drain.world import Conversation, World
@@ -40,13 +40,14 @@ def test_a_batch_is_stored_in_order_with_all_it_says(world: World) -> None:
 
 def test_a_batch_that_was_committed_is_known_when_it_comes_again(world: World) -> None:
     conversation = world.open(world.user())
-    add(world, conversation, user("a", "ext"), user("b"))
+    imported = Draft("user", "c", created_at=1_700_000_000_000)
+    add(world, conversation, user("a", "ext"), user("b"), imported)
     with world.lost_trim():
         world.fail_to_drain()
 
     world.drain.run()
 
-    assert world.contents(conversation) == ["a", "b"]
+    assert world.contents(conversation) == ["a", "b", "c"]
     assert world.dead() == []
 
 
@@ -122,3 +123,34 @@ def test_of_two_messages_with_one_external_id_the_first_stays(world: World) -> N
     assert dead_letters.redrive(world.engine, letter).why == "another entry has its id"
     dead_letters.discard(world.engine, letter, "known")
     assert world.counts(0) == (4, 0, 1)
+
+
+def test_an_imported_message_keeps_its_time_and_its_end(world: World) -> None:
+    conversation = world.open(world.user())
+    old = 1_700_000_000_123
+    add(
+        world,
+        conversation,
+        Draft("user", "a", "1", None, old),
+        Draft("assistant", "refused", "2", None, old + 1, "interrupted"),
+        Draft("assistant", "c", "3", None, old + 2, "interrupted"),
+    )
+    world.sql("ALTER TABLE message ADD CONSTRAINT picky CHECK (content NOT LIKE 'refused%')")
+    world.drain.run()
+
+    rows = "SELECT status, (extract(epoch FROM created_at) * 1000)::bigint FROM message ORDER BY id"
+    assert world.sql(rows) == [
+        ("stored", old),
+        ("unavailable", old + 1),
+        ("interrupted", old + 2),
+    ]
+    world.sql("ALTER TABLE message DROP CONSTRAINT picky")
+    (letter,) = (one for one, _, _ in world.dead())
+    dead_letters.redrive(world.engine, world.letter(letter))
+    assert world.sql(rows)[1] == ("interrupted", old + 1)
+
+
+@pytest.mark.parametrize("change", ['"created_at": -1', '"created_at": "x"', '"status": []'])
+def test_what_no_import_says_is_no_batch(change: str) -> None:
+    with pytest.raises(ValueError, match="role"):
+        decode(160, f'[{{"role": "user", "content": "a", {change}}}]'.encode())
