@@ -47,6 +47,7 @@ from api.http.routes import (
     chat,
     conversations,
     health,
+    imports,
     keys,
     messages,
     streams,
@@ -57,6 +58,7 @@ from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
 from api.writes.external_ids import ExternalIds
+from api.writes.imports import Imports
 from api.writes.write_path import WritePath
 
 #: Connections for what the write path asks of PostgreSQL, beside the reads'.
@@ -117,7 +119,18 @@ def _app(known: Settings) -> FastAPI:
     )
     # One flat list, the most frequent first: FastAPI matches each route of an included router
     # several times, which was a third of the app's CPU for a message.
-    for routes in (messages, conversations, chat, streams, branches, auth, account, keys, health):
+    for routes in (
+        messages,
+        conversations,
+        chat,
+        streams,
+        branches,
+        auth,
+        account,
+        keys,
+        imports,
+        health,
+    ):
         app.router.routes.extend(routes.router.routes)
     problems.install(app)
     docs.install(app)
@@ -186,6 +199,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             reads=reads,
             read_slots=ReadSlots(),
             export_slots=ReadSlots(EXPORTS_PER_USER),
+            imports=Imports(accept, reads),
+            import_slots=ReadSlots(1, "another import of this account is running"),
             chat=Chat(accept, turns, answers, assistant, titles, timeouts=timeouts),
             streamed_chat=streamed,
             password_process=password_process,

@@ -17,6 +17,7 @@ from api.reads.repositories import (
     ConversationRepository,
     MessageRepository,
     PartitionRepository,
+    StoredMessage,
 )
 
 #: Exports of one user that run at a time; more wait.
@@ -29,6 +30,8 @@ _CONVERSATION: Final = (
     *("id", "title", "message_count", "created_at", "updated_at", "closed_at", "external_id"),
     *("tags", "archived_at", "pinned_at", "expires_in_days", "forked_from", "forked_at"),
 )
+#: Of a message that was deleted, or could not be stored.
+_WITHOUT_TEXT: Final = {"deleted", "unavailable"}
 _MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
 
 
@@ -67,39 +70,98 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
     """
     if start.user is not None:
         yield _line("account", start.user, _ACCOUNT)
-    conversations = messages = last = 0
+    conversations = messages = 0
+    async for conversation, count in _each(database, owner, start):
+        yield _line(
+            "conversation",
+            conversation,
+            _CONVERSATION,
+            message_count=count,
+            metadata=_loaded(conversation.metadata_text),
+        )
+        async for message in _messages(database, owner, conversation.id, count):
+            messages += 1
+            yield _line("message", message, _MESSAGE)
+        conversations += 1
+    yield _end(conversations, messages)
+
+
+async def conversations_with_messages(
+    database: AsyncDatabase, owner: int, start: Start
+) -> AsyncIterator[bytes]:
+    """Yield the form that can be imported: a line for each conversation, in pieces, and the end.
+
+    Without messages that have no text any more.
+    """
+    conversations = messages = 0
+    async for conversation, count in _each(database, owner, start):
+        # A line may be of any length: its messages are written as they are read.
+        yield _conversation(conversation)[:-1] + b', "messages": ['
+        separator = b""
+        async for message in _messages(database, owner, conversation.id, count, with_extra=True):
+            if message.status not in _WITHOUT_TEXT:
+                yield separator + _message(message)
+                separator = b", "
+                messages += 1
+        yield b"]}\n"
+        conversations += 1
+    yield _end(conversations, messages)
+
+
+def _conversation(row: models.Conversation) -> bytes:
+    said = {
+        "type": "conversation",
+        **{name: getattr(row, name) for name in ("id", "external_id", "title", "created_at")},
+        "archived": row.archived_at is not None,
+        "pinned": row.pinned_at is not None,
+        "tags": row.tags or [],
+    }
+    return _with_text(said, "metadata", row.metadata_text)
+
+
+def _message(row: StoredMessage) -> bytes:
+    names = ("id", "external_id", "role", "content", "status", "created_at")
+    return _with_text({name: getattr(row, name) for name in names}, "extra", row.extra_text)
+
+
+def _with_text(said: dict[str, Any], name: str, text: str | None) -> bytes:
+    """Write a document with one more field, whose JSON is written already."""
+    # Line ends stand between its parts, never in a string: a line has none.
+    value = (text or "null").replace("\n", " ").replace("\r", " ")
+    return _written(said)[:-1] + f', "{name}": {value}}}'.encode()
+
+
+async def _each(
+    database: AsyncDatabase, owner: int, start: Start
+) -> AsyncIterator[tuple[models.Conversation, int]]:
+    """Yield each conversation, and how many of its messages were stored at the start."""
+    last = 0
     while page := await database.read(
         Viewer(owner),
         lambda db: _conversations(db, owner, last),  # noqa: B023 - called at once
     ):
         for conversation in filter(lambda one: start.has(one.id), page):
-            count = await database.read(
-                Viewer(owner), _count(owner, conversation.id, start.last_ids)
-            )
-            yield _line(
-                "conversation",
+            yield (
                 conversation,
-                _CONVERSATION,
-                message_count=count,
-                metadata=_loaded(conversation.metadata_text),
+                await database.read(Viewer(owner), _count(owner, conversation.id, start.last_ids)),
             )
-            async for message in _messages(database, owner, conversation.id, count):
-                messages += 1
-                yield message
-            conversations += 1
         last = page[-1].id
-    yield _json({"type": "end", "conversations": conversations, "messages": messages})
 
 
 async def _messages(
-    database: AsyncDatabase, owner: int, conversation_id: int, count: int
-) -> AsyncIterator[bytes]:
+    database: AsyncDatabase,
+    owner: int,
+    conversation_id: int,
+    count: int,
+    *,
+    with_extra: bool = False,
+) -> AsyncIterator[StoredMessage]:
     """Yield the first `count` messages of a conversation."""
     position = 0
     while position < count:
         page = await database.read(
             Viewer(owner),
-            lambda db: MessageRepository(db).after(
+            lambda db: MessageRepository(db, with_extra=with_extra).after(
                 owner,
                 conversation_id,
                 position=position,  # noqa: B023 - called at once
@@ -109,7 +171,7 @@ async def _messages(
         if page is None or not page.messages:  # None: deleted meanwhile
             return
         for message in page.messages:
-            yield _line("message", message, _MESSAGE)
+            yield message
         position = page.messages[-1].position
 
 
@@ -130,5 +192,13 @@ def _loaded(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
+def _end(conversations: int, messages: int) -> bytes:
+    return _json({"type": "end", "conversations": conversations, "messages": messages})
+
+
 def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, default=iso).encode() + b"\n"
+    return _written(document) + b"\n"
+
+
+def _written(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, default=iso).encode()

@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api.cli import balances, common, dead, keys, log_memory, migration, terminal
+from api.cli import balances, common, dead, exchange, keys, log_memory, migration, terminal
 from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
 from api.cli.status import report
 from api.core.log import Log
-from api.core.settings import Settings, load
-from api.local.addresses import client_url
+from api.core.settings import load
 
 app = typer.Typer(
     name="verbatim",
@@ -29,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(dead.app)
+app.command("import")(exchange.import_files)
+app.command()(exchange.export)
 app.add_typer(keys.app)
 
 
@@ -56,10 +57,6 @@ def _rate(text: str) -> Rate:
         if 0 < (rate := float(text)) < math.inf:
             return rate
     raise typer.BadParameter("must be a positive number, steady, or max")
-
-
-def _default_url(settings: Settings) -> str:
-    return client_url(settings.host, settings.port)
 
 
 @app.command()
@@ -101,7 +98,7 @@ def replay(
 
     async def run() -> bool:
         async with ReplayClient(
-            url or _default_url(settings),
+            url or common.default_url(settings),
             connections=concurrency,
             metrics_token=token.get_secret_value() if token else None,
         ) as client:

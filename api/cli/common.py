@@ -17,6 +17,7 @@ from api.core.errors import VerbatimError
 from api.core.log import Log
 from api.core.settings import Settings, load
 from api.local import discover
+from api.local.addresses import client_url
 
 #: The command worked and found a problem: a difference, an unbalanced audit, a server down.
 EXIT_PROBLEM: Final = 1
@@ -54,6 +55,11 @@ class CommandGroup(TyperGroup):
 def find_settings() -> Settings:
     """Return the settings; URLs that are not set are those of the stack in the data directory."""
     return discover.completed(load())
+
+
+def default_url(settings: Settings) -> str:
+    """Return the URL of the server that runs with these settings on this machine."""
+    return client_url(settings.host, settings.port)
 
 
 @contextmanager

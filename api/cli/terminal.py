@@ -9,7 +9,14 @@ from datetime import timedelta
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 #: Between two lines of progress where there is no terminal.
@@ -70,6 +77,21 @@ def progress(name: str, total: int) -> Iterator[Callable[[], None]]:
             yield lambda: bar.advance(task)
     else:
         yield _ProgressLines(name, total).advance
+
+
+@contextmanager
+def byte_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress through a file of `total` bytes; yields a function to call with bytes read.
+
+    Where there is no terminal, nothing is shown.
+    """
+    if not sys.stdout.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
+        task = bar.add_task(escape_control(name), total=total)
+        yield lambda read: bar.advance(task, read)
 
 
 class _ProgressLines:

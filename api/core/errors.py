@@ -83,6 +83,10 @@ class Gone(Problem):
     status, title = 410, "Lost"
 
 
+class ExternalIdTaken(Conflict):
+    """Another message of the conversation has the external id."""
+
+
 class TooLarge(Problem):
     """The body of the request is too large."""
 

@@ -31,6 +31,7 @@ from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
 from api.writes.accept import Accept
 from api.writes.external_ids import ExternalIds
+from api.writes.imports import Imports
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")
@@ -46,6 +47,8 @@ class Services:
     reads: Reads
     read_slots: ReadSlots
     export_slots: ReadSlots
+    imports: Imports
+    import_slots: ReadSlots
     chat: Chat
     streamed_chat: StreamedChat
     password_process: PasswordProcess

@@ -13,7 +13,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -175,6 +175,23 @@ def _methods(request: Request, error: HTTPException) -> set[str]:
     return {method for route in same for method in route.methods or ()}
 
 
+def document_of(error: Problem | ValidationError) -> dict[str, Any]:
+    """Return what is answered of an error that is only a part of the answer: no headers.
+
+    `retry_after` stands for the one of that name, in seconds.
+    """
+    if isinstance(error, ValidationError):
+        fields = [_field({**one, "loc": ("body", *one["loc"])}) for one in error.errors()]
+        return {
+            "status": errors.NotAllowed.status,
+            "title": errors.NotAllowed.title,
+            "detail": _detail(fields),
+            "errors": fields,
+        }
+    more = {"retry_after": error.retry_after_seconds} if error.retry_after_seconds else {}
+    return {"status": error.status, "title": error.title, "detail": error.detail, **more}
+
+
 def _invalid(invalid: RequestValidationError) -> Response:
     found = invalid.errors()
     if any(error["type"] == _NO_JSON for error in found):
@@ -183,10 +200,11 @@ def _invalid(invalid: RequestValidationError) -> Response:
     if isinstance(invalid.body, bytes) and any(tuple(e["loc"]) == ("body",) for e in found):
         return response_of(UnsupportedMediaType("send application/json"))
     fields = [_field(error) for error in found]
-    detail = "; ".join(
-        f"{field['field'] or field['where']}: {field['message']}" for field in fields
-    )
-    return problem_response(422, errors.NotAllowed.title, detail, errors=fields)
+    return problem_response(422, errors.NotAllowed.title, _detail(fields), errors=fields)
+
+
+def _detail(fields: Sequence[Mapping[str, str]]) -> str:
+    return "; ".join(f"{field['field'] or field['where']}: {field['message']}" for field in fields)
 
 
 def _field(error: Mapping[str, Any]) -> dict[str, str]:

@@ -13,15 +13,19 @@ import socket
 from typing import Any, Final
 
 from httptools import HttpParserError
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.middleware import HEADERS
 from api.http.problems import problem_response
 from api.http.session_stream import ABORT
 
+#: The extension of an ASGI scope that lets a body take its time.
+SLOW_BODY: Final = "verbatim.slow_body"
 #: Most bytes of a request's line and headers. Ours have two kilobytes, cookies included.
 HEAD_MOST_BYTES: Final = 32 * 1024
-#: A request must have arrived whole within this time: 1 MiB at 35 kB/s.
+#: A request must have arrived whole within this time: 1 MiB at 35 kB/s. Of one that may be slow,
+#: some more must have.
 REQUEST_SECONDS: Final = 30.0
 #: How often it is looked at whether a client takes what is sent: one that took nothing since the
 #: last look is given up.
@@ -32,6 +36,12 @@ SEND_BUFFER_BYTES: Final = 128 * 1024
 _OWN_FILES: Final = 100
 _RETRY_AFTER_SECONDS: Final = "1"
 _TOO_LARGE: Final = "the headers are larger than 32 KiB"
+
+
+def allow_slow_body(scope: Scope) -> None:
+    """Let a request's body take its time, as long as some of it comes every REQUEST_SECONDS."""
+    if connection := scope.get("extensions", {}).get(SLOW_BODY):  # another server has none
+        connection["allow"]()
 
 
 def most_connections() -> int:
@@ -49,6 +59,8 @@ class Connection(HttpToolsProtocol):
         self._progress: asyncio.TimerHandle | None = None
         #: Bytes that the client had yet to take at the last look; None before the first.
         self._untaken: int | None = None
+        #: The body may take its time, as long as some of it comes.
+        self._is_slow = False
         #: Bytes of the request's head so far; None while no head is being read.
         self._head_bytes: int | None = 0
 
@@ -90,6 +102,9 @@ class Connection(HttpToolsProtocol):
             return
         if self._deadline is None:
             self._start_deadline()
+        if self._is_slow:
+            self._cancel_deadline()
+            self._start_deadline()
         was_in_head = self._head_bytes is not None
         super().data_received(data)
         if was_in_head and self._head_bytes is not None:
@@ -100,7 +115,11 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the deadline of a request, also for a second one in the same packet."""
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
+        self.scope["extensions"] = {
+            ABORT: {"now": self.transport.abort},
+            SLOW_BODY: {"allow": self._allow_slow_body},
+        }
+        self._is_slow = False
         self._head_bytes = 0
         self._start_deadline()
 
@@ -129,6 +148,9 @@ class Connection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _allow_slow_body(self) -> None:
+        self._is_slow = True
 
     def _give_up(self) -> None:
         self._deadline = None

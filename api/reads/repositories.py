@@ -25,6 +25,7 @@ from sqlalchemy import (
     or_,
     text,
     true,
+    union_all,
 )
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select, tuple_
@@ -278,6 +279,22 @@ class MessageRepository:
             .where(_alive(owner), Conversation.id == conversation_id, Message.id == message_id)
         )
         return self._session.exec(statement).one_or_none()
+
+    def known_names(
+        self, owner: int, conversation_id: int, external_ids: Sequence[str]
+    ) -> set[str]:
+        """Return which of some external ids messages have, those of other branches included."""
+        named = (
+            select(col(table.external_id))
+            .join(Conversation, col(table.conversation_id) == col(Conversation.id))
+            .where(
+                _alive(owner),
+                Conversation.id == conversation_id,
+                col(table.external_id).in_(external_ids),
+            )
+            for table in (Message, MessageAside)
+        )
+        return set(self._session.connection().scalars(union_all(*named)))
 
     def page(
         self, owner: int, conversation_id: int, *, limit: int, offset: int = 0, order: Order = "asc"

@@ -8,6 +8,7 @@ from api.core.errors import TooMany
 
 #: Reads of one user, from the query until the answer was sent; more wait.
 READS_PER_USER: Final = 4
+_MANY_READS: Final = "too many reads of this account are in flight"
 #: How long they do, before 429.
 WAIT_SECONDS: Final = 10.0
 
@@ -20,10 +21,14 @@ class _User:
 
 
 class ReadSlots:
-    """The slots of all users who are reading in one process."""
+    """The slots of all users who are reading in one process.
 
-    def __init__(self, per_user: int = READS_PER_USER) -> None:
+    `full` is what is told whoever got none in time.
+    """
+
+    def __init__(self, per_user: int = READS_PER_USER, full: str = _MANY_READS) -> None:
         self._per_user = per_user
+        self._full = full
         self._users: dict[int, _User] = {}
 
     def slot(self, user_id: int) -> "ReadSlot":
@@ -40,9 +45,7 @@ class ReadSlots:
         except BaseException as error:
             self._leave(user_id, user)
             if isinstance(error, TimeoutError):
-                raise TooMany(
-                    "too many reads of this account are in flight", retry_after_seconds=1
-                ) from error
+                raise TooMany(self._full, retry_after_seconds=1) from error
             raise
 
     def release(self, user_id: int) -> None:

@@ -11,7 +11,15 @@ from api.core import conversation_fields, metrics
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.entries import AcceptRequest, AcceptResult, Op
-from api.core.errors import Conflict, NotFound, Problem, TooMany, Unauthenticated, Unavailable
+from api.core.errors import (
+    Conflict,
+    ExternalIdTaken,
+    NotFound,
+    Problem,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from api.core.log import Limits
 from api.reads.read_after import Reads
 from api.reads.repositories import ConversationRepository, ConversationState
@@ -24,7 +32,7 @@ _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
     "gone": lambda: Unauthenticated("this account was deleted"),
     "revoked": lambda: Unauthenticated("this session was ended"),
     "conflict": lambda: Conflict("this Idempotency-Key came before with another body"),
-    "taken": lambda: Conflict("another message of this conversation has this external_id"),
+    "taken": lambda: ExternalIdTaken("another message of this conversation has this external_id"),
     "appended": lambda: Conflict("another message is the last one: read it, then try again"),
     "conversation_closed": lambda: Conflict("this session has ended and takes no more messages"),
     "full": lambda: Unavailable("the log is full", retry_after_seconds=5),
@@ -100,7 +108,7 @@ class Submitter:
             )
         if result.status == "taken" and request.count > 1:
             metrics.refused_total.labels("taken").inc()
-            raise Conflict(
+            raise ExternalIdTaken(
                 f"messages.{result.id}: another message of this conversation has this external_id"
             )
         if refusal := _REFUSALS.get(result.status):

@@ -85,6 +85,26 @@ def test_drop_by_drop_is_no_way_to_stay(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_an_import_may_come_slowly_but_must_come(api: Api) -> None:
+    with closing(api.person()) as person, connected(api) as slow:
+        head = (
+            "POST /api/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n"
+            f"Content-Type: application/x-ndjson\r\n"
+            f"Authorization: {person.headers['Authorization']}\r\n\r\n"
+        )
+        slow.sendall(head.encode())
+        answers = slow.makefile("rb")
+        started = time.monotonic()
+        while time.monotonic() - started < SECONDS * 2:  # longer than a request may take
+            slow.sendall(b"{\n")
+            while b'"line"' not in (answer := answers.readline()):  # each is answered as it comes
+                assert answer
+        everything(slow)
+
+        assert time.monotonic() - started < SECONDS * 10
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_slow_answer_is_not_a_slow_request(api: Api) -> None:
     with closing(api.person()) as person:
         session = person.post("/api/chat/start").json()["sessionId"]

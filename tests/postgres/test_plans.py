@@ -52,9 +52,10 @@ SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n, 'thread-' || n,
        timestamptz '2026-02-01' - n * interval '1 minute'
 FROM generate_series(1, :conversations) n;
 
-INSERT INTO message (id, conversation_id, user_id, position, role, content, status, created_at)
+INSERT INTO message
+    (id, conversation_id, user_id, position, role, content, status, created_at, external_id)
 SELECT row_number() OVER (), c.id, c.user_id, p, (ARRAY['user', 'assistant'])[p % 2 + 1],
-       'said ' || p, 'stored', now()
+       'said ' || p, 'stored', now(), 'ext-' || p
 FROM conversation c, generate_series(1, c.message_count) p;
 
 INSERT INTO message_aside
@@ -119,6 +120,9 @@ READS: Final[Mapping[str, Read]] = {
     ),
     "MessageRepository.by_external_id": lambda s: MessageRepository(s).by_external_id(
         OWNER, CONVERSATION, "ext"
+    ),
+    "MessageRepository.known_names": lambda s: MessageRepository(s).known_names(
+        OWNER, CONVERSATION, ["ext-4", "other"]
     ),
     "MessageRepository.count_until": lambda s: MessageRepository(s).count_until(
         OWNER, CONVERSATION, MAX_ID

@@ -63,6 +63,10 @@ READS: dict[str, tuple[Call, Any]] = {
         lambda s, o: MessageRepository(s).by_external_id(o, 37, "ext"),
         None,
     ),
+    "MessageRepository.known_names": (
+        lambda s, o: MessageRepository(s).known_names(o, 37, ["ext", "other"]),
+        set(),
+    ),
     "MessageRepository.count_until": (
         lambda s, o: MessageRepository(s).count_until(o, 37, ids.MAX_ID),
         0,
@@ -91,6 +95,8 @@ def alice(engine: Engine) -> int:
     owner = add_user(engine, "alice")
     add_conversation(engine, owner, 37, title="Alice's", external_id="thread-37")
     add_messages(engine, owner, 37, ["one", "two", "three", "four"])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE message SET external_id = 'ext' WHERE position = 1"))
     return owner
 
 

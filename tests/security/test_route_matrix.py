@@ -99,6 +99,7 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/export", names=False),
         Row("/api/export", {"read_after": "{message}"}, names=False),
     ],
+    "import": [Row("/api/import", body={"external_id": "mine", "messages": []}, names=False)],
     "openConversation": [
         Row("/api/conversations/", body={}, own=202, names=False),
         Row("/api/conversations/", body={"external_id": "{other_external}"}, names=False),
@@ -223,7 +224,7 @@ NO_IDS = {
     *("keep", "position", "parts"),
     *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
-    *("name", "scopes", "acts_for"),
+    *("name", "scopes", "acts_for", "form"),
 }
 
 

@@ -1,8 +1,9 @@
 """Export and deletion of an account."""
 
 from functools import partial
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, status
+from fastapi import APIRouter, Query, Request, status
 from fastapi.responses import StreamingResponse
 
 from api.accounts import export, users
@@ -39,6 +40,10 @@ async def export_everything(
     app: App,
     request: Request,
     caller: Reader,
+    form: Annotated[
+        Literal["lines", "conversations"],
+        Query(description="`conversations`: a line each, with its messages, as an import takes it"),
+    ] = "lines",
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
 ) -> StreamingResponse:
     """The account, each conversation, its messages in order. Streamed, however long it is.
@@ -49,8 +54,9 @@ async def export_everything(
     slot = request.state.read_slot = app.export_slots.slot(caller.user_id)
     await slot.take()
     start = await export.begin(app.reads, caller.user_id, read_after)
+    lines = export.lines if form == "lines" else export.conversations_with_messages
     return SessionStream(
-        export.lines(app.database, caller.user_id, start),
+        lines(app.database, caller.user_id, start),
         until_ended=partial(app.sessions.until_ended, caller),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": 'attachment; filename="verbatim.jsonl"'},
