@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from api.core.errors import (
+    BadRequest,
     Forbidden,
     Problem,
     TooLarge,
@@ -64,7 +65,9 @@ class _Answers(SessionStream):
     response_description="A line of JSON for each conversation.",
     responses={
         200: {"content": {MEDIA_TYPE: {"example": _EXAMPLE}}},
-        **documented(Unauthenticated, Forbidden, TooMany, UnsupportedMediaType, Unavailable),
+        **documented(
+            BadRequest, Unauthenticated, Forbidden, TooMany, UnsupportedMediaType, Unavailable
+        ),
     },
     openapi_extra=_BODY,
 )
