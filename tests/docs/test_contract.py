@@ -15,6 +15,7 @@ from api.chat.answers import Answered
 from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started, Told
 from api.core.errors import Problem
 from api.core.turns import TurnName
+from api.http.problems import CALLER
 from api.http.routes import streams
 from tests.docs.contract import (
     PAGE,
@@ -170,6 +171,16 @@ def test_every_documented_error_is_in_the_table(
 
     documented = set(chain.from_iterable(one.statuses() for one in operations.values()))
     assert {status for status in documented if status >= "400"} <= table
+
+
+def test_a_call_that_asks_who_sent_it_says_how_it_may_refuse(
+    operations: dict[Call, Operation],
+) -> None:
+    refusals = {str(kind.status) for kind in CALLER}
+
+    asking = {call: one for call, one in operations.items() if "security" in one.known}
+    assert asking
+    assert [call for call, one in asking.items() if not refusals <= one.statuses()] == []
 
 
 def test_exactly_the_writes_of_chat_data_take_a_key(

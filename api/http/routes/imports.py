@@ -12,8 +12,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from api.core.errors import (
-    BadRequest,
-    Forbidden,
     Problem,
     TooLarge,
     TooMany,
@@ -24,7 +22,7 @@ from api.http import import_lines
 from api.http.dependencies import App, Writer
 from api.http.import_lines import read_line, refused_line, taken_line
 from api.http.middleware import IMPORT
-from api.http.problems import UnsupportedMediaType, documented
+from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.protocol import allow_slow_body
 from api.http.session_stream import SessionStream
 from api.writes.imports import Import
@@ -65,9 +63,7 @@ class _Answers(SessionStream):
     response_description="A line of JSON for each conversation.",
     responses={
         200: {"content": {MEDIA_TYPE: {"example": _EXAMPLE}}},
-        **documented(
-            BadRequest, Unauthenticated, Forbidden, TooMany, UnsupportedMediaType, Unavailable
-        ),
+        **documented(*CALLER, UnsupportedMediaType),
     },
     openapi_extra=_BODY,
 )
