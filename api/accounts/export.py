@@ -12,6 +12,7 @@ from api.core import ids, models
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.times import iso
+from api.reads.branches import BranchRepository
 from api.reads.read_after import Reads
 from api.reads.repositories import (
     ConversationRepository,
@@ -32,7 +33,11 @@ _CONVERSATION: Final = (
 )
 #: Of a message that was deleted, or could not be stored.
 _WITHOUT_TEXT: Final = {"deleted", "unavailable"}
-_MESSAGE: Final = ("id", "conversation_id", "position", "role", "content", "status", "created_at")
+_MESSAGE: Final = (
+    *("id", "conversation_id", "position", "role", "content", "status", "created_at"),
+    *("external_id", "edited_at"),
+)
+_ASIDE: Final = (*_MESSAGE, "branch_id", "parent_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,13 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
             message_count=count,
             metadata=_loaded(conversation.metadata_text),
         )
-        async for message in _messages(database, owner, conversation.id, count):
+        async for message in _messages(database, owner, conversation.id, count, with_extra=True):
             messages += 1
-            yield _line("message", message, _MESSAGE)
+            said = {"type": "message"} | {name: getattr(message, name) for name in _MESSAGE}
+            yield _with_text(said, "extra", message.extra_text) + b"\n"
+        async for aside in _aside(database, owner, conversation):
+            said = {"type": "aside"} | {name: getattr(aside, name) for name in _ASIDE}
+            yield _with_text(said, "extra", aside.extra) + b"\n"
         conversations += 1
     yield _end(conversations, messages)
 
@@ -173,6 +182,23 @@ async def _messages(
         for message in page.messages:
             yield message
         position = page.messages[-1].position
+
+
+async def _aside(
+    database: AsyncDatabase, owner: int, conversation: models.Conversation
+) -> AsyncIterator[models.MessageAside]:
+    """Yield the messages that were put aside."""
+    last = 0
+    # Nothing is asked of a conversation of which nothing ever was.
+    while conversation.rewritten_id and (
+        page := await database.read(
+            Viewer(owner),
+            lambda db: BranchRepository(db).aside(owner, conversation.id, last, limit=PAGE),  # noqa: B023 - called at once
+        )
+    ):
+        for message in page:
+            yield message
+        last = page[-1].id
 
 
 def _count(owner: int, conversation_id: int, last_ids: Sequence[int]) -> Callable[[Session], int]:

@@ -1,5 +1,6 @@
 """Where messages and branches are, for what rewrites them: by owner, one statement a call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -70,6 +71,19 @@ class BranchRepository:
             return None
         rewritten_id, count, last_id, message_id, status, before_id = row
         return Place(rewritten_id or 0, count, last_id or 0, message_id, status, before_id or 0)
+
+    def aside(
+        self, owner: int, conversation_id: int, last: int, *, limit: int
+    ) -> Sequence[MessageAside]:
+        """Return messages that were put aside, by id from the one after `last` on."""
+        statement = (
+            select(MessageAside)
+            .join(Conversation, col(Conversation.id) == MessageAside.conversation_id)
+            .where(_alive(owner, conversation_id), col(MessageAside.id) > last)
+            .order_by(col(MessageAside.id))
+            .limit(limit)
+        )
+        return self._session.exec(statement).all()
 
     def branch(
         self, owner: int, conversation_id: int, branch_id: int

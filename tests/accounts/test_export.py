@@ -63,3 +63,21 @@ def test_an_export_has_what_was_said_of_a_conversation(api: Api, ada: httpx.Clie
     assert {name: one[name] for name in said} == said
     assert one["archived_at"] is not None
     assert [other[name] for name in fields] == [None] * len(fields)
+
+
+def test_an_export_has_what_is_extra_and_what_is_aside(api: Api, ada: httpx.Client) -> None:
+    with draining(api.settings):
+        path = f"/api/conversations/{ada.post('/api/conversations/', json={}).json()['id']}"
+        messages = [
+            {"role": "tool", "external_id": "x", "extra": {"n": 1.5}},
+            {"role": "user", "content": "cut"},
+        ]
+        _, cut = ada.post(f"{path}/messages/batch", json={"messages": messages}).json()["messages"]
+        query = {"after": True, "keep": True}
+        entry = ada.delete(f"{path}/messages/{cut['id']}", params=query).json()["entry_id"]
+        found = ada.get("/api/export", params={"read_after": entry}).text.splitlines()
+
+    _, _, message, aside, end = map(json.loads, found)
+    assert (message["external_id"], message["extra"]) == ("x", {"n": 1.5})
+    assert (aside["type"], aside["content"], aside["branch_id"]) == ("aside", "cut", entry)
+    assert end["messages"] == 1

@@ -137,6 +137,9 @@ READS: Final[Mapping[str, Read]] = {
     "BranchRepository.place, by external id": lambda s: BranchRepository(s).place(
         OWNER, CONVERSATION, "ext"
     ),
+    "BranchRepository.aside": lambda s: BranchRepository(s).aside(
+        OWNER, CONVERSATION, 0, limit=LIMIT
+    ),
     "BranchRepository.branches": lambda s: BranchRepository(s).branches(OWNER, CONVERSATION),
     "UserRepository.by_id": lambda s: UserRepository(s).by_id(OWNER),
     "UserRepository.by_name": lambda s: UserRepository(s).by_name("PERSON-7"),
