@@ -4,12 +4,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
+from sqlmodel import Session
+
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import NotFound
+from api.core.models import Message, MessageAside
 from api.core.turns import TurnName
 from api.reads.repositories import MessageRepository
 from api.writes.async_log import AsyncLog
+from api.writes.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +42,30 @@ class Answers:
         self._log = log
         self._database = database
 
+    async def question(self, turn: Turn) -> str:
+        """Return what a turn asks. Raises as `stored` does."""
+        if turn.message is not None:
+            return turn.message
+        return (await self.stored(turn.name, turn.id)).response
+
     async def stored(self, turn: TurnName, reply_id: int) -> Answered:
         """Return an accepted answer. Raises NotFound if its conversation is gone.
 
-        The log first, then PostgreSQL: so a drain between the two looks cannot hide it.
+        The log first, then PostgreSQL: so a drain between the two looks cannot hide it. It is found
+        in a branch that was put aside, too.
         """
         entry = await self._log.find(turn.user_id, turn.conversation_id, reply_id)
         if entry is not None:
             [said] = entry.added
             extra = _read(said.extra)
             return Answered(turn.id, reply_id, said.content.decode(), entry.status, extra)
-        message = await self._database.read(
-            Viewer(turn.user_id),
-            lambda session: MessageRepository(session).get(
-                turn.user_id, turn.conversation_id, reply_id
-            ),
-        )
+        of = turn.user_id, turn.conversation_id, reply_id
+
+        def look(session: Session) -> Message | MessageAside | None:
+            messages = MessageRepository(session)
+            return messages.get(*of) or messages.aside(*of)
+
+        message = await self._database.read(Viewer(turn.user_id), look)
         if message is None:
             raise NotFound("there is no such conversation")
         extra = _read(message.extra)

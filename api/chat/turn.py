@@ -46,33 +46,48 @@ class Chat:
         self._timeouts = timeouts
 
     async def turn(
-        self, caller: Caller, conversation_id: int, message: str, key: str | None
+        self,
+        caller: Caller,
+        conversation_id: int,
+        message: str | None,
+        key: str | None,
+        *,
+        replaces: int | None = None,
     ) -> Answered:
         """Answer one message. At most one answer of a turn is ever stored.
 
+        `message` and `replaces` are those of `TurnWrites.begin_turn`, which may raise, too.
         An answer that breaks off is kept as far as it came. Raises BadGateway, GatewayTimeout or
         Unavailable when the model failed before its first word, NotFound when the conversation
         went in the meantime, Unavailable when another request runs this turn for too long.
         """
-        turn = await self._begun(caller, conversation_id, message, key)
+        turn = await self._begun(caller, conversation_id, message, key, replaces)
         if turn.reply_id is not None:
             return await self._answers.stored(turn.name, turn.reply_id)
         async with leased(self._turns, turn):
-            made = await self._ask(turn, message)
+            asked = await self._answers.question(turn)
+            made = await self._ask(turn, asked)
             reply = await self._accept.reply(turn.name, made.text, made.status, made.extra)
         if reply.replayed:
             # The lease was lost to another request, and that one's answer was first.
             return await self._answers.stored(turn.name, reply.id)
-        self._titles.after(turn, message, made.text)
+        self._titles.after(turn, asked, made.text)
         return Answered(turn.id, reply.id, made.text, made.status, made.extra)
 
     async def _begun(
-        self, caller: Caller, conversation_id: int, message: str, key: str | None
+        self,
+        caller: Caller,
+        conversation_id: int,
+        message: str | None,
+        key: str | None,
+        replaces: int | None,
     ) -> Turn:
         """Accept the message; wait while another request is answering it."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            turn = await self._accept.begin_turn(caller, conversation_id, message, key)
+            turn = await self._accept.begin_turn(
+                caller, conversation_id, message, key, replaces=replaces
+            )
             if turn.reply_id is not None or turn.lease is not None:
                 return turn
             if time.monotonic() + WAIT_POLL_SECONDS > deadline:

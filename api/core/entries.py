@@ -123,6 +123,9 @@ class AcceptRequest:
     #: one after this entry (None: the same as before).
     rewritten_id: int | None = None
     last_after: int | None = None
+    #: The user's message in whose place a turn's comes: it is put aside with all after it. 0: the
+    #: last one. PostgreSQL says, when the script asks, whether and where it is.
+    replaces: int | None = None
     #: What the client said, where `data` has more than that: for the idempotency key.
     said: bytes | None = None
 
@@ -169,8 +172,11 @@ class AcceptRequest:
 
     def _checks(self) -> str:
         """Return what the script is to compare, or nothing."""
-        checks = (self.if_last, self.last_message, self.rewritten_id, self.last_after)
-        if checks == (None,) * 4 and self.op not in changes.REWRITES:
+        checks = (
+            *(self.if_last, self.last_message, self.rewritten_id, self.last_after),
+            self.replaces,
+        )
+        if checks == (None,) * 5 and self.op not in changes.REWRITES:
             return ""
         told = ("" if check is None else str(check) for check in checks)
         return ":".join((*told, str(self.last_as_of)))

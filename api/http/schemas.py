@@ -415,6 +415,11 @@ class ChatMessage(In):
     """A user's message to the assistant."""
 
     message: Content
+    replaces: Id | None = Field(
+        default=None,
+        description="The user's message in whose place it comes. That and all after it are put "
+        "aside as a branch.",
+    )
     #: Older clients send it; the user is the token's.
     userId: Any = Field(  # noqa: N815 - the clients' spelling
         default=None, description="Ignored.", deprecated=True, examples=[None]

@@ -296,6 +296,15 @@ class MessageRepository:
         )
         return set(self._session.connection().scalars(union_all(*named)))
 
+    def aside(self, owner: int, conversation_id: int, message_id: int) -> MessageAside | None:
+        """Return one message that was put aside with a branch."""
+        statement = (
+            select(MessageAside)
+            .join(Conversation, col(MessageAside.conversation_id) == col(Conversation.id))
+            .where(_alive(owner), Conversation.id == conversation_id, MessageAside.id == message_id)
+        )
+        return self._session.exec(statement).one_or_none()
+
     def page(
         self, owner: int, conversation_id: int, *, limit: int, offset: int = 0, order: Order = "asc"
     ) -> MessagePage | None:
@@ -370,10 +379,34 @@ class MessageRepository:
         )
         return self._session.exec(statement).all()
 
+    def last_of_user(self, owner: int, conversation_id: int) -> Message | None:
+        """Return what the user said last."""
+        statement = (
+            select(Message)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(
+                _alive(owner),
+                Conversation.id == conversation_id,
+                Message.role == "user",
+                Message.status == "stored",
+            )
+            .order_by(col(Message.position).desc())
+            .limit(1)
+        )
+        return self._session.exec(statement).one_or_none()
+
     def recent_turns(
-        self, owner: int, conversation_id: int, *, limit: int, most_bytes: int
+        self,
+        owner: int,
+        conversation_id: int,
+        *,
+        limit: int,
+        most_bytes: int,
+        before: int = ids.MAX_ID,
     ) -> tuple[list[Message], int]:
         """Return the latest messages an assistant can use, oldest first, and how far they reach.
+
+        `before` is a position, if not all are wanted.
 
         They have `most_bytes` in all; one that is longer comes alone, if it is the latest.
 
@@ -388,6 +421,7 @@ class MessageRepository:
                 Conversation.id == conversation_id,
                 col(Message.status).in_(("stored", "interrupted")),
                 col(Message.role).in_(CHAT_ROLES),
+                col(Message.position) < before,
             )
             .order_by(col(Message.position).desc())
             .limit(limit)

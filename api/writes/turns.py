@@ -16,14 +16,21 @@ from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.entries import AcceptRequest, AcceptResult, turn_line
-from api.core.errors import Unavailable
+from api.core.errors import NotAllowed, NotFound, Unavailable
+from api.core.ids import MAX_ID
+from api.core.log import Limits
+from api.core.models import Message
 from api.core.turns import TurnMessage, TurnName
+from api.reads.branches import BranchRepository
 from api.reads.repositories import MessageRepository
-from api.writes.submit import Accepted, Submitter, time_of
+from api.writes.messages import MessageWrites
+from api.writes.submit import Accepted, time_of
 
 #: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
 COLD_TIMEOUT_SECONDS: Final = 1.0
 COLD_POLL_SECONDS: Final = 0.02
+#: Stands for the user's last message, where that is to be replaced.
+LAST: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class Turn:
     recent: list[TurnMessage]
     #: The id of the oldest of them, or the turn's own.
     remembers_from: int
+    #: The user's message; None for one that was asked again by an earlier request.
+    message: str | None
     #: The answer that was accepted already, if one was.
     reply_id: int | None
     #: With a lease this caller must run the assistant; with neither, another request is running it.
@@ -50,27 +59,39 @@ class Turn:
         return self.name.id
 
 
-class TurnWrites(Submitter):
+class TurnWrites(MessageWrites):
     """The writes of chat turns."""
 
     async def begin_turn(
         self,
         caller: Caller,
         conversation_id: int,
-        content: str,
+        content: str | None,
         key: str | None,
         *,
+        replaces: int | None = None,
         streamed: bool = False,
     ) -> Turn:
         """Add the user's message of a chat turn, and say what is known of its answer.
 
-        Repeated with the same key it adds nothing and tells how the turn stands by now.
+        It comes in the place of `replaces`, a message of the user's, if that is given: that and all
+        after it are put aside as a branch, by the same write. Without `content` it is the user's
+        last message again, in its place.
+
+        Repeated with the same key it adds nothing and tells how the turn stands by now. Raises
+        NotAllowed, too, where `replaces` is no message of the user's.
         """
         owner, lease = caller.user_id, secrets.token_hex(8)
+        if content is None:
+            replaces = LAST
         result, sent = await self._submit(
             AcceptRequest(
-                *("add", owner, "turn", conversation_id, "user"),
-                data=content.encode(),
+                # One that is asked again keeps its extra data.
+                *("adds" if content is None else "add", owner, "turn", conversation_id, "user"),
+                data=(content or "").encode(),
+                form="j" if content is None else "t",
+                said=None if replaces is None else f"{replaces}:{content or ''}".encode(),
+                replaces=replaces,
                 key=key or "",
                 lease=lease,
                 streamed=streamed,
@@ -86,6 +107,7 @@ class TurnWrites(Submitter):
             recent=[*_told(result.instructions), *_before(result.id, known)],
             remembers_from=_first(result.id, known),
             reply_id=result.reply_id,
+            message=_text_of(sent),
             lease=lease if result.leased else None,
             replayed=result.status == "replay",
         )
@@ -116,6 +138,8 @@ class TurnWrites(Submitter):
     async def _told(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest | None:
         if result.status == "cold":
             return await self._with_recent(request, result)
+        if result.status == "look" and request.replaces is not None:
+            return await self._with_replaced(request, result)
         return await super()._told(request, result)
 
     async def _with_recent(self, request: AcceptRequest, cold: AcceptResult) -> AcceptRequest:
@@ -131,6 +155,29 @@ class TurnWrites(Submitter):
         # moment is missing; a timeout proves only what was loaded.
         complete_to = max(reaches, cold.tail) if reaches >= cold.id else reaches
         return replace(request, as_of=str(complete_to), loaded=lines)
+
+    async def _with_replaced(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
+        """Say which message is replaced, and what was said before it. Raises as `begin_turn`."""
+        rewritten_id, message, lines = await self._reads.of_conversation(
+            request.user_id,
+            request.conversation_id,
+            self._wait_for(request, request.replaces or result.tail, result),
+            lambda session: _replaced(session, request, self._limits),
+        )
+        if message is None:
+            raise NotFound("there is no such message")
+        if message.role != "user":
+            raise NotAllowed("replaces: it names no message of the user's")
+        fits = sum(map(len, lines)) <= 2 * self._limits.assistant_memory_bytes
+        draft = Draft("user", message.content, extra=message.extra)
+        return replace(
+            request,
+            replaces=message.id,
+            rewritten_id=rewritten_id,
+            data=request.data if request.op == "add" else batches.encode([draft]),
+            as_of=str(message.id) if fits else "skip",
+            loaded=lines,
+        )
 
     async def _recent_or_none(
         self, owner: int, conversation_id: int, *, wait_for: int
@@ -156,6 +203,39 @@ class TurnWrites(Submitter):
                 while (loaded := await self._database.read(Viewer(owner), load))[1] < wait_for:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(COLD_POLL_SECONDS)
         return loaded
+
+
+def _replaced(
+    session: Session, request: AcceptRequest, limits: Limits
+) -> tuple[int, Message | None, tuple[bytes, ...]] | None:
+    """Return the last entry that rewrote messages, what is replaced, and the turns before it."""
+    owner, conversation_id = request.user_id, request.conversation_id
+    # First: what is rewritten from here on is seen by the script.
+    place = BranchRepository(session).place(owner, conversation_id, 0)
+    if place is None:
+        return None
+    messages = MessageRepository(session)
+    if request.replaces:
+        message = messages.get(owner, conversation_id, request.replaces)
+    else:
+        message = messages.last_of_user(owner, conversation_id)
+    if message is None:
+        return place.rewritten_id, None, ()
+    recent, _ = messages.recent_turns(
+        owner,
+        conversation_id,
+        limit=limits.assistant_memory_messages,
+        most_bytes=limits.assistant_memory_bytes,
+        before=message.position,
+    )
+    lines = tuple(turn_line(one.id, one.role, one.content) for one in recent)
+    return place.rewritten_id, message, lines
+
+
+def _text_of(sent: AcceptRequest) -> str | None:
+    if sent.op == "add":
+        return sent.data.decode()
+    return batches.decode(MAX_ID, sent.data)[0].content.decode() if sent.data else None
 
 
 def _told(instructions: str) -> list[TurnMessage]:

@@ -100,6 +100,12 @@ READS: Final[Mapping[str, Read]] = {
         OWNER, limit=LIMIT, search="Title"
     ),
     "MessageRepository.get": lambda s: MessageRepository(s).get(OWNER, CONVERSATION, 250),
+    "MessageRepository.aside": lambda s: MessageRepository(s).aside(
+        OWNER, CONVERSATION, 251 + 10 * MESSAGES
+    ),
+    "MessageRepository.last_of_user": lambda s: MessageRepository(s).last_of_user(
+        OWNER, CONVERSATION
+    ),
     "MessageRepository.page": lambda s: MessageRepository(s).page(
         OWNER, CONVERSATION, limit=LIMIT, offset=10
     ),

@@ -45,6 +45,11 @@ READS: dict[str, tuple[Call, Any]] = {
         ConversationPage([], 0, None),
     ),
     "MessageRepository.get": (lambda s, o: MessageRepository(s).get(o, 37, 53), None),
+    "MessageRepository.aside": (lambda s, o: MessageRepository(s).aside(o, 37, 4096), None),
+    "MessageRepository.last_of_user": (
+        lambda s, o: MessageRepository(s).last_of_user(o, 37),
+        None,
+    ),
     "MessageRepository.page": (lambda s, o: MessageRepository(s).page(o, 37, limit=5), None),
     "MessageRepository.after": (
         lambda s, o: MessageRepository(s).after(o, 37, position=0, limit=5),
@@ -97,6 +102,15 @@ def alice(engine: Engine) -> int:
     add_messages(engine, owner, 37, ["one", "two", "three", "four"])
     with engine.begin() as connection:
         connection.execute(text("UPDATE message SET external_id = 'ext' WHERE position = 1"))
+        connection.execute(
+            text("""
+                INSERT INTO message_aside (id, conversation_id, user_id, position, role, content,
+                    status, created_at, branch_id, aside_at)
+                SELECT 4096, conversation_id, user_id, 4, role, 'aside', status, created_at,
+                    1, now()
+                FROM message WHERE position = 1
+            """)
+        )
     return owner
 
 

@@ -168,10 +168,6 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/ext:{external}/messages", {"read_after": "{message}"}),
     ],
     "startChat": [Row("/api/chat/start", names=False)],
-    "sendChatMessage": [
-        Row("/api/chat/{session}/message", body={"message": "x"}),
-        Row("/api/chat/{session}/message", body={"message": "x", "userId": "{owner}"}),
-    ],
     "chatHistory": [
         Row("/api/chat/{session}/history"),
         Row("/api/chat/{session}/history", {"limit": "9", "offset": "0"}),
@@ -191,6 +187,12 @@ ROWS: dict[str, list[Row]] = {
             own=202,
         ),
     ],
+    "sendChatMessage": [
+        Row("/api/chat/{session}/message", body={"message": "x"}),
+        Row("/api/chat/{session}/message", body={"message": "x", "userId": "{owner}"}),
+        Row("/api/chat/{session}/message", body={"message": "x", "replaces": "{message}"}),
+    ],
+    "regenerateAnswer": [Row("/api/chat/{session}/regenerate")],
     "endChat": [Row("/api/chat/{session}")],
     "deleteConversation": [
         Row("/api/conversations/ext:{external}", own=202),

@@ -152,22 +152,26 @@ class StreamedChat:
         self,
         caller: Caller,
         conversation_id: int,
-        message: str,
+        message: str | None,
         key: str | None,
         *,
+        replaces: int | None = None,
         after: int = 0,
     ) -> AsyncIterator[Event] | None:
         """Accept a message and return its turn's events, or None as `resume` does.
 
+        `message` and `replaces` are those of `TurnWrites.begin_turn`.
         `after` is for a request that is repeated with its key: the code points that were received.
         Raises a Problem before the first event.
         """
-        turn = await self._accept.begin_turn(caller, conversation_id, message, key, streamed=True)
+        turn = await self._accept.begin_turn(
+            caller, conversation_id, message, key, replaces=replaces, streamed=True
+        )
         if turn.reply_id is not None:
             answered = await self._answers.stored(turn.name, turn.reply_id)
             return _replay(answered, turn.name, after)
         if turn.lease is not None:
-            self._runner.run(turn, message)
+            self._runner.run(turn, await self._answers.question(turn))
         given_from = turn.remembers_from if turn.lease is not None else None
         return self._follow(turn.name, after, given_from)
 

@@ -111,6 +111,25 @@ function accept.turn(call, partition, entry, result, recent, instructions)
   return result
 end
 
+-- Puts aside what a turn's message replaces, by an entry of its own before the message's: a script is all or
+-- nothing, and the log is full at its first write or not at all. True, or nil where that failed.
+function accept.cut(call, partition, entry, conversation)
+  local cut = {
+    op = 'truncate', user = entry.user, conversation = entry.conversation, role = '', status = 'stored',
+    data = '{"message":' .. entry.replaces .. ',"keep":true}', form = 'j', count = 1, externals = {}, scope = 'edit',
+    state = entry.state, fresh = entry.fresh, external = entry.external, instructions = entry.instructions,
+  }
+  local id = accept.append(call, cut, partition)
+  if not id then return nil end
+  partition.accepted = partition.accepted + 1
+  pcall(quotas.spend, call, partition, cut)
+  pcall(conversations.remember, partition, cut, id)
+  redis.pcall('DEL', key(partition.number, 'turns:' .. entry.conversation))
+  -- What the request brings of earlier turns is all there is by now.
+  conversation.last = 0
+  return true
+end
+
 function accept.one(call, partition, entry)
   local is_turn, number = entry.scope == 'turn', partition.number
   if redis.call('EXISTS', key(number, 'gone:' .. entry.user)) == 1 then return { 'gone' } end
@@ -148,12 +167,14 @@ function accept.one(call, partition, entry)
   end
   if not accept.has_room(call, partition, entry.data) then return { 'full' } end
   if is_turn then
-    recent = accept.recent(partition, entry)
+    -- One that replaces another one brings what was said before that.
+    recent = entry.replaces and {} or accept.recent(partition, entry)
     if #recent == 0 and entry.as_of == '' then return { 'cold', conversation.pending, exact(partition.tail) } end
   end
   local wait = quotas.seconds_to_wait(call, partition, entry)
   if wait then return { 'quota', wait } end
 
+  if entry.replaces and not accept.cut(call, partition, entry, conversation) then return { 'error' } end
   local id = accept.append(call, entry, partition)
   if not id then return { 'error' } end
   partition.accepted = partition.accepted + 1
@@ -198,10 +219,10 @@ end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
 -- home lease streamed as_of form external vacant count checks told turns. One argument instead of eighteen, each
--- of which costs on both sides. Checks: nothing, or if_last:last_message:rewritten_id:last_after:last_as_of
+-- of which costs on both sides. Checks: nothing, or if_last:last_message:rewritten_id:last_after:replaces:last_as_of
 -- (entries.py).
 local HEAD = '^' .. string.rep('([^ ]*) ', 17) .. '([^ ]*)$'
-local CHECKS = '^(%d*):(%d*):(%d*):(%d*):(%d*)$'
+local CHECKS = '^(%d*):(%d*):(%d*):(%d*):(%d*):(%d*)$'
 local NO_NAME = string.rep('\0', 18)
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
@@ -219,9 +240,10 @@ local function entry_at(at)
   }
   if checks ~= '' then
     entry.is_checked = true
-    local if_last, last_message, rewritten, last_after, last_as_of = string.match(checks, CHECKS)
+    local if_last, last_message, rewritten, last_after, replaces, last_as_of = string.match(checks, CHECKS)
     entry.if_last, entry.last_message, entry.rewritten = tonumber(if_last), tonumber(last_message), tonumber(rewritten)
     entry.last_after, entry.last_as_of = tonumber(last_after), tonumber(last_as_of)
+    if replaces ~= '' then entry.replaces = replaces end
   end
   local request = ARGV[at + 2]
   if request ~= '' and string.sub(request, 1, 18) ~= NO_NAME then

@@ -45,7 +45,7 @@ function conversations.check(partition, entry, conversation)
     if not last then return 'ask_last', conversation.pending, exact(conversation.last) end
     if last ~= entry.if_last then return 'appended' end
   end
-  if not REWRITES[entry.op] then return nil end
+  if not REWRITES[entry.op] and not entry.replaces then return nil end
   -- What PostgreSQL has said of the messages holds if nothing has rewritten them since.
   local rewritten = conversation.rewritten
   if not entry.rewritten or rewritten and rewritten ~= entry.rewritten then

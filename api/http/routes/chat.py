@@ -1,7 +1,7 @@
 """Chat sessions. A session is a conversation under another name: `sess_` and its id in hex."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Response
 from sqlmodel import Session
@@ -79,15 +79,36 @@ async def send(
     `Last-Event-ID` marks a reconnection: with the request's key the stream goes on after that
     event, and is a 204 if it was the last; without a key it is always a 204, never a new message.
     """
-    if last_event_id is not None and by.key is None:
-        return Response(status_code=204)
-    if wants_stream:
-        events = await by.app.streamed_chat.send(
-            by.caller, session_id, body.message, by.key, after=last_event_id or 0
-        )
-        return streams.respond(by.app, by.caller, events, with_parts=parts)
-    answered = await by.app.chat.turn(by.caller, session_id, body.message, by.key)
-    return schemas.ChatAnswer.of(session_id, answered)
+    asked = _Asked(by, session_id, body.message, body.replaces, last_event_id)
+    return await (_streamed(asked, with_parts=parts) if wants_stream else _answered(asked))
+
+
+@router.post(
+    "/{session_id}/regenerate",
+    summary="Have the last message answered again",
+    operation_id="regenerateAnswer",
+    response_model=schemas.ChatAnswer,
+    response_description="The new answer; the old one is kept as a branch.",
+    openapi_extra=KEYED,
+    responses=documented(*_WRITE, NotFound, NotAllowed, BadGateway, GatewayTimeout)
+    | streams.DOCUMENTED,
+)
+async def regenerate(
+    *,
+    by: Chatting,
+    session_id: SessionId,
+    wants_stream: WantsStream,
+    last_event_id: LastEventId,
+    parts: streams.WithParts = False,
+) -> schemas.ChatAnswer | Response:
+    """The user's last message comes again, in its place, and is answered anew, as one write.
+
+    What was there is put aside as a branch: `GET /api/conversations/{id}/branches` lists it, and
+    `switch` brings it back. All that holds of a message holds here: its key, its stream,
+    `Last-Event-ID`.
+    """
+    asked = _Asked(by, session_id, None, None, last_event_id)
+    return await (_streamed(asked, with_parts=parts) if wants_stream else _answered(asked))
 
 
 @router.get(
@@ -147,6 +168,44 @@ async def end(by: Chatting, session_id: SessionId) -> schemas.SessionEnded:
         session_id=fields.session_id(session_id),
         entry_id=accepted.id,
     )
+
+
+class _Asked(NamedTuple):
+    """What a chat turn asks, of whom."""
+
+    by: Chatting
+    session_id: int
+    #: None: the last one again.
+    message: str | None
+    replaces: int | None
+    last_event_id: int | None
+
+    @property
+    def is_reconnection(self) -> bool:
+        """It is never a new message."""
+        return self.last_event_id is not None and self.by.key is None
+
+
+async def _answered(asked: _Asked) -> schemas.ChatAnswer | Response:
+    by, session_id = asked.by, asked.session_id
+    if asked.is_reconnection:
+        return Response(status_code=204)
+    answered = await by.app.chat.turn(
+        by.caller, session_id, asked.message, by.key, replaces=asked.replaces
+    )
+    return schemas.ChatAnswer.of(session_id, answered)
+
+
+async def _streamed(asked: _Asked, *, with_parts: bool) -> Response:
+    by, session_id = asked.by, asked.session_id
+    if asked.is_reconnection:
+        return Response(status_code=204)
+    events = await by.app.streamed_chat.send(
+        *(by.caller, session_id, asked.message, by.key),
+        replaces=asked.replaces,
+        after=asked.last_event_id or 0,
+    )
+    return streams.respond(by.app, by.caller, events, with_parts=with_parts)
 
 
 def _history(
