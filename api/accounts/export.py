@@ -84,7 +84,7 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
             message_count=count,
             metadata=_loaded(conversation.metadata_text),
         )
-        async for message in _messages(database, owner, conversation.id, count, with_extra=True):
+        async for message in _messages(database, owner, conversation.id, count):
             messages += 1
             said = {"type": "message"} | {name: getattr(message, name) for name in _MESSAGE}
             yield _with_text(said, "extra", message.extra_text) + b"\n"
@@ -107,7 +107,7 @@ async def conversations_with_messages(
         # A line may be of any length: its messages are written as they are read.
         yield _conversation(conversation)[:-1] + b', "messages": ['
         separator = b""
-        async for message in _messages(database, owner, conversation.id, count, with_extra=True):
+        async for message in _messages(database, owner, conversation.id, count):
             if message.status not in _WITHOUT_TEXT:
                 yield separator + _message(message)
                 separator = b", "
@@ -124,6 +124,7 @@ def _conversation(row: models.Conversation) -> bytes:
         "archived": row.archived_at is not None,
         "pinned": row.pinned_at is not None,
         "tags": row.tags or [],
+        "expires_in_days": row.expires_in_days,
     }
     return _with_text(said, "metadata", row.metadata_text)
 
@@ -162,15 +163,13 @@ async def _messages(
     owner: int,
     conversation_id: int,
     count: int,
-    *,
-    with_extra: bool = False,
 ) -> AsyncIterator[StoredMessage]:
     """Yield the first `count` messages of a conversation."""
     position = 0
     while position < count:
         page = await database.read(
             Viewer(owner),
-            lambda db: MessageRepository(db, with_extra=with_extra).after(
+            lambda db: MessageRepository(db, with_extra=True).after(
                 owner,
                 conversation_id,
                 position=position,  # noqa: B023 - called at once

@@ -11,7 +11,18 @@ from api.core.conversation_fields import ConversationFields
 from api.core.errors import BadRequest, NotAllowed, Problem
 from api.core.times import unix_ms
 from api.http import raw_json
-from api.http.fields import AnyContent, ExternalId, Extra, Id, Metadata, PastTime, Role, Tags, Title
+from api.http.fields import (
+    AnyContent,
+    Days,
+    ExternalId,
+    Extra,
+    Id,
+    Metadata,
+    PastTime,
+    Role,
+    Tags,
+    Title,
+)
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import document_of
 from api.writes.imports import ImportedConversation, Taken
@@ -58,6 +69,7 @@ class ImportLine(_Named):
     created_at: PastTime | None = None
     archived: StrictBool = False
     pinned: StrictBool = False
+    expires_in_days: Days | None = None
     tags: Tags = Field(default_factory=list)
     metadata: Metadata | None = None
     messages: list[ImportedMessage] = Field(default_factory=list)
@@ -94,6 +106,8 @@ def _fields(line: ImportLine, written: str) -> ConversationFields:
         fields["archived"] = True
     if line.pinned:
         fields["pinned"] = True
+    if line.expires_in_days is not None:
+        fields["expires_in_days"] = line.expires_in_days
     if line.created_at is not None:
         fields["created_at"] = unix_ms(line.created_at)
     return fields

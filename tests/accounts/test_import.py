@@ -73,6 +73,7 @@ RICH: Line = {
     "created_at": "2023-11-14T22:13:20.500000Z",
     "archived": True,
     "pinned": True,
+    "expires_in_days": 36500,
     "tags": ["travel"],
     "metadata": {"source": "chatgpt", "n": [1.0, None, "\0"]},
     "messages": [

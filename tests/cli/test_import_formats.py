@@ -418,11 +418,12 @@ def test_dialogues_without_names_are_named_after_what_they_say() -> None:
 def test_what_verbatim_exports_is_read_in_both_of_its_forms() -> None:
     message = {"id": 7, "role": "user", "content": "Hi", "created_at": "2026-05-01T10:00:00.5Z"}
     lost = {"id": 8, "role": "user", "content": "", "status": "unavailable"}
-    conversation = {"type": "conversation", "id": 5, "title": "T", "closed_at": None}
+    conversation = {"type": "conversation", "id": 5, "title": "T", "expires_in_days": 9}
     lines = [
         {"type": "account", "id": 1},
         conversation,
         {"type": "message", **message},
+        {"type": "aside", **message},
         {"type": "message", **lost},
         {"type": "end", "conversations": 1},
     ]
@@ -431,7 +432,10 @@ def test_what_verbatim_exports_is_read_in_both_of_its_forms() -> None:
 
     assert followed == [held]
     assert (held.external_id, held.messages[0].external_id) == ("verbatim:5", "verbatim:7")
-    assert report.left_out == {"message of an unknown role, or one that was lost": 1}
+    assert report.left_out == {
+        "message of an unknown role, or one that was lost": 1,
+        "message of another branch": 1,
+    }
     (ours,) = map(json.loads, lines_of(held))
     assert asdict(read_one(ours)[0]) == asdict(held)
 

@@ -43,6 +43,8 @@ class Conversation:
     updated_at: datetime | None = None
     archived: bool = False
     pinned: bool = False
+    #: Days after its last message until it is deleted.
+    expires_in_days: int | None = None
     tags: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)

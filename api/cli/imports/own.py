@@ -20,6 +20,9 @@ def read(items: Iterable[dict[str, Any]], report: Report) -> Iterator[Conversati
         if kind == "message" and open_one is not None:
             open_one.messages += _messages([item], report)
             continue
+        if kind == "aside":
+            report.leave_out("message of another branch")
+            continue
         if open_one is not None:
             yield open_one
             open_one = None
@@ -40,6 +43,7 @@ def _conversation(item: dict[str, Any], report: Report) -> Conversation:
         updated_at=time(item.get("updated_at")),
         archived=item.get("archived") is True or item.get("archived_at") is not None,
         pinned=item.get("pinned") is True or item.get("pinned_at") is not None,
+        expires_in_days=_days(item.get("expires_in_days")),
         tags=texts(item.get("tags")),
         metadata=mapping(item.get("metadata")),
         messages=_messages(objects(item.get("messages")), report),
@@ -65,6 +69,10 @@ def _messages(said: list[dict[str, Any]], report: Report) -> list[Message]:
 def _is_there(said: dict[str, Any]) -> bool:
     """Tell whether a message still has its text: a deleted or dead one keeps only its place."""
     return said.get("status") not in {"unavailable", "deleted"}
+
+
+def _days(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _named(item: dict[str, Any]) -> str:
