@@ -6,6 +6,8 @@ nothing.
 
 from starlette.types import Scope
 
+from api.writes.admission import INSIDE_LEAST
+
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 
 
@@ -35,8 +37,12 @@ class Shares:
 
         It is where, this one included, its sender has at most half as many in flight as the average
         sender. Among many who send one each none is spared, and at most as many as the crowd are.
+        With fewer in flight than are always admitted, what there is too much of is the server's
+        own, such as answers of streamed turns: then a sender's first is served.
         """
         own = self._held.get(_credentials(scope), 0)
+        if own == 0 and self._total < INSIDE_LEAST:
+            return True
         return 2 * (own + 1) * len(self._held) <= self._total
 
 

@@ -169,6 +169,14 @@ def test_who_sends_little_is_spared_beside_a_crowd_of_one_sender() -> None:
     assert writes.spares(_of("eve"))
 
 
+def test_a_first_write_is_spared_where_fewer_are_served_than_are_always_admitted() -> None:
+    writes = Shares()
+    writes.enter(_of("ada"))
+
+    assert writes.spares(_of("eve"))
+    assert not writes.spares(_of("ada"))
+
+
 def test_among_many_who_send_one_each_nobody_is_spared() -> None:
     writes = Shares()
     for number in range(30):
