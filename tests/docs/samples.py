@@ -92,9 +92,10 @@ def events(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def send(command: str, base: str, token: str) -> httpx.Response:
+def send(command: str, base: str, token: str, key: str = "") -> httpx.Response:
     """Send what a `curl` command would. Raises ValueError for an option that it does not know."""
     line = command.replace("\\\n", " ").replace("$B", base).replace("$TOKEN", token)
+    line = line.replace("$KEY", key)
     curl, *words = shlex.split(line)
     request: dict[str, Any] = {"method": "", "url": "", "headers": {}, "content": None}
     arguments = iter(words)
