@@ -156,8 +156,7 @@ class AcceptRequest:
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
             f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
-            f"{self.form} {self.external} {'' if self.vacant is None else self.vacant} "
-            f"{self.count} {self._checks()} {len(told)} {len(loaded)}"
+            f"{self.form} {self._more()} {len(loaded)}"
         )
         return [head, self.session_id, self._request(), self.data, *told, *loaded]
 
@@ -169,6 +168,14 @@ class AcceptRequest:
         if not self.key:
             return bytes(18) + self.externals if self.externals else b""
         return self._name() + self.externals
+
+    def _more(self) -> str:
+        """Return what few entries have: nothing, for most."""
+        checks, told = self._checks(), self.instructions is not None
+        if self.op == "add" and not (checks or told or self.external):
+            return ""
+        vacant = "" if self.vacant is None else self.vacant
+        return f"{self.external}|{vacant}|{self.count}|{checks}|{told:d}"
 
     def _checks(self) -> str:
         """Return what the script is to compare, or nothing."""

@@ -218,27 +218,34 @@ function accept.keep(call, partition)
 end
 
 -- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of form external vacant count checks told turns. One argument instead of eighteen, each
--- of which costs on both sides. Checks: nothing, or if_last:last_message:rewritten_id:last_after:replaces:last_as_of
--- (entries.py).
-local HEAD = '^' .. string.rep('([^ ]*) ', 17) .. '([^ ]*)$'
+-- home lease streamed as_of form more turns. One argument instead of fourteen, each of which costs on both sides.
+-- More: nothing, as for a plain message, or external|vacant|count|checks|told; checks: nothing, or
+-- if_last:last_message:rewritten_id:last_after:replaces:last_as_of (entries.py).
+local HEAD = '^' .. string.rep('([^ ]*) ', 13) .. '([^ ]*)$'
+local MORE = '^' .. string.rep('([^|]*)|', 4) .. '([^|]*)$'
 local CHECKS = '^(%d*):(%d*):(%d*):(%d*):(%d*):(%d*)$'
 local NO_NAME = string.rep('\0', 18)
+local NONE = {}
 
 -- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
 -- the request must be the same as, idempotency.lua, then the same and the place of each message of a batch
 -- with an external id; or nothing), data, where it says what the assistant is told these instructions, and
 -- the earlier turns follow its head.
 local function entry_at(at)
-  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, external, vacant,
-    count, checks, told, turns = string.match(ARGV[at], HEAD)
+  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, more, turns =
+    string.match(ARGV[at], HEAD)
   local entry = {
     op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
     state = state, home = tonumber(home), lease = lease, streamed = streamed,
-    as_of = as_of, form = form, external = external, vacant = vacant, session = ARGV[at + 1], data = ARGV[at + 3],
-    loaded = {}, count = tonumber(count), externals = {},
+    as_of = as_of, form = form, external = '', vacant = '', session = ARGV[at + 1], data = ARGV[at + 3],
+    loaded = {}, count = 1, externals = NONE,
   }
-  if checks ~= '' then
+  local external, vacant, count, checks, told
+  if more ~= '' then
+    external, vacant, count, checks, told = string.match(more, MORE)
+    entry.external, entry.vacant, entry.count = external, vacant, tonumber(count)
+  end
+  if checks and checks ~= '' then
     entry.is_checked = true
     local if_last, last_message, rewritten, last_after, replaces, last_as_of = string.match(checks, CHECKS)
     entry.if_last, entry.last_message, entry.rewritten = tonumber(if_last), tonumber(last_message), tonumber(rewritten)
@@ -249,6 +256,7 @@ local function entry_at(at)
   if request ~= '' and string.sub(request, 1, 18) ~= NO_NAME then
     entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13, 18)
   end
+  if #request > 18 then entry.externals = {} end
   for from = 19, #request, 19 do
     entry.externals[#entry.externals + 1] = {
       name = string.sub(request, from, from + 11), same = string.sub(request, from + 12, from + 17),

@@ -75,14 +75,21 @@ function conversations.bound_turns(turns, length, newest)
   end
 end
 
--- What an entry adds to the recent turns, {line, bytes of its text}…: what the assistant takes.
+-- Adds a line to the recent turns, if there is a list of them.
+local function append_turn(turns, line, bytes)
+  local length = redis.call('RPUSHX', turns, line)
+  if length == 0 then return end
+  redis.call('PERSIST', turns)
+  conversations.bound_turns(turns, length, bytes)
+end
+
+local function is_of_chat(role) return role == 'user' or role == 'assistant' end
+
+-- What a batch adds to the recent turns, {line, bytes of its text}…: what the assistant takes.
 local function lines_of(entry, id)
-  if entry.op == 'add' and (entry.role == 'user' or entry.role == 'assistant') then
-    return { { id .. ':' .. entry.role .. ':' .. entry.data, #entry.data } }
-  end
   local lines, first = {}, tonumber(id) - PARTITIONS * (entry.count - 1)
-  for place, message in ipairs(entry.op == 'adds' and cjson.decode(entry.data) or {}) do
-    if message.role == 'user' or message.role == 'assistant' then
+  for place, message in ipairs(cjson.decode(entry.data)) do
+    if is_of_chat(message.role) then
       local message_id = exact(first + PARTITIONS * (place - 1))
       lines[#lines + 1] = { message_id .. ':' .. message.role .. ':' .. message.content, #message.content }
     end
@@ -106,11 +113,10 @@ function conversations.remember_turn(partition, entry, conversation, id)
     if as_of and fits and conversation.last <= as_of and redis.call('EXISTS', turns) == 0 then
       redis.call('RPUSH', turns, '', unpack(entry.loaded))
     end
-    for _, line in ipairs(lines_of(entry, id)) do
-      local length = redis.call('RPUSHX', turns, line[1])
-      if length == 0 then return end
-      redis.call('PERSIST', turns)
-      conversations.bound_turns(turns, length, line[2])
+    if entry.op == 'adds' then
+      for _, line in ipairs(lines_of(entry, id)) do append_turn(turns, line[1], line[2]) end
+    elseif is_of_chat(entry.role) then
+      append_turn(turns, id .. ':' .. entry.role .. ':' .. entry.data, #entry.data)
     end
   end
 end
