@@ -6,22 +6,24 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Final
 
-from api.http import fields, schemas
+from api.http import fields
+from api.http.schemas.chat import History, HistoryMessage
+from api.http.schemas.messages import NewMessage, QueuedMessage
 from tests.bench.inserts import Row
 
 #: Below the ids that the log gives out.
 _ids: Final = count(secrets.randbelow(2**40))
 
 
-def row(owner: int, conversation_id: int, body: schemas.NewMessage) -> Row:
+def row(owner: int, conversation_id: int, body: NewMessage) -> Row:
     """Make the row of a message that is to be added."""
     now = datetime.now(UTC)
     return Row(next(_ids), conversation_id, owner, body.role, body.content, now)
 
 
-def answer(stored: Row) -> schemas.QueuedMessage:
+def answer(stored: Row) -> QueuedMessage:
     """Answer that it was."""
-    return schemas.QueuedMessage(
+    return QueuedMessage(
         id=stored.id,
         user_id=stored.user_id,
         conversation_id=stored.conversation_id,
@@ -31,12 +33,12 @@ def answer(stored: Row) -> schemas.QueuedMessage:
     )
 
 
-def history(conversation_id: int, texts: Sequence[str]) -> schemas.History:
+def history(conversation_id: int, texts: Sequence[str]) -> History:
     """Answer the latest messages of a conversation, of which only the text is known."""
     session, now = fields.session_id(conversation_id), datetime.now(UTC)
-    return schemas.History(
+    return History(
         messages=[
-            schemas.HistoryMessage(
+            HistoryMessage(
                 id=number,
                 session_id=session,
                 sender="user",

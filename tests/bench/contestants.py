@@ -22,10 +22,10 @@ from api.chat.streaming.chat import StreamedChat
 from api.core.async_database import AsyncDatabase
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
-from api.http import schemas
 from api.http.dependencies import Writing
 from api.http.fields import ConversationId
 from api.http.routes import chat, messages
+from api.http.schemas.messages import NewMessage, QueuedMessage
 from api.reads.read_after import AbsentFromLog, Reads
 from api.reads.slots import ReadSlot
 from tests.bench import bodies, sdks
@@ -103,23 +103,17 @@ def _replace(router: APIRouter, route_of: Callable[..., Any], endpoint: Callable
     router.routes[place] = alone.routes[0]
 
 
-async def no_io(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+async def no_io(by: Writing, conversation_id: ConversationId, body: NewMessage) -> QueuedMessage:
     return bodies.answer(bodies.row(by.caller.user_id, conversation_id, body))
 
 
-def sqlmodel(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+def sqlmodel(by: Writing, conversation_id: ConversationId, body: NewMessage) -> QueuedMessage:
     row = bodies.row(by.caller.user_id, conversation_id, body)
     insert(_engine(), row)
     return bodies.answer(row)
 
 
-async def asyncpg(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+async def asyncpg(by: Writing, conversation_id: ConversationId, body: NewMessage) -> QueuedMessage:
     row = bodies.row(by.caller.user_id, conversation_id, body)
     stored = await _resources["pool"].fetchval(
         ONE_STATEMENT,
@@ -138,25 +132,21 @@ async def asyncpg(
 async def background(
     by: Writing,
     conversation_id: ConversationId,
-    body: schemas.NewMessage,
+    body: NewMessage,
     tasks: BackgroundTasks,
-) -> schemas.QueuedMessage:
+) -> QueuedMessage:
     row = bodies.row(by.caller.user_id, conversation_id, body)
     tasks.add_task(insert, _engine(), row)
     return bodies.answer(row)
 
 
-def celery(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+def celery(by: Writing, conversation_id: ConversationId, body: NewMessage) -> QueuedMessage:
     row = bodies.row(by.caller.user_id, conversation_id, body)
     _resources["task"].delay(*row.as_json())
     return bodies.answer(row)
 
 
-def batches(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+def batches(by: Writing, conversation_id: ConversationId, body: NewMessage) -> QueuedMessage:
     row = bodies.row(by.caller.user_id, conversation_id, body)
     _resources["batched_task"].delay(*row.as_json())
     return bodies.answer(row)

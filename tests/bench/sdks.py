@@ -12,9 +12,10 @@ from uuid import UUID
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, badly named
 
 from api.core.settings import postgres_url
-from api.http import schemas
 from api.http.dependencies import Reader, Writing
 from api.http.fields import ConversationId, SessionId
+from api.http.schemas.chat import History
+from api.http.schemas.messages import NewMessage, QueuedMessage
 from tests.bench import bodies
 from tests.bench.inserts import POOL
 
@@ -39,8 +40,8 @@ async def open_langchain() -> None:
 
 
 async def langchain(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+    by: Writing, conversation_id: ConversationId, body: NewMessage
+) -> QueuedMessage:
     """Add a message."""
     from langchain_core.messages import HumanMessage  # noqa: PLC0415 - see above
 
@@ -52,7 +53,7 @@ async def langchain(
     return bodies.answer(row)
 
 
-async def langchain_history(caller: Reader, session_id: SessionId) -> schemas.History:
+async def langchain_history(caller: Reader, session_id: SessionId) -> History:
     """Read the latest page. There is no way to ask for less than all."""
     async with _opened["pool"].connection() as connection:
         messages = await _langchain_session(session_id, connection).aget_messages()
@@ -79,9 +80,7 @@ async def open_agents() -> None:
     _opened["engine"] = engine
 
 
-async def agents(
-    by: Writing, conversation_id: ConversationId, body: schemas.NewMessage
-) -> schemas.QueuedMessage:
+async def agents(by: Writing, conversation_id: ConversationId, body: NewMessage) -> QueuedMessage:
     """Add a message."""
     row = bodies.row(by.caller.user_id, conversation_id, body)
     session = _agents_session(conversation_id)
@@ -89,7 +88,7 @@ async def agents(
     return bodies.answer(row)
 
 
-async def agents_history(caller: Reader, session_id: SessionId) -> schemas.History:
+async def agents_history(caller: Reader, session_id: SessionId) -> History:
     """Read the latest page."""
     items = await _agents_session(session_id).get_items(limit=PAGE)
     return bodies.history(session_id, [item["content"] for item in items])

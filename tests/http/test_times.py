@@ -2,6 +2,8 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import get_type_hints
 
 import pytest
@@ -10,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from api.accounts import export
 from api.http import schemas
 from api.http.fields import Time
+from api.http.schemas.base import In
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TIMES = [NOON, NOON + timedelta(microseconds=10), NOON + timedelta(milliseconds=765)]
@@ -33,10 +36,9 @@ def test_times_sort_as_texts_as_they_do_as_times() -> None:
 def test_no_answer_has_a_time_of_another_form() -> None:
     models = [
         model
-        for model in vars(schemas).values()
-        if isinstance(model, type)
-        and issubclass(model, BaseModel)
-        and not issubclass(model, schemas.In)
+        for module in iter_modules(schemas.__path__)
+        for model in vars(import_module(f"{schemas.__name__}.{module.name}")).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and not issubclass(model, In)
     ]
     other = [
         f"{model.__name__}.{name}"

@@ -8,11 +8,11 @@ from fastapi.responses import StreamingResponse
 
 from api.accounts import export, users
 from api.core.errors import Forbidden, Gone, NotAllowed, TooLarge, Unauthenticated
-from api.http import schemas
 from api.http.dependencies import Address, App, Reader, Writer
 from api.http.fields import ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas.accounts import Farewell
 from api.http.session_stream import SessionStream
 
 router = APIRouter(tags=["accounts"], max_body_size=BODY_MOST_BYTES)
@@ -71,9 +71,7 @@ async def export_everything(
     response_description="The account is deleted, with all its data.",
     responses=documented(*CALLER, TooLarge, UnsupportedMediaType, NotAllowed),
 )
-async def delete_account(
-    app: App, address: Address, caller: Writer, body: schemas.Farewell
-) -> None:
+async def delete_account(app: App, address: Address, caller: Writer, body: Farewell) -> None:
     """Conversations, messages, dead letters, sessions and the account itself, at once and for good.
 
     With an account go the subjects of its API keys; with such a key, the subject that it names.

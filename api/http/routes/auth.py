@@ -16,10 +16,11 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.http import cookies, schemas
+from api.http import cookies
 from api.http.dependencies import Address, Anybody, App, SignedIn
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas import accounts as schemas
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 

@@ -5,11 +5,12 @@ from typing import Final
 from fastapi import APIRouter, status
 
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
-from api.http import schemas
 from api.http.dependencies import KEYED, KEYED_IF_LAST, Reading, Writing
 from api.http.fields import BranchId, ConversationId, ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas.branches import Branch, Branches, Fork
+from api.http.schemas.conversations import Change, Conversation
 from api.reads.branches import BranchRepository
 
 router = APIRouter(
@@ -32,7 +33,7 @@ async def list_branches(
     by: Reading,
     conversation_id: ConversationId,
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
-) -> schemas.Branches:
+) -> Branches:
     """What was put aside, the latest first. None of it is in `messages`."""
     found = await by.app.reads.of_conversation(
         by.owner,
@@ -41,7 +42,7 @@ async def list_branches(
         lambda session: BranchRepository(session).branches(by.owner, conversation_id),
         by.slot,
     )
-    return schemas.Branches(branches=[schemas.Branch.model_validate(branch) for branch in found])
+    return Branches(branches=[Branch.model_validate(branch) for branch in found])
 
 
 @router.post(
@@ -55,7 +56,7 @@ async def list_branches(
 )
 async def switch_branch(
     by: Writing, conversation_id: ConversationId, branch_id: BranchId
-) -> schemas.Change:
+) -> Change:
     """Its messages come back, and what is in their place is put aside, as a new branch.
 
     That branch's id is the `entry_id` of the answer. Nothing of either is lost.
@@ -63,7 +64,7 @@ async def switch_branch(
     accepted = await by.app.accept.switch(
         by.caller, conversation_id, branch_id, by.key, if_last=by.if_last
     )
-    return schemas.Change(id=conversation_id, entry_id=accepted.id)
+    return Change(id=conversation_id, entry_id=accepted.id)
 
 
 @router.post(
@@ -76,13 +77,13 @@ async def switch_branch(
     responses=documented(*_WRITE, TooLarge, UnsupportedMediaType, NotAllowed),
 )
 async def fork_conversation(
-    by: Writing, conversation_id: ConversationId, body: schemas.Fork
-) -> schemas.Conversation:
+    by: Writing, conversation_id: ConversationId, body: Fork
+) -> Conversation:
     """A new conversation, whose messages are copies with ids of their own."""
     accepted = await by.app.accept.fork(
         by.caller, conversation_id, body.position, body.title, by.key
     )
-    return schemas.Conversation(
+    return Conversation(
         id=accepted.id,
         user_id=by.caller.user_id,
         title=body.title,

@@ -15,12 +15,13 @@ from api.core.errors import (
     NotFound,
     TooLarge,
 )
-from api.http import fields, schemas
+from api.http import fields
 from api.http.dependencies import KEYED, Chatting, LastEventId, Reading, WantsStream
 from api.http.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.routes import streams
+from api.http.schemas import chat as schemas
 from api.reads.repositories import MessagePage, MessageRepository
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)

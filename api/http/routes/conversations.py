@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 from api.core import models
 from api.core.cursors import Order, Sort
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
-from api.http import raw_json, schemas
+from api.http import raw_json
 from api.http.dependencies import KEYED, Reading, Write, Writing
 from api.http.fields import (
     Archived,
@@ -22,6 +22,7 @@ from api.http.fields import (
 )
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas import conversations as schemas
 from api.reads.repositories import (
     ConversationRepository,
     Filters,

@@ -10,7 +10,7 @@ from api.http import operator_access as operators
 from api.http.dependencies import App
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import documented
-from api.http.schemas import Alive, Ready
+from api.http.schemas.health import Alive, Ready
 
 router = APIRouter(tags=["operations"], max_body_size=BODY_MOST_BYTES)
 

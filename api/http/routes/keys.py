@@ -9,11 +9,11 @@ from api.core.errors import (
     NotFound,
     TooLarge,
 )
-from api.http import schemas
 from api.http.dependencies import App, SignedIn
 from api.http.fields import KeyId
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas import accounts as schemas
 
 router = APIRouter(prefix="/auth/keys", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
 

@@ -10,7 +10,7 @@ from api.core.batches import Draft
 from api.core.cursors import Order
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.core.ids import PARTITIONS
-from api.http import raw_json, schemas
+from api.http import raw_json
 from api.http.dependencies import KEYED_IF_LAST, Reading, Write, Writing
 from api.http.fields import (
     ConversationId,
@@ -23,6 +23,8 @@ from api.http.fields import (
 )
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas import messages as schemas
+from api.http.schemas.conversations import Change
 from api.reads.repositories import MessagePage, MessageRepository
 
 router = APIRouter(
@@ -192,7 +194,7 @@ async def change_message(
     message_id: MessageId,
     body: schemas.ChangedMessage,
     request: Request,
-) -> schemas.Change:
+) -> Change:
     """Its place and its time stay; `edited_at` tells of the change. What was there is gone."""
     fields: dict[str, str | None] = {}
     if "content" in body.model_fields_set:
@@ -203,7 +205,7 @@ async def change_message(
     accepted = await by.app.accept.put(
         by.caller, conversation_id, message_id, fields, by.key, if_last=by.if_last
     )
-    return schemas.Change(id=conversation_id, entry_id=accepted.id)
+    return Change(id=conversation_id, entry_id=accepted.id)
 
 
 @router.delete(
@@ -224,7 +226,7 @@ async def delete_messages(
     keep: Annotated[
         bool, Query(description="With `after`: they are put aside, as a branch.")
     ] = False,
-) -> schemas.Change:
+) -> Change:
     """One message keeps its place, empty, with the status `deleted`.
 
     With `after=true` the conversation ends before it. What was accepted before this is included,
@@ -241,4 +243,4 @@ async def delete_messages(
         accepted = await accept.remove(
             by.caller, conversation_id, message_id, by.key, if_last=by.if_last
         )
-    return schemas.Change(id=conversation_id, entry_id=accepted.id)
+    return Change(id=conversation_id, entry_id=accepted.id)

@@ -13,11 +13,12 @@ from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started, Told
 from api.core import ids
 from api.core.caller import Caller
 from api.core.errors import NotAllowed, NotFound, TooLarge
-from api.http import fields, schemas
+from api.http import fields
 from api.http.dependencies import App, Chatter, LastEventId, Services
 from api.http.fields import Id, SessionId
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
 from api.http.problems import CALLER, UnsupportedMediaType, documented
+from api.http.schemas import chat as schemas
 from api.http.session_stream import SessionStream
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)

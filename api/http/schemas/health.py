@@ -1,0 +1,27 @@
+"""Answers about the process itself."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from api.http.schemas.base import Out
+
+
+class Alive(Out):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Out):
+    """The process is ready."""
+
+    status: Literal["ready"] = "ready"
+    log: Literal["open"] = "open"
+    database: Literal["up", "read_only", "down"] = Field(
+        description="Chat works without it; history waits. `read_only`: nobody can sign in or "
+        "register, and messages wait in the log."
+    )
+    broker: Literal["up", "down"] = Field(
+        description="`down`: no worker hears a doorbell, so messages wait in the log."
+    )
