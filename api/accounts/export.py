@@ -13,13 +13,11 @@ from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.times import iso
 from api.reads.branches import BranchRepository
+from api.reads.conversations import ConversationRepository
+from api.reads.message_pages import StoredMessage
+from api.reads.messages import MessageRepository
+from api.reads.partitions import PartitionRepository
 from api.reads.read_after import Reads
-from api.reads.repositories import (
-    ConversationRepository,
-    MessageRepository,
-    PartitionRepository,
-    StoredMessage,
-)
 
 #: Exports of one user that run at a time; more wait.
 EXPORTS_PER_USER: Final = 2

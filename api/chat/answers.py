@@ -11,7 +11,7 @@ from api.core.database import Viewer
 from api.core.errors import NotFound
 from api.core.models import Message, MessageAside
 from api.core.turns import TurnName
-from api.reads.repositories import MessageRepository
+from api.reads.messages import MessageRepository
 from api.writes.async_log import AsyncLog
 from api.writes.turns import Turn
 

@@ -15,7 +15,7 @@ from api.core.errors import Unavailable
 from api.core.log import Log
 from api.core.models import DatabaseIdentity
 from api.operations import dead_letters
-from api.reads.repositories import PartitionRepository
+from api.reads.partitions import PartitionRepository
 
 
 def report(log: Log, engine: Engine) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from api.core.models import Conversation, Message, MessageAside, Status
+from api.reads import owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class BranchRepository:
             .outerjoin(found, and_(found.conversation_id == Conversation.id, by == message))
             .outerjoin(before, _at(before, found.position - 1))
             .outerjoin(last, _at(last, Conversation.message_count))
-            .where(_alive(owner, conversation_id))
+            .where(owners.alive(owner, conversation_id))
         )
         row = self._session.exec(statement).one_or_none()
         if row is None:
@@ -79,7 +80,7 @@ class BranchRepository:
         statement = (
             select(MessageAside)
             .join(Conversation, col(Conversation.id) == MessageAside.conversation_id)
-            .where(_alive(owner, conversation_id), col(MessageAside.id) > last)
+            .where(owners.alive(owner, conversation_id), col(MessageAside.id) > last)
             .order_by(col(MessageAside.id))
             .limit(limit)
         )
@@ -127,7 +128,7 @@ class BranchRepository:
                 parent,
                 and_(parent.id == begin.parent_id, parent.conversation_id == Conversation.id),
             )
-            .where(_alive(owner, conversation_id))
+            .where(owners.alive(owner, conversation_id))
             .order_by(groups.c.branch_id.desc())
         )
         rows = self._session.exec(statement).all()
@@ -141,14 +142,6 @@ class BranchRepository:
             for _, branch_id, position, parent_id, messages, aside_at, last_id, found in rows
             if branch_id is not None
         ]
-
-
-def _alive(owner: int, conversation_id: int) -> ColumnElement[bool]:
-    return and_(
-        col(Conversation.id) == conversation_id,
-        col(Conversation.user_id) == owner,
-        col(Conversation.deleted_at).is_(None),
-    )
 
 
 def _at(message: Any, position: Any) -> ColumnElement[bool]:

@@ -17,7 +17,8 @@ from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import BadRequest, Gone, NotFound, Unavailable
-from api.reads.repositories import PartitionRepository, require_account
+from api.reads.owners import require_account
+from api.reads.partitions import PartitionRepository
 from api.reads.slots import ReadSlot
 
 T = TypeVar("T")

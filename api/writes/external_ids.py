@@ -11,8 +11,9 @@ from sqlmodel import Session
 from api.core import conversation_fields
 from api.core.errors import NotFound
 from api.core.ids import partition_of
+from api.reads.conversations import ConversationRepository
+from api.reads.owners import require_account
 from api.reads.read_after import Reads
-from api.reads.repositories import ConversationRepository, require_account
 from api.reads.slots import ReadSlot
 from api.writes.async_log import AsyncLog
 

@@ -22,8 +22,8 @@ from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.conversation_fields import ConversationFields
 from api.core.errors import ExternalIdTaken, TooMany, Unavailable
+from api.reads.messages import MessageRepository
 from api.reads.read_after import Reads
-from api.reads.repositories import MessageRepository
 from api.writes.accept import Accept
 from api.writes.submit import Accepted
 

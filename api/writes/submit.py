@@ -21,8 +21,8 @@ from api.core.errors import (
     Unavailable,
 )
 from api.core.log import Limits
+from api.reads.conversations import ConversationRepository, ConversationState
 from api.reads.read_after import Reads
-from api.reads.repositories import ConversationRepository, ConversationState
 from api.writes.group_commit import GroupCommit
 
 _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {

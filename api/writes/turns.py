@@ -22,7 +22,7 @@ from api.core.log import Limits
 from api.core.models import Message
 from api.core.turns import TurnMessage, TurnName
 from api.reads.branches import BranchRepository
-from api.reads.repositories import MessageRepository
+from api.reads.messages import MessageRepository
 from api.writes.messages import MessageWrites
 from api.writes.submit import Accepted, time_of
 

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from api.core.database import Viewer, make_engine, reading
-from api.reads.repositories import ConversationRepository, MessageRepository
+from api.reads.conversations import ConversationRepository
+from api.reads.messages import MessageRepository
 from tests.bench.figures import Report, say
 from tests.bench.reads import load
 from tests.bench.scale import Scale

@@ -11,7 +11,7 @@ from api.core import async_database
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Unavailable
-from api.reads.repositories import PartitionRepository
+from api.reads.partitions import PartitionRepository
 
 
 @pytest.fixture

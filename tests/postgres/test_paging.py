@@ -15,7 +15,8 @@ from api.core.cursors import Cursor, Order, Sort
 from api.core.database import reading
 from api.core.errors import BadRequest
 from api.core.ids import MAX_ID
-from api.reads.repositories import ConversationRepository, MessageRepository
+from api.reads.conversations import ConversationRepository
+from api.reads.messages import MessageRepository
 from tests.support.rows import NOON, add_conversation, add_user, statements
 
 CONVERSATIONS = 400

@@ -17,10 +17,10 @@ from api.core.database import Viewer, make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads import branches
-from api.reads import repositories as chats
+from api.reads import branches, conversations, messages, partitions
 from api.reads.branches import BranchRepository
-from api.reads.repositories import ConversationRepository, Filters, MessageRepository
+from api.reads.conversations import ConversationRepository, Filters
+from api.reads.messages import MessageRepository
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
 
@@ -209,7 +209,7 @@ def test_every_read_goes_through_an_index_and_touches_few_pages(filled: Engine, 
 def test_every_method_of_a_repository_is_either_here_or_no_read() -> None:
     methods = {
         f"{name}.{method}"
-        for module in (accounts, branches, chats)
+        for module in (accounts, branches, conversations, messages, partitions)
         for name, repository in inspect.getmembers(module, inspect.isclass)
         if name.endswith("Repository")
         for method in vars(repository)

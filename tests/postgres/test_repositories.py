@@ -12,15 +12,11 @@ from api.accounts.repositories import UserRepository
 from api.core import ids
 from api.core.database import reading, writing
 from api.core.errors import Conflict
-from api.reads import repositories
-from api.reads.repositories import (
-    ConversationPage,
-    ConversationRepository,
-    ConversationState,
-    MessagePage,
-    MessageRepository,
-    PartitionRepository,
-)
+from api.reads import message_pages
+from api.reads.conversations import ConversationPage, ConversationRepository, ConversationState
+from api.reads.message_pages import MessagePage
+from api.reads.messages import MessageRepository
+from api.reads.partitions import PartitionRepository
 from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 
 Call = Callable[[Session, int], Any]
@@ -340,7 +336,7 @@ FIVES = ["ééa", "abcde", "🥛x", "four ", "", "", "over1", "over2"]
 def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repositories, "PAGE_MOST_BYTES", 11)
+    monkeypatch.setattr(message_pages, "PAGE_MOST_BYTES", 11)
     owner = add_user(engine, "alice")
     add_conversation(engine, owner, 37)
     add_messages(engine, owner, 37, FIVES)
@@ -368,7 +364,7 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
 def test_a_message_larger_than_a_page_is_a_page(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repositories, "PAGE_MOST_BYTES", 3)
+    monkeypatch.setattr(message_pages, "PAGE_MOST_BYTES", 3)
     owner = add_user(engine, "alice")
     add_conversation(engine, owner, 37)
     add_messages(engine, owner, 37, ["large", "larger"])

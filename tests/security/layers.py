@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import true
 
-from api.reads import repositories
+from api.reads import message_pages, owners
 
 
 def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of reads off: no query asks whose it is."""
-    monkeypatch.setattr(repositories, "_owned", lambda _: true())
+    monkeypatch.setattr(owners, "owned_by", lambda _: true())
     # A statement that is kept was made with it, and one made now must not be kept.
-    monkeypatch.setattr(repositories, "_page_of", repositories._page_of.__wrapped__)
+    monkeypatch.setattr(message_pages, "_page_of", message_pages._page_of.__wrapped__)

@@ -10,8 +10,8 @@ from api.core.database import Viewer, make_engine, reading
 from api.core.errors import Unauthenticated
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads import repositories
-from api.reads.repositories import ConversationRepository
+from api.reads import owners
+from api.reads.conversations import ConversationRepository
 from tests.support.pgbouncer import pooled
 from tests.support.rows import add_conversation, add_user
 from tests.support.scale import scaled
@@ -37,7 +37,7 @@ def test_alternating_users_on_shared_connections_see_their_own_rows_only(
         add_conversation(engine, owner, conversation)
     direct = postgres_url(urls_of(postgres_server, database_url)["database_url"])
     # Layer (a) off: the query asks for everybody's rows.
-    monkeypatch.setattr(repositories, "_owned", lambda _: text("true"))
+    monkeypatch.setattr(owners, "owned_by", lambda _: text("true"))
 
     with pooled(tmp_path, [direct], SHARED_CONNECTIONS) as (url,):
         through = make_engine(url, application_name="test", pool_size=CLIENTS, role="verbatim_api")

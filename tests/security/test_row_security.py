@@ -19,7 +19,8 @@ from api.core.errors import UnsafeRoleError
 from api.core.roles import Role
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads.repositories import ConversationRepository, MessageRepository
+from api.reads.conversations import ConversationRepository
+from api.reads.messages import MessageRepository
 from tests.security.layers import forget_the_owner
 from tests.support.rows import add_conversation, add_messages, add_user, statements
 from tests.support.servers import urls_of

@@ -28,7 +28,7 @@ from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
 from api.core.turns import Said, TurnName, parts_of, text_of
-from api.reads.repositories import ConversationRepository
+from api.reads.conversations import ConversationRepository
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
 

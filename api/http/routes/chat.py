@@ -22,7 +22,8 @@ from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.routes import streams
 from api.http.schemas import chat as schemas
-from api.reads.repositories import MessagePage, MessageRepository
+from api.reads.message_pages import MessagePage
+from api.reads.messages import MessageRepository
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 

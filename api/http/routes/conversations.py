@@ -23,10 +23,7 @@ from api.http.fields import (
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import conversations as schemas
-from api.reads.repositories import (
-    ConversationRepository,
-    Filters,
-)
+from api.reads.conversations import ConversationRepository, Filters
 from api.writes.submit import Accepted
 
 router = APIRouter(

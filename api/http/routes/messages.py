@@ -25,7 +25,8 @@ from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import messages as schemas
 from api.http.schemas.conversations import Change
-from api.reads.repositories import MessagePage, MessageRepository
+from api.reads.message_pages import MessagePage
+from api.reads.messages import MessageRepository
 
 router = APIRouter(
     prefix="/api/conversations/{conversation_id}/messages",

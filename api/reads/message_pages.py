@@ -1,0 +1,174 @@
+"""Pages of a conversation's messages, each one statement, so one snapshot."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    null,
+    or_,
+    true,
+)
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
+
+from api.core.cursors import Order
+from api.core.models import Conversation, Message, MessageAside, Role, Status
+from api.reads import owners
+
+#: A page of messages ends where their contents reach this many bytes, of UTF-8.
+PAGE_MOST_BYTES: Final = 1024 * 1024
+#: What a chat shows, and the assistant is given.
+CHAT_ROLES: Final = ("user", "assistant")
+#: Of a conversation's messages: those before or after a position, all but the latest `place`, those
+#: of a chat but the first `place`, the one with an external id.
+Part = Literal["before", "after", "but_latest", "of_chat", "external"]
+
+
+class StoredMessage(NamedTuple):
+    """A message as pages have it: a row, which costs a tenth of what an object of the ORM does."""
+
+    id: int
+    conversation_id: int
+    user_id: int
+    position: int
+    role: Role
+    content: str
+    status: Status
+    created_at: datetime
+    external_id: str | None
+    edited_at: datetime | None
+    #: A JSON object, as the text that was written.
+    extra_text: str | None
+    #: Messages that were cut off, of branches that begin at this position.
+    aside: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Some of a conversation's messages, and how many there are."""
+
+    messages: list[StoredMessage]
+    total: int
+    #: The position of the last message of all, also of those that do not count.
+    end: int = 0
+
+
+def read(
+    session: Session,
+    owner: int,
+    conversation_id: int,
+    part: Part,
+    place: int,
+    *,
+    limit: int,
+    nearest: Order,
+    order: Order,
+    external_id: str = "",
+    with_extra: bool = False,
+) -> MessagePage | None:
+    """Return the messages of a part nearest to one end, in the given order.
+
+    They are `limit` at most, and no more than PAGE_MOST_BYTES hold, but one at least.
+    """
+    wanted: dict[str, int | str] = {
+        "owner": owner,
+        "conversation": conversation_id,
+        "place": place,
+        "most": limit,
+        "most_bytes": PAGE_MOST_BYTES,
+    }
+    if part == "external":
+        wanted["external_id"] = external_id
+    statement = _page_of(part, nearest, order, with_extra=with_extra)
+    found = session.connection().execute(statement, wanted).all()
+    if not found:
+        return None
+    # A conversation without such messages is one row, all of it but the count empty.
+    shown = [StoredMessage(*message) for _, _, *message in found if message[0] is not None]
+    return MessagePage(shown, total=found[0][0], end=found[0][1])
+
+
+@cache
+def _page_of(part: Part, nearest: Order, order: Order, *, with_extra: bool) -> Executable:
+    """Return a page's statement, made once: to make it takes longer than to execute it."""
+    position, place = col(Message.position), bindparam("place", type_=BigInteger)
+    wanted = {
+        "after": position > place,
+        "before": position < place,
+        "but_latest": position <= col(Conversation.message_count) - place,
+        # Where nothing is left out, a place is a position: any depth costs the same.
+        "of_chat": and_(
+            col(Message.role).in_(CHAT_ROLES), position > case((_hidden() == 0, place), else_=0)
+        ),
+        "external": Message.external_id == bindparam("external_id", type_=Text),
+    }[part]
+    names = StoredMessage._fields
+    extra: Any = cast(Message.extra, Text) if with_extra else null().cast(Text)
+    columns = (getattr(Message, name) for name in names if name not in {"extra_text", "aside"})
+    size = func.octet_length(Message.content) + func.coalesce(func.octet_length(extra), 0)
+    nearby = (
+        select(*columns)
+        .add_columns(extra.label("extra_text"), _aside().label("aside"), size.label("bytes"))
+        .where(Message.conversation_id == Conversation.id, wanted)
+        .order_by(position.asc() if nearest == "asc" else position.desc())
+        .limit(bindparam("most", type_=BigInteger))
+    )
+    if part == "of_chat":
+        nearby = nearby.offset(case((_hidden() == 0, 0), else_=place))
+    rows = nearby.correlate(Conversation).subquery()
+    from_end = rows.c.position.asc() if nearest == "asc" else rows.c.position.desc()
+    sums = select(rows, func.sum(rows.c.bytes).over(order_by=from_end).label("sum")).subquery()
+    page: Any = (  # as mypy takes any entity; it takes no lateral for one
+        select(*(sums.c[name] for name in names))
+        # The nearest one always: whatever it is, paging could not go past it.
+        .where(or_(sums.c.sum <= bindparam("most_bytes"), sums.c.sum == sums.c.bytes))
+        .lateral()
+    )
+    shown = page.c.position
+    total: Any = col(Conversation.message_count)
+    if part == "of_chat":
+        total = total - _hidden()
+    return (
+        select(total, Conversation.message_count, page)
+        .outerjoin(page, true())
+        .where(
+            owners.alive(
+                bindparam("owner", type_=BigInteger), bindparam("conversation", type_=BigInteger)
+            )
+        )
+        .order_by(shown.asc() if order == "asc" else shown.desc())
+    )
+
+
+def _hidden() -> Any:
+    """Count what a chat leaves out, by `ix_message_not_of_chat`: nothing, mostly."""
+    message = aliased(Message)
+    of_this = message.conversation_id == bindparam("conversation", type_=BigInteger)
+    hidden = select(func.count()).where(of_this, col(message.role).notin_(CHAT_ROLES))
+    return hidden.scalar_subquery()
+
+
+def _aside() -> ColumnElement[int]:
+    """Count the branches that begin where a message is. Nothing is looked for in a plain one."""
+    before, aside = aliased(Message), aliased(MessageAside)
+    parent = select(before.id).where(
+        before.conversation_id == Message.conversation_id,
+        before.position == Message.position - 1,
+    )
+    branches = select(func.count()).where(
+        aside.conversation_id == Message.conversation_id,
+        aside.position == Message.position,
+        col(aside.parent_id).is_not_distinct_from(parent.correlate(Message).scalar_subquery()),
+    )
+    counted = branches.correlate(Message).scalar_subquery()
+    return case((col(Conversation.rewritten_id).is_(None), 0), else_=counted)

@@ -1,0 +1,210 @@
+"""Reads of messages, always by owner: with another owner's id every method finds nothing.
+
+One call is one statement, so one snapshot: a page and its total always agree. Nothing here writes.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import or_, true, union_all
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
+
+from api.core import ids
+from api.core.cursors import Order
+from api.core.models import Conversation, LogPartition, Message, MessageAside
+from api.reads import message_pages, owners
+from api.reads.message_pages import CHAT_ROLES, MessagePage, Part
+
+
+class MessageRepository:
+    """The messages of an owner's conversations, by position: the same cost at any depth.
+
+    Pages are None where the conversation is unknown, deleted or another user's.
+    """
+
+    def __init__(self, session: Session, *, with_extra: bool = False) -> None:
+        self._session = session
+        self._page = partial(message_pages.read, session, with_extra=with_extra)
+
+    def get(self, owner: int, conversation_id: int, message_id: int) -> Message | None:
+        """Return one message."""
+        statement = (
+            select(Message)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(owners.alive(owner, conversation_id), Message.id == message_id)
+        )
+        return self._session.exec(statement).one_or_none()
+
+    def known_names(
+        self, owner: int, conversation_id: int, external_ids: Sequence[str]
+    ) -> set[str]:
+        """Return which of some external ids messages have, those of other branches included."""
+        named = (
+            select(col(table.external_id))
+            .join(Conversation, col(table.conversation_id) == col(Conversation.id))
+            .where(
+                owners.alive(owner, conversation_id),
+                col(table.external_id).in_(external_ids),
+            )
+            for table in (Message, MessageAside)
+        )
+        return set(self._session.connection().scalars(union_all(*named)))
+
+    def aside(self, owner: int, conversation_id: int, message_id: int) -> MessageAside | None:
+        """Return one message that was put aside with a branch."""
+        statement = (
+            select(MessageAside)
+            .join(Conversation, col(MessageAside.conversation_id) == col(Conversation.id))
+            .where(owners.alive(owner, conversation_id), MessageAside.id == message_id)
+        )
+        return self._session.exec(statement).one_or_none()
+
+    def page(
+        self, owner: int, conversation_id: int, *, limit: int, offset: int = 0, order: Order = "asc"
+    ) -> MessagePage | None:
+        """Return messages from the oldest on, or from the latest on, leaving out `offset`."""
+        part: Part = "after" if order == "asc" else "but_latest"
+        return self._page(
+            owner, conversation_id, part, offset, limit=limit, nearest=order, order=order
+        )
+
+    def after(
+        self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
+    ) -> MessagePage | None:
+        """Return the messages that follow a position most closely."""
+        return self._page(
+            owner, conversation_id, "after", position, limit=limit, nearest="asc", order=order
+        )
+
+    def before(
+        self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
+    ) -> MessagePage | None:
+        """Return the messages that precede a position most closely."""
+        return self._page(
+            owner, conversation_id, "before", position, limit=limit, nearest="desc", order=order
+        )
+
+    def latest(self, owner: int, conversation_id: int, *, limit: int) -> MessagePage | None:
+        """Return the latest messages, the oldest of them first."""
+        return self._page(
+            owner, conversation_id, "but_latest", 0, limit=limit, nearest="desc", order="asc"
+        )
+
+    def by_external_id(
+        self, owner: int, conversation_id: int, external_id: str
+    ) -> MessagePage | None:
+        """Return the message with an external id, or none."""
+        return self._page(
+            owner,
+            conversation_id,
+            "external",
+            0,
+            limit=1,
+            nearest="asc",
+            order="asc",
+            external_id=external_id,
+        )
+
+    def of_chat(
+        self, owner: int, conversation_id: int, *, limit: int, offset: int | None
+    ) -> MessagePage | None:
+        """Return what users and assistants said, oldest first; without an offset the latest."""
+        nearest: Order = "desc" if offset is None else "asc"
+        return self._page(
+            owner,
+            conversation_id,
+            "of_chat",
+            offset or 0,
+            limit=limit,
+            nearest=nearest,
+            order="asc",
+        )
+
+    def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:
+        """Return how many messages of a conversation have ids up to `last_id`: its first ones."""
+        statement = (
+            select(Message.position)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(owners.alive(owner, conversation_id), Message.id <= last_id)
+            .order_by(col(Message.position).desc())
+            .limit(1)
+        )
+        return self._session.exec(statement).one_or_none() or 0
+
+    def answers(
+        self, owner: int, conversation_id: int, *, after: int, within: int
+    ) -> Sequence[int]:
+        """Return the positions of the assistant's messages at most `within` after a position."""
+        statement = (
+            select(Message.position)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(
+                owners.alive(owner, conversation_id),
+                col(Message.position).between(after + 1, after + within),
+                Message.role == "assistant",
+            )
+        )
+        return self._session.exec(statement).all()
+
+    def last_of_user(self, owner: int, conversation_id: int) -> Message | None:
+        """Return what the user said last."""
+        statement = (
+            select(Message)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(
+                owners.alive(owner, conversation_id),
+                Message.role == "user",
+                Message.status == "stored",
+            )
+            .order_by(col(Message.position).desc())
+            .limit(1)
+        )
+        return self._session.exec(statement).one_or_none()
+
+    def recent_turns(
+        self,
+        owner: int,
+        conversation_id: int,
+        *,
+        limit: int,
+        most_bytes: int,
+        before: int = ids.MAX_ID,
+    ) -> tuple[list[Message], int]:
+        """Return the latest messages an assistant can use, oldest first, and how far they reach.
+
+        `before` is a position, where only messages before it are wanted. They have `most_bytes` in
+        all; one that is longer comes alone, if it is the latest.
+
+        The number is the partition's `last_id`, of the same snapshot: every entry up to it has been
+        drained, so what the log holds above it is exactly what is missing here.
+        """
+        latest = (
+            select(Message)
+            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
+            .where(
+                owners.alive(owner, conversation_id),
+                col(Message.status).in_(("stored", "interrupted")),
+                col(Message.role).in_(CHAT_ROLES),
+                col(Message.position) < before,
+            )
+            .order_by(col(Message.position).desc())
+            .limit(limit)
+            .subquery()
+        )
+        from_latest = latest.c.position.desc()
+        total = func.sum(func.octet_length(latest.c.content)).over(order_by=from_latest)
+        place = func.row_number().over(order_by=from_latest)
+        counted: Any = latest.select().add_columns(total.label("bytes"), place.label("place"))
+        counted = counted.subquery()
+        few = or_(counted.c.bytes <= most_bytes, counted.c.place == 1)
+        recent = aliased(Message, select(counted).where(few).subquery())
+        statement = (
+            select(LogPartition.last_id, recent)
+            .outerjoin(recent, true())
+            .where(LogPartition.id == ids.partition_of(conversation_id))
+            .order_by(col(recent.position))
+        )
+        found = self._session.exec(statement).all()
+        return list(filter(None, (message for _, message in found))), found[0][0]
