@@ -14,7 +14,8 @@ from workers import sql, write
 from workers.batch_result import BatchResult
 from workers.failures import may_be_caused_by_entry
 from workers.known import external_ids_of
-from workers.plan import DeadLetter, Plan, make_plan
+from workers.plan import DeadLetter, Plan
+from workers.planner import make_plan
 
 #: Circuit breaker: above this rate of dead letters a partition stops, because the database is the
 #: likelier cause.

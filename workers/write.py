@@ -12,7 +12,8 @@ from api.core.batches import ROLES, AddedMessage
 from api.core.entries import Entry
 from workers import rewrite
 from workers.known import opened_at_ms, written_at_ms
-from workers.plan import Change, DeadLetter, Plan, Said
+from workers.plan import Change, DeadLetter, Plan
+from workers.said import Said
 
 #: A Unix time in milliseconds, exactly.
 _AT: Final = "timestamptz 'epoch' + {} * interval '1 millisecond'"

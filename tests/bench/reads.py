@@ -21,7 +21,7 @@ from tests.bench.rounds import interleaved
 from tests.bench.scale import Scale
 from tests.bench.site import TEXT, Site, another
 from workers import sql, write
-from workers.plan import make_plan
+from workers.planner import make_plan
 
 #: Messages of the one long conversation, and where its last page begins.
 LONG: Final = 100_000

@@ -11,7 +11,8 @@ import pytest
 from api.core.entries import MALFORMED, VERSION, Entry, Op
 from api.core.partition_counts import Tally
 from workers.known import Known, KnownConversation, KnownMessage
-from workers.plan import Change, DeadLetter, Plan, Reason, make_plan
+from workers.plan import Change, DeadLetter, Plan, Reason
+from workers.planner import make_plan
 
 OWNER, OTHER, DELETED_USER = 1, 2, 3
 #: A conversation of OWNER's that PostgreSQL has, unless a row says otherwise.
