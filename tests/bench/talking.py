@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from api.chat.answers import Answered
-from api.chat.streaming.chat import Delta, Event, Started
+from api.chat.streaming.events import Delta, Event, Started
 from api.core.caller import Caller
 from api.core.settings import Settings
 from api.core.turns import TurnMessage, TurnName

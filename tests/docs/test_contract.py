@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from fastapi import FastAPI
 
 from api.chat.answers import Answered
-from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started, Told
+from api.chat.streaming.events import Delta, Event, Failed, Ping, Started, Told
 from api.core.errors import Problem
 from api.core.turns import TurnName
 from api.http.problems import CALLER

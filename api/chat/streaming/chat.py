@@ -5,19 +5,18 @@ ever shown a word that the stored answer could lack.
 """
 
 import asyncio
-import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
 from api.chat.generation import Timeouts
-from api.chat.parts import Part, parts_in, with_parts
 from api.chat.running_turns import RunningTurns
+from api.chat.streaming import events
+from api.chat.streaming.events import Event, Failed, Ping, Started
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import TurnSubscriber
@@ -27,7 +26,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
-from api.core.turns import Said, TurnName, parts_of, text_of
+from api.core.turns import Said, TurnName
 from api.reads.conversations import ConversationRepository
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
@@ -38,54 +37,6 @@ logger = logging.getLogger(__name__)
 #: stored (10 s of lease, 10 s of grace, this).
 RESCUE_SECONDS: Final = 4.0
 RESCUE_MOST: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The turn's message is accepted."""
-
-    turn: TurnName
-    #: Code points of the answer that the client has already: what follows comes after them.
-    after: int
-    #: The oldest message that the assistant is given, if it is asked now.
-    remembers_from: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """Some more of the answer."""
-
-    #: Code points of the answer so far, this text included: where to go on from.
-    length: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A part of the answer besides its text. All of them come again where a stream is resumed."""
-
-    #: 0, 1, 2, … within the answer.
-    index: int
-    part: Part
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """There will be no answer; the message is kept."""
-
-    status: int
-    title: str
-    detail: str
-    #: Seconds to wait before asking again, where they are known.
-    retry_after: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Nothing new, and still there."""
-
-
-Event = Started | Delta | Told | Answered | Failed | Ping
 
 
 class StreamedChat:
@@ -169,7 +120,7 @@ class StreamedChat:
         )
         if turn.reply_id is not None:
             answered = await self._answers.stored(turn.name, turn.reply_id)
-            return _replay(answered, turn.name, after)
+            return events.replay(answered, turn.name, after)
         if turn.lease is not None:
             self._runner.run(turn, await self._answers.question(turn))
         given_from = turn.remembers_from if turn.lease is not None else None
@@ -188,7 +139,7 @@ class StreamedChat:
         await self._must_own(name)
         state = await self._turns.state(name)
         if state.reply_id is not None:
-            return _replay(await self._answers.stored(name, state.reply_id), name, after)
+            return events.replay(await self._answers.stored(name, state.reply_id), name, after)
         if not state.is_running:
             return None
         return self._follow(name, after)
@@ -232,11 +183,11 @@ class StreamedChat:
                     yield Ping()
                     continue
                 heard += fresh
-                for event in _shown(fresh, after):
+                for event in events.shown(fresh, after):
                     yield event
                 after = max(after, fresh[-1].length)
                 if fresh[-1].kind in {"end", "error"}:
-                    yield _last(name, heard)
+                    yield events.last(name, heard)
                     return
 
     async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
@@ -260,46 +211,3 @@ class StreamedChat:
                 for name in await self._turns.claim(token, RESCUE_MOST):
                     logger.warning("a turn was left unfinished; what it said is stored")
                     self._runner.finish(name, token)
-
-
-def _replay(answered: Answered, name: TurnName, after: int) -> AsyncIterator[Event] | None:
-    """Return the events of a finished turn, None if `after` lies beyond its text."""
-    if after > len(answered.response):
-        return None
-
-    async def events() -> AsyncIterator[Event]:
-        yield Started(name, after)
-        for index, part in enumerate(parts_in(answered.extra)):
-            yield Told(index, part)
-        if answered.response[after:]:
-            yield Delta(len(answered.response), answered.response[after:])
-        yield answered
-
-    return events()
-
-
-def _shown(fresh: list[Said], after: int) -> Iterator[Delta | Told]:
-    """Yield what was said after the first `after` code points, as few texts as there can be."""
-    texts: list[str] = []
-    for said in fresh:
-        if said.kind == "delta" and said.length > after:
-            texts.append(said.text[len(said.text) - (said.length - after) :])
-            after = said.length
-        elif said.kind == "part":
-            if texts:
-                yield Delta(after, "".join(texts))
-                texts.clear()
-            yield Told(**json.loads(said.text))
-    if texts:
-        yield Delta(after, "".join(texts))
-
-
-def _last(name: TurnName, heard: list[Said]) -> Answered | Failed:
-    """Read how the turn ended."""
-    told = json.loads(heard[-1].text)
-    if heard[-1].kind == "error":
-        return Failed(**told)
-    return Answered(
-        *(name.id, told["reply_id"], text_of(heard), told["status"]),
-        with_parts(told.get("extra") or None, parts_of(heard)),
-    )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.sse import format_sse_event
 
 from api.chat.answers import Answered
-from api.chat.streaming.chat import Delta, Event, Failed, Ping, Started, Told
+from api.chat.streaming.events import Delta, Event, Failed, Ping, Started, Told
 from api.core import ids
 from api.core.caller import Caller
 from api.core.errors import NotAllowed, NotFound, TooLarge
