@@ -1,4 +1,8 @@
 -- Accepting writes: checks first, then XADD, then what the log remembers besides.
+--
+-- What the functions here, in quotas.lua and conversations.lua take: `call`, the time and the limits
+-- (operations.accept); `partition`, what accept.partition returns; `entry`, what entry_at reads;
+-- `conversation`, what conversations.look_up returns; `id`, the entry's, once it has one.
 
 local accept = {}
 
@@ -32,14 +36,15 @@ function accept.has_room(call, partition, data)
     and partition.age <= call.log_max_age_ms
 end
 
--- The first write. A batch is one entry, whose id is that of its last message. The id never goes back: a clock that does just borrows the milliseconds ahead.
+-- The first write. A batch is one entry, whose id is that of its last message. Ids never go back: while
+-- the clock does, they use the milliseconds ahead of it.
 function accept.append(call, entry, partition)
   local first = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
   local id = first + PARTITIONS * (entry.count - 1)
   local conversation = is_new(entry) and exact(first) or entry.conversation
   local total = exact(partition.total + #entry.data)
-  local head = VERSION .. ' ' .. entry.op .. ' ' .. entry.user .. ' ' .. conversation .. ' ' .. entry.role .. ' '
-    .. entry.status .. ' ' .. exact(call.now) .. ' ' .. total .. ' ' .. entry.form
+  local head = VERSION .. ' ' .. entry.op .. ' ' .. entry.user .. ' ' .. conversation .. ' ' .. entry.role
+    .. ' ' .. entry.status .. ' ' .. exact(call.now) .. ' ' .. total .. ' ' .. entry.form
   local reply =
     redis.pcall('XADD', key(partition.number, 'log'), exact(id) .. '-0', 'h', head, 'd', entry.data)
   if failed(reply) then return nil end
@@ -116,8 +121,9 @@ end
 function accept.cut(call, partition, entry, conversation)
   local cut = {
     op = 'truncate', user = entry.user, conversation = entry.conversation, role = '', status = 'stored',
-    data = '{"message":' .. entry.replaces .. ',"keep":true}', form = 'j', count = 1, externals = {}, scope = 'edit',
-    state = entry.state, fresh = entry.fresh, external = entry.external, instructions = entry.instructions,
+    data = '{"message":' .. entry.replaces .. ',"keep":true}', form = 'j', count = 1, externals = {},
+    scope = 'edit', state = entry.state, fresh = entry.fresh, external = entry.external,
+    instructions = entry.instructions,
   }
   local id = accept.append(call, cut, partition)
   if not id then return nil end
@@ -169,7 +175,9 @@ function accept.one(call, partition, entry)
   if is_turn then
     -- One that replaces another one brings what was said before that.
     recent = entry.replaces and {} or accept.recent(partition, entry)
-    if #recent == 0 and entry.as_of == '' then return { 'cold', conversation.pending, exact(partition.tail) } end
+    if #recent == 0 and entry.as_of == '' then
+      return { 'cold', conversation.pending, exact(partition.tail) }
+    end
   end
   local wait = quotas.seconds_to_wait(call, partition, entry)
   if wait then return { 'quota', wait } end
@@ -217,20 +225,26 @@ function accept.keep(call, partition)
   return (rung and not failed(rung)) and 1 or 0
 end
 
--- An entry's small fields, joined by blanks: op user conversation role status scope state
--- home lease streamed as_of form more turns. One argument instead of fourteen, each of which costs on both sides.
--- More: nothing, as for a plain message, or external|vacant|count|checks|told; checks: nothing, or
--- if_last:last_message:rewritten_id:last_after:replaces:last_as_of (entries.py).
+-- An entry's head: its small fields, joined by blanks. One argument instead of fourteen, each of which
+-- costs on both sides. What they mean is said at `AcceptRequest` in api/core/entries.py.
+--   op user conversation role status scope state home lease streamed as_of form more turns
+--   more: nothing, as for a plain message, or external|vacant|count|checks|told
+--   checks: nothing, or if_last:last_message:rewritten:last_after:replaces:last_as_of
+--   turns: how many earlier turns follow
 local HEAD = '^' .. string.rep('([^ ]*) ', 13) .. '([^ ]*)$'
 local MORE = '^' .. string.rep('([^|]*)|', 4) .. '([^|]*)$'
 local CHECKS = '^(%d*):(%d*):(%d*):(%d*):(%d*):(%d*)$'
 local NO_NAME = string.rep('\0', 18)
 local NONE = {}
 
--- The entry whose head is at this argument, and where the next one begins: session, key (a name and what
--- the request must be the same as, idempotency.lua, then the same and the place of each message of a batch
--- with an external id; or nothing), data, where it says what the assistant is told these instructions, and
--- the earlier turns follow its head.
+-- The entry whose head is at this argument, and where the next one begins. After the head come:
+--   session: the caller's, or nothing
+--   key: nothing, or 18 bytes for the request (12 of its name, 6 of what it must be the same as;
+--     idempotency.lua; all 0 where it has no key), then 19 for each message of a batch with an external
+--     id: likewise, and its place in the batch
+--   data
+--   instructions: only where `told` is 1
+--   the earlier turns, one each
 local function entry_at(at)
   local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, more, turns =
     string.match(ARGV[at], HEAD)
@@ -248,8 +262,9 @@ local function entry_at(at)
   if checks and checks ~= '' then
     entry.is_checked = true
     local if_last, last_message, rewritten, last_after, replaces, last_as_of = string.match(checks, CHECKS)
-    entry.if_last, entry.last_message, entry.rewritten = tonumber(if_last), tonumber(last_message), tonumber(rewritten)
-    entry.last_after, entry.last_as_of = tonumber(last_after), tonumber(last_as_of)
+    entry.if_last, entry.last_message = tonumber(if_last), tonumber(last_message)
+    entry.rewritten, entry.last_after = tonumber(rewritten), tonumber(last_after)
+    entry.last_as_of = tonumber(last_as_of)
     if replaces ~= '' then entry.replaces = replaces end
   end
   local request = ARGV[at + 2]
@@ -271,6 +286,10 @@ local function entry_at(at)
   return entry, at + #entry.loaded
 end
 
+-- ARGV: 4 the ms after which nothing is accepted; 5–17 limits (`Limits` in api/core/log.py; 0 stands for
+-- no quota): of the log (entries, bytes, age in s), how long keys are kept (s), of a user (writes and bytes
+-- a minute, entries and bytes held, conversations a day, keys an hour), a lease (ms), recent turns (as
+-- many, bytes); then the entries (entry_at).
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
 -- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
 function operations.accept()

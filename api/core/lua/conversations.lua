@@ -161,7 +161,9 @@ function conversations.remember(partition, entry, id)
   end
   local digest = entry.external
   if digest ~= '' and (entry.op == 'open' or entry.fresh) then set('external', digest) end
-  if digest == '' and entry.op == 'delete' then digest = redis.call('HGET', conversation, 'external') or '' end
+  if digest == '' and entry.op == 'delete' then
+    digest = redis.call('HGET', conversation, 'external') or ''
+  end
   if digest ~= '' and (entry.op == 'open' or entry.op == 'delete') then
     conversations.remember_external(entry, digest)
   end

@@ -79,7 +79,9 @@ end
 -- others need not ring for another drain. Not where the drain has put it away already.
 function operations.spread_bell()
   local left = 0
-  for _, partition in ipairs(declared) do left = math.max(left, redis.call('PTTL', key(partition, 'bell'))) end
+  for _, partition in ipairs(declared) do
+    left = math.max(left, redis.call('PTTL', key(partition, 'bell')))
+  end
   if left <= 0 then return 0 end
   for _, partition in ipairs(declared) do redis.call('SET', key(partition, 'bell'), '1', 'NX', 'PX', left) end
   return 1
@@ -91,7 +93,9 @@ function operations.finish()
     if redis.call('XLEN', key(partition, 'log')) > 0 then return 0 end
   end
   -- Nothing is held by anybody: whatever was miscounted is right again.
-  for _, partition in ipairs(declared) do redis.call('DEL', key(partition, 'bell'), key(partition, 'held')) end
+  for _, partition in ipairs(declared) do
+    redis.call('DEL', key(partition, 'bell'), key(partition, 'held'))
+  end
   return 1
 end
 
@@ -109,7 +113,8 @@ function operations.heads()
   return answer
 end
 
--- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, oldest's created_at ms or ''.
+-- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, the oldest's
+-- created_at ms or ''.
 function operations.status()
   local answer = { exact(now_ms()) }
   for _, partition in ipairs(declared) do
@@ -151,7 +156,7 @@ function operations.marks()
   return answer
 end
 
--- Remembers that entries may have been lost: whatever else the log had accepted, nobody counts.
+-- Remembers that entries may have been lost: what else the log had accepted is not counted.
 local function note_going_back(partition)
   redis.call('SET', key(partition, 'went_back'), exact(now_ms()), 'NX')
 end
@@ -159,7 +164,8 @@ end
 -- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
 -- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
 -- is: it must stay independent of PostgreSQL's books for the audit to mean something.
--- → 1 if the log lacks what PostgreSQL has had of it. ARGV: (last id, counted)…, in the order of the partitions
+-- ARGV: (last id, counted)…, in the order of the partitions.
+-- → 1 if the log lacks what PostgreSQL has had of it.
 function operations.adopt()
   for _, partition in ipairs(declared) do
     local owner = redis.call('GET', key(partition, 'database'))

@@ -49,7 +49,7 @@
 --                                                      "<user>:<key>" of API keys, for a day; in every partition
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
--- retention                                    string  somebody looks for old conversations, or did; TTL 1 h
+-- retention                                    string  old conversations are looked for, or were of late; TTL 1 h
 -- drain:started                                integer drains that ever started
 -- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
 
@@ -62,8 +62,8 @@ local HELPER_MS = 5000
 local RETENTION_SECONDS = 3600
 local CONVERSATION_SECONDS = 7 * 24 * 3600
 local TURNS_SECONDS = 3600
--- What an external id was is kept this long after PostgreSQL has it, however short memory is: whoever asks
--- PostgreSQL for one that the log did not know comes back sooner.
+-- What an external id was is kept this long after PostgreSQL has it, however short memory is: a request
+-- that asks PostgreSQL for one that the log did not know comes back sooner.
 local EXTERNAL_LEAST_SECONDS = 60
 -- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
 local READ_CHUNK = 16

@@ -5,6 +5,10 @@
 -- bucket, 8 are the field. A value is the entry's id (7 bytes), what makes two requests the same (6
 -- bytes), and the entry's time in ms where the id does not say it.
 
+-- What the functions take: `number` of the partition; `known_sizes`, the key `idems` (head.lua); `name` of
+-- the request; `now` in ms; `seconds` that records are kept; `id` of the entry; `same`, 6 bytes that
+-- equal requests share.
+
 local idempotency = {}
 
 -- 7 bytes, the highest first.

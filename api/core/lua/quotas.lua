@@ -3,12 +3,13 @@
 local quotas = {}
 
 -- What a user was accepted of late in a partition, read once per call: {minute, entries, bytes, hour,
--- keys, day, opens, held, held_bytes}. All that a user writes goes to one partition, but for conversations from before.
+-- keys, day, opens, held, held_bytes}. All that a user writes goes to one partition, but for conversations
+-- from before there were home partitions.
 function quotas.used(call, partition, user)
   local known = partition.users[user]
   if known then return known end
-  local was = redis.call('HMGET', key(partition.number, 'quota:' .. user), 'minute', 'entries', 'bytes', 'day', 'opens',
-    'hour', 'keys')
+  local was = redis.call('HMGET', key(partition.number, 'quota:' .. user),
+    'minute', 'entries', 'bytes', 'day', 'opens', 'hour', 'keys')
   local minute, day = exact(math.floor(call.now / 60000)), exact(math.floor(call.now / 86400000))
   local hour = exact(math.floor(call.now / 3600000))
   local same_minute, same_day, same_hour = was[1] == minute, was[4] == day, was[6] == hour
@@ -31,13 +32,15 @@ end
 -- Seconds to wait for a quota of the user's own, or nil. 0 stands for no quota. An answer belongs to
 -- a message that was accepted, and deleting must always be possible: neither is refused.
 function quotas.seconds_to_wait(call, partition, entry)
-  if not call.has_quotas or entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
+  if not call.has_quotas then return nil end
+  if entry.scope == 'reply' or entry.op == 'title' or entry.op == 'delete' then return nil end
   local used = quotas.used(call, partition, entry.user)
   local function over(most, value) return most > 0 and value > most end
   if is_new(entry) and over(call.user_conversations_per_day, used.opens + 1) then
     return exact(86400 - math.floor(call.now / 1000) % 86400)
   end
-  if over(call.user_writes_per_minute, used.entries + entry.count) or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
+  if over(call.user_writes_per_minute, used.entries + entry.count)
+    or over(call.user_bytes_per_minute, used.bytes + #entry.data) then
     return exact(60 - math.floor(call.now / 1000) % 60)
   end
   -- A key is kept, in memory, for as long as it can be repeated.

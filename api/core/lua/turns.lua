@@ -1,6 +1,8 @@
 -- Turns that run: their leases, and the streams of what they have said.
 
-local function is_mine(turn_id, token) return redis.call('GET', key(partition_of(turn_id), 'turn:' .. turn_id)) == token end
+local function is_mine(turn_id, token)
+  return redis.call('GET', key(partition_of(turn_id), 'turn:' .. turn_id)) == token
+end
 
 local function turn_of(member) return string.match(member, '%d+$') end
 
@@ -63,7 +65,8 @@ end
 function operations.heard()
   local answer = {}
   for at = 4, #ARGV, 2 do
-    local said = redis.call('XRANGE', key(partition_of(ARGV[at]), 'stream:' .. ARGV[at]), '(' .. ARGV[at + 1], '+')
+    local stream = key(partition_of(ARGV[at]), 'stream:' .. ARGV[at])
+    local said = redis.call('XRANGE', stream, '(' .. ARGV[at + 1], '+')
     if #said > 0 then answer[#answer + 1] = { ARGV[at], said } end
   end
   return answer
