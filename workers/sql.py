@@ -195,7 +195,7 @@ def _look_up_named(cursor: Cursor, entries: Iterable[Entry], known: Known) -> No
         (entry.conversation_id, message.external_id)
         for entry in entries
         for message in entry.messages
-        # One that PostgreSQL cannot store is nobody's: its message is refused.
+        # No message has one that PostgreSQL cannot store: it is refused.
         if message.external_id is not None and is_storable(message.external_id)
     ]
     if not wanted:

@@ -61,7 +61,7 @@ class ApiKeys:
     async def create(
         self, owner: int, name: str, scopes: Collection[Scope], acts_for: ActsFor
     ) -> tuple[ApiKey, str]:
-        """Make a key; return its row, and its text, which nobody can read again.
+        """Make a key; return its row, and its text, which cannot be read again.
 
         Raises Conflict where the account has as many as it may.
         """

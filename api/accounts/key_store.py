@@ -86,7 +86,7 @@ class KeyStore:
     def create(
         self, db: Session, owner: int, name: str, scopes: Collection[Scope], acts_for: ActsFor
     ) -> tuple[ApiKey, str]:
-        """Make a key; return its row, and its text, which nobody can read again.
+        """Make a key; return its row, and its text, which cannot be read again.
 
         Raises Conflict where the account has MAX_KEYS keys, Unauthenticated where it was deleted.
         """

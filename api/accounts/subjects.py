@@ -1,7 +1,7 @@
 """Subjects: users of whom an identity provider, or an app with an API key, says who they are.
 
 One becomes a user when it is first seen. Its username is derived from what the other side calls it
-and cannot be registered, so that it maps the one to the other; nobody can sign in under it.
+and cannot be registered, so that it maps the one to the other; there is no sign-in under it.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ class Subjects:
 
         user_id = await self._users.get(subject.name, ask)
         if self._revocations.has(account_name(user_id)):
-            # The account was deleted: whoever comes back has a new one.
+            # The account was deleted: one who comes back has a new one.
             self._users.forget(subject.name)
             user_id = await self._users.get(subject.name, ask)
         return user_id

@@ -44,7 +44,7 @@ class AddedMessage(NamedTuple):
 
     id: int
     role: str
-    #: UTF-8, as far as whoever wrote it took care.
+    #: UTF-8, as far as its writer took care.
     content: bytes
     external_id: str | None = None
     extra: str | None = None
@@ -84,7 +84,7 @@ def _message(message_id: int, element: Any) -> AddedMessage:
                 and all(value is None or isinstance(value, str) for value in more)
                 and _are_of_an_import(*imported)
             ):
-                # A lone surrogate is found by whoever makes a text of it again.
+                # A lone surrogate is found where it is made a text again.
                 text = content.encode(errors="surrogatepass")
                 return AddedMessage(message_id, role, text, *more, *imported)
     raise ValueError("a message has a role and a content")

@@ -240,7 +240,7 @@ class Conversation(Base, table=True):
     tags: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
     archived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     pinned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    #: It is deleted so many days after its last activity, if not sooner by RETENTION_DAYS.
+    #: It is deleted this number of days after its last activity, if not sooner by RETENTION_DAYS.
     expires_in_days: int | None = Field(default=None, sa_type=Integer)
     #: The conversation whose first messages, up to a position, this one began with.
     forked_from: int | None = Field(default=None, sa_type=BigInteger)

@@ -48,12 +48,12 @@ def _token_of(sent: list[str]) -> str:
 
 
 def _subject_of(request: HTTPConnection) -> str | None:
-    """Return whom a request names as its subject, None if nobody. Raises BadRequest."""
+    """Return the subject that a request names, or None. Raises BadRequest."""
     sent = request.headers.getlist(SUBJECT_HEADER)
     if not sent:
         return None
     try:
-        # Starlette takes headers for Latin-1; whoever sends more than ASCII sends UTF-8.
+        # Starlette takes headers for Latin-1; clients that send more than ASCII send UTF-8.
         subject = sent[0].encode("latin-1").decode()
     except UnicodeDecodeError:
         subject = ""

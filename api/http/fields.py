@@ -124,8 +124,8 @@ Days = Annotated[
     Field(
         ge=1,
         le=DAYS_MOST,
-        description="It is deleted so many days after its last activity, or after RETENTION_DAYS "
-        "where those are fewer.",
+        description="It is deleted this number of days after its last activity, or after "
+        "RETENTION_DAYS where those are fewer.",
         examples=[30],
     ),
 ]

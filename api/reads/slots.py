@@ -23,7 +23,7 @@ class _User:
 class ReadSlots:
     """The slots of all users who are reading in one process.
 
-    `full` is what is told whoever got none in time.
+    `full` is the message where a request got none in time.
     """
 
     def __init__(self, per_user: int = READS_PER_USER, full: str = _MANY_READS) -> None:

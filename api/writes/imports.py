@@ -81,8 +81,8 @@ class Import:
     async def take(self, wanted: ImportedConversation) -> Taken:
         """Open or find a conversation, and add the messages that it lacks, in their order.
 
-        Raises a Problem as writes do. What was accepted before it stays, and is not added again by
-        whoever repeats it.
+        Raises a Problem as writes do. What was accepted before it stays, and is not added again
+        where the import is repeated.
         """
         opened = await self._patiently(
             lambda: self._accept.open_or_get(self._caller, wanted.fields, None)

@@ -20,7 +20,7 @@ from api.cli.imports.json_items import split_lines
 from api.cli.replay.backoff import RETRYABLE, Backoff
 from api.core.errors import VerbatimError
 
-#: The server waits for room by itself, before it answers the next line.
+#: The server waits for room before it answers the next line.
 ANSWER_SECONDS: Final = 60.0
 #: How long lines are sent again before the import gives up.
 RETRY_SECONDS: Final = 600.0

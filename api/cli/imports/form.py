@@ -13,7 +13,7 @@ Part = dict[str, Any]
 
 #: Names the shape of a message's `extra.item`: `{parts: [{type, …}], model?, …}`.
 EXTRA_FORMAT: Final = "verbatim/1"
-#: Messages of one line: the server stores so many at once, or none of them.
+#: The most messages of one line: the server stores all of a line at once, or none.
 LINE_MESSAGES: Final = 100
 #: Bytes of a line's messages: with the rest of the line they are less than 1 MiB.
 LINE_MOST_BYTES: Final = 900 * 1024

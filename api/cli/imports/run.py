@@ -18,7 +18,7 @@ from api.cli.imports.report import Report
 #: Bytes of one request; a line that is longer is sent alone.
 REQUEST_MOST_BYTES: Final = 960 * 1024
 
-#: Shows progress through so many bytes; yields a function that is told how many more were read.
+#: Shows progress through a number of bytes; yields a function that is told how many more were read.
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 

@@ -28,6 +28,6 @@ def seen_path(
 
 def _newest(parents: Mapping[str, str | None], ages: Mapping[str, float]) -> str:
     inner = set(parents.values())
-    # In a circle nobody is a leaf.
+    # A circle has no leaf.
     leaves = [one for one in parents if one not in inner] or list(parents)
     return max(enumerate(leaves), key=lambda at: (ages.get(at[1], 0.0), at[0]))[1]

@@ -19,8 +19,8 @@ class Ready(Out):
     status: Literal["ready"] = "ready"
     log: Literal["open"] = "open"
     database: Literal["up", "read_only", "down"] = Field(
-        description="Chat works without it; history waits. `read_only`: nobody can sign in or "
-        "register, and messages wait in the log."
+        description="Chat works without it; history waits. `read_only`: there is no sign-in and "
+        "no registration, and messages wait in the log."
     )
     broker: Literal["up", "down"] = Field(
         description="`down`: no worker hears a doorbell, so messages wait in the log."
