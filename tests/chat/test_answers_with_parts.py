@@ -43,11 +43,6 @@ def ada(slow_api: Api) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
-def session(ada: httpx.Client) -> str:
-    return str(ada.post("/api/chat/start").json()["sessionId"])
-
-
 def parts_of(seen: list[Event]) -> list[dict[str, Any]]:
     """Return the parts that were shown; each has its index."""
     told = [event["data"] for event in seen if event["event"] == "part"]

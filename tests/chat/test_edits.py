@@ -8,16 +8,9 @@ import httpx
 import pytest
 
 from tests.chat.events import STREAM, events, text_of
-from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.draining import draining
 from tests.support.model_server import ModelServer, failing, held
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with model_server.model_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +18,6 @@ def api(start_api: StartApi, running: ModelServer) -> Iterator[Api]:
     started = start_api(assistant="openai", openai_base_url=running.url)
     with draining(started.settings):
         yield started
-
-
-@pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script.clear()
-    running.requests.clear()
-    running.answer = "Certainly."
-    return running
 
 
 class Session:

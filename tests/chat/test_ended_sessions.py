@@ -63,11 +63,6 @@ def goes_on(model: ModelServer) -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def session(ada: httpx.Client) -> str:
-    return str(ada.post("/api/chat/start").json()["sessionId"])
-
-
-@pytest.fixture
 def other(api: Api, ada: httpx.Client) -> Iterator[httpx.Client]:
     """Another connection of the same session."""
     with closing(api.client()) as client:

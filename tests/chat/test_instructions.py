@@ -1,13 +1,11 @@
 """What a conversation's metadata tell its assistant is the system's message to the model."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from api.core.ids import partition_of
-from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.draining import draining
 from tests.support.log_contents import accepted
@@ -16,21 +14,8 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with model_server.model_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def api(start_api: StartApi, running: ModelServer) -> Api:
     return start_api(assistant="openai", openai_base_url=running.url)
-
-
-@pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script.clear()
-    running.requests.clear()
-    return running
 
 
 def opened(person: httpx.Client, **metadata: Any) -> str:

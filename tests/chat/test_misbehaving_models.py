@@ -7,17 +7,10 @@ import httpx
 import pytest
 
 from tests.chat.events import say, text_of
-from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.log_contents import accepted
 from tests.support.misbehaving_models import CASES, DRIPPING, Case
 from tests.support.model_server import ModelServer
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with model_server.model_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +21,6 @@ def api(start_api: StartApi, running: ModelServer) -> Api:
         openai_timeout_seconds=3.0,
         openai_answer_seconds=6.0,
     )
-
-
-@pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script.clear()
-    return running
 
 
 @pytest.fixture(scope="module")

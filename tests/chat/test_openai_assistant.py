@@ -6,7 +6,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -33,20 +33,6 @@ from tests.support.misbehaving_models import (
 from tests.support.model_server import Behaviour, ModelServer, failing
 
 CANARY = "canary-51b0"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with model_server.model_server() as server:
-        yield server
-
-
-@pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script.clear()
-    running.requests.clear()
-    running.answer = "Certainly."
-    return running
 
 
 def ask_all(model: ModelServer, *recent: TurnMessage, times: int = 1) -> list[list[Piece]]:

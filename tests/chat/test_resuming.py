@@ -26,11 +26,6 @@ def ada(slow_api: Api) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
-def session(ada: httpx.Client) -> str:
-    return str(ada.post("/api/chat/start").json()["sessionId"])
-
-
 def watch(client: httpx.Client, session: str, turn: int, after: str) -> httpx.Response:
     return client.get(
         f"/api/chat/{session}/stream", params={"turn": turn}, headers={"Last-Event-ID": after}

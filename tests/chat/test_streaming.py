@@ -38,11 +38,6 @@ def ada(slow_api: Api) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
-def session(ada: httpx.Client) -> str:
-    return str(ada.post("/api/chat/start").json()["sessionId"])
-
-
 def test_an_answer_comes_as_start_deltas_and_end(
     ada: httpx.Client, slow_api: Api, session: str
 ) -> None:

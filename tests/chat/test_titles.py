@@ -2,7 +2,6 @@
 
 import time
 import unicodedata
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from api.chat.title_text import offered_title, shortened
 from api.core.text import is_blank, is_storable
-from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.log_contents import accepted
 from tests.support.misbehaving_models import END, event, refuses, says, sends
@@ -89,21 +87,8 @@ def test_no_text_keeps_it_busy(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with model_server.model_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def api(start_api: StartApi, running: ModelServer) -> Api:
     return start_api(assistant="openai", openai_base_url=running.url)
-
-
-@pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script.clear()
-    running.naming = None
-    return running
 
 
 def titles(api: Api, session: int) -> list[str]:

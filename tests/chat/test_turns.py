@@ -1,7 +1,6 @@
 """One chat turn over HTTP, with a model that fails, dawdles and breaks off."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -21,22 +20,8 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with model_server.model_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def api(start_api: StartApi, running: ModelServer) -> Api:
     return start_api(assistant="openai", openai_base_url=running.url, openai_timeout_seconds=2.0)
-
-
-@pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script.clear()
-    running.requests.clear()
-    running.answer = "Certainly."
-    return running
 
 
 def slowly(answer: str, *, seconds: float) -> Behaviour:

@@ -12,6 +12,8 @@ from sqlalchemy import text
 from tests.support.api import Api, StartApi
 from tests.support.draining import draining
 
+pytestmark = pytest.mark.usefixtures("drained")
+
 LIST = "/api/conversations/"
 JSON = {"Content-Type": "application/json"}
 #: As a client may write it: order, blanks, escapes, equal names, numbers of every kind, a NUL and
@@ -21,12 +23,6 @@ METADATA = (
     '"unicode":"ä 漢 👩‍👩‍👧‍👦","half":"\\ud800",\n'
     '"big":123456789012345678901234567890,"float":0.10,"exp":1E+22,"huge":1e999,"negative":-0.0}'
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _draining(api: Api) -> Iterator[None]:
-    with draining(api.settings):
-        yield
 
 
 @pytest.fixture

@@ -1,23 +1,16 @@
 """Conversations and messages, from the POST to the GET."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.api import Api
-from tests.support.draining import draining
+pytestmark = pytest.mark.usefixtures("drained")
 
 UNICODE = "a\u0301 👩‍👩‍👧‍👦 \u202e\ufeff\ufffe\U0010ffff \r\n\t 'quoted' \\u0041 %s $1 <b> 漢"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _draining(api: Api) -> Iterator[None]:
-    with draining(api.settings):
-        yield
 
 
 @pytest.fixture

@@ -1,24 +1,18 @@
 """Messages with roles, external ids and extra data of their own, one by one and in batches."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.api import Api
-from tests.support.draining import draining
+
+pytestmark = pytest.mark.usefixtures("drained")
 
 #: What a parser changes: numbers, an escape that PostgreSQL's jsonb refuses, blanks, equal names.
 EXTRA = '{"n": 1.10,  "big":123456789012345678901234567890, "nul":"\\u0000\\ud800", "a":1,"a":2}'
 CANARY = "canary-4d1e"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _draining(api: Api) -> Iterator[None]:
-    with draining(api.settings):
-        yield
 
 
 @pytest.fixture

@@ -1,19 +1,11 @@
 """A chat session's history."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.api import Api
-from tests.support.draining import draining
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _draining(api: Api) -> Iterator[None]:
-    with draining(api.settings):
-        yield
+pytestmark = pytest.mark.usefixtures("drained")
 
 
 @pytest.fixture

@@ -7,18 +7,13 @@ import httpx
 import pytest
 
 from tests.support.api import Api
-from tests.support.draining import draining
+
+pytestmark = pytest.mark.usefixtures("drained")
 
 TITLES = [
     "Groceries", "groceries again", "100% wool", "1000 wools", "a_b", "aXb", "a/b", "Ünïcode",
     "ΣΊΣΥΦΟΣ [1] (two) *3* {4}^$|",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _draining(api: Api) -> Iterator[None]:
-    with draining(api.settings):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from tests.support.api import Api
-from tests.support.draining import draining
 from tests.support.waiting import eventually
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _draining(api: Api) -> Iterator[None]:
-    with draining(api.settings):
-        yield
+pytestmark = pytest.mark.usefixtures("drained")
 
 
 @pytest.fixture

@@ -5,7 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import pytest
+
 from api.core.settings import Settings
+from tests.support.api import Api
 from workers.failures import DrainFailedError
 from workers.process import Process
 
@@ -31,3 +34,10 @@ def draining(settings: Settings) -> Iterator[None]:
         thread.join(timeout=30)
         process.close()
         assert not thread.is_alive(), "the drain did not stop"
+
+
+@pytest.fixture(scope="module")
+def drained(api: Api) -> Iterator[None]:
+    """What is written is drained all the time."""
+    with draining(api.settings):
+        yield

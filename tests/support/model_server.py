@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -130,3 +131,19 @@ def model_server() -> Iterator[ModelServer]:
     with serving(app) as url:
         server.url = f"{url}/v1"
         yield server
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ModelServer]:
+    """One server for the tests of a file."""
+    with model_server() as server:
+        yield server
+
+
+@pytest.fixture
+def model(running: ModelServer) -> ModelServer:
+    """That server, as it was at first."""
+    fresh = ModelServer()
+    running.script, running.requests, running.headers = fresh.script, fresh.requests, fresh.headers
+    running.answer, running.title, running.naming = fresh.answer, fresh.title, fresh.naming
+    return running
