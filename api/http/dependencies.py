@@ -24,7 +24,7 @@ from api.core.errors import BadRequest, Forbidden
 from api.core.ids import MAX_ID
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
-from api.http import external_ids, fields
+from api.http import external_ids, fields, parameters
 from api.http.callers import caller_of
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
@@ -123,7 +123,9 @@ class _Reading(_SignedIn):
         services: Services = request.app.state.services
         slot = request.state.read_slot = services.read_slots.slot(caller.user_id)
         if external_id := _external_id_of(request):
-            after = [fields.entry_id(sent) for sent in request.query_params.getlist("read_after")]
+            after = [
+                parameters.entry_id(sent) for sent in request.query_params.getlist("read_after")
+            ]
             found = await services.external_ids.for_read(caller.user_id, external_id, after, slot)
             request.path_params["conversation_id"] = str(found)
         return Read(services, caller.user_id, slot)

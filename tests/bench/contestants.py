@@ -23,7 +23,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
 from api.http.dependencies import Writing
-from api.http.fields import ConversationId
+from api.http.parameters import ConversationId
 from api.http.routes import chat, messages
 from api.http.schemas.messages import NewMessage, QueuedMessage
 from api.reads.read_after import AbsentFromLog, Reads

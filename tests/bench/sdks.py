@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from api.core.settings import postgres_url
 from api.http.dependencies import Reader, Writing
-from api.http.fields import ConversationId, SessionId
+from api.http.parameters import ConversationId, SessionId
 from api.http.schemas.chat import History
 from api.http.schemas.messages import NewMessage, QueuedMessage
 from tests.bench import bodies

@@ -9,8 +9,8 @@ from fastapi.responses import StreamingResponse
 from api.accounts import export, users
 from api.core.errors import Forbidden, Gone, NotAllowed, TooLarge, Unauthenticated
 from api.http.dependencies import Address, App, Reader, Writer
-from api.http.fields import ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
+from api.http.parameters import ReadAfter
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas.accounts import Farewell
 from api.http.session_stream import SessionStream

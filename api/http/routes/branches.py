@@ -6,8 +6,8 @@ from fastapi import APIRouter, status
 
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.http.dependencies import KEYED, KEYED_IF_LAST, Reading, Writing
-from api.http.fields import BranchId, ConversationId, ReadAfter
 from api.http.middleware import BODY_MOST_BYTES
+from api.http.parameters import BranchId, ConversationId, ReadAfter
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas.branches import Branch, Branches, Fork
 from api.http.schemas.conversations import Change, Conversation

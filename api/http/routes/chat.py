@@ -17,8 +17,8 @@ from api.core.errors import (
 )
 from api.http import fields
 from api.http.dependencies import KEYED, Chatting, LastEventId, Reading, WantsStream
-from api.http.fields import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.middleware import BODY_MOST_BYTES
+from api.http.parameters import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.routes import streams
 from api.http.schemas import chat as schemas

@@ -9,7 +9,8 @@ from api.core.cursors import Order, Sort
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.http import raw_json
 from api.http.dependencies import KEYED, Reading, Write, Writing
-from api.http.fields import (
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.parameters import (
     Archived,
     ConversationId,
     ExternalIdIfAny,
@@ -20,7 +21,6 @@ from api.http.fields import (
     Search,
     TagIfAny,
 )
-from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import conversations as schemas
 from api.reads.conversations import ConversationRepository, Filters

@@ -10,8 +10,8 @@ from api.core.errors import (
     TooLarge,
 )
 from api.http.dependencies import App, SignedIn
-from api.http.fields import KeyId
 from api.http.middleware import BODY_MOST_BYTES
+from api.http.parameters import KeyId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import accounts as schemas
 

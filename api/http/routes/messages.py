@@ -12,7 +12,8 @@ from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.core.ids import PARTITIONS
 from api.http import raw_json
 from api.http.dependencies import KEYED_IF_LAST, Reading, Write, Writing
-from api.http.fields import (
+from api.http.middleware import BODY_MOST_BYTES
+from api.http.parameters import (
     ConversationId,
     ExternalIdIfAny,
     Limit,
@@ -21,7 +22,6 @@ from api.http.fields import (
     PositionIfAny,
     ReadAfter,
 )
-from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import messages as schemas
 from api.http.schemas.conversations import Change

@@ -15,8 +15,9 @@ from api.core.caller import Caller
 from api.core.errors import NotAllowed, NotFound, TooLarge
 from api.http import fields
 from api.http.dependencies import App, Chatter, LastEventId, Services
-from api.http.fields import Id, SessionId
+from api.http.fields import Id
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
+from api.http.parameters import SessionId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import chat as schemas
 from api.http.session_stream import SessionStream

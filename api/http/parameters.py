@@ -1,0 +1,163 @@
+"""Types of what paths and queries name.
+
+An id or a session id that cannot exist raises its own Problem; Pydantic collects all other errors
+into one 422.
+"""
+
+import re
+from typing import Annotated, Final, Literal
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BeforeValidator
+
+from api.accounts.key_store import owner_of
+from api.core.errors import BadRequest, NotFound
+from api.core.ids import MAX_ID, is_id
+from api.core.text import EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST
+from api.http import external_ids
+from api.http.fields import (
+    EXAMPLE_ID,
+    EXAMPLE_KEY,
+    EXAMPLE_SESSION,
+    SESSION_PREFIX,
+    session_id,
+    storable,
+)
+
+_HEX: Final = re.compile(r"[0-9a-f]{1,14}")
+_DIGITS: Final = re.compile(r"[0-9]{1,16}")
+
+
+def _storable_if_any(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _conversation_of_session(text: str) -> int:
+    digits = text.removeprefix(SESSION_PREFIX)
+    conversation_id = int(digits, 16) if _HEX.fullmatch(digits) else 0
+    # One conversation has one name: no capitals, no leading zeros.
+    if not is_id(conversation_id) or session_id(conversation_id) != text:
+        raise BadRequest("this is no session id")
+    return conversation_id
+
+
+def _id(text: str) -> int | None:
+    return int(text) if _DIGITS.fullmatch(text) and is_id(int(text)) else None
+
+
+def _conversation_of_path(text: str) -> int:
+    conversation_id = _id(text)
+    if conversation_id is None:
+        raise NotFound("there is no such conversation")
+    return conversation_id
+
+
+def _key(text: str) -> str:
+    owner_of(text)
+    return text
+
+
+def _message_of_path(text: str) -> int | str:
+    """Return an id, or `ext:` and an external id."""
+    external_id = external_ids.named_by(text)
+    if external_id is not None:
+        return f"{external_ids.PREFIX}{external_id}"
+    message_id = _id(text)
+    if message_id is None:
+        raise NotFound("there is no such message")
+    return message_id
+
+
+def _branch_of_path(text: str) -> int:
+    branch_id = _id(text)
+    if branch_id is None:
+        raise NotFound("there is no such branch")
+    return branch_id
+
+
+def entry_id(text: str) -> int:
+    """Return the id that a `read_after` names. Raises BadRequest."""
+    entry = _id(text)
+    if entry is None:
+        raise BadRequest("read_after must be an id that a write answered")
+    return entry
+
+
+KeyId = Annotated[
+    str,
+    BeforeValidator(_key),
+    Path(description="An API key's id.", examples=[EXAMPLE_KEY]),
+]
+ConversationId = Annotated[
+    int,
+    BeforeValidator(_conversation_of_path),
+    Path(
+        description="A conversation's id, or `ext:` and its external id, percent-encoded.",
+        json_schema_extra={"minimum": 1, "maximum": MAX_ID},
+        examples=[EXAMPLE_ID],
+    ),
+]
+MessageId = Annotated[
+    int | str,
+    BeforeValidator(_message_of_path, json_schema_input_type=str),
+    Path(
+        description="A message's id, or `ext:` and its external id, percent-encoded.",
+        examples=[EXAMPLE_ID],
+    ),
+]
+BranchId = Annotated[
+    int,
+    BeforeValidator(_branch_of_path),
+    Path(
+        description="A branch's id: the entry that put it aside.",
+        json_schema_extra={"minimum": 1, "maximum": MAX_ID},
+        examples=[EXAMPLE_ID],
+    ),
+]
+#: The conversation of a session id.
+SessionId = Annotated[
+    int,
+    BeforeValidator(_conversation_of_session, json_schema_input_type=str),
+    Path(
+        description="What `POST /api/chat/start` answered.",
+        examples=[EXAMPLE_SESSION],
+    ),
+]
+ReadAfter = Annotated[
+    list[Annotated[int, BeforeValidator(entry_id)]],
+    Query(
+        description="An id that a write answered: the answer includes everything accepted up to "
+        "it. May be repeated, one per partition. Waits at most 2 s, then answers 503, or 410 if it "
+        "was lost.",
+    ),
+]
+_LIMIT: Final = Query(ge=1, le=100, description="Most rows of this page.")
+_OFFSET: Final = Query(ge=0, le=MAX_ID, description="Rows to leave out.")
+Limit = Annotated[int, _LIMIT]
+LimitIfAny = Annotated[int | None, _LIMIT]
+Offset = Annotated[int, _OFFSET]
+OffsetIfAny = Annotated[int | None, _OFFSET]
+Search = Annotated[
+    str,
+    Query(max_length=TITLE_MOST, description="Only titles that contain this, in any case."),
+    AfterValidator(storable),
+]
+ExternalIdIfAny = Annotated[
+    str | None,
+    Query(min_length=1, max_length=EXTERNAL_ID_MOST, description="Only the one with this id."),
+    AfterValidator(_storable_if_any),
+]
+TagIfAny = Annotated[
+    str | None,
+    Query(min_length=1, max_length=TAG_MOST, description="Only those with this tag."),
+    AfterValidator(_storable_if_any),
+]
+Archived = Annotated[
+    Literal["true", "false", "any"], Query(description="Only archived ones, or only others.")
+]
+Pinned = Annotated[
+    Literal["true", "false", "any"], Query(description="Only pinned ones, or only others.")
+]
+PositionIfAny = Annotated[
+    int | None, Query(ge=0, le=MAX_ID, description="A message's `position`, itself left out.")
+]
