@@ -16,6 +16,10 @@ from tests.support.api import Api, StartApi
 from tests.support.log_requests import entries_of, said_in
 from tests.support.waiting import eventually
 
+LIMITS = Limits(
+    log_max_entries=1000, log_max_bytes=10**6, log_max_age_seconds=10**12, idempotency_seconds=60
+)
+
 
 @pytest.fixture(scope="module")
 def slow_api(start_api: StartApi) -> Api:
@@ -246,20 +250,41 @@ def test_an_answer_left_by_a_dead_process_is_stored_by_another(
     assert turn not in slow_api.log.run("running", owner, conversation)
 
 
+def test_the_end_tells_all_of_an_answer_whose_pieces_expired(slow_api: Api) -> None:
+    """As where Redis' clock is set forward, right after another process stored the answer."""
+    log = slow_api.log
+    with closing(slow_api.person()) as ada:
+        session = ada.post("/api/chat/start").json()["sessionId"]
+        conversation = int(session.removeprefix("sess_"), 16)
+        owner = ada.get("/auth/me").json()["id"]
+        turn = left_behind(slow_api, owner, conversation, [])
+        path = f"/api/chat/{session}/stream"
+        with ada.stream("GET", path, params={"turn": turn}, headers=STREAM) as response:
+            live = events(response)
+            next(live)
+            add_reply(slow_api, TurnName(owner, conversation, turn), b"Once upon a time")
+            log.redis.delete(log.key(turn, f"turn:{turn}"))
+            log.redis.zadd(log.key(turn, "running"), {f"{owner}:{conversation}:{turn}": 1})
+            rest = [event for event in live if event["event"] != "ping"]
+
+    assert [event["event"] for event in rest] == ["delta", "end"]
+    assert text_of(rest) == rest[-1]["data"]["response"] == "Once upon a time"
+
+
+def add_reply(api: Api, name: TurnName, text: bytes) -> None:
+    request = AcceptRequest(
+        *("add", name.user_id, "reply", name.conversation_id, "assistant"),
+        data=text,
+        key=str(name.id),
+    )
+    assert api.log.accept(LIMITS, 10**13, [request]).results[0].status == "ok"
+
+
 def left_behind(api: Api, owner: int, conversation: int, words: list[str]) -> int:
     request = AcceptRequest(
         "add", owner, "turn", conversation, "user", data=b"Tell me", lease="dead", streamed=True
     )
-    (answer,) = api.log.accept(
-        Limits(
-            log_max_entries=1000,
-            log_max_bytes=10**6,
-            log_max_age_seconds=10**12,
-            idempotency_seconds=60,
-        ),
-        10**13,
-        [request],
-    ).results
+    (answer,) = api.log.accept(LIMITS, 10**13, [request]).results
     name, length = TurnName(owner, conversation, answer.id), 0
     for word in words:
         length += len(word)

@@ -16,7 +16,7 @@ from api.chat.assistants.protocol import Assistant
 from api.chat.generation import Timeouts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming import events
-from api.chat.streaming.events import Event, Failed, Ping, Started
+from api.chat.streaming.events import Delta, Event, Failed, Ping, Started
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import TurnSubscriber
@@ -26,7 +26,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Problem, Unavailable
-from api.core.turns import Said, TurnName
+from api.core.turns import Said, TurnName, text_of
 from api.reads.conversations import ConversationRepository
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
@@ -187,8 +187,19 @@ class StreamedChat:
                     yield event
                 after = max(after, fresh[-1].length)
                 if fresh[-1].kind in {"end", "error"}:
-                    yield events.last(name, heard)
+                    for last in await self._end_of(name, heard, after):
+                        yield last
                     return
+
+    async def _end_of(self, name: TurnName, heard: list[Said], after: int) -> list[Event]:
+        """Return the end of a turn, and before it the text that was not heard."""
+        ended = events.last(name, heard)
+        if not isinstance(ended, Answered) or events.has_all(heard):
+            return [ended]
+        stored = await self._answers.stored(name, ended.reply_id)
+        if not stored.response.startswith(text_of(heard)) or not stored.response[after:]:
+            return [stored]
+        return [Delta(len(stored.response), stored.response[after:]), stored]
 
     async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
         """Tell how a turn ended whose stream says nothing more, if it did."""

@@ -89,6 +89,16 @@ def shown(fresh: list[Said], after: int) -> Iterator[Delta | Told]:
         yield Delta(after, "".join(texts))
 
 
+def has_all(heard: list[Said]) -> bool:
+    """Return whether an answer's text was heard whole, at its end.
+
+    What one process said may be lost to another that finishes its turn, and so to those who listen
+    to that one: the turn's stream expires, at once where Redis' clock is set forward.
+    """
+    told = json.loads(heard[-1].text)
+    return heard[-1].kind != "end" or told.get("length") in {None, len(text_of(heard))}
+
+
 def last(name: TurnName, heard: list[Said]) -> Answered | Failed:
     """Read from all that was heard how the turn ended."""
     told = json.loads(heard[-1].text)

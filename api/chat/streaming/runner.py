@@ -127,6 +127,7 @@ class Runner:
         told = {
             "reply_id": reply.id,
             "status": stored.status if stored else status,
+            "length": len(stored.response if stored else text),
             # Its watchers were told the parts.
             "extra": without_parts(stored.extra if stored else extra),
         }
