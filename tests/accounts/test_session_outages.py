@@ -42,6 +42,7 @@ def client(own: Api) -> Iterator[httpx.Client]:
 @pytest.fixture
 def pairs(own: Api, client: httpx.Client) -> list[dict[str, Any]]:
     """Two sessions of a new user."""
+    own.engine.dispose()  # PostgreSQL may have been started anew since its connections were opened
     with closing(own.person()) as person:
         account = {"username": person.get("/auth/me").json()["username"], "password": PASSWORD}
     return [client.post("/auth/login", json=account).json() for _ in range(2)]

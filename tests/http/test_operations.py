@@ -165,7 +165,9 @@ def test_every_error_is_documented_as_a_problem(manual: dict[str, Any]) -> None:
         if operation.get("security"):
             assert {"401", "503"} <= errors.keys()
         if "requestBody" in operation:
-            assert {"400", "413", "415"} <= errors.keys()
+            # An import is read line by line: it is bounded by the line, not as a whole.
+            bounded = set() if path == "/api/import" else {"413"}
+            assert {"400", "415"} | bounded <= errors.keys()
     assert "HTTPValidationError" not in manual["components"]["schemas"]
 
 

@@ -34,6 +34,7 @@ def api(start_api: StartApi, postgres: EmbeddedPostgres, redis: EmbeddedRedis) -
 @pytest.fixture
 def ada(api: Api) -> Iterator[httpx.Client]:
     """Somebody who signed in while everything was there."""
+    api.engine.dispose()  # PostgreSQL may have been started anew since its connections were opened
     with closing(api.person()) as client:
         yield client
 
