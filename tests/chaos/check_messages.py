@@ -99,8 +99,20 @@ def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -
             report.judge(*_judge(sent, rows, stored, gone=sent.op.conversation in gone))
     _check_misfits(operations.values(), tables, report)
     for row in tables.messages:
-        if row.id not in claimed:
+        if row.id in claimed:
+            continue
+        if row.status == "interrupted" and not row.op and _follows_turn(row, operations.values()):
+            report.judge("doubled", str(row.id), "a turn was answered again, with what was left")
+        else:
             report.judge("ghost", str(row.id), f"nobody wrote this row ({row.op or 'no mark'})")
+
+
+def _follows_turn(row: MessageRow, operations: Iterable[Operation]) -> bool:
+    """Return whether a turn of its conversation had been sent that may have left this answer."""
+    return any(
+        op.kind == "turn" and op.conversation == row.conversation and op.entry < row.id
+        for op in operations
+    )
 
 
 def _all_sent(operations: Iterable[Operation]) -> Iterator[_Sent]:

@@ -408,6 +408,21 @@ def test_a_row_that_nobody_wrote_is_a_ghost(good: Ideal) -> None:
     assert "ghost" in check_of(good).kinds
 
 
+def test_a_second_answer_of_a_turn_is_doubled() -> None:
+    ideal = Ideal()
+    here = ideal.open(1)
+    ideal.turn(here)
+    rows = ideal.rows[here]
+    rows.append(
+        replace(rows[-1], id=9_999, position=3, op="", digest=digest(""), start="",
+                status="interrupted")
+    )  # fmt: skip
+    ideal.conversations[here] = replace(ideal.conversations[here], count=3)
+
+    assert check_of(ideal).kinds == {"doubled": 1}
+    assert not check(ideal.events, ideal.tables, losses_allowed=True).violations
+
+
 def test_a_conversation_that_nobody_opened_is_a_ghost(good: Ideal) -> None:
     row = good.conversations[a_conversation(good)]
     good.conversations[9_999] = replace(row, id=9_999, count=0, title=None)
