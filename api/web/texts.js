@@ -96,5 +96,21 @@ export const texts = {
   signOutAnyway: "Sign out anyway",
   signedOut: "You have been signed out. Sign in to go on.",
 
+  keys: "API keys",
+  keysHint: "With a key, a program of yours reads and writes your conversations until you revoke it.",
+  noKeys: "You have no keys.",
+  keyName: "Name of the new key",
+  keyMay: "It may",
+  keyScopes: { read: "read conversations", write: "write conversations", chat: "chat with the assistant" },
+  keySubjects: "for people whom the program names, each with conversations of their own",
+  makeKey: "Make a key",
+  newKey: "New key",
+  keyShownOnce: "This is the key. Keep it in a safe place: it is not shown again.",
+  revoke: "Revoke",
+  /** @param {string} name */
+  revokeKey: (name) => `Revoke ${name}`,
+  revokeSurely: "Revoke for good?",
+  close: "Close",
+
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
 };

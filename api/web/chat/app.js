@@ -3,6 +3,7 @@
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { make } from "./dom.js";
+import { Keys } from "./keys.js";
 import { Account, Drawer, Header, themeOf } from "./layout.js";
 import { MessageList } from "./message-list.js";
 import { Sidebar } from "./sidebar.js";
@@ -32,6 +33,7 @@ export class ChatApp {
   #banner = new Banner();
   #signIn;
   #account;
+  #keys;
   #sidebar;
   #header;
   #messages;
@@ -41,6 +43,7 @@ export class ChatApp {
   /** @type {Thread | null} */
   #thread = null;
   #title = "";
+  #hasJustSignedIn = false;
 
   /**
    * @param {HTMLElement} host
@@ -52,8 +55,13 @@ export class ChatApp {
     this.#client = new Client(base);
     this.#session = new Session(this.#client, this.#stop.signal);
     this.#banner.watch(this.#client);
-    this.#signIn = new SignIn(this.#client, (user) => void this.#session.enter(user));
+    this.#signIn = new SignIn(this.#client, (user) => {
+      this.#hasJustSignedIn = true;
+      void this.#session.enter(user);
+    });
+    this.#keys = new Keys(this.#client);
     this.#account = new Account({
+      keys: () => void this.#keys.open(),
       theme: (theme) => this.#chooseTheme(theme),
       signOut: () => this.#signOut(),
     });
@@ -90,7 +98,15 @@ export class ChatApp {
     this.#drawer = new Drawer(this.#sidebar.element, chat, this.#header.menu);
     this.#layout = make("div", { class: "layout" }, this.#sidebar.element, this.#drawer.scrim, chat);
     root.replaceChildren(
-      make("div", { class: "app" }, this.#layout, this.#signIn.element, this.#toasts.element, this.#announcer),
+      make(
+        "div",
+        { class: "app" },
+        this.#layout,
+        this.#signIn.element,
+        this.#keys.element,
+        this.#toasts.element,
+        this.#announcer,
+      ),
     );
     this.#layout.hidden = this.#signIn.element.hidden = true; // until it is known who is here
     this.#listen();
@@ -144,6 +160,7 @@ export class ChatApp {
   }
 
   #left() {
+    this.#keys.close();
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
@@ -156,6 +173,9 @@ export class ChatApp {
     this.#messages.open(thread);
     if (!thread) return;
     this.#composer.open(this.#session.draftName);
+    // What is typed right after signing in is meant for the conversation.
+    if (this.#hasJustSignedIn) this.#composer.focus();
+    this.#hasJustSignedIn = false;
     this.#sidebar.select(thread.id);
     this.#showState();
     this.#showTitle();

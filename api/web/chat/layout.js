@@ -27,21 +27,22 @@ export class Header {
   }
 }
 
-/** Who is signed in, the theme, and the way out. */
+/** Who is signed in, their API keys, the theme, and the way out. */
 export class Account {
   #name = make("span", { class: "username" });
   #theme = make("button");
   element;
 
-  /** @param {{theme: (theme: Theme) => void, signOut: () => void}} actions */
-  constructor({ theme, signOut }) {
+  /** @param {{keys: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions */
+  constructor({ keys, theme, signOut }) {
     const next = () => {
       const index = THEMES.indexOf(/** @type {Theme} */ (this.#theme.dataset["theme"]));
       theme(THEMES[(index + 1) % THEMES.length] ?? "auto");
     };
     this.#theme = iconButton("auto", "", next);
+    const open = iconButton("key", texts.keys, keys);
     const leave = iconButton("leave", texts.signOut, signOut);
-    this.element = make("footer", { class: "account" }, this.#name, this.#theme, leave);
+    this.element = make("footer", { class: "account" }, this.#name, open, this.#theme, leave);
   }
 
   /** @param {string} name */

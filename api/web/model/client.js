@@ -2,7 +2,7 @@
 
 import { Problem, UNREACHED } from "./problem.js";
 
-/** @import { ConversationPage, ConversationRow, MessagePage, User } from "./wire.js" */
+/** @import { ConversationPage, ConversationRow, Key, KeyScope, MessagePage, User } from "./wire.js" */
 
 /** Longer than any call but a stream takes. */
 const TIMEOUT_SECONDS = 20;
@@ -157,6 +157,24 @@ export class Client extends EventTarget {
    */
   stop(conversation, turn) {
     return this.#json("POST", `${chatPath(conversation)}/stop`, { body: { turn } });
+  }
+
+  /** @returns {Promise<Key[]>} oldest first */
+  async keys() {
+    return (await this.#json("GET", "/auth/keys")).keys;
+  }
+
+  /**
+   * @param {{name: string, scopes: KeyScope[], acts_for: "self" | "subjects"}} key
+   * @returns {Promise<Key & {key: string}>} with its secret
+   */
+  makeKey(key) {
+    return this.#json("POST", "/auth/keys", { body: key });
+  }
+
+  /** @param {string} id */
+  revokeKey(id) {
+    return this.#fetch("DELETE", `/auth/keys/${id}`);
   }
 
   /**

@@ -3,6 +3,15 @@
  *
  * @typedef {{id: number, username: string, email: string}} User
  *
+ * @typedef {"read" | "write" | "chat"} KeyScope what an API key may do
+ *
+ * @typedef {object} Key An API key, without its secret.
+ * @property {string} id
+ * @property {string} name
+ * @property {KeyScope[]} scopes
+ * @property {"self" | "subjects"} acts_for
+ * @property {string} created_at
+ *
  * @typedef {object} ConversationRow
  * @property {number} id
  * @property {string | null} title

@@ -1,0 +1,161 @@
+/** The account's API keys: list, make, revoke. A key's secret is shown once, and kept nowhere. */
+
+import { copy } from "./clipboard.js";
+import { iconButton, make } from "./dom.js";
+import { Problem } from "../model/problem.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Client } from "../model/client.js"
+ * @import { Key, KeyScope } from "../model/wire.js"
+ */
+
+const SCOPES = /** @type {KeyScope[]} */ (["read", "write", "chat"]);
+
+export class Keys {
+  #client;
+  #list = make("ul", { class: "keys" });
+  #problem = make("p", { class: "problem", role: "alert" });
+  #name = make("input", { name: "name", required: true, maxlength: 100, autocomplete: "off" });
+  #scopes = SCOPES.map((scope) => checkbox(texts.keyScopes[scope], scope));
+  #subjects = checkbox(texts.keySubjects, "subjects");
+  #submit = make("button", { type: "submit", class: "primary" }, texts.makeKey);
+  #secret = make("input", { readonly: true, "aria-label": texts.newKey });
+  #copied = make("small", { role: "status" });
+  #made;
+  element;
+
+  /** @param {Client} client */
+  constructor(client) {
+    this.#client = client;
+    for (const { input } of this.#scopes) input.checked = true;
+    this.#made = make(
+      "div",
+      { class: "made-key", hidden: true },
+      make("p", {}, texts.keyShownOnce),
+      make("div", { class: "copied-key" }, this.#secret, iconButton("copy", texts.copy, () => this.#copy())),
+      this.#copied,
+    );
+    this.element = make(
+      "dialog",
+      { class: "panel", "aria-labelledby": "keys-heading", onclose: () => this.#forget() },
+      make(
+        "header",
+        {},
+        make("h2", { id: "keys-heading" }, texts.keys),
+        iconButton("close", texts.close, () => this.close()),
+      ),
+      make("p", { class: "list-hint" }, texts.keysHint),
+      this.#list,
+      this.#problem,
+      this.#made,
+      make(
+        "form",
+        { onsubmit: (/** @type {Event} */ event) => void this.#submitted(event) },
+        make("label", { class: "key-name" }, make("span", {}, texts.keyName), this.#name),
+        make("fieldset", {}, make("legend", {}, texts.keyMay), ...this.#scopes.map(({ label }) => label)),
+        this.#subjects.label,
+        this.#submit,
+      ),
+    );
+  }
+
+  /** Show the keys as they are now. */
+  async open() {
+    this.#problem.textContent = "";
+    this.#list.replaceChildren();
+    this.element.showModal();
+    await this.#attempt(async () => this.#show(await this.#client.keys()));
+  }
+
+  close() {
+    this.element.close();
+  }
+
+  /** @param {Event} event */
+  async #submitted(event) {
+    event.preventDefault();
+    if (this.#submit.disabled) return;
+    this.#submit.disabled = true;
+    await this.#attempt(async () => {
+      const scopes = SCOPES.filter((_, at) => this.#scopes[at]?.input.checked);
+      const acts_for = this.#subjects.input.checked ? "subjects" : "self";
+      const { key } = await this.#client.makeKey({ name: this.#name.value, scopes, acts_for });
+      this.#secret.value = key;
+      this.#copied.textContent = "";
+      this.#made.hidden = false;
+      this.#secret.focus();
+      this.#secret.select();
+      this.#name.value = "";
+      this.#show(await this.#client.keys());
+    });
+    this.#submit.disabled = false;
+  }
+
+  /** @param {Key[]} keys */
+  #show(keys) {
+    const rows = keys.map((key) => this.#row(key));
+    const none = make("li", { class: "list-hint" }, texts.noKeys);
+    this.#list.replaceChildren(...(rows.length ? rows : [none]));
+  }
+
+  /** @param {Key} key */
+  #row(key) {
+    const scopes = key.scopes.map((scope) => texts.keyScopes[scope]).join(", ");
+    const whose = key.acts_for === "subjects" ? ` · ${texts.keySubjects}` : "";
+    const made = new Date(key.created_at).toLocaleDateString();
+    const revoke = make("button", { type: "button", class: "revoke" }, texts.revoke);
+    revoke.setAttribute("aria-label", texts.revokeKey(key.name));
+    // The second press means it: what used the key stops working.
+    revoke.addEventListener("click", () => {
+      if (revoke.dataset["asked"]) return void this.#revoke(key.id);
+      revoke.dataset["asked"] = "yes";
+      revoke.textContent = texts.revokeSurely;
+      revoke.setAttribute("aria-label", `${texts.revokeSurely} ${key.name}`);
+    });
+    return make(
+      "li",
+      {},
+      make("span", { class: "key-of" }, make("strong", { dir: "auto" }, key.name), `${scopes}${whose} · ${made}`),
+      revoke,
+    );
+  }
+
+  /** @param {string} id */
+  async #revoke(id) {
+    await this.#attempt(async () => {
+      await this.#client.revokeKey(id);
+      this.#show(await this.#client.keys());
+    });
+    this.#name.focus();
+  }
+
+  async #copy() {
+    this.#copied.textContent = (await copy(this.#secret.value)) ? texts.copied : texts.notCopied;
+  }
+
+  #forget() {
+    this.#secret.value = this.#name.value = "";
+    this.#made.hidden = true;
+  }
+
+  /** @param {() => Promise<void>} act */
+  async #attempt(act) {
+    this.#problem.textContent = "";
+    try {
+      await act();
+    } catch (error) {
+      const problem = Problem.from(error);
+      this.#problem.textContent = problem.isPassing ? texts.signInLater : problem.detail;
+    }
+  }
+}
+
+/**
+ * @param {string} words
+ * @param {string} name
+ */
+function checkbox(words, name) {
+  const input = make("input", { type: "checkbox", name });
+  return { input, label: make("label", { class: "check" }, input, words) };
+}
