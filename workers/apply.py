@@ -10,10 +10,11 @@ from api.core.batches import AddedMessage
 from api.core.changes import REWRITES
 from api.core.entries import Entry
 from api.core.failures import sqlstate_of
+from api.core.ids import PARTITIONS
 from workers import sql, write
 from workers.batch_result import BatchResult
 from workers.failures import may_be_caused_by_entry
-from workers.known import external_ids_of
+from workers.known import Known, external_ids_of
 from workers.plan import DeadLetter, Plan
 from workers.planner import make_plan
 
@@ -39,6 +40,12 @@ def _runs(entries: Mapping[int, list[Entry]]) -> Iterator[dict[int, list[Entry]]
         }
         yield {partition: left[partition][:end] for partition, end in ends.items()}
         left = {p: left[p][end:] for p, end in ends.items() if end < len(left[p])}
+
+
+def _follows_its_cut(letter: DeadLetter, known: Known) -> bool:
+    """Return whether an entry goes with the one before it, which cut and is applied by now."""
+    conversation = known.conversations.get(letter.entry.conversation_id)
+    return conversation is not None and (conversation.rewritten_id + PARTITIONS == letter.entry.id)
 
 
 class Applier:
@@ -90,7 +97,8 @@ class Applier:
         plan = make_plan(entries, self._last_ids, known, refused)
         if plan.dead_letters:
             room = MAX_DEAD_LETTERS_PER_MINUTE - sql.recent_dead_letters(self._cursor)
-            if excess := plan.dead_letters[max(room, 0) :]:
+            letters = plan.dead_letters[max(room, 0) :]
+            if excess := [letter for letter in letters if not _follows_its_cut(letter, known)]:
                 entries = self._halt(entries, excess)
                 plan = make_plan(entries, self._last_ids, known, refused)
         write.write_plan(self._cursor, plan)

@@ -19,6 +19,7 @@ from api.core import failpoints, partition_counts
 from api.core.bind import open_log
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.errors import WrongDatabaseError
+from api.core.ids import PARTITIONS
 from api.core.log import Log
 from api.core.metrics import DrainCounts
 from api.core.settings import Settings
@@ -142,7 +143,7 @@ class BatchWriter:
         max_bytes = max(1, self._max_bytes // len(result.locked))
         readable = {}
         for partition, entries in self._log.read(result.locked, share, max_bytes).items():
-            cut = entries[: limits.get(partition, share)]
+            cut = entries[: _end(entries, limits.get(partition, share))]
             known = list(takewhile(lambda entry: entry.version in _READABLE, cut))
             if len(known) < len(cut):
                 result.waiting.add(partition)
@@ -179,6 +180,21 @@ class BatchWriter:
             # What else such a token writes is to be refused, not accepted and then discarded.
             self._log.refuse_lost_user(user, self._token_seconds)
         self._log.trim(committed, conversations, counts.mapping(), users)
+
+
+def _end(entries: Sequence[Entry], most: int) -> int:
+    """Return how many entries to take: one more where it goes with the last one.
+
+    What puts messages aside for a new one was accepted with that one: readers are to see both at
+    once, or neither.
+    """
+    if len(entries) <= most:
+        return len(entries)
+    last, following = entries[most - 1], entries[most]
+    go_together = (last.op, last.conversation_id, last.id + PARTITIONS) == (
+        *("truncate", following.conversation_id, following.id),
+    )
+    return most + go_together
 
 
 def _held(done: Mapping[int, Sequence[Entry]]) -> dict[tuple[int, int], tuple[int, int]]:

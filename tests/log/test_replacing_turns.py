@@ -43,6 +43,20 @@ def test_the_old_one_goes_aside_just_before_the_new_one_comes(log: Log) -> None:
     assert then.recent == (first, turn_line(new.id, "user", "new"))
 
 
+def test_both_are_read_together(log: Log) -> None:
+    conversation = open_conversation(log)
+    (old,) = submit(log, message(conversation, "old"))
+    submit(log, replacing(conversation, old.id), message(conversation, "then"))
+
+    def read(most_entries: int, most_bytes: int) -> list[str]:
+        return [entry.op for entry in log.read([0], most_entries, most_bytes)[0]]
+
+    both = ["open", "add", "truncate", "add"]
+    assert read(3, 10**6) == both
+    assert read(100, len(entries(log, conversation)[2].data) + len("old")) == both
+    assert read(2, 10**6) == both[:2]
+
+
 def test_postgresql_is_asked_first_and_again_where_messages_were_rewritten_since(log: Log) -> None:
     conversation = open_conversation(log)
     (old,) = submit(log, message(conversation, "old"))

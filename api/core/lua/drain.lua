@@ -1,7 +1,15 @@
 -- What the drain, the audit and the opening of the log ask.
 
+local CUT = '^' .. VERSION .. ' truncate '
+
+-- Whether an entry comes just after one that cut off messages: maybe it is what those make room for
+-- (accept.cut), and readers are to see both at once or neither.
+local function follows_cut(before, entry)
+  return string.find(field(before, 'h') or '', CUT) and number_of(entry[1]) == number_of(before[1]) + PARTITIONS
+end
+
 -- → for each partition that the call is for: its number, then its oldest entries as they stand,
--- at least one, up to a share of entries and bytes.
+-- at least one, up to a share of entries and bytes; one more where it goes with the last one.
 function operations.read()
   local most_entries, most_bytes, answer = number_argument(4), number_argument(5), {}
   for _, partition in ipairs(declared) do
@@ -13,13 +21,17 @@ function operations.read()
       more = #chunk == count and count > 0
       for _, entry in ipairs(chunk) do
         bytes = bytes + bytes_of(entry)
-        if bytes > most_bytes and #entries > 0 then
+        if bytes > most_bytes and #entries > 0 and not follows_cut(entries[#entries], entry) then
           more = false
           break
         end
         entries[#entries + 1] = entry
         from = exact(number_of(entry[1]) + 1) .. '-0'
       end
+    end
+    if #entries == most_entries and string.find(field(entries[#entries], 'h') or '', CUT) then
+      local next_one = end_of(stream, 'XRANGE', from, '+')
+      if next_one and follows_cut(entries[#entries], next_one) then entries[#entries + 1] = next_one end
     end
     answer[#answer + 1] = { partition, entries }
   end
