@@ -87,15 +87,19 @@ _REWRITTEN: Final = f"""
 #: Ids of the copies follow the conversation's, as the script left room for them. A source that was
 #: deleted meanwhile leaves nothing to copy.
 _FORK: Final = f"""
-    WITH copied AS (
-        SELECT m.* FROM message AS m JOIN conversation AS c ON c.id = m.conversation_id
-        WHERE c.id = %(source)s AND c.user_id = %(user)s AND c.deleted_at IS NULL
-            AND m.position <= %(n)s
+    WITH source AS (
+        SELECT * FROM conversation
+        WHERE id = %(source)s AND user_id = %(user)s AND deleted_at IS NULL
+    ), copied AS (
+        SELECT m.* FROM message AS m JOIN source AS s ON s.id = m.conversation_id
+        WHERE m.position <= %(n)s
     ), made AS (
-        INSERT INTO conversation
-            (id, user_id, title, created_at, updated_at, forked_from, forked_at, message_count)
-        SELECT %(conversation)s, %(user)s, %(title)s, {_AT}, {_AT}, %(source)s, %(n)s, count(*)
-        FROM copied
+        INSERT INTO conversation (id, user_id, title, metadata, tags, expires_in_days, created_at,
+            updated_at, forked_from, forked_at, message_count)
+        SELECT %(conversation)s, %(user)s, CASE WHEN %(titled)s THEN %(title)s ELSE s.title END,
+            s.metadata, s.tags, s.expires_in_days, {_AT}, {_AT}, %(source)s, %(n)s,
+            (SELECT count(*) FROM copied)
+        FROM (SELECT 1) AS one LEFT JOIN source AS s ON true
     )
     INSERT INTO message ({_COLUMNS})
     SELECT %(conversation)s + 16 * position, %(conversation)s, user_id, position, role, content,
@@ -118,9 +122,10 @@ def statements(cursor: Cursor, entry: Entry, plan: Plan) -> Iterator[bytes]:
         "extra": change.get("extra"),
     }
     if entry.op == "fork":
-        refused = entry.id in plan.refused
-        facts |= {"user": entry.user_id, "title": None if refused else change["title"] or None}
-        yield cursor.mogrify(_FORK, facts | {"source": change["source"], "n": change["position"]})
+        facts |= {"user": entry.user_id, "source": change["source"], "n": change["position"]}
+        facts |= {"titled": bool(change["title"])}
+        facts |= {"title": None if entry.id in plan.refused else change["title"]}
+        yield cursor.mogrify(_FORK, facts)
         return
     match entry.op:
         case "truncate":

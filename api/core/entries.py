@@ -79,6 +79,7 @@ class AcceptRequest:
     op: Op
     user_id: int
     scope: Scope
+    #: Of a fork: the conversation that is copied.
     conversation_id: int = 0
     role: str = ""
     status: str = "stored"
@@ -146,7 +147,7 @@ class AcceptRequest:
     @property
     def partition(self) -> int:
         """The partition that the entry goes to."""
-        return self.home if self.op in {"open", "fork"} else partition_of(self.conversation_id)
+        return self.home if self.op == "open" else partition_of(self.conversation_id)
 
     def arguments(self) -> list[bytes | str]:
         """Return what the script takes for one entry."""

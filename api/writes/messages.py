@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from sqlmodel import Session
+
 from api.core import changes
 from api.core.batches import Draft
 from api.core.caller import Caller
@@ -17,6 +19,7 @@ from api.core.entries import AcceptRequest, AcceptResult, Op
 from api.core.errors import Conflict, NotAllowed, NotFound
 from api.core.ids import IMPORTED_BELOW, PARTITIONS, partition_of
 from api.reads.branches import BranchRepository, Place
+from api.reads.conversations import ConversationRepository, ConversationState
 from api.writes.submit import Accepted, Submitter
 
 #: A message: its id, or `ext:` and its external id.
@@ -139,16 +142,16 @@ class MessageWrites(Submitter):
     ) -> Accepted:
         """Open a conversation with the messages of another one up to a position.
 
-        The copies have the ids that follow the conversation's. Raises NotAllowed, too, where the
-        source has no such position.
+        It goes to the source's partition, so that it has what was accepted before it and nothing
+        that came after. The copies have the ids that follow the conversation's. Raises NotAllowed,
+        too, where the source has no such position.
         """
         accepted = await self._write(
             AcceptRequest(
-                *("fork", caller.user_id, "open"),
+                *("fork", caller.user_id, "open", source),
                 data=changes.encode({"source": source, "position": position, "title": title or ""}),
                 form="j",
                 key=key or "",
-                home=partition_of(caller.user_id),
                 count=position + 1,
                 session_id=caller.session_id,
             )
@@ -180,7 +183,7 @@ class MessageWrites(Submitter):
     async def _told(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest | None:
         match result.status:
             case "look" if request.op == "fork":
-                return await self._with_source(request)
+                return await self._with_source(request, result)
             case "look" if request.op == "switch":
                 return await self._with_branch(request, result)
             case "look":
@@ -201,7 +204,7 @@ class MessageWrites(Submitter):
         return replace(
             request,
             data=changes.encode(change | {"message": place.message_id}),
-            rewritten_id=place.rewritten_id,
+            rewritten_id=rewritten_by(place.rewritten_id, result),
             last_after=place.before_id if request.op == "truncate" else None,
         )
 
@@ -221,18 +224,24 @@ class MessageWrites(Submitter):
             raise NotFound("there is no such branch")
         if not branch.fits:
             raise Conflict("this branch belongs to another one: switch to that one first")
-        return replace(request, rewritten_id=place.rewritten_id, last_after=branch.last_id)
+        rewritten_id = rewritten_by(place.rewritten_id, result)
+        return replace(request, rewritten_id=rewritten_id, last_after=branch.last_id)
 
-    async def _with_source(self, request: AcceptRequest) -> AcceptRequest:
+    async def _with_source(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
         """Make sure that there is what is to be copied. Raises NotFound or NotAllowed."""
-        change = json.loads(request.data)
-        owner, source = request.user_id, change["source"]
-        place = await self._reads.of_conversation(
-            owner, source, (), lambda session: BranchRepository(session).place(owner, source, 0)
-        )
-        if change["position"] > place.message_count:
+        owner, source = request.user_id, request.conversation_id
+
+        def look(session: Session) -> tuple[Place, ConversationState] | None:
+            place = BranchRepository(session).place(owner, source, 0)
+            state = ConversationRepository(session).state(owner, source)
+            return (place, state) if place and state else None
+
+        wait_for = self._wait_for(request, result.tail, result)
+        place, state = await self._reads.of_conversation(owner, source, wait_for, look)
+        if json.loads(request.data)["position"] > place.message_count:
             raise NotAllowed("the conversation has no message at this position")
-        return replace(request, rewritten_id=0)
+        rewritten_id = rewritten_by(place.rewritten_id, result)
+        return replace(request, rewritten_id=rewritten_id, instructions=state.instructions)
 
     async def _with_last(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
         """Say which message is the last one."""
@@ -269,3 +278,11 @@ class MessageWrites(Submitter):
         elif wanted <= result.tail:
             entry = max(entry, wanted)
         return [entry] if entry else []
+
+
+def rewritten_by(stored_id: int, result: AcceptResult) -> int:
+    """Return the last entry that rewrote messages of what PostgreSQL was asked for.
+
+    One that the script knows of and PostgreSQL has passed without writing it is a dead letter.
+    """
+    return max(stored_id, result.id)

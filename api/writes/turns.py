@@ -23,7 +23,7 @@ from api.core.models import Message
 from api.core.turns import TurnMessage, TurnName
 from api.reads.branches import BranchRepository
 from api.reads.messages import MessageRepository
-from api.writes.messages import MessageWrites
+from api.writes.messages import MessageWrites, rewritten_by
 from api.writes.submit import Accepted, time_of
 
 #: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
@@ -173,7 +173,7 @@ class TurnWrites(MessageWrites):
         return replace(
             request,
             replaces=message.id,
-            rewritten_id=rewritten_id,
+            rewritten_id=rewritten_by(rewritten_id, result),
             data=request.data if request.op == "add" else batches.encode([draft]),
             as_of=str(message.id) if fits else "skip",
             loaded=lines,

@@ -197,11 +197,11 @@ class Branching(RuleBasedStateMachine):
         change = {"source": source.id, "position": position, "title": ""}
         (answer,) = self.world.submit(
             AcceptRequest(
-                *("fork", source.owner, "open"),
+                *("fork", source.owner, "open", source.id),
                 data=changes.encode(change),
                 form="j",
                 count=position + 1,
-                rewritten_id=0,
+                rewritten_id=source.rewritten,
             )
         )
         talk_id = answer.id - 16 * position

@@ -4,6 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
+
+from tests.support.api import Api
+from tests.support.rows import add_conversation
 
 pytestmark = pytest.mark.usefixtures("drained")
 
@@ -128,7 +132,6 @@ def test_a_change_to_what_was_not_seen_is_refused(
 def test_a_conversation_is_copied_up_to_a_position(
     ada: httpx.Client, path: str, said: list[int]
 ) -> None:
-    shown(ada, path, said[-1])
     answer = ada.post(f"{path}/fork", json={"position": 2, "title": "copy"})
     copy = answer.json()
     there = f"/api/conversations/{copy['id']}"
@@ -141,6 +144,53 @@ def test_a_conversation_is_copied_up_to_a_position(
     assert shown(ada, there, after) == ["a", "b", "e"]
     assert shown(ada, path, said[-1]) == ["a", "b", "c"]
     assert ada.get(there).json() | {"message_count": 2, "updated_at": copy["updated_at"]} == copy
+
+
+def test_a_copy_has_what_is_said_of_its_source_but_its_id_and_its_place_in_lists(
+    ada: httpx.Client,
+) -> None:
+    said = {"title": "plan", "metadata": {"instructions": "Be brief.", "n": 1.0}, "tags": ["a"]}
+    source = ada.post("/api/conversations/", json={**said, "external_id": "source"}).json()["id"]
+    path = f"/api/conversations/{source}"
+    ada.post(f"{path}/messages", json={"role": "user", "content": "a"})
+    ada.patch(path, json={"archived": True, "pinned": True, "tags": ["b"]})
+    for title in ({}, {"title": "other"}):
+        copy = ada.post(f"{path}/fork", json={"position": 1, **title}).json()
+        stored = ada.get(f"/api/conversations/{copy['id']}").json()
+
+        assert {name: stored[name] for name in said} == {**said, "tags": ["b"], **title}
+        assert (stored["external_id"], stored["archived_at"], stored["pinned_at"]) == (None,) * 3
+
+
+def test_a_copy_lies_beside_its_source_and_has_what_was_accepted_before_it(
+    ada: httpx.Client, api: Api
+) -> None:
+    user = ada.get("/auth/me").json()["id"]
+    # A conversation from before users had a home partition.
+    elsewhere = (1 << 42) + (user + 1) % 16
+    add_conversation(api.engine, user, elsewhere)
+    path = f"/api/conversations/{elsewhere}"
+    for word in "abc":
+        ada.post(f"{path}/messages", json={"role": "user", "content": word})
+    copy = accepted(ada.post(f"{path}/fork", json={"position": 3}))
+    after = accepted(ada.post(f"{path}/messages", json={"role": "user", "content": "d"}))
+
+    assert (copy - elsewhere) % 16 == 0
+    assert shown(ada, f"/api/conversations/{copy}", after) == ["a", "b", "c"]
+
+
+def test_what_an_edit_that_became_a_dead_letter_has_changed_may_be_changed_again(
+    ada: httpx.Client, api: Api, path: str, said: list[int]
+) -> None:
+    message = f"{path}/messages/{said[0]}"
+    with api.engine.begin() as database:
+        database.execute(text("ALTER TABLE message ADD CONSTRAINT picky CHECK (content <> 'x')"))
+    accepted(ada.put(message, json={"content": "x"}))
+    entry = accepted(ada.put(message, json={"content": "y"}, timeout=10))
+
+    assert shown(ada, path, entry) == ["y", "b", "c"]
+    with api.engine.begin() as database:
+        database.execute(text("ALTER TABLE message DROP CONSTRAINT picky"))
 
 
 def test_what_is_not_there_is_404_and_changes_nothing(
@@ -170,8 +220,6 @@ def test_a_senseless_edit_is_422(
 
 
 def test_a_senseless_cut_or_copy_is_422(ada: httpx.Client, path: str, said: list[int]) -> None:
-    shown(ada, path, said[-1])
-
     assert ada.delete(f"{path}/messages/{said[0]}?keep=true").status_code == 422
     for position in (0, 4, 100_001, "x"):
         assert ada.post(f"{path}/fork", json={"position": position}).status_code == 422

@@ -152,13 +152,14 @@ function accept.one(call, partition, entry)
   end
 
   local conversation, refusal, recent
-  if is_new(entry) then
+  if entry.op == 'fork' then
+    local asked, asked_id, as_of = conversations.check_source(partition, entry)
+    if asked then return { asked, asked_id, as_of } end
+  elseif entry.op == 'open' then
     if entry.external ~= '' then
       local taken, by = conversations.taken(entry)
       if taken then return { taken, by } end
     end
-    -- PostgreSQL is asked once whether there is what is to be copied.
-    if entry.op == 'fork' and not entry.rewritten then return { 'look', '0', '0' } end
   else
     refusal, conversation = conversations.look_up(partition, entry)
     if refusal then return { refusal } end
@@ -227,7 +228,7 @@ end
 
 -- An entry's head: its small fields, joined by blanks. One argument instead of fourteen, each of which
 -- costs on both sides. What they mean is said at `AcceptRequest` in api/core/entries.py.
---   op user conversation role status scope state home lease streamed as_of form more turns
+--   op user conversation (of a fork: its source) role status scope state home lease streamed as_of form more turns
 --   more: nothing, as for a plain message, or external|vacant|count|checks|told
 --   checks: nothing, or if_last:last_message:rewritten:last_after:replaces:last_as_of
 --   turns: how many earlier turns follow
@@ -314,8 +315,9 @@ function operations.accept()
   while at <= #ARGV do
     local entry
     entry, at = entry_at(at)
-    -- A new conversation goes to its owner's home partition; one that exists stays where it is.
-    local partition = call.partitions[is_new(entry) and entry.home or partition_of(entry.conversation)]
+    -- A new conversation goes to its owner's home partition; one that exists stays where it is, and a copy
+    -- goes where its source is, to stand in one order with what is written to that.
+    local partition = call.partitions[entry.op == 'open' and entry.home or partition_of(entry.conversation)]
     if partition.refusal or late then
       answer[#answer + 1] = { partition.refusal or 'late' }
     else

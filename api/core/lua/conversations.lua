@@ -53,6 +53,20 @@ function conversations.check(partition, entry, conversation)
   end
 end
 
+-- What a fork is told of the conversation that it copies: nil, or what must be asked before it is accepted, with
+-- ids, or the refusal. PostgreSQL is asked whether there is what is to be copied, once it has all of it that
+-- was accepted, and again where messages were rewritten since. The copy's assistant is told what its is.
+function conversations.check_source(partition, entry)
+  local owner, deleted, last, rewritten, instructions = unpack(redis.call('HMGET',
+    key(partition.number, 'conv:' .. entry.conversation), 'owner', 'deleted', 'last', 'rewritten', 'instructions'))
+  if owner and owner ~= entry.user then return 'foreign' end
+  if deleted then return 'deleted' end
+  if not entry.rewritten or rewritten and tonumber(rewritten) ~= entry.rewritten then
+    return 'look', rewritten or '0', last or '0'
+  end
+  if owner then entry.instructions = instructions end
+end
+
 -- Keeps the newest turns: as many, and as many bytes, as the accept call says. The bytes are added up
 -- when a long one comes (the others need not be looked at), so short ones may follow up to twice the
 -- bytes. With one that is longer than all the bytes the list is given up: the next turn loads what it
@@ -156,7 +170,7 @@ function conversations.remember(partition, entry, id)
   end
   if entry.op == 'delete' or entry.state == 'deleted' and entry.fresh then set('deleted', '1') end
   if entry.op == 'close' or entry.state == 'closed' and entry.fresh then set('closed', '1') end
-  if entry.instructions and (entry.op == 'open' or entry.op == 'set' or entry.fresh) then
+  if entry.instructions and (is_new(entry) or entry.op == 'set' or entry.fresh) then
     set('instructions', entry.instructions)
   end
   local digest = entry.external

@@ -79,7 +79,11 @@ async def switch_branch(
 async def fork_conversation(
     by: Writing, conversation_id: ConversationId, body: Fork
 ) -> Conversation:
-    """A new conversation, whose messages are copies with ids of their own."""
+    """A new conversation, whose messages are copies with ids of their own.
+
+    It also gets the source's metadata, tags and `expires_in_days`, and its title where none is
+    given; this answer does not show them yet.
+    """
     accepted = await by.app.accept.fork(
         by.caller, conversation_id, body.position, body.title, by.key
     )
