@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy import ColumnElement, and_, or_, true
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
@@ -38,7 +38,8 @@ class Branch:
     parent_id: int | None
     messages: int
     aside_at: datetime
-    #: Its last message.
+    #: Its first and its last message.
+    first_id: int
     last_id: int
     #: The message that it follows is in the conversation, or it follows none.
     fits: bool
@@ -117,7 +118,8 @@ class BranchRepository:
         )
         wanted: Any = (
             *(Conversation.id, groups.c.branch_id, groups.c.position, begin.parent_id),
-            *(groups.c.messages, groups.c.aside_at, groups.c.last_id, parent.id),
+            *(groups.c.messages, groups.c.aside_at, groups.c.first_id, groups.c.last_id),
+            or_(begin.parent_id.is_(None), parent.id.is_not(None)),
         )
         statement: Any = (
             select(*wanted)
@@ -134,14 +136,7 @@ class BranchRepository:
         rows = self._session.exec(statement).all()
         if not rows:
             return None
-        return [
-            Branch(
-                *(branch_id, position, parent_id, messages, aside_at, last_id),
-                fits=parent_id is None or found is not None,
-            )
-            for _, branch_id, position, parent_id, messages, aside_at, last_id, found in rows
-            if branch_id is not None
-        ]
+        return [Branch(*branch) for _, *branch in rows if branch[0] is not None]
 
 
 def _at(message: Any, position: Any) -> ColumnElement[bool]:

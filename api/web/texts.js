@@ -61,7 +61,21 @@ export const texts = {
   unavailable: "This message cannot be shown at the moment. Its place is kept.",
   thinking: "The assistant is thinking",
   reconnecting: "Reconnecting …",
+  messageDeleted: "This message was deleted.",
   retry: "Try again",
+  regenerate: "Answer anew",
+  editMessage: "Change your message",
+  sendAnew: "Send",
+  cancel: "Cancel",
+  variantBefore: "The one before",
+  variantAfter: "The one after",
+  /**
+   * @param {number} at
+   * @param {number} count
+   */
+  variant: (at, count) => `${at} of ${count}`,
+  switched: "Another version is shown.",
+  notSwitched: "The other version cannot be shown at the moment.",
   edit: "Edit",
   discard: "Discard",
   copy: "Copy",

@@ -162,7 +162,7 @@ def test_a_refused_message_stays_and_can_be_tried_again_or_changed(
     assert len(keys) == 1  # nobody asked for it to be sent again
     with window.page.expect_response(SEND):
         window.button("Try again").click()
-    window.button("Edit").click()
+    window.state("refused").get_by_role("button", name="Edit").click()
     expect(window.composer).to_have_value("try this")
     expect(window.messages).to_have_count(2)
     window.page.unroute(SEND)

@@ -72,7 +72,7 @@ def test_the_end_is_cut_and_may_come_back(ada: httpx.Client, path: str, said: li
     assert shown(ada, path, other, "aside") == [0, 1]
     [branch] = branches(ada, path, other)
     assert branch == {
-        "id": cut, "position": 2, "parent_id": said[0], "messages": 2,
+        "id": cut, "position": 2, "parent_id": said[0], "first_id": said[1], "messages": 2,
         "aside_at": branch["aside_at"], "fits": True,
     }  # fmt: skip
 

@@ -22,6 +22,7 @@ class Branch(Out):
     parent_id: int | None = Field(
         examples=[EXAMPLE_ID], description="The message that they follow; null for none."
     )
+    first_id: Id = Field(description="The first of them.")
     messages: int = Field(examples=[2], description="How many they are.")
     aside_at: Time
     fits: bool = Field(

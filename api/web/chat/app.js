@@ -70,11 +70,14 @@ export class ChatApp {
       retry: (turn) => turn.retry(),
       edit: (turn) => this.#edit(turn),
       discard: (turn) => this.#thread?.discard(turn),
+      replace: (message, text) => this.#replace(message, text),
+      switchTo: (branch) => void this.#switchTo(branch),
       toLatest: () => void this.#session.openLatest(),
     });
     this.#composer = new Composer({
       send: (text) => this.#send(text),
       stop: () => void this.#thread?.running?.stop(),
+      editLast: () => this.#messages.editLast(),
     });
     this.#sidebar = new Sidebar(
       {
@@ -239,6 +242,23 @@ export class ChatApp {
   #send(text) {
     this.#thread?.say(text);
     this.#messages.follow();
+  }
+
+  /**
+   * @param {number} message of the user's, which is said anew
+   * @param {string} text
+   */
+  #replace(message, text) {
+    this.#thread?.say(text, message);
+    this.#composer.focus();
+    this.#messages.follow();
+  }
+
+  /** @param {number} branch */
+  async #switchTo(branch) {
+    const problem = await this.#thread?.switchTo(branch);
+    if (problem) this.#toasts.show(texts.notSwitched);
+    else this.#announce(texts.switched);
   }
 
   /** @param {Turn} turn */

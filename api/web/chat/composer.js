@@ -24,11 +24,13 @@ export class Composer {
   #send = make("button");
   #stop;
   #onSend;
+  #onEditLast;
   #draft = "";
 
-  /** @param {{send: (text: string) => void, stop: () => void}} actions */
-  constructor({ send, stop }) {
+  /** @param {{send: (text: string) => void, stop: () => void, editLast: () => void}} actions */
+  constructor({ send, stop, editLast }) {
     this.#onSend = send;
+    this.#onEditLast = editLast;
     this.#send = iconButton("send", texts.send, () => {}, { type: "submit", class: "send" });
     this.#stop = make(
       "button",
@@ -92,6 +94,10 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
+    if (event.key === "ArrowUp" && this.#field.value === "") {
+      event.preventDefault();
+      return this.#onEditLast();
+    }
     // While a word is being composed, Enter chooses it; Safari says so only by the key code.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();

@@ -57,6 +57,11 @@ export class MessageList {
     this.update();
   }
 
+  /** Change what the user said last, if that is possible now. */
+  editLast() {
+    this.#thread?.items.map(({ key }) => this.#views.get(key)).findLast((view) => view?.canEdit)?.edit();
+  }
+
   /** Follow the end again: the user sent something. */
   follow() {
     this.#follows = true;

@@ -2,7 +2,8 @@
 
 import { AnswerBody } from "./answer.js";
 import { copy } from "./clipboard.js";
-import { icon, make } from "./dom.js";
+import { icon, iconButton, make } from "./dom.js";
+import { MessageEditor } from "./message-editor.js";
 import { texts } from "../texts.js";
 
 /**
@@ -13,6 +14,8 @@ import { texts } from "../texts.js";
  * @property {(turn: Turn) => void} retry
  * @property {(turn: Turn) => void} edit
  * @property {(turn: Turn) => void} discard
+ * @property {(message: number, text: string) => void} replace
+ * @property {(branch: number) => void} switchTo
  */
 
 export class MessageView {
@@ -24,9 +27,15 @@ export class MessageView {
   #article;
   /** @type {HTMLElement | null} */
   #horizon = null;
+  /** @type {MessageEditor | null} */
+  #editor = null;
   /** What the note was made from. */
   #noted = "";
   #text = "";
+  /** @type {Item["question"]} */
+  #question = null;
+  /** @type {Item["variants"]} */
+  #variants = null;
 
   /**
    * @param {Item} item
@@ -49,8 +58,31 @@ export class MessageView {
     this.show(item);
   }
 
+  /** Whether its user may say it anew. */
+  get canEdit() {
+    return this.#role === "user" && this.#question !== null;
+  }
+
+  /** Change it in its place. */
+  edit() {
+    const question = this.#question;
+    if (!question || this.#editor) return;
+    this.#editor = new MessageEditor(question.text, (text) => {
+      this.#editor?.element.replaceWith(this.#words);
+      this.#editor = null;
+      this.#note.hidden = false;
+      if (text !== null) this.#actions.replace(question.id, text);
+      else this.#note.querySelector("button")?.focus();
+    });
+    this.#words.replaceWith(this.#editor.element);
+    this.#note.hidden = true;
+    this.#editor.focus();
+  }
+
   /** @param {Item} item */
-  show({ text, row, turn, finish, isHorizon }) {
+  show({ text, row, turn, finish, isHorizon, question, variants }) {
+    this.#question = question;
+    this.#variants = variants;
     const isWritten = turn?.state === "answering";
     this.#text = text;
     if (this.#answer) this.#answer.show(text, { isGrowing: isWritten });
@@ -77,7 +109,11 @@ export class MessageView {
    * @param {Item["finish"]} finish
    */
   #annotate(state, turn, finish) {
-    const noted = `${state} ${finish} ${turn?.problem?.status} ${turn?.isReconnecting} ${turn?.isStopping}`;
+    const { at, count, before, after } = this.#variants ?? {};
+    const noted = [
+      ...[state, finish, turn?.problem?.status, turn?.isReconnecting, turn?.isStopping],
+      ...[this.#question?.id, at, count, before, after],
+    ].join();
     if (noted === this.#noted) return;
     this.#noted = noted;
     const hadFocus = this.#note.matches(":focus-within");
@@ -119,11 +155,15 @@ export class MessageView {
           ...(turn?.canRetry ? [this.#button("retry", texts.retry, turn)] : []),
         ];
       case "interrupted":
-        return [said(ended ?? texts.interrupted), ...this.#copyButton()];
+        return [said(ended ?? texts.interrupted), ...this.#copyButton(), ...this.#anewButtons()];
       case "unavailable":
-        return [said(texts.unavailable)];
+        return [said(texts.unavailable), ...this.#anewButtons()];
+      case "deleted":
+        return [said(texts.messageDeleted), ...this.#anewButtons()];
       default:
-        return this.#role === "assistant" ? [...(ended ? [said(ended)] : []), ...this.#copyButton()] : [];
+        return this.#role === "assistant"
+          ? [...(ended ? [said(ended)] : []), ...this.#copyButton(), ...this.#anewButtons()]
+          : this.#anewButtons();
     }
   }
 
@@ -135,12 +175,35 @@ export class MessageView {
   }
 
   /**
-   * @param {keyof Actions} action
+   * @param {"retry" | "edit" | "discard"} action
    * @param {string} label
    * @param {Turn} turn
    */
   #button(action, label, turn) {
     return make("button", { type: "button", onclick: () => this.#actions[action](turn) }, label);
+  }
+
+  /** Saying it anew, and going through what was said before that. */
+  #anewButtons() {
+    const question = this.#question;
+    const mine = this.#role === "user";
+    const answer = () => this.#question && this.#actions.replace(this.#question.id, this.#question.text);
+    const act = mine ? () => this.edit() : answer;
+    const label = mine ? texts.edit : texts.regenerate;
+    const shape = mine ? "pencil" : "retry";
+    const anew = question ? [make("button", { type: "button", class: "anew", onclick: act }, icon(shape), label)] : [];
+    return [...this.#switcher(), ...anew];
+  }
+
+  #switcher() {
+    if (!this.#variants) return [];
+    const { at, count, before, after } = this.#variants;
+    /** @param {number | null} branch */
+    const to = (branch) => () => branch !== null && this.#actions.switchTo(branch);
+    const one = iconButton("back", texts.variantBefore, to(before), { disabled: before === null });
+    const other = iconButton("next", texts.variantAfter, to(after), { disabled: after === null });
+    const label = make("span", { "aria-label": texts.variant(at, count) }, `${at}/${count}`);
+    return [make("span", { class: "variants", role: "group" }, one, label, other)];
   }
 
   #copyButton() {

@@ -2,7 +2,7 @@
 
 import { Problem, UNREACHED } from "./problem.js";
 
-/** @import { ConversationPage, ConversationRow, Key, KeyScope, MessagePage, User } from "./wire.js" */
+/** @import { BranchRow, ConversationPage, ConversationRow, Key, KeyScope, MessagePage, User } from "./wire.js" */
 
 /** Longer than any call but a stream takes. */
 const TIMEOUT_SECONDS = 20;
@@ -121,11 +121,13 @@ export class Client extends EventTarget {
    * @param {string} message
    * @param {string} key
    * @param {AbortSignal} signal
+   * @param {number | null} replaces the message in whose place this one comes
    */
-  say(conversation, message, key, signal) {
+  say(conversation, message, key, signal, replaces) {
     const headers = { Accept: "text/event-stream, application/json;q=0.5" };
     const path = `${chatPath(conversation)}/message`;
-    return this.#fetch("POST", path, { body: { message }, key, headers, signal });
+    const body = replaces === null ? { message } : { message, replaces };
+    return this.#fetch("POST", path, { body, key, headers, signal });
   }
 
   /**
@@ -157,6 +159,26 @@ export class Client extends EventTarget {
    */
   stop(conversation, turn) {
     return this.#json("POST", `${chatPath(conversation)}/stop`, { body: { turn } });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {AbortSignal} signal
+   * @returns {Promise<{branches: BranchRow[]}>}
+   */
+  branches(conversation, signal) {
+    return this.#json("GET", `/api/conversations/${conversation}/branches`, { signal });
+  }
+
+  /**
+   * Show a branch in the place of what is there now.
+   * @param {number} conversation
+   * @param {number} branch
+   * @param {string} key
+   * @returns {Promise<{entry_id: number}>}
+   */
+  switchTo(conversation, branch, key) {
+    return this.#json("POST", `/api/conversations/${conversation}/branches/${branch}/switch`, { key });
   }
 
   /** @returns {Promise<Key[]>} oldest first */

@@ -1,7 +1,11 @@
-/** What is shown of a conversation: what is stored, and after it what is being said. */
+/**
+ * What is shown of a conversation: what is stored, and after it what is being said. What is being
+ * replaced is left out, with all that follows it.
+ */
 
 /**
  * @import { Turn } from "./turn.js"
+ * @import { Variants } from "./variants.js"
  * @import { Finish, MessageRow } from "./wire.js"
  *
  * @typedef {object} Item One message as it is shown.
@@ -11,8 +15,13 @@
  * @property {MessageRow | null} row set once it is in the history
  * @property {Turn | null} turn set while it is not
  * @property {Finish | null} finish
+ * @property {{id: number, text: string} | null} question what can be said anew: itself, or what it answers
+ * @property {Variants | null} variants of it that one can switch between
  * @property {boolean} isHorizon the assistant saw what is from here on, and nothing before
  */
+
+/** What most items lack. */
+const BLANK = { row: null, turn: null, finish: null, isHorizon: false, question: null, variants: null };
 
 export class Items {
   /** @type {Map<number, string>} keys of messages that were shown before they were stored */
@@ -23,11 +32,22 @@ export class Items {
   /**
    * @param {MessageRow[]} rows
    * @param {Turn[]} turns
+   * @param {((row: MessageRow) => Variants | null) | null} variantsOf null while nothing can be replaced
    * @returns {Item[]}
    */
-  of(rows, turns) {
+  of(rows, turns, variantsOf) {
     const stored = new Set(rows.map((row) => row.id));
-    return [...rows.map((row) => this.#ofRow(row)), ...turns.flatMap((turn) => unstored(turn, stored))];
+    const replaced = new Set(turns.map((turn) => turn.replaces));
+    const end = rows.findIndex((row) => replaced.has(row.id));
+    const items = [];
+    let question = null;
+    for (const row of end < 0 ? rows : rows.slice(0, end)) {
+      if (row.role === "user") question = row.content ? { id: row.id, text: row.content } : null;
+      else if (row.role !== "assistant") continue;
+      const item = this.#ofRow(row);
+      items.push(variantsOf ? { ...item, question, variants: variantsOf(row) } : item);
+    }
+    return [...items, ...turns.flatMap((turn) => unstored(turn, stored))];
   }
 
   /**
@@ -56,7 +76,8 @@ export class Items {
     const key = this.#keys.get(row.id) ?? `m${row.id}`;
     const finish = row.extra?.finish ?? null;
     const isHorizon = row.id === this.#horizon && row.position > 1;
-    return { key, role: row.role, text: row.content, row, turn: null, finish, isHorizon };
+    const role = row.role === "user" ? "user" : "assistant";
+    return { ...BLANK, key, role, text: row.content, row, finish, isHorizon };
   }
 }
 
@@ -69,11 +90,11 @@ function unstored(turn, stored) {
   /** @type {Item[]} */
   const items = [];
   if (turn.text !== null && !stored.has(turn.message ?? 0)) {
-    items.push({ key: questionKey(turn), role: "user", text: turn.text, row: null, turn, finish: null, isHorizon: false });
+    items.push({ ...BLANK, key: questionKey(turn), role: "user", text: turn.text, turn });
   }
   if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
     const { answer: text, finish } = turn;
-    items.push({ key: answerKey(turn), role: "assistant", text, row: null, turn, finish, isHorizon: false });
+    items.push({ ...BLANK, key: answerKey(turn), role: "assistant", text, turn, finish });
   }
   return items;
 }

@@ -12,6 +12,7 @@ import { ofBrowser } from "./storage.js";
  * @property {number | null} conversation null until a new one is opened
  * @property {string | null} opening tells the new ones apart
  * @property {number | null} message its id, once it is accepted
+ * @property {number | null} [replaces] the message in whose place it comes
  * @property {number} order of what was said
  * @property {number} since when it was to be sent, ms since 1970
  * @property {{status: number, detail: string} | null} refused why it is not sent unasked

@@ -2,15 +2,17 @@
 
 import { Items } from "./items.js";
 import { isWaiting } from "./outbox.js";
-import { delaySeconds, pause } from "./backoff.js";
+import { delaySeconds, newKey, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 import { Turn } from "./turn.js";
+import { VariantIndex } from "./variants.js";
 import { HistoryWindow } from "./window.js";
 
 /**
  * @import { Client } from "./client.js"
  * @import { Outbox, Place } from "./outbox.js"
  * @import { Item } from "./items.js"
+ * @import { MessageRow } from "./wire.js"
  */
 
 /**
@@ -31,6 +33,8 @@ export class Thread extends EventTarget {
   #abort = new AbortController();
   /** @type {HistoryWindow | null} */
   #window = null;
+  /** @type {VariantIndex | null} */
+  #variants = null;
   #items = new Items();
   #isSettling = false;
 
@@ -50,7 +54,9 @@ export class Thread extends EventTarget {
 
   /** @returns {Item[]} */
   get items() {
-    return this.#items.of(this.#rows, this.isAtEnd ? this.turns : []);
+    const isAtRest = this.isAtEnd && !this.turns.some((turn) => turn.isOpen);
+    const variantsOf = isAtRest ? this.#variantsOf : null;
+    return this.#items.of(this.#rows, this.isAtEnd ? this.turns : [], variantsOf);
   }
 
   get isAtEnd() {
@@ -71,6 +77,7 @@ export class Thread extends EventTarget {
     for (const kept of this.#kept) this.#add(new Turn(this.#client, kept));
     if (this.id === null) return this.#become("ready", null);
     this.#window = new HistoryWindow(this.#client, this.id, this.#abort.signal);
+    this.#variants = new VariantIndex(this.#client, this.id, this.#abort.signal);
     void this.#follow();
     for (let failures = 1; this.state === "loading" && this.#isOpen; failures++) {
       const problem = await this.#attempt(() => this.latest());
@@ -95,7 +102,7 @@ export class Thread extends EventTarget {
   older() {
     return this.#attempt(async () => {
       await this.#window?.older();
-      this.#changed();
+      this.#taken();
     });
   }
 
@@ -129,12 +136,35 @@ export class Thread extends EventTarget {
     await this.catchUp();
   }
 
-  /** @param {string} text */
-  say(text) {
-    const turn = Turn.saying(this.#client, this.id, text);
+  /**
+   * @param {string} text
+   * @param {number | null} [replaces] the message in whose place it comes; that one is put aside, with
+   *   all that follows it
+   */
+  say(text, replaces = null) {
+    const turn = Turn.saying(this.#client, this.id, text, replaces);
     this.#keep(turn);
     this.#add(turn);
     if (!this.isAtEnd) void this.#attempt(() => this.latest());
+  }
+
+  /**
+   * Show another variant, with what followed it.
+   * @param {number} branch
+   * @returns {Promise<Problem | null>} why it did not work
+   */
+  async switchTo(branch) {
+    const { id } = this;
+    if (id === null) return null;
+    try {
+      const { entry_id } = await this.#client.switchTo(id, branch, newKey());
+      const problem = await this.catchUp(entry_id);
+      this.#news();
+      return problem;
+    } catch (error) {
+      void this.catchUp(); // another page switched first
+      return Problem.from(error);
+    }
   }
 
   /**
@@ -245,6 +275,7 @@ export class Thread extends EventTarget {
     if (this.id === null && turn.conversation !== null) {
       this.id = turn.conversation;
       this.#window = HistoryWindow.ofNew(this.#client, this.id, this.#abort.signal);
+      this.#variants = new VariantIndex(this.#client, this.id, this.#abort.signal);
       this.dispatchEvent(new Event("opened"));
     }
     for (const other of this.turns) {
@@ -267,8 +298,17 @@ export class Thread extends EventTarget {
     this.#isSettling = false;
   }
 
+  /** @param {MessageRow} row */
+  #variantsOf = (row) => this.#variants?.of(row) ?? null;
+
+  async #learnVariants() {
+    // Without them a message is shown as it is; the next look tries again.
+    if (await this.#variants?.learn(this.#rows).catch(() => false)) this.#changed();
+  }
+
   /** Let go of the turns that the history now has. */
   #taken() {
+    void this.#learnVariants();
     for (const turn of this.#items.stored(this.#rows, this.turns)) {
       turn.leave();
       this.#drop(turn);
@@ -277,10 +317,10 @@ export class Thread extends EventTarget {
   }
 
   /** @param {Turn} turn */
-  #keep({ key, text, conversation, message, order, since, state, problem }) {
+  #keep({ key, text, conversation, message, replaces, order, since, state, problem }) {
     const refused = state === "refused" && problem ? { status: problem.status, detail: problem.detail } : null;
     const { opening } = this;
-    if (text !== null) this.#outbox.put({ key, text, conversation, opening, message, order, since, refused });
+    if (text !== null) this.#outbox.put({ key, text, conversation, opening, message, replaces, order, since, refused });
   }
 
   /** @param {Turn} turn */

@@ -65,13 +65,14 @@ export class Turn extends EventTarget {
    * @param {Omit<Kept, "text" | "opening"> & {text: string | null}} kept its text is null when another
    *   page (another tab, another device) said it
    */
-  constructor(client, { key, text, conversation, message, order, since, refused }) {
+  constructor(client, { key, text, conversation, message, replaces, order, since, refused }) {
     super();
     this.#client = client;
     this.key = key;
     this.text = text;
     this.conversation = conversation;
     this.message = message;
+    this.replaces = replaces ?? null;
     this.order = order;
     this.since = since;
     this.#mustAsk = message === null;
@@ -87,9 +88,10 @@ export class Turn extends EventTarget {
    * @param {Client} client
    * @param {number | null} conversation
    * @param {string} text
+   * @param {number | null} replaces the message in whose place it comes
    */
-  static saying(client, conversation, text) {
-    const said = { key: newKey(), text, conversation, order: nextOrder(), since: Date.now() };
+  static saying(client, conversation, text, replaces) {
+    const said = { key: newKey(), text, conversation, replaces, order: nextOrder(), since: Date.now() };
     return new Turn(client, { ...said, message: null, refused: null });
   }
 
@@ -196,7 +198,7 @@ export class Turn extends EventTarget {
       this.conversation = opened.conversationId;
       this.dispatchEvent(new Event("opened"));
     }
-    const response = await this.#client.say(this.conversation, this.text, this.key, signal);
+    const response = await this.#client.say(this.conversation, this.text, this.key, signal, this.replaces);
     this.#startAnew();
     return eventsIn(response);
   }

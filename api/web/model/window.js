@@ -66,8 +66,7 @@ export class HistoryWindow {
   /** Show the latest page. */
   latest() {
     return this.#inTurn(async () => {
-      const page = await this.#read({ before: BEYOND_ALL, limit: PAGE });
-      this.messages = page.messages;
+      await this.#readLatest();
       this.isLoaded = true;
     });
   }
@@ -97,10 +96,21 @@ export class HistoryWindow {
     });
   }
 
-  /** @param {number | null} readAfter */
+  /**
+   * Read on after the last message, that one included: if it is not there, or not the same, then the
+   * end was replaced or another branch is shown, and only the latest page is certain.
+   * @param {number | null} readAfter
+   */
   async #extend(readAfter) {
-    const page = await this.#read({ after: this.last, limit: PAGE, readAfter });
-    this.messages = [...this.messages, ...page.messages].slice(-MOST);
+    const known = this.messages.at(-1);
+    const page = await this.#read({ after: known ? known.position - 1 : 0, limit: PAGE, readAfter });
+    if (known && page.messages[0]?.id !== known.id) return this.#readLatest();
+    this.messages = [...this.messages.slice(0, -1), ...page.messages].slice(-MOST);
+  }
+
+  async #readLatest() {
+    const page = await this.#read({ before: BEYOND_ALL, limit: PAGE });
+    this.messages = page.messages;
   }
 
   /** @param {{before?: number, after?: number, limit: number, readAfter?: number | null}} page */

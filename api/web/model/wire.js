@@ -27,13 +27,20 @@
  * @typedef {object} MessageRow
  * @property {number} id
  * @property {number} position 1 to n within its conversation, no gaps
- * @property {"user" | "assistant"} role
+ * @property {"user" | "assistant" | "system" | "tool"} role
  * @property {string} content
- * @property {"stored" | "interrupted" | "unavailable"} status
+ * @property {"stored" | "interrupted" | "unavailable" | "deleted"} status
  * @property {string} created_at
+ * @property {number} aside how many branches begin at its position
  * @property {{finish?: Finish} | null} extra what an answer has beside its text; of others, anything
  *
  * @typedef {{messages: MessageRow[], total: number}} MessagePage
+ *
+ * @typedef {object} BranchRow What was put aside of a conversation.
+ * @property {number} id
+ * @property {number} position of its first message
+ * @property {number} first_id
+ * @property {boolean} fits one can switch to it
  *
  * @typedef {"length" | "content_filter"} Finish why an answer ends before its own end
  *
