@@ -38,6 +38,7 @@ from api.http import openapi as docs
 from api.http import problems
 from api.http.cors import Cors
 from api.http.dependencies import Services
+from api.http.fast_lane import FastLane
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
 from api.http.routes import (
@@ -115,6 +116,7 @@ def _app(known: Settings) -> FastAPI:
                 AllowedHosts(known.hosts),
                 writes,
             ),
+            Middleware(FastLane, lambda: app.routes),
         ],
     )
     # One flat list, the most frequent first: FastAPI matches each route of an included router

@@ -30,6 +30,8 @@ _FRAMEWORK_ERRORS: Final[Mapping[int, Problem]] = {
     404: errors.NotFound("there is nothing at this path"),
     413: errors.TooLarge("the body is larger than 1 MiB"),
 }
+#: The errors that have a status.
+ANSWERED: Final = (Problem, HTTPException, RequestValidationError)
 _UNKNOWN_FIELD: Final = "extra_forbidden"
 _NO_JSON: Final = "json_invalid"
 
@@ -137,11 +139,12 @@ def response_of(problem: Problem) -> Response:
 
 def install(app: FastAPI) -> None:
     """Make the app answer every error that has a status with a problem document."""
-    for kind in (Problem, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, _answer)
+    for kind in ANSWERED:
+        app.add_exception_handler(kind, answer)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
+    """Return the problem document of an error that has a status. Raises any other one again."""
     match error:
         case Problem():
             return response_of(error)

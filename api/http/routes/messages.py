@@ -12,6 +12,7 @@ from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.core.ids import PARTITIONS
 from api.http import raw_json
 from api.http.dependencies import KEYED_IF_LAST, Reading, Write, Writing
+from api.http.fast_lane import fast
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.parameters import (
     ConversationId,
@@ -49,6 +50,7 @@ _ACCEPTED: Final = "Accepted: it is in the log, on disk."
     openapi_extra=KEYED_IF_LAST,
     responses=documented(*_WRITE, *_BODY, NotFound),
 )
+@fast
 async def add_message(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessage, request: Request
 ) -> schemas.QueuedMessage:
@@ -78,6 +80,7 @@ async def add_message(
     openapi_extra=KEYED_IF_LAST,
     responses=documented(*_WRITE, *_BODY, NotFound),
 )
+@fast
 async def add_messages(
     by: Writing, conversation_id: ConversationId, body: schemas.NewMessages, request: Request
 ) -> schemas.QueuedMessages:
