@@ -24,7 +24,7 @@ def mapped() -> Iterator[str]:
 
 def modules() -> Iterator[str]:
     """Yield the path of each module of the product; a package's own file only marks it."""
-    for folder in ("api", "workers"):
+    for folder in ("api", "workers", "clients/python/verbatim_client"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in {".py", ".lua"} and path.name != "__init__.py":
                 yield str(path.relative_to(ROOT))

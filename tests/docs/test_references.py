@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = "api|workers|tests|docs|alembic"
+FOLDERS = "api|workers|clients|tests|docs|alembic"
 PAGES = sorted(
-    page for pattern in ("*.md", "docs/**/*.md", "tests/**/*.md") for page in ROOT.glob(pattern)
+    page
+    for pattern in ("*.md", "docs/**/*.md", "clients/**/*.md", "tests/**/*.md")
+    for page in ROOT.glob(pattern)
 )
 SOURCES = sorted(
     source

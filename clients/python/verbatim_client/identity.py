@@ -1,0 +1,84 @@
+"""Who a client acts for, and what it has written: it reads what includes that."""
+
+import threading
+import time
+from typing import Any, Final
+
+#: A token is renewed this long before its end.
+_MARGIN_SECONDS: Final = 30.0
+#: The 16 partitions of the log are told by an id's lowest bits.
+_PARTITION_BITS: Final = 15
+_WRITTEN: Final = ("id", "entry_id", "entryId", "messageId", "replyId")
+
+
+class Written:
+    """The newest id of each partition that was written to; for `read_after`."""
+
+    def __init__(self) -> None:
+        self._newest: dict[int, int] = {}
+        self._lock = threading.Lock()  #: a client may be used by several threads
+
+    def note(self, answer: Any) -> None:
+        """Take note of all ids that the answer to a write has."""
+        if not isinstance(answer, dict):
+            return
+        with self._lock:
+            for name in _WRITTEN:
+                written = answer.get(name)
+                if isinstance(written, int):
+                    partition = written & _PARTITION_BITS
+                    self._newest[partition] = max(written, self._newest.get(partition, 0))
+
+    def forget(self) -> None:
+        """Forget it all: some of it is lost, and would be asked for in vain for ever."""
+        with self._lock:
+            self._newest.clear()
+
+    def ids(self) -> list[int]:
+        """Return what a read has to include, one id for each partition."""
+        with self._lock:
+            return list(self._newest.values())
+
+
+class SignIn:
+    """A name and a password, and the tokens that they were last good for."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self.login = {"username": username, "password": password}
+        self.access: str | None = None
+        self.refresh: str | None = None
+        self._good_until = 0.0
+
+    def take(self, tokens: dict[str, Any]) -> None:
+        """Use a new pair of tokens."""
+        self.access, self.refresh = tokens["access_token"], tokens["refresh_token"]
+        self._good_until = time.monotonic() + tokens["expires_in"] - _MARGIN_SECONDS
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the access token must be renewed before it is used."""
+        return self.access is None or time.monotonic() > self._good_until
+
+
+class Identity:
+    """Who acts: somebody with a key or token, somebody who signs in, or nobody."""
+
+    def __init__(
+        self, *, key: str | None, sign_in: SignIn | None, subject: str | None, retry_seconds: float
+    ) -> None:
+        self.key = key
+        self.sign_in = sign_in
+        self.subject = subject
+        self.retry_seconds = retry_seconds
+        self.written = Written()
+
+    def acting_for(self, subject: str) -> "Identity":
+        """Return the same caller, acting for a person of its own."""
+        return Identity(
+            key=self.key, sign_in=self.sign_in, subject=subject, retry_seconds=self.retry_seconds
+        )
+
+    @property
+    def bearer(self) -> str | None:
+        """What authorizes a request, if anything does."""
+        return self.sign_in.access if self.sign_in else self.key

@@ -1,0 +1,66 @@
+"""`clients/python` as it is installed: the examples of its README, run from the built wheel."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import Api
+
+pytestmark = pytest.mark.slow
+
+PACKAGE = Path(__file__).parents[2] / "clients" / "python"
+BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
+EXAMPLE = re.compile(r"^```python\n(.*?)^```\n+```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLES = EXAMPLE.findall((PACKAGE / "README.md").read_text())
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what is in the wheel, and nothing else."""
+    source, wheels, folder = (tmp_path_factory.mktemp(name) for name in ("source", "dist", "lib"))
+    shutil.copytree(PACKAGE, source, dirs_exist_ok=True)
+    subprocess.run([sys.executable, "-c", BUILD, wheels], cwd=source, check=True, timeout=60)
+    (wheel,) = wheels.iterdir()
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def run(program: str, installed: Path, **env: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", program],
+        cwd=installed,
+        env=os.environ | env | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_wheel_has_every_module_and_says_that_it_is_typed(installed: Path) -> None:
+    found = {path.relative_to(installed) for path in installed.rglob("verbatim_client/**/*.*")}
+    wanted = {
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob("verbatim_client/**/*.*")
+        if "__pycache__" not in path.parts
+    }
+
+    assert found == wanted
+    told = run("import verbatim_client; print(verbatim_client.__file__)", installed)
+    assert Path(told.strip()).is_relative_to(installed)
+
+
+@pytest.mark.usefixtures("drained")
+@pytest.mark.parametrize(("program", "output"), EXAMPLES)
+def test_an_example_of_the_readme_prints_what_it_says(
+    installed: Path, api: Api, key: str, program: str, output: str
+) -> None:
+    assert run(program, installed, VERBATIM_URL=api.url, VERBATIM_KEY=key) == output
