@@ -144,7 +144,6 @@ class GroupCommit:
             if group := self._next_group(clock()):
                 self._in_flight = len(group)
                 await self._commit(group)
-                self._admission.answered(self._in_flight)
                 self._in_flight = 0
             if clock() >= self._heartbeat_due:
                 await self._heartbeat()
@@ -188,12 +187,15 @@ class GroupCommit:
             await self._drop()
             self._fail(group, UNKNOWN_OUTCOME)
             return
+        self._admission.answered(len(group))
         metrics.group_size.observe(len(group))
         now = asyncio.get_running_loop().time()
         for waiting, result in zip(group, reply.results, strict=True):
             metrics.accept_seconds.observe(now - waiting.since)
             if not waiting.result.done():
                 waiting.result.set_result(result)
+        # They are answered; while the bell is spread, others arrive.
+        self._in_flight = 0
         if reply.ring:
             self._ring()
             await self._spread_bell(connection)

@@ -12,95 +12,160 @@ from api.http.hosts import AllowedHosts
 from api.http.middleware import HEADERS, LoadShedder, OuterMiddleware, is_write
 from api.http.shares import Shares
 from api.writes.admission import (
+    BUSY_SECONDS,
     CROWD,
-    FULL_TURN_SECONDS,
     INSIDE_LEAST,
     LOOK_SECONDS,
     SHORT_TURN_SECONDS,
     WAIT_SECONDS,
     Admission,
 )
+from tests.support.loop_model import Loop, at_random, in_bursts
 
 UNLIMITED = 2_000
-FULL_TURN = 3 * FULL_TURN_SECONDS
+LONG_TURN = 3 * SHORT_TURN_SECONDS
 
 
 def looked(
-    admission: Admission, turn_seconds: float, *, answered: int = 10, inside: int = CROWD + 1
+    admission: Admission, turn_seconds: float, *, answered: int = 2, inside: int = CROWD
 ) -> int:
-    """Return the limit after many looks at the same."""
-    for _ in range(100):
+    """Return the limit after many looks at the same, at a loop without a pause."""
+    for _ in range(1_000):
         admission.answered(answered)
         admission.refuses(inside)
-        admission.note(turn_seconds, LOOK_SECONDS)
+        admission.note(turn_seconds, LOOK_SECONDS, LOOK_SECONDS)
     return admission.most
 
 
 def test_while_turns_are_short_nothing_is_limited_however_slow_the_log_is() -> None:
-    assert looked(Admission(UNLIMITED), 0.0001, answered=1) == UNLIMITED
+    assert looked(Admission(UNLIMITED), 0.0001, answered=0) == UNLIMITED
 
 
 def test_clients_that_wait_for_their_answers_are_not_limited() -> None:
-    assert looked(Admission(UNLIMITED), FULL_TURN, inside=64) == CROWD
+    assert looked(Admission(UNLIMITED), LONG_TURN, inside=CROWD - 1) == UNLIMITED
 
 
 def test_a_crowd_is_limited_to_what_is_answered_in_time() -> None:
-    answered = 200
+    most = looked(Admission(UNLIMITED), LONG_TURN, answered=10)
 
-    most = looked(Admission(UNLIMITED), FULL_TURN, answered=answered)
+    assert most == pytest.approx(10 / LOOK_SECONDS * WAIT_SECONDS, abs=1)
 
-    assert most == pytest.approx(answered / LOOK_SECONDS * WAIT_SECONDS, abs=1)
+
+def test_a_crowd_that_is_answered_in_time_is_not_limited() -> None:
+    admission = Admission(UNLIMITED)
+    looked(admission, LONG_TURN, answered=20, inside=0)
+
+    assert looked(admission, LONG_TURN, answered=20, inside=CROWD + 50) == UNLIMITED
 
 
 def test_the_limit_stays_though_it_has_made_the_crowd_smaller() -> None:
     admission = Admission(UNLIMITED)
-    before = looked(admission, FULL_TURN)
+    before = looked(admission, LONG_TURN)
 
-    after = looked(admission, FULL_TURN, inside=before)
-
-    assert after == before
+    assert looked(admission, LONG_TURN, inside=before) == before
 
 
 def test_a_few_are_always_let_in() -> None:
-    assert looked(Admission(UNLIMITED), FULL_TURN, answered=0) == INSIDE_LEAST
+    assert looked(Admission(UNLIMITED), LONG_TURN, answered=0) == INSIDE_LEAST
 
 
-def test_one_full_turn_among_short_ones_limits_nothing() -> None:
+def test_a_short_turn_now_and_then_is_enough_to_limit_nothing() -> None:
     admission = Admission(UNLIMITED)
 
-    admission.refuses(CROWD + 1)
-    admission.note(2 * FULL_TURN_SECONDS, LOOK_SECONDS)
+    for number in range(1_000):
+        admission.refuses(2 * CROWD)
+        turn = 0.0 if number % 8 == 0 else LONG_TURN
+        admission.note(turn, LOOK_SECONDS, LOOK_SECONDS)
+
+    assert admission.most == UNLIMITED
+
+
+def test_a_crowd_that_gets_smaller_is_not_limited() -> None:
+    admission = Admission(UNLIMITED)
+
+    for inside in range(15 * CROWD, CROWD, -CROWD // 4):
+        admission.refuses(inside)
+        admission.note(LONG_TURN, LOOK_SECONDS, LOOK_SECONDS)
+
+    assert admission.most == UNLIMITED
+
+
+def test_time_in_which_others_had_the_processor_does_not_count() -> None:
+    admission = Admission(UNLIMITED)
+
+    for _ in range(5):
+        admission.refuses(CROWD)
+        admission.note(LONG_TURN, LONG_TURN, 10 * BUSY_SECONDS)
 
     assert admission.most == UNLIMITED
 
 
 def test_the_limit_is_lifted_once_there_is_room_again() -> None:
     admission = Admission(UNLIMITED)
-    looked(admission, FULL_TURN)
+    looked(admission, LONG_TURN)
 
     assert looked(admission, 0.0) == UNLIMITED
 
 
-def test_the_limit_does_not_swing_between_full_turns_and_short_ones() -> None:
+def test_while_turns_are_long_a_sudden_crowd_is_limited_at_once() -> None:
     admission = Admission(UNLIMITED)
-    before = looked(admission, FULL_TURN)
+    looked(admission, LONG_TURN, inside=64)
 
-    assert looked(admission, (FULL_TURN_SECONDS + SHORT_TURN_SECONDS) / 2) == before
+    admission.refuses(CROWD)
+    admission.note(LONG_TURN, LOOK_SECONDS, LOOK_SECONDS)
 
-
-def test_while_turns_are_full_a_sudden_crowd_is_limited_at_once() -> None:
-    admission = Admission(UNLIMITED)
-    looked(admission, FULL_TURN, inside=64)
-
-    assert [admission.refuses(inside) for inside in (CROWD - 1, CROWD)] == [False, True]
+    assert admission.refuses(CROWD - 1)
 
 
 def test_more_than_the_limit_is_refused() -> None:
     admission = Admission(UNLIMITED)
-    most = looked(admission, FULL_TURN)
+    most = looked(admission, LONG_TURN)
 
     assert admission.refuses(most)
     assert not admission.refuses(most - 1)
+
+
+@pytest.mark.parametrize("share", [0.8, 0.9])
+def test_less_than_the_loop_can_take_is_never_refused(share: float) -> None:
+    loop = Loop(Admission(UNLIMITED))
+
+    loop.run(at_random(share, seconds=10))
+
+    assert loop.refused == []
+
+
+def test_bursts_are_never_refused() -> None:
+    loop = Loop(Admission(UNLIMITED))
+
+    loop.run(in_bursts(0.6, seconds=10, size=50))
+
+    assert loop.refused == []
+
+
+def test_nothing_is_refused_after_a_pause_of_the_log_or_of_the_process() -> None:
+    loop = Loop(Admission(UNLIMITED), log_pauses=[(2, 2.4)], pauses=[(5, 5.05)])
+
+    loop.run(at_random(0.8, seconds=7))
+
+    assert loop.refused == []
+
+
+def test_of_three_times_as_much_what_is_admitted_is_answered_in_time() -> None:
+    loop = Loop(Admission(UNLIMITED))
+
+    loop.run(at_random(3.0, seconds=10))
+
+    assert loop.p99_seconds(since=1.0) < 0.1
+    assert loop.share_answered() > 0.4
+
+
+def test_after_an_overload_less_than_the_loop_can_take_is_soon_taken_again() -> None:
+    loop = Loop(Admission(UNLIMITED))
+
+    loop.run([*at_random(3.0, seconds=3), *(3 + at for at in at_random(0.8, seconds=4))])
+
+    assert loop.refused[0] < 1
+    assert loop.refused[-1] < 3.5
 
 
 def test_a_loop_that_is_full_of_work_is_noticed() -> None:
@@ -109,9 +174,9 @@ def test_a_loop_that_is_full_of_work_is_noticed() -> None:
         admission.start()
         deadline = time.monotonic() + 10
         while admission.most == UNLIMITED and time.monotonic() < deadline:
-            admission.refuses(CROWD + 1)
+            admission.refuses(CROWD)
             began = time.thread_time()
-            while time.thread_time() - began < FULL_TURN:
+            while time.thread_time() - began < LONG_TURN:
                 pass
             await asyncio.sleep(0)
         admission.stop()
