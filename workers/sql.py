@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from api.core import partition_counts
 from api.core.entries import Entry
 from api.core.text import is_storable
+from workers import arrays
 from workers.known import Known, KnownConversation, KnownMessage
 
 # What a transaction reads must be what it wrote. Pgpool-II sends reads to a standby before the
@@ -150,15 +151,16 @@ def look_up(
     for those in `checked` only: any other that is fails on the primary key, and the batch is tried
     again with all of them checked.
     """
+    checked_ids = list(chain.from_iterable(_ids_of(entry) for entry in checked))
     facts = {
-        "users": list({entry.user_id for entry in entries}),
-        "conversations": list({entry.conversation_id for entry in entries}),
-        "entries": list(chain.from_iterable(_ids_of(entry) for entry in checked)),
-        "openers": [user_id for user_id, _ in external_ids],
-        "external_ids": [external_id for _, external_id in external_ids],
+        "users": arrays.literal([*{entry.user_id for entry in entries}]),
+        "conversations": arrays.literal([*{entry.conversation_id for entry in entries}]),
+        "entries": arrays.literal(checked_ids),
+        "openers": arrays.literal([user_id for user_id, _ in external_ids]),
+        "external_ids": arrays.literal([external_id for _, external_id in external_ids]),
     }
     statement = _LOOK_UP
-    if facts["entries"]:
+    if checked_ids:
         statement += _LOOK_UP_ENTRIES
     if external_ids:
         statement += _LOOK_UP_EXTERNAL_IDS
@@ -201,7 +203,10 @@ def _look_up_named(cursor: Cursor, entries: Iterable[Entry], known: Known) -> No
     if not wanted:
         return
     conversations, external_ids = zip(*wanted, strict=True)
-    facts = {"conversations": list(conversations), "external_ids": list(external_ids)}
+    facts = {
+        "conversations": arrays.literal(conversations),
+        "external_ids": arrays.literal(external_ids),
+    }
     cursor.execute(_LOOK_UP_NAMED, facts)
     for conversation_id, external_id, role, content, extra in cursor:
         known.named[conversation_id, external_id] = role, bytes(content), extra

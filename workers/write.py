@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
 from api.core import conversation_fields
 from api.core.batches import ROLES, AddedMessage
 from api.core.entries import Entry
-from workers import rewrite
+from workers import arrays, rewrite
 from workers.known import opened_at_ms, written_at_ms
 from workers.plan import Change, DeadLetter, Plan
 from workers.said import Said
@@ -111,8 +110,8 @@ def write_plan(cursor: Cursor, plan: Plan) -> None:
 
 def _statement(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[bytes]:
     if rows:
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        yield cursor.mogrify(statement, columns)
+        columns = zip(*rows, strict=True)
+        yield cursor.mogrify(statement, [arrays.literal(column) for column in columns])
 
 
 def _erasures(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
@@ -144,22 +143,33 @@ def _conversation_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
 
 
 def _add_statement(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
-    rows = [_message_row(entry, message, plan) for entry, message in plan.adds]
-    if any(row[-2:] != (None, None) for row in rows):
-        yield from _statement(cursor, _ADD_MORE, rows)
-    else:
-        yield from _statement(cursor, _ADD, [row[:-2] for row in rows])
+    """Add messages; column by column, since rows of hundreds of messages cost more than they."""
+    adds = [(e, _placeholder(m) if m.id in plan.refused else m) for e, m in plan.adds]
+    if not adds:
+        return
+    columns: list[list[Any]] = [
+        [message.id for _, message in adds],
+        [entry.conversation_id for entry, _ in adds],
+        [entry.user_id for entry, _ in adds],
+        [message.role for _, message in adds],
+        [message.content.decode() for _, message in adds],
+        [message.status or entry.status for entry, message in adds],
+        [written_at_ms(entry, message) for entry, message in adds],
+    ]
+    more = [[message.external_id for _, message in adds], [message.extra for _, message in adds]]
+    is_plain = all(column.count(None) == len(adds) for column in more)
+    statement = _ADD if is_plain else _ADD_MORE
+    if not is_plain:
+        columns += more
+    yield cursor.mogrify(statement, [arrays.literal(column) for column in columns])
 
 
-def _message_row(entry: Entry, message: AddedMessage, plan: Plan) -> tuple[Any, ...]:
-    whose = message.id, entry.conversation_id, entry.user_id
-    at_ms = written_at_ms(entry, message)
-    if message.id in plan.refused:
-        role = _role(message.role) or "user"
-        return *whose, role, "", "unavailable", at_ms, None, None
-    return (
-        *(*whose, message.role, message.content.decode(), message.status or entry.status, at_ms),
-        *(message.external_id, message.extra),
+def _placeholder(message: AddedMessage) -> AddedMessage:
+    """Return what takes the position of a message that PostgreSQL refuses."""
+    return AddedMessage(
+        *(message.id, _role(message.role) or "user", b""),
+        created_at_ms=message.created_at_ms,
+        status="unavailable",
     )
 
 
@@ -177,7 +187,7 @@ def _dead_letter_row(letter: DeadLetter) -> tuple[Any, ...]:
     return (
         *(entry.id, letter.partition, entry.op, entry.user_id, entry.conversation_id),
         *((_role(entry.role), entry.status) if is_message else (None, None)),
-        *(letter.reason, letter.sqlstate, psycopg2.Binary(entry.data)),
+        *(letter.reason, letter.sqlstate, f"\\x{entry.data.hex()}"),
         *(entry.created_at_ms, letter.placeholder),
     )
 
