@@ -7,7 +7,6 @@ applied, so a COMMIT whose outcome is unknown needs no special case.
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Final
@@ -143,8 +142,9 @@ class BatchWriter:
         max_bytes = max(1, self._max_bytes // len(result.locked))
         readable = {}
         for partition, entries in self._log.read(result.locked, share, max_bytes).items():
-            cut = entries[: _end(entries, limits.get(partition, share))]
-            known = list(takewhile(lambda entry: entry.version in _READABLE, cut))
+            known = cut = entries[: _end(entries, limits.get(partition, share))]
+            if not {entry.version for entry in cut} <= _READABLE:
+                known = list(takewhile(lambda entry: entry.version in _READABLE, cut))
             if len(known) < len(cut):
                 result.waiting.add(partition)
                 logger.error(
@@ -199,10 +199,10 @@ def _end(entries: Sequence[Entry], most: int) -> int:
 
 def _held(done: Mapping[int, Sequence[Entry]]) -> dict[tuple[int, int], tuple[int, int]]:
     """Return the entries and their bytes, by partition and user."""
-    entries: Counter[tuple[int, int]] = Counter()
-    size: Counter[tuple[int, int]] = Counter()
+    held: dict[tuple[int, int], tuple[int, int]] = {}
     for partition, of_one in done.items():
+        sizes: dict[int, list[int]] = {}
         for entry in of_one:
-            entries[partition, entry.user_id] += 1
-            size[partition, entry.user_id] += len(entry.data)
-    return {whose: (count, size[whose]) for whose, count in entries.items()}
+            sizes.setdefault(entry.user_id, []).append(len(entry.data))
+        held |= {(partition, user): (len(all_), sum(all_)) for user, all_ in sizes.items()}
+    return held

@@ -95,4 +95,4 @@ class Known:
 
     def has_dead_letter(self, entry: Entry) -> bool:
         """Return whether this entry is a dead letter already."""
-        return (entry.id, entry.data) in self.dead_letters
+        return bool(self.dead_letters) and (entry.id, entry.data) in self.dead_letters

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from api.core.batches import AddedMessage
 from api.core.entries import Entry
 from api.core.partition_counts import Tally
 from workers.said import Said
@@ -13,6 +12,11 @@ from workers.said import Said
 #: but it was never stored. conflict: another row has its id. foreign: its conversation belongs to
 #: another user. unknown: its conversation does not exist. malformed: no accept script wrote it.
 Reason = Literal["refused", "regressed", "conflict", "foreign", "unknown", "malformed"]
+
+
+#: One message to be written: its id, conversation, user, role, content (UTF-8), status, Unix time
+#: in ms, external id and extra data. A plain tuple: of a backlog there are thousands in each batch.
+Row = tuple[int, int, int, str, bytes, str, int, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Plan:
 
     tallies: dict[int, Tally]
     opens: list[Entry] = field(default_factory=list)
-    adds: list[tuple[Entry, AddedMessage]] = field(default_factory=list)
+    adds: list[Row] = field(default_factory=list)
     changes: dict[int, Change] = field(default_factory=dict)
     said: dict[int, Said] = field(default_factory=dict)
     #: Entries that change stored messages, or copy them; after all that is above.

@@ -4,17 +4,17 @@ An entry is applied, discarded or dead-lettered. The entries of a partition are 
 of the log, and each is decided on as if the ones before it had been written already.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from api.core.batches import AddedMessage
+from api.core.batches import ROLES, AddedMessage
 from api.core.changes import REWRITES
 from api.core.conversation_fields import ConversationFields
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.partition_counts import Tally
 from workers.failures import UNIQUE_VIOLATION
 from workers.known import Known, KnownConversation, opened_at_ms, written_at_ms
-from workers.plan import Change, DeadLetter, Plan, Reason
+from workers.plan import Change, DeadLetter, Plan, Reason, Row
 from workers.said import fields_of, said_by
 
 
@@ -190,22 +190,23 @@ class _Planner:
         new: list[AddedMessage] = []
         in_conflict = False
         for message in entry.added:
-            external = entry.conversation_id, message.external_id or ""
             if message.id in known.messages:
                 in_conflict = in_conflict or not self._is_stored(entry, message)
             elif message.external_id is None or message.id in refused:
                 new.append(message)
-            elif external in known.named:
+            elif (external := (entry.conversation_id, message.external_id)) in known.named:
                 in_conflict = in_conflict or not self._is_same(entry, message)
             else:
                 known.named[external] = message.role, message.content, message.extra
                 new.append(message)
         if new:
-            change = plan.changes.setdefault(entry.conversation_id, Change())
+            change = plan.changes.get(entry.conversation_id)
+            if change is None:
+                change = plan.changes[entry.conversation_id] = Change()
             change.at_ms = written_at_ms(entry, new[-1])
             change.added += len(new)
-            plan.adds += ((entry, message) for message in new)
-        placeholders = [message.id for message in new if message.id in refused]
+            plan.adds += [_row(entry, message, refused) for message in new]
+        placeholders = [message.id for message in new if message.id in refused] if refused else ()
         if placeholders:
             first = placeholders[0]
             self._dead_letter(partition, entry, "refused", refused[first], placeholder=first)
@@ -274,3 +275,14 @@ class _Planner:
     ) -> None:
         self._plan.tallies[partition].dead += 1
         self._plan.dead_letters.append(DeadLetter(partition, entry, reason, sqlstate, placeholder))
+
+
+def _row(entry: Entry, message: AddedMessage, refused: Collection[int]) -> Row:
+    """Return a message as it is written; without its text if that is refused."""
+    message_id, role, content, external_id, extra, written_ms, status = message
+    at_ms = entry.created_at_ms if written_ms is None else written_ms
+    whose = message_id, entry.conversation_id, entry.user_id
+    if message_id in refused:
+        role = role if role in ROLES else "user"
+        return *whose, role, b"", "unavailable", at_ms, None, None
+    return *whose, role, content, status or entry.status, at_ms, external_id, extra

@@ -5,8 +5,8 @@ from typing import Final
 from api.core import changes, conversation_fields, ids
 from api.core.entries import MALFORMED, VERSION, Entry
 
-#: What is always a text.
-_TEXT_OPS: Final = frozenset({"add", "rename", "title", "close", "delete"})
+#: What may be a text.
+_TEXT_OPS: Final = frozenset({"open", "add", "rename", "title", "close", "delete"})
 #: The year 9999, in Unix milliseconds.
 _MAX_AT_MS: Final = 253_370_764_800_000
 
@@ -32,7 +32,7 @@ def validated(partition: int, entry: Entry) -> Entry:
 
 def _has_its_form(entry: Entry) -> bool:
     if entry.form == "t":
-        return entry.op in _TEXT_OPS or entry.op == "open"
+        return entry.op in _TEXT_OPS
     match entry.op:
         case "adds":
             return bool(entry.messages)

@@ -7,10 +7,10 @@ from typing import Any, Final
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
 from api.core import conversation_fields
-from api.core.batches import ROLES, AddedMessage
+from api.core.batches import ROLES
 from api.core.entries import Entry
 from workers import arrays, rewrite
-from workers.known import opened_at_ms, written_at_ms
+from workers.known import opened_at_ms
 from workers.plan import Change, DeadLetter, Plan
 from workers.said import Said
 
@@ -34,6 +34,8 @@ _ADD: Final = f"""
         %s::bigint[]) AS e (id, conversation_id, user_id, role, content, status, at)
     LEFT JOIN conversation AS c ON c.id = e.conversation_id
 """  # noqa: S608 - our own words
+#: Where `workers.plan.Row` has the content, in UTF-8.
+_CONTENT: Final = 4
 #: Likewise, where a message has an external id or extra data.
 _ADD_MORE: Final = f"""
     INSERT INTO message (id, conversation_id, user_id, position, role, content, status, created_at,
@@ -143,34 +145,14 @@ def _conversation_row(entry: Entry, plan: Plan) -> tuple[Any, ...]:
 
 
 def _add_statement(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
-    """Add messages; column by column, since rows of hundreds of messages cost more than they."""
-    adds = [(e, _placeholder(m) if m.id in plan.refused else m) for e, m in plan.adds]
-    if not adds:
+    if not plan.adds:
         return
-    columns: list[list[Any]] = [
-        [message.id for _, message in adds],
-        [entry.conversation_id for entry, _ in adds],
-        [entry.user_id for entry, _ in adds],
-        [message.role for _, message in adds],
-        [message.content.decode() for _, message in adds],
-        [message.status or entry.status for entry, message in adds],
-        [written_at_ms(entry, message) for entry, message in adds],
-    ]
-    more = [[message.external_id for _, message in adds], [message.extra for _, message in adds]]
-    is_plain = all(column.count(None) == len(adds) for column in more)
-    statement = _ADD if is_plain else _ADD_MORE
-    if not is_plain:
-        columns += more
+    *columns, external_ids, extras = [list(column) for column in zip(*plan.adds, strict=True)]
+    columns[_CONTENT] = [content.decode() for content in columns[_CONTENT]]
+    statement = _ADD
+    if {*external_ids, *extras} != {None}:
+        statement, columns = _ADD_MORE, [*columns, external_ids, extras]
     yield cursor.mogrify(statement, [arrays.literal(column) for column in columns])
-
-
-def _placeholder(message: AddedMessage) -> AddedMessage:
-    """Return what takes the position of a message that PostgreSQL refuses."""
-    return AddedMessage(
-        *(message.id, _role(message.role) or "user", b""),
-        created_at_ms=message.created_at_ms,
-        status="unavailable",
-    )
 
 
 def _change_row(conversation_id: int, change: Change, plan: Plan) -> tuple[Any, ...]:

@@ -43,6 +43,10 @@ Status = Literal[
 ]  # fmt: skip
 
 
+#: What most operations say of themselves.
+NO_CHANGE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
 class Entry(NamedTuple):
     """One entry as it stands in the log. A tuple: a drain makes hundreds in each batch."""
 
@@ -62,13 +66,14 @@ class Entry(NamedTuple):
     #: Those of a batch.
     messages: tuple[AddedMessage, ...] = ()
     #: What an operation of `api.core.changes` says.
-    change: Mapping[str, Any] = MappingProxyType({})
+    change: Mapping[str, Any] = NO_CHANGE
 
     @property
     def added(self) -> tuple[AddedMessage, ...]:
         """The messages that it adds."""
         if self.op == "add":
-            return (AddedMessage(self.id, self.role, self.data),)
+            message = self.id, self.role, self.data, None, None, None, None
+            return (tuple.__new__(AddedMessage, message),)
         return self.messages
 
 
@@ -296,28 +301,27 @@ def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
     """
     match fields:
         case [b"h", head, b"d", data]:
-            return _read(stream_id, head.split(b" "), data, version=b"2")
+            return _read(stream_id, head, data, version=b"2")
         case _:
             named = dict(zip(fields[::2], fields[1::2], strict=True))
             # One that lacks a field is too short to be read, but for its version.
             old = [named.get(b"v", b"0"), *(named[f] for f in _OLD_HEAD[1:] if f in named), b"t"]
-            return _read(stream_id, old, named.get(b"data", b""), version=b"1")
+            return _read(stream_id, b" ".join(old), named.get(b"data", b""), version=b"1")
 
 
-def _read(stream_id: bytes, head: Sequence[bytes], data: bytes, *, version: bytes) -> Entry:
+def _read(stream_id: bytes, head: bytes, data: bytes, *, version: bytes) -> Entry:
     entry_id = int(stream_id.partition(b"-")[0])
-    if head[0] != version:
-        number = int(head[0]) if head[0].isdigit() else 0
+    given, _, rest = head.partition(b" ")
+    if given != version:
+        number = int(given) if given.isdigit() else 0
         number = number if number > VERSION else 0
         return Entry(entry_id, number, "add", 0, 0, "", "", 0, 0, b"")
     try:
-        _, op, user, conversation, role, status, at, total, form = head
-        return Entry(
-            *(entry_id, VERSION, cast("Op", op.decode()), int(user), int(conversation)),
-            *(role.decode(), status.decode(), int(at), int(total), data),
-            cast("Form", form.decode()),
-            batches.decode(entry_id, data) if op == b"adds" else (),
-            changes.decode(op.decode(), data) if op.decode() in changes.OPS else {},
-        )
+        op, user, conversation, role, status, at, total, form = rest.decode().split(" ")
+        facts = int(user), int(conversation), role, status, int(at), int(total)
+        messages = batches.decode(entry_id, data) if op == "adds" else ()
+        change = changes.decode(op, data) if op in changes.OPS else NO_CHANGE
     except ValueError:
         return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)
+    # A named tuple's own constructor takes as long as the rest of this function.
+    return tuple.__new__(Entry, (entry_id, VERSION, op, *facts, data, form, messages, change))

@@ -81,7 +81,7 @@ def planned(entries: list[Entry], has: Known, refused: dict[int, str | None] | N
 
 def check(plan: Plan, expected: Outcome, last_id: int) -> None:
     assert [e.id for e in plan.opens] == expected.opens
-    assert [message.id for _, message in plan.adds] == expected.adds
+    assert [message_id for message_id, *_ in plan.adds] == expected.adds
     assert plan.changes == expected.changes
     assert [(letter.entry.id, letter.reason) for letter in plan.dead_letters] == expected.dead
     assert (len(plan.applied), plan.duplicates) == (expected.applied, expected.duplicates)
