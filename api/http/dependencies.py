@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
@@ -185,16 +185,8 @@ async def _wants_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "")
 
 
-async def _last_event_id(
-    known: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            description="The id of the last event that was seen; the rest follows.",
-            examples=["42"],
-        ),
-    ] = None,
-) -> int | None:
+async def _last_event_id(request: Request) -> int | None:
+    known = request.headers.get("Last-Event-ID")
     if not known:
         return None
     if not known.isdecimal() or len(known) > len(str(CONTENT_MOST)):
@@ -243,9 +235,24 @@ KEYED_IF_LAST: Final[dict[str, Any]] = {
         },
     ]
 }
+RESUMED: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "The id of the last event that was seen; the rest follows.",
+            "example": "42",
+        }
+    ]
+}
+KEYED_RESUMED: Final[dict[str, Any]] = {
+    "parameters": [*KEYED["parameters"], *RESUMED["parameters"]]
+}
 #: The address of the client.
 Address = Annotated[str, Depends(_address)]
 #: The client asked for server-sent events.
 WantsStream = Annotated[bool, Depends(_wants_stream)]
-#: Code points of an answer that the client says it has; None where it says nothing.
+#: Code points of an answer that the client says it has; None where it says nothing. The route says
+#: `openapi_extra=RESUMED`, or KEYED_RESUMED.
 LastEventId = Annotated[int | None, Depends(_last_event_id)]

@@ -54,6 +54,7 @@ class FastLane:
                         receive = taken.receive
                         break
                     scope["path_params"] = named.groupdict()
-                    await fast_route.answer(Request(scope, taken.receive), taken.values, send)
+                    request = Request(scope, taken.receive)
+                    await fast_route.answer(request, taken.values, receive, send)
                     return
         await self._app(scope, receive, send)

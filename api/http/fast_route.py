@@ -79,8 +79,12 @@ class FastRoute:
             return Taken(None, receive)
         return Taken(values, receive)
 
-    async def answer(self, request: Request, values: dict[str, Any], send: Send) -> None:
+    async def answer(
+        self, request: Request, values: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
         """Find the caller, call the endpoint, send what it answers.
+
+        `receive` gives what comes after the body, as to the answers of FastAPI's routes.
 
         From here on it is the lane that answers: finding the caller has effects, so it is not done
         twice.
@@ -97,7 +101,7 @@ class FastRoute:
         except problems.ANSWERED as error:
             answer = await problems.answer(request, error)
         if isinstance(answer, Response) or self._shown is None:
-            await answer(request.scope, request.receive, send)
+            await answer(request.scope, receive, send)
             return
         body = self._shown.serialize_json(answer)
         headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]

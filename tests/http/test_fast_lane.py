@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.fast_lane import FastLane, fast
+from api.http.fields import session_id
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.schemas.messages import NewMessage
 from api.main import create_app
@@ -131,6 +132,13 @@ def pair(api: Api) -> Iterator[Pair]:
         ada.delete(f"/api/chat/sess_{opened[1]:x}").raise_for_status()
         facts = {
             **dict(zip(("conversation", "ended", "eves"), opened, strict=True)),
+            **dict(
+                zip(
+                    ("session", "ended_session", "eves_session"),
+                    map(session_id, opened),
+                    strict=True,
+                )
+            ),
             "unknown": opened[0] - (1 << 12),
         }
         yield Pair(api, clients, beyond, ada, facts)
@@ -138,6 +146,10 @@ def pair(api: Api) -> Iterator[Pair]:
 
 def who(person: httpx.Client) -> dict[str, str]:
     return {"Authorization": person.headers["Authorization"]}
+
+
+def turn(session: str = "{session}") -> str:
+    return f"/api/chat/{session}/message"
 
 
 def messages(*elements: Any) -> dict[str, Any]:
@@ -148,6 +160,7 @@ def at(conversation: str) -> str:
     return f"/api/conversations/{conversation}/messages"
 
 
+HI = {"message": "Hi"}
 BATCH = at("{conversation}") + "/batch"
 GOOD = {
     "a message": Sent(),
@@ -165,6 +178,9 @@ GOOD = {
     "a batch with all there is": Sent(
         BATCH, messages(SAID | {"external_id": "m-2"}, {"role": "tool", "extra": {"a": 1.50}})
     ),
+    "a turn": Sent(turn(), HI, status=200),
+    "a turn of an older client": Sent(turn(), HI | {"userId": [1]}, status=200),
+    "a turn, with what is for a stream": Sent(turn() + "?parts=yes", HI, status=200),
 }
 REFUSED = {
     "nobody's conversation": Sent(at("{unknown}"), status=404),
@@ -180,6 +196,13 @@ REFUSED = {
     "extra too large": Sent(body={"role": "tool", "extra": {"a": "x" * (257 << 10)}}, status=422),
     "the second extra too large": Sent(
         BATCH, messages(SAID, {"role": "tool", "extra": {"a": "x" * (257 << 10)}}), status=422
+    ),
+    "a turn of another's": Sent(turn("{eves_session}"), HI, status=404),
+    "a turn of an ended session": Sent(turn("{ended_session}"), HI, status=409),
+    "a turn without a session": Sent(turn("sess_0"), HI, status=400),
+    "a turn in the place of nothing": Sent(turn(), HI | {"replaces": 7}, status=404),
+    "a turn that saw what was never sent": Sent(
+        turn(), HI, headers={"Last-Event-ID": "x"}, status=400
     ),
     "an external id that is taken": Sent(
         body=SAID | {"external_id": "m-1", "content": "other words"}, status=409
@@ -222,6 +245,9 @@ LEFT = {
     "too large in chunks": Sent(
         body=[json.dumps(SAID).encode(), *[b" " * (1 << 16)] * 16], status=413
     ),
+    "a turn that says nothing": Sent(turn(), {"message": ""}, status=422),
+    "a turn with a bad query": Sent(turn() + "?parts=some", HI, status=422),
+    "a turn with two errors": Sent(turn() + "?parts=some", {}, status=422),
     "another method": Sent(method="PUT", status=405),
     "a slash at the end": Sent(at("{conversation}") + "/", status=404),
 }
@@ -256,6 +282,17 @@ def test_without_a_key_two_messages_differ_in_id_and_time_only(pair: Pair) -> No
     ]
     assert alike[0] == alike[1]
     assert answers[0] != answers[1]
+
+
+def test_a_reconnection_without_a_key_is_no_message_to_either(pair: Pair) -> None:
+    headers = [*who(pair.ada).items(), *JSON.items(), ("Last-Event-ID", "3")]
+
+    on_the_lane, by_fastapi = [
+        pair.answer(client, Sent(turn(), HI), headers) for client in pair.clients
+    ]
+
+    assert on_the_lane == by_fastapi
+    assert on_the_lane[0] == 204
 
 
 def test_it_finds_every_caller_as_fastapi_does(pair: Pair) -> None:

@@ -16,7 +16,15 @@ from api.core.errors import (
     TooLarge,
 )
 from api.http import fields
-from api.http.dependencies import KEYED, Chatting, LastEventId, Reading, WantsStream
+from api.http.dependencies import (
+    KEYED,
+    KEYED_RESUMED,
+    Chatting,
+    LastEventId,
+    Reading,
+    WantsStream,
+)
+from api.http.fast_lane import fast
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.parameters import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
@@ -57,9 +65,10 @@ async def start(by: Chatting) -> schemas.SessionStarted:
     operation_id="sendChatMessage",
     response_model=schemas.ChatAnswer,
     response_description="The answer; both messages are stored for good.",
-    openapi_extra=KEYED,
+    openapi_extra=KEYED_RESUMED,
     responses=documented(*_WRITE, *_BODY, BadGateway, GatewayTimeout) | streams.DOCUMENTED,
 )
+@fast
 async def send(
     *,
     by: Chatting,
@@ -91,7 +100,7 @@ async def send(
     operation_id="regenerateAnswer",
     response_model=schemas.ChatAnswer,
     response_description="The new answer; the old one is kept as a branch.",
-    openapi_extra=KEYED,
+    openapi_extra=KEYED_RESUMED,
     responses=documented(*_WRITE, NotFound, NotAllowed, BadGateway, GatewayTimeout)
     | streams.DOCUMENTED,
 )

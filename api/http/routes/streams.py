@@ -14,7 +14,7 @@ from api.core import ids
 from api.core.caller import Caller
 from api.core.errors import NotAllowed, NotFound, TooLarge
 from api.http import fields
-from api.http.dependencies import App, Chatter, LastEventId, Services
+from api.http.dependencies import RESUMED, App, Chatter, LastEventId, Services
 from api.http.fields import Id
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
 from api.http.parameters import SessionId
@@ -62,6 +62,7 @@ _HEARTBEAT: Final = b": ping\n"
     operation_id="watchTurn",
     response_class=Response,
     response_description="The answer from `Last-Event-ID` on, as it is made.",
+    openapi_extra=RESUMED,
     responses=documented(*_FAILURES) | DOCUMENTED,
 )
 async def watch(
