@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from api.core import single_reads
 from api.core.database import Viewer, reading, writing
 from api.core.errors import Unavailable
 
@@ -75,6 +76,13 @@ class AsyncDatabase:
 
         self.note_use()
         return await self._in_thread(run, TIMEOUT_SECONDS)
+
+    async def ask(self, user_id: int, query: single_reads.Query) -> single_reads.Row | None:
+        """Return the first row of a query that is for one user; None for no row."""
+        self.note_use()
+        return await self._in_thread(
+            lambda: single_reads.ask(self._engine, user_id, query), TIMEOUT_SECONDS
+        )
 
     async def write(
         self, viewer: Viewer, work: Callable[[Session], T], *, timeout_seconds: float | None = None

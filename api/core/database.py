@@ -42,6 +42,11 @@ _KEEPALIVE: Final = {
 
 #: A limit of the operator for idle or long transactions; for psycopg2 no OperationalError.
 _TIMED_OUT: Final = frozenset({"25P03", "25P04"})
+#: As SQLAlchemy raises them, and as psycopg2 does.
+_UNREACHABLE: Final = (
+    *(OperationalError, InterfaceError, NoConnectionFree),
+    *(psycopg2.OperationalError, psycopg2.InterfaceError),
+)
 #: Sets what the row security policies read. `true`: for this transaction only, since a pooler may
 #: give the connection to another client afterwards. It is sent with the first statement, and so
 #: costs no round trip.
@@ -162,7 +167,7 @@ def reading(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
 
     Raises Unavailable if PostgreSQL does not answer or no connection of the pool is free.
     """
-    with _reachable(), Session(engine) as session:
+    with reachable(), Session(engine) as session:
         session.connection(execution_options={"postgresql_readonly": True, "viewer": viewer})
         yield session
 
@@ -174,7 +179,7 @@ def writing(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
     Raises Unavailable likewise, and if PostgreSQL is read-only.
     """
     with (
-        _reachable(),
+        reachable(),
         _writable(),
         Session(engine, expire_on_commit=False) as session,
         session.begin(),
@@ -184,12 +189,13 @@ def writing(engine: Engine, viewer: Viewer | None = None) -> Iterator[Session]:
 
 
 @contextmanager
-def _reachable() -> Iterator[None]:
+def reachable() -> Iterator[None]:
+    """Raise Unavailable for errors that mean that PostgreSQL cannot be reached just now."""
     try:
         yield
-    except (OperationalError, InterfaceError, NoConnectionFree) as error:
+    except _UNREACHABLE as error:
         raise Unavailable("the database does not answer") from error
-    except DBAPIError as error:
+    except (DBAPIError, psycopg2.Error) as error:
         if sqlstate_of(error) in _TIMED_OUT:
             raise Unavailable("the database ended a transaction that took long") from error
         raise

@@ -1,4 +1,4 @@
-"""Pages of a conversation's messages, each one statement, so one snapshot."""
+"""Pages of a conversation's messages as rows, each one statement, so one snapshot."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from api.core.cursors import Order
-from api.core.models import Conversation, Message, MessageAside, Role, Status
+from api.core.models import Conversation, Message, Role, Status
 from api.reads import owners
 
 #: A page of messages ends where their contents reach this many bytes, of UTF-8.
@@ -49,8 +49,6 @@ class StoredMessage(NamedTuple):
     edited_at: datetime | None
     #: A JSON object, as the text that was written.
     extra_text: str | None
-    #: Messages that were cut off, of branches that begin at this position.
-    aside: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +70,9 @@ def read(
     *,
     limit: int,
     nearest: Order,
-    order: Order,
-    external_id: str = "",
     with_extra: bool = False,
 ) -> MessagePage | None:
-    """Return the messages of a part nearest to one end, in the given order.
+    """Return the messages of a part nearest to one end, oldest first.
 
     They are `limit` at most, and no more than PAGE_MOST_BYTES hold, but one at least.
     """
@@ -87,9 +83,7 @@ def read(
         "most": limit,
         "most_bytes": PAGE_MOST_BYTES,
     }
-    if part == "external":
-        wanted["external_id"] = external_id
-    statement = _page_of(part, nearest, order, with_extra=with_extra)
+    statement = _page_of(part, nearest, with_extra=with_extra)
     found = session.connection().execute(statement, wanted).all()
     if not found:
         return None
@@ -99,8 +93,29 @@ def read(
 
 
 @cache
-def _page_of(part: Part, nearest: Order, order: Order, *, with_extra: bool) -> Executable:
+def _page_of(part: Part, nearest: Order, *, with_extra: bool) -> Executable:
     """Return a page's statement, made once: to make it takes longer than to execute it."""
+    page: Any = fitting(nearby(part, nearest, with_extra=with_extra), nearest).lateral()
+    total: Any = col(Conversation.message_count)
+    if part == "of_chat":
+        total = total - _hidden()
+    columns = (page.c[name] for name in StoredMessage._fields)
+    return (
+        select(total, Conversation.message_count, *columns)
+        .outerjoin(page, true())
+        .where(wanted_conversation())
+        .order_by(page.c.position.asc())
+    )
+
+
+def wanted_conversation() -> ColumnElement[bool]:
+    """Return the condition on the owner's conversation that a page is of."""
+    owner, conversation = (bindparam(name, type_=BigInteger) for name in ("owner", "conversation"))
+    return owners.alive(owner, conversation)
+
+
+def nearby(part: Part, nearest: Order, *more: Any, with_extra: bool) -> Any:
+    """Return the statement of a part's messages nearest to one end, and the bytes of each."""
     position, place = col(Message.position), bindparam("place", type_=BigInteger)
     wanted = {
         "after": position > place,
@@ -112,42 +127,29 @@ def _page_of(part: Part, nearest: Order, order: Order, *, with_extra: bool) -> E
         ),
         "external": Message.external_id == bindparam("external_id", type_=Text),
     }[part]
-    names = StoredMessage._fields
     extra: Any = cast(Message.extra, Text) if with_extra else null().cast(Text)
-    columns = (getattr(Message, name) for name in names if name not in {"extra_text", "aside"})
+    columns = (getattr(Message, name) for name in StoredMessage._fields if name != "extra_text")
     size = func.octet_length(Message.content) + func.coalesce(func.octet_length(extra), 0)
-    nearby = (
-        select(*columns)
-        .add_columns(extra.label("extra_text"), _aside().label("aside"), size.label("bytes"))
+    rows = (
+        select(*columns, *more)
+        .add_columns(extra.label("extra_text"), size.label("bytes"))
         .where(Message.conversation_id == Conversation.id, wanted)
         .order_by(position.asc() if nearest == "asc" else position.desc())
         .limit(bindparam("most", type_=BigInteger))
     )
     if part == "of_chat":
-        nearby = nearby.offset(case((_hidden() == 0, 0), else_=place))
-    rows = nearby.correlate(Conversation).subquery()
+        rows = rows.offset(case((_hidden() == 0, 0), else_=place))
+    return rows.correlate(Conversation)
+
+
+def fitting(nearby: Any, nearest: Order) -> Any:
+    """Return the statement of those of some messages that a page holds."""
+    rows = nearby.subquery()
     from_end = rows.c.position.asc() if nearest == "asc" else rows.c.position.desc()
     sums = select(rows, func.sum(rows.c.bytes).over(order_by=from_end).label("sum")).subquery()
-    page: Any = (  # as mypy takes any entity; it takes no lateral for one
-        select(*(sums.c[name] for name in names))
-        # The nearest one always: whatever it is, paging could not go past it.
-        .where(or_(sums.c.sum <= bindparam("most_bytes"), sums.c.sum == sums.c.bytes))
-        .lateral()
-    )
-    shown = page.c.position
-    total: Any = col(Conversation.message_count)
-    if part == "of_chat":
-        total = total - _hidden()
-    return (
-        select(total, Conversation.message_count, page)
-        .outerjoin(page, true())
-        .where(
-            owners.alive(
-                bindparam("owner", type_=BigInteger), bindparam("conversation", type_=BigInteger)
-            )
-        )
-        .order_by(shown.asc() if order == "asc" else shown.desc())
-    )
+    # The nearest one always: whatever it is, paging could not go past it.
+    fits = or_(sums.c.sum <= bindparam("most_bytes"), sums.c.sum == sums.c.bytes)
+    return select(*sums.c).where(fits)
 
 
 def _hidden() -> Any:
@@ -156,19 +158,3 @@ def _hidden() -> Any:
     of_this = message.conversation_id == bindparam("conversation", type_=BigInteger)
     hidden = select(func.count()).where(of_this, col(message.role).notin_(CHAT_ROLES))
     return hidden.scalar_subquery()
-
-
-def _aside() -> ColumnElement[int]:
-    """Count the branches that begin where a message is. Nothing is looked for in a plain one."""
-    before, aside = aliased(Message), aliased(MessageAside)
-    parent = select(before.id).where(
-        before.conversation_id == Message.conversation_id,
-        before.position == Message.position - 1,
-    )
-    branches = select(func.count()).where(
-        aside.conversation_id == Message.conversation_id,
-        aside.position == Message.position,
-        col(aside.parent_id).is_not_distinct_from(parent.correlate(Message).scalar_subquery()),
-    )
-    counted = branches.correlate(Message).scalar_subquery()
-    return case((col(Conversation.rewritten_id).is_(None), 0), else_=counted)

@@ -15,7 +15,7 @@ from api.core import ids
 from api.core.cursors import Order
 from api.core.models import Conversation, LogPartition, Message, MessageAside
 from api.reads import message_pages, owners
-from api.reads.message_pages import CHAT_ROLES, MessagePage, Part
+from api.reads.message_pages import CHAT_ROLES, MessagePage
 
 
 class MessageRepository:
@@ -61,51 +61,11 @@ class MessageRepository:
         )
         return self._session.exec(statement).one_or_none()
 
-    def page(
-        self, owner: int, conversation_id: int, *, limit: int, offset: int = 0, order: Order = "asc"
-    ) -> MessagePage | None:
-        """Return messages from the oldest on, or from the latest on, leaving out `offset`."""
-        part: Part = "after" if order == "asc" else "but_latest"
-        return self._page(
-            owner, conversation_id, part, offset, limit=limit, nearest=order, order=order
-        )
-
     def after(
-        self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
+        self, owner: int, conversation_id: int, *, position: int, limit: int
     ) -> MessagePage | None:
-        """Return the messages that follow a position most closely."""
-        return self._page(
-            owner, conversation_id, "after", position, limit=limit, nearest="asc", order=order
-        )
-
-    def before(
-        self, owner: int, conversation_id: int, *, position: int, limit: int, order: Order = "asc"
-    ) -> MessagePage | None:
-        """Return the messages that precede a position most closely."""
-        return self._page(
-            owner, conversation_id, "before", position, limit=limit, nearest="desc", order=order
-        )
-
-    def latest(self, owner: int, conversation_id: int, *, limit: int) -> MessagePage | None:
-        """Return the latest messages, the oldest of them first."""
-        return self._page(
-            owner, conversation_id, "but_latest", 0, limit=limit, nearest="desc", order="asc"
-        )
-
-    def by_external_id(
-        self, owner: int, conversation_id: int, external_id: str
-    ) -> MessagePage | None:
-        """Return the message with an external id, or none."""
-        return self._page(
-            owner,
-            conversation_id,
-            "external",
-            0,
-            limit=1,
-            nearest="asc",
-            order="asc",
-            external_id=external_id,
-        )
+        """Return the messages that follow a position most closely, the oldest of them first."""
+        return self._page(owner, conversation_id, "after", position, limit=limit, nearest="asc")
 
     def of_chat(
         self, owner: int, conversation_id: int, *, limit: int, offset: int | None
@@ -119,7 +79,6 @@ class MessageRepository:
             offset or 0,
             limit=limit,
             nearest=nearest,
-            order="asc",
         )
 
     def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:

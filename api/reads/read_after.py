@@ -16,7 +16,9 @@ from sqlmodel import Session
 from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
-from api.core.errors import BadRequest, Gone, NotFound, Unavailable
+from api.core.errors import NotFound, Unavailable
+from api.core.single_reads import Query, Row, run
+from api.reads import reach
 from api.reads.owners import require_account
 from api.reads.partitions import PartitionRepository
 from api.reads.slots import ReadSlot
@@ -29,11 +31,6 @@ AbsentFromLog = Callable[[Iterable[int]], Awaitable[frozenset[int]]]
 WAIT_SECONDS: Final = 2.0
 POLL_FIRST_SECONDS: Final = 0.005
 POLL_MOST_SECONDS: Final = 0.05
-#: A `read_after` this far ahead of every clock was never given out.
-FUTURE_MS: Final = 5_000
-#: A conversation's id this far ahead was never given out; generous, because answering 404 for
-#: a conversation that was accepted would be worse than a wait of two seconds.
-FAR_FUTURE_MS: Final = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Reads:
         """
 
         def attempt(session: Session, lost: frozenset[int]) -> _Found[T] | None:
-            return _Found(work(session)) if _passed(session, read_after, lost) else None
+            return _Found(work(session)) if reach.passed(session, read_after, lost) else None
 
         return await self._until_found(owner, read_after, attempt, slot)
 
@@ -87,11 +84,11 @@ class Reads:
         """
 
         def attempt(session: Session, lost: frozenset[int]) -> _Found[T] | None:
-            if not _passed(session, read_after, lost):
+            if not reach.passed(session, read_after, lost):
                 return None
             found = work(session)
             is_lost = conversation_id in lost
-            if found is None and not is_lost and _may_come(session, conversation_id):
+            if found is None and not is_lost and reach.may_come(session, conversation_id):
                 return None
             # It may have come between the two statements, so a second look decides.
             found = work(session) if found is None else found
@@ -102,6 +99,45 @@ class Reads:
 
         wanted = [*read_after, conversation_id]
         return await self._until_found(owner, wanted, attempt, slot)
+
+    async def row(self, owner: int, read_after: Sequence[int], query: Query, slot: ReadSlot) -> Row:
+        """Return the one row of a query, likewise; it takes a single message to PostgreSQL, mostly.
+
+        The last column of the query is `documents.last_ids`.
+        """
+        row = await self._first_look(owner, read_after, query, slot)
+        if row is None:
+            row = await self.after(owner, read_after, lambda db: run(db, query), slot)
+        if row is None:
+            raise AssertionError("the query has a row whatever it is asked")
+        return row
+
+    async def row_of_conversation(
+        self,
+        owner: int,
+        conversation_id: int,
+        read_after: Sequence[int],
+        query: Query,
+        slot: ReadSlot,
+    ) -> Row:
+        """Return the row of a query about one conversation, likewise."""
+        row = await self._first_look(owner, read_after, query, slot)
+        if row is not None:
+            return row
+        return await self.of_conversation(
+            owner, conversation_id, read_after, lambda db: run(db, query), slot
+        )
+
+    async def _first_look(
+        self, owner: int, read_after: Sequence[int], query: Query, slot: ReadSlot
+    ) -> Row | None:
+        """Return the row if there is one, and it is of a time when nothing was missing."""
+        await slot.take()
+        row = await self._database.ask(owner, query)
+        if row is None or not reach.includes(row[-1] or (), read_after):
+            slot.release()
+            return None
+        return row
 
     async def _until_found(
         self, owner: int, wanted: Sequence[int], attempt: _Attempt[T], slot: ReadSlot | None
@@ -142,42 +178,3 @@ class Reads:
                     Viewer(owner), lambda db: PartitionRepository(db).not_reached(absent)
                 )
         return frozenset()
-
-
-def _passed(session: Session, read_after: Sequence[int], lost: frozenset[int]) -> bool:
-    """Tell whether PostgreSQL has reached all the given ids, one per partition.
-
-    Raises Gone where it has not, and never will.
-    """
-    wanted: dict[int, int] = {}
-    for entry_id in read_after:
-        if entry_id >= ids.IMPORTED_BELOW:
-            partition = ids.partition_of(entry_id)
-            wanted[partition] = max(entry_id, wanted.get(partition, 0))
-    partitions = PartitionRepository(session)
-    missing = [
-        (entry_id, last_id)
-        for partition, entry_id in wanted.items()
-        if (last_id := partitions.last_id(partition)) < entry_id
-    ]
-    if any(_ahead_ms(entry_id, last_id) > FUTURE_MS for entry_id, last_id in missing):
-        raise BadRequest("read_after lies in the future")
-    if any(entry_id in lost for entry_id, _ in missing):
-        raise Gone("the write that read_after names was lost; it will not come")
-    return not missing
-
-
-def _may_come(session: Session, conversation_id: int) -> bool:
-    """Tell whether an unknown conversation may have been accepted and not drained yet."""
-    if conversation_id < ids.IMPORTED_BELOW:
-        return False
-    last_id = PartitionRepository(session).last_id(ids.partition_of(conversation_id))
-    return conversation_id > last_id and _ahead_ms(conversation_id, last_id) <= FAR_FUTURE_MS
-
-
-def _ahead_ms(entry_id: int, last_id: int) -> float:
-    """Return how far an id is ahead of both this clock and what its partition has reached.
-
-    A log whose clock once ran ahead goes on from there, so this clock alone proves nothing.
-    """
-    return ids.unix_ms_of(entry_id) - max(time.time() * 1000, ids.unix_ms_of(last_id))

@@ -1,16 +1,15 @@
 """What row-level security costs a read."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
 from sqlalchemy import Engine, text
-from sqlmodel import Session
 
-from api.core.database import Viewer, make_engine, reading
-from api.reads.conversations import ConversationRepository
-from api.reads.messages import MessageRepository
+from api.core import single_reads
+from api.core.database import make_engine
+from api.core.single_reads import Query
+from api.reads import conversation_documents, message_documents
 from tests.bench.figures import Report, say
 from tests.bench.reads import load
 from tests.bench.scale import Scale
@@ -33,11 +32,14 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
             for table in ("conversation", "message", "log_partition"):
                 connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
         seat = one.seats[0]
-        pages: dict[str, Callable[[Session], object]] = {
-            "conversations": lambda s: ConversationRepository(s).list(seat.user_id, limit=20),
-            "messages": lambda s: MessageRepository(s).latest(
-                seat.user_id, seat.conversation_id, limit=50
-            ),
+        listed = conversation_documents.Wanted(seat.user_id, limit=20)
+        latest = message_documents.Wanted(
+            *(seat.user_id, seat.conversation_id, "but_latest", 0, 50, "desc", "asc"),
+            with_extra=True,
+        )
+        pages = {
+            "conversations": listed.query(with_last_ids=False),
+            "messages": latest.query(is_plain=True, with_last_ids=False),
         }
         for name, page in pages.items():
             with_it, without = _in_turn(api, owner, seat.user_id, page, scale.tries)
@@ -45,14 +47,12 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
 
 
 def _in_turn(
-    api: Engine, owner: Engine, reader: int, page: Callable[[Session], object], tries: int
+    api: Engine, owner: Engine, reader: int, page: Query, tries: int
 ) -> tuple[list[float], list[float]]:
     """Return the times with and without row security, in ms."""
     took: tuple[list[float], list[float]] = ([], [])
     for number in range(2 * tries):
-        engine, viewer = ((api, Viewer(reader)), (owner, None))[number % 2]
         started = time.perf_counter()
-        with reading(engine, viewer) as session:
-            page(session)
+        single_reads.ask((api, owner)[number % 2], reader, page)
         took[number % 2].append((time.perf_counter() - started) * 1000)
     return took

@@ -1,13 +1,15 @@
+import psycopg2.errors
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, InternalError
 from sqlmodel import select
 
 from api.accounts.repositories import UserRepository
-from api.core import database, postgres_urls
+from api.core import database, postgres_urls, single_reads
 from api.core.errors import SettingsError, Unavailable
 from api.core.models import Conversation, User
 from api.core.settings import postgres_url
+from api.core.single_reads import Query
 from tests.support.rows import NOON, add_conversation, add_user
 
 NOWHERE = postgres_url("postgresql://nobody@127.0.0.1:1/none")
@@ -19,6 +21,36 @@ def test_a_reading_session_cannot_write(engine: Engine) -> None:
         database.reading(engine) as session,
     ):
         UserRepository(session).add("alice", "alice@example.org", "")
+
+
+def test_a_single_read_cannot_write_and_holds_for_one_user(engine: Engine) -> None:
+    shown = Query("SELECT current_setting('app.user_id') || ' ✓', %(n)s", {"n": 7})
+    written = Query("UPDATE log_partition SET applied = 1 RETURNING id", {})
+
+    assert single_reads.ask(engine, 5, shown) == ("5 ✓".encode(), 7)
+    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+        single_reads.ask(engine, 5, written)
+    with database.writing(engine) as session:
+        kept = session.connection().scalar(text("SELECT current_setting('app.user_id', true)"))
+    assert not kept
+
+
+def test_a_single_read_that_is_cut_is_unavailable_and_the_next_one_works(engine: Engine) -> None:
+    with engine.connect() as one, engine.connect() as other:
+        one.execute(text("SELECT 1"))
+        other.execute(text("SELECT 1"))
+    cut = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'verbatim-test'"
+        " ORDER BY pid = pg_backend_pid()"
+    )
+
+    with pytest.raises(Unavailable):
+        single_reads.ask(engine, 5, Query(f"SELECT count(*) FROM ({cut}) AS cut", {}))
+
+    # All connections were replaced, not only the one that was seen cut.
+    for _ in range(2):
+        assert single_reads.ask(engine, 5, Query("SELECT 1", {})) == (1,)
 
 
 def test_a_connection_that_was_read_from_can_be_written_to(database_url: str) -> None:

@@ -15,8 +15,8 @@ from api.core.cursors import Cursor, Order, Sort
 from api.core.database import reading
 from api.core.errors import BadRequest
 from api.core.ids import MAX_ID
-from api.reads.conversations import ConversationRepository
 from api.reads.messages import MessageRepository
+from tests.support.pages import listed, paged
 from tests.support.rows import NOON, add_conversation, add_user, statements
 
 CONVERSATIONS = 400
@@ -77,16 +77,15 @@ def scans(engine: Engine, read: Read, owner: int) -> Iterator[dict[str, Any]]:
 
 
 MESSAGE_READS: dict[str, Read] = {
-    "first": lambda s, o: MessageRepository(s).page(o, 16, limit=LIMIT),
-    "deep": lambda s, o: MessageRepository(s).page(o, 16, limit=LIMIT, offset=4_900),
-    "deep, latest first": lambda s, o: MessageRepository(s).page(
-        o, 16, limit=LIMIT, offset=4_900, order="desc"
+    "first": lambda s, o: paged(s, o, 16, limit=LIMIT),
+    "deep": lambda s, o: paged(s, o, 16, place=4_900, limit=LIMIT),
+    "deep, latest first": lambda s, o: paged(
+        s, o, 16, "but_latest", 4_900, limit=LIMIT, order="desc"
     ),
-    "after": lambda s, o: MessageRepository(s).after(
-        o, 16, position=4_000, limit=LIMIT, order="desc"
-    ),
-    "before": lambda s, o: MessageRepository(s).before(o, 16, position=4_000, limit=LIMIT),
-    "latest": lambda s, o: MessageRepository(s).latest(o, 16, limit=LIMIT),
+    "deep, with branches": lambda s, o: paged(s, o, 16, place=4_900, limit=LIMIT, is_plain=False),
+    "after": lambda s, o: paged(s, o, 16, place=4_000, limit=LIMIT, order="desc"),
+    "before": lambda s, o: paged(s, o, 16, "before", 4_000, limit=LIMIT),
+    "rows": lambda s, o: MessageRepository(s).after(o, 16, position=4_000, limit=LIMIT),
     "one": lambda s, o: MessageRepository(s).get(o, 16, 4_500),
     "recent turns": lambda s, o: MessageRepository(s).recent_turns(
         o, 16, limit=LIMIT, most_bytes=10**6
@@ -118,15 +117,11 @@ def test_a_page_of_conversations_after_a_cursor_reads_nothing_but_itself_through
     cursor = None
     for _ in range(CONVERSATIONS // 100 - 1):
         with reading(engine) as session:
-            page = ConversationRepository(session).list(
-                owner, limit=100, sort=sort, order=order, cursor=cursor
-            )
+            page = listed(session, owner, limit=100, sort=sort, order=order, cursor=cursor)
             cursor = page.next_cursor
 
     def read(session: Session, owner: int) -> object:
-        return ConversationRepository(session).list(
-            owner, limit=LIMIT, sort=sort, order=order, cursor=cursor
-        )
+        return listed(session, owner, limit=LIMIT, sort=sort, order=order, cursor=cursor)
 
     plan = list(scans(engine, read, owner))
 
@@ -155,11 +150,9 @@ def test_paging_through_conversations_of_equal_times_shows_each_once(
     seen, cursor = [], None
     while True:
         with reading(engine) as session:
-            page = ConversationRepository(session).list(
-                owner, limit=7, sort=sort, order=order, cursor=cursor
-            )
+            page = listed(session, owner, limit=7, sort=sort, order=order, cursor=cursor)
         assert page.total == len(times)
-        seen += [conversation.id for conversation in page.conversations]
+        seen += [conversation.id for conversation in page.rows]
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -176,10 +169,8 @@ def test_pages_in_the_order_of_creation_miss_none_that_moves_up_meanwhile(engine
 
     for number in range(1, 4):
         with reading(engine) as session:
-            page = ConversationRepository(session).list(
-                owner, limit=10, sort="created_at", cursor=cursor
-            )
-        seen += [conversation.id for conversation in page.conversations]
+            page = listed(session, owner, limit=10, sort="created_at", cursor=cursor)
+        seen += [conversation.id for conversation in page.rows]
         cursor = page.next_cursor
         with engine.begin() as connection:  # something happens in one that was not shown yet
             touch = "UPDATE conversation SET updated_at = now() WHERE id = :id"
@@ -194,14 +185,13 @@ def test_the_last_page_names_no_next_one_even_when_it_is_full(engine: Engine) ->
         add_conversation(engine, owner, number)
 
     with reading(engine) as session:
-        conversations = ConversationRepository(session)
-        whole = conversations.list(owner, limit=4)
-        beyond = conversations.list(owner, limit=4, offset=4)
-        skipped = conversations.list(owner, limit=2, offset=1, order="asc")
+        whole = listed(session, owner, limit=4)
+        beyond = listed(session, owner, limit=4, offset=4)
+        skipped = listed(session, owner, limit=2, offset=1, order="asc")
 
     assert whole.next_cursor is None
-    assert (beyond.conversations, beyond.total, beyond.next_cursor) == ([], 4, None)
-    assert [conversation.id for conversation in skipped.conversations] == [2, 3]
+    assert (beyond.rows, beyond.total, beyond.next_cursor) == ([], 4, None)
+    assert [conversation.id for conversation in skipped.rows] == [2, 3]
     assert skipped.next_cursor is not None
 
 
@@ -211,23 +201,22 @@ def test_a_cursor_of_somebody_else_shows_ones_own_rows_only(engine: Engine) -> N
         add_conversation(engine, alice, number)
     add_conversation(engine, bob, 5, at=NOON - timedelta(days=1))
     with reading(engine) as session:
-        cursor = ConversationRepository(session).list(alice, limit=2).next_cursor
+        cursor = listed(session, alice, limit=2).next_cursor
 
     with reading(engine) as session:
-        page = ConversationRepository(session).list(bob, limit=9, cursor=cursor)
+        page = listed(session, bob, limit=9, cursor=cursor)
 
-    assert [conversation.id for conversation in page.conversations] == [5]
+    assert [conversation.id for conversation in page.rows] == [5]
 
 
 def test_a_cursor_of_another_order_is_refused(engine: Engine) -> None:
     cursor = Cursor("updated_at", "desc", NOON, 7).encode()
 
     with reading(engine) as session:
-        conversations = ConversationRepository(session)
         with pytest.raises(BadRequest):
-            conversations.list(1, limit=5, order="asc", cursor=cursor)
+            listed(session, 1, limit=5, order="asc", cursor=cursor)
         with pytest.raises(BadRequest):
-            conversations.list(1, limit=5, sort="created_at", cursor=cursor)
+            listed(session, 1, limit=5, sort="created_at", cursor=cursor)
 
 
 GOOD = Cursor("updated_at", "desc", NOON, 7).encode()

@@ -19,8 +19,10 @@ from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.reads import branches, conversations, messages, partitions
 from api.reads.branches import BranchRepository
-from api.reads.conversations import ConversationRepository, Filters
+from api.reads.conversation_documents import Filters
+from api.reads.conversations import ConversationRepository
 from api.reads.messages import MessageRepository
+from tests.support.pages import listed, paged
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
 
@@ -74,13 +76,11 @@ def _lists() -> Iterator[tuple[str, Read]]:
     for sort, order in product(get_args(Sort), get_args(Order)):
         last = Cursor(sort, order, NOON, 16 * 20_000).encode()
         for name, cursor in {"": None, " after a cursor": last}.items():
-            yield f"ConversationRepository.list by {sort} {order}{name}", _list(sort, order, cursor)
+            yield f"conversations by {sort} {order}{name}", _list(sort, order, cursor)
 
 
 def _list(sort: Sort, order: Order, cursor: str | None) -> Read:
-    return lambda s: ConversationRepository(s).list(
-        OWNER, limit=LIMIT, sort=sort, order=order, cursor=cursor
-    )
+    return lambda s: listed(s, OWNER, limit=LIMIT, sort=sort, order=order, cursor=cursor)
 
 
 READS: Final[Mapping[str, Read]] = {
@@ -92,13 +92,11 @@ READS: Final[Mapping[str, Read]] = {
     "ConversationRepository.named": lambda s: ConversationRepository(s).named(
         OWNER, f"thread-{OWNER}"
     ),
-    "ConversationRepository.list of an external id": lambda s: ConversationRepository(s).list(
-        OWNER, limit=LIMIT, filters=Filters(external_id=f"thread-{OWNER}")
+    "conversations of an external id": lambda s: listed(
+        s, OWNER, limit=LIMIT, filters=Filters(external_id=f"thread-{OWNER}")
     ),
     **dict(_lists()),
-    "ConversationRepository.list of titles": lambda s: ConversationRepository(s).list(
-        OWNER, limit=LIMIT, search="Title"
-    ),
+    "conversations of titles": lambda s: listed(s, OWNER, limit=LIMIT, filters=Filters("Title")),
     "MessageRepository.get": lambda s: MessageRepository(s).get(OWNER, CONVERSATION, 250),
     "MessageRepository.aside": lambda s: MessageRepository(s).aside(
         OWNER, CONVERSATION, 251 + 10 * MESSAGES
@@ -106,26 +104,22 @@ READS: Final[Mapping[str, Read]] = {
     "MessageRepository.last_of_user": lambda s: MessageRepository(s).last_of_user(
         OWNER, CONVERSATION
     ),
-    "MessageRepository.page": lambda s: MessageRepository(s).page(
-        OWNER, CONVERSATION, limit=LIMIT, offset=10
+    "messages, oldest first": lambda s: paged(s, OWNER, CONVERSATION, place=10, limit=LIMIT),
+    "messages, latest first": lambda s: paged(
+        s, OWNER, CONVERSATION, "but_latest", 10, limit=LIMIT, order="desc"
     ),
-    "MessageRepository.page, latest first": lambda s: MessageRepository(s).page(
-        OWNER, CONVERSATION, limit=LIMIT, offset=10, order="desc"
+    "messages, with branches": lambda s: paged(
+        s, OWNER, CONVERSATION, place=10, limit=LIMIT, is_plain=False
+    ),
+    "messages, before": lambda s: paged(s, OWNER, CONVERSATION, "before", 30, limit=LIMIT),
+    "messages, by external id": lambda s: paged(
+        s, OWNER, CONVERSATION, "external", limit=1, external_id="ext-4"
     ),
     "MessageRepository.after": lambda s: MessageRepository(s).after(
         OWNER, CONVERSATION, position=10, limit=LIMIT
     ),
-    "MessageRepository.before": lambda s: MessageRepository(s).before(
-        OWNER, CONVERSATION, position=30, limit=LIMIT
-    ),
-    "MessageRepository.latest": lambda s: MessageRepository(s).latest(
-        OWNER, CONVERSATION, limit=LIMIT
-    ),
     "MessageRepository.of_chat": lambda s: MessageRepository(s).of_chat(
         OWNER, CONVERSATION, limit=LIMIT, offset=10
-    ),
-    "MessageRepository.by_external_id": lambda s: MessageRepository(s).by_external_id(
-        OWNER, CONVERSATION, "ext"
     ),
     "MessageRepository.known_names": lambda s: MessageRepository(s).known_names(
         OWNER, CONVERSATION, ["ext-4", "other"]
@@ -216,7 +210,8 @@ def test_every_method_of_a_repository_is_either_here_or_no_read() -> None:
         if not method.startswith("_")
     }
 
-    assert methods == {name.partition(",")[0].partition(" ")[0] for name in READS} | OTHERS
+    reads = {name.partition(",")[0] for name in READS if "Repository." in name}
+    assert methods == reads | OTHERS
 
 
 def plan_of(engine: Engine, read: Read) -> tuple[object, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from api.core import ids
 from api.core.database import reading, writing
 from api.core.errors import Conflict
 from api.reads import message_pages
-from api.reads.conversations import ConversationPage, ConversationRepository, ConversationState
-from api.reads.message_pages import MessagePage
+from api.reads.conversations import ConversationRepository, ConversationState
+from api.reads.message_pages import MessagePage, Part
 from api.reads.messages import MessageRepository
 from api.reads.partitions import PartitionRepository
+from tests.support.pages import Page, listed, paged
 from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 
 Call = Callable[[Session, int], Any]
@@ -36,32 +38,21 @@ READS: dict[str, tuple[Call, Any]] = {
         lambda s, o: ConversationRepository(s).named(o, "thread-37"),
         None,
     ),
-    "ConversationRepository.list": (
-        lambda s, o: ConversationRepository(s).list(o, limit=5),
-        ConversationPage([], 0, None),
-    ),
+    "listed": (lambda s, o: listed(s, o, limit=5), Page([], 0)),
     "MessageRepository.get": (lambda s, o: MessageRepository(s).get(o, 37, 53), None),
     "MessageRepository.aside": (lambda s, o: MessageRepository(s).aside(o, 37, 4096), None),
     "MessageRepository.last_of_user": (
         lambda s, o: MessageRepository(s).last_of_user(o, 37),
         None,
     ),
-    "MessageRepository.page": (lambda s, o: MessageRepository(s).page(o, 37, limit=5), None),
+    "paged": (lambda s, o: paged(s, o, 37, limit=5), None),
+    "paged, with branches": (lambda s, o: paged(s, o, 37, limit=5, is_plain=False), None),
     "MessageRepository.after": (
         lambda s, o: MessageRepository(s).after(o, 37, position=0, limit=5),
         None,
     ),
-    "MessageRepository.before": (
-        lambda s, o: MessageRepository(s).before(o, 37, position=9, limit=5),
-        None,
-    ),
-    "MessageRepository.latest": (lambda s, o: MessageRepository(s).latest(o, 37, limit=5), None),
     "MessageRepository.of_chat": (
         lambda s, o: MessageRepository(s).of_chat(o, 37, limit=5, offset=None),
-        None,
-    ),
-    "MessageRepository.by_external_id": (
-        lambda s, o: MessageRepository(s).by_external_id(o, 37, "ext"),
         None,
     ),
     "MessageRepository.known_names": (
@@ -115,9 +106,9 @@ def bob(engine: Engine) -> int:
     return add_user(engine, "bob")
 
 
-def contents(page: MessagePage | None) -> list[str]:
+def contents(page: Page | None) -> list[str]:
     assert page is not None
-    return [message.content for message in page.messages]
+    return [message.content for message in page.rows]
 
 
 def test_the_tests_below_know_every_read() -> None:
@@ -136,7 +127,7 @@ def test_the_tests_below_know_every_read() -> None:
     assert (
         public
         - {"UserRepository.add", "UserRepository.has_password", "UserRepository.replace_password"}
-        == READS.keys() | OTHER_READS.keys()
+        == {name for name in READS if "Repository." in name} | OTHER_READS.keys()
     )
 
 
@@ -211,7 +202,8 @@ def test_a_page_leaves_out_its_offset_and_knows_the_total(
     engine: Engine, alice: int, offset: int, order: Any, expected: list[str]
 ) -> None:
     with reading(engine) as session:
-        page = MessageRepository(session).page(alice, 37, limit=2, offset=offset, order=order)
+        part: Part = "after" if order == "asc" else "but_latest"
+        page = paged(session, alice, 37, part, offset, limit=2, order=order)
 
     assert contents(page) == expected
     assert page is not None
@@ -220,12 +212,10 @@ def test_a_page_leaves_out_its_offset_and_knows_the_total(
 
 def test_after_and_before_take_the_nearest_in_either_order(engine: Engine, alice: int) -> None:
     with reading(engine) as session:
-        messages = MessageRepository(session)
-
-        after = messages.after(alice, 37, position=1, limit=2)
-        after_reversed = messages.after(alice, 37, position=1, limit=2, order="desc")
-        before = messages.before(alice, 37, position=4, limit=2)
-        before_reversed = messages.before(alice, 37, position=4, limit=2, order="desc")
+        after = paged(session, alice, 37, "after", 1, limit=2)
+        after_reversed = paged(session, alice, 37, "after", 1, limit=2, order="desc")
+        before = paged(session, alice, 37, "before", 4, limit=2)
+        before_reversed = paged(session, alice, 37, "before", 4, limit=2, order="desc")
 
     assert contents(after) == ["two", "three"]
     assert contents(after_reversed) == ["three", "two"]
@@ -233,18 +223,21 @@ def test_after_and_before_take_the_nearest_in_either_order(engine: Engine, alice
     assert contents(before_reversed) == ["three", "two"]
 
 
-def test_the_latest_come_oldest_first(engine: Engine, alice: int) -> None:
+def test_the_latest_of_a_chat_come_oldest_first(engine: Engine, alice: int) -> None:
     with reading(engine) as session:
-        latest = MessageRepository(session).latest(alice, 37, limit=3)
+        latest = MessageRepository(session).of_chat(alice, 37, limit=3, offset=None)
 
-    assert contents(latest) == ["two", "three", "four"]
+    assert latest is not None
+    assert [message.content for message in latest.messages] == ["two", "three", "four"]
 
 
 def test_an_empty_conversation_has_an_empty_page(engine: Engine, alice: int) -> None:
     add_conversation(engine, alice, 38)
 
     with reading(engine) as session:
-        assert MessageRepository(session).latest(alice, 38, limit=3) == MessagePage([], 0)
+        assert paged(session, alice, 38, limit=3) == Page([], 0)
+        messages = MessageRepository(session)
+        assert messages.of_chat(alice, 38, limit=3, offset=None) == MessagePage([], 0)
 
 
 def test_recent_turns_leave_out_what_is_unavailable_and_say_how_far_they_reach(
@@ -342,15 +335,16 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
     add_messages(engine, owner, 37, FIVES)
 
     with reading(engine) as session:
-        messages = MessageRepository(session)
-        first = messages.page(owner, 37, limit=100)
-        latest = messages.latest(owner, 37, limit=100)
-        downwards = messages.page(owner, 37, limit=100, offset=1, order="desc")
-        before = messages.before(owner, 37, position=5, limit=100)
+        page = partial(paged, session, owner, 37, limit=100, is_plain=False)
+        first = page()
+        latest = page("but_latest")
+        downwards = page("but_latest", 1, order="desc")
+        before = page("before", 5)
         following, position = [], 0
-        while page := contents(messages.after(owner, 37, position=position, limit=100)):
-            following.append(page)
-            position += len(page)
+        while found := contents(page("after", position)):
+            following.append(found)
+            position += len(found)
+        rows = MessageRepository(session).after(owner, 37, position=0, limit=100)
 
     assert contents(first) == FIVES[:2]
     assert contents(latest) == FIVES[4:]
@@ -359,6 +353,8 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
     assert following == [FIVES[:2], FIVES[2:6], FIVES[6:]]
     assert first
     assert first.total == len(FIVES)
+    assert rows is not None
+    assert [message.content for message in rows.messages] == FIVES[:2]
 
 
 def test_a_message_larger_than_a_page_is_a_page(
@@ -370,6 +366,6 @@ def test_a_message_larger_than_a_page_is_a_page(
     add_messages(engine, owner, 37, ["large", "larger"])
 
     with reading(engine) as session:
-        pages = [MessageRepository(session).after(owner, 37, position=p, limit=9) for p in (0, 1)]
+        pages = [paged(session, owner, 37, "after", p, limit=9, is_plain=False) for p in (0, 1)]
 
     assert [contents(page) for page in pages] == [["large"], ["larger"]]

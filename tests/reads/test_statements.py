@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psycopg2.extensions
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from tests.support.api import Api
 from tests.support.waiting import eventually
@@ -32,15 +34,27 @@ def statements(api: Api) -> Iterator[list[str]]:
     """Collect what the API sends meanwhile; the drain, in the same process, has another login."""
     sent: list[str] = []
 
-    def note(connection: Connection, _1: Any, statement: str, *_2: Any) -> None:
-        if connection.engine.url == api.settings.database:
-            sent.append(statement)
+    class Cursor(psycopg2.extensions.cursor):
+        def execute(self, query: Any, variables: Any = None) -> None:
+            if "FROM" in query:  # a ping of an idle connection has none
+                sent.append(query)
+            super().execute(query, variables)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    def note(connection: Any, *_: Any) -> None:
+        if connection.info.user == api.settings.database.username:
+            connection.cursor_factory = Cursor
+
+    def forget(connection: Any, *_: Any) -> None:
+        if connection is not None:
+            connection.cursor_factory = None
+
+    event.listen(Pool, "checkout", note)
+    event.listen(Pool, "checkin", forget)
     try:
         yield sent
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Pool, "checkout", note)
+        event.remove(Pool, "checkin", forget)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +66,12 @@ def statements(api: Api) -> Iterator[list[str]]:
         ("/api/conversations/{conversationId}/messages", 1),
         ("/api/conversations/{conversationId}/messages?offset=1", 1),
         ("/api/conversations/{conversationId}/messages?before=2", 1),
+        ("/api/conversations/{conversationId}/messages?read_after={replyId}", 1),
         ("/api/chat/{sessionId}/history", 1),
         # Whether the page's last question has an answer, which is on the next page.
         ("/api/chat/{sessionId}/history?limit=1", 2),
         # How far the drain has come.
-        ("/api/conversations/{conversationId}/messages?read_after={replyId}", 2),
+        ("/api/chat/{sessionId}/history?read_after={replyId}", 2),
         ("/auth/me", 1),
     ],
 )

@@ -1,17 +1,19 @@
 """Row-level security through a pooler that gives each transaction whatever connection is free."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from api.core import single_reads
 from api.core.database import Viewer, make_engine, reading
-from api.core.errors import Unauthenticated
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads import owners
-from api.reads.conversations import ConversationRepository
+from api.reads.conversation_documents import Wanted
+from tests.security.layers import forget_the_owner
+from tests.support.pages import listed
 from tests.support.pgbouncer import pooled
 from tests.support.rows import add_conversation, add_user
 from tests.support.scale import scaled
@@ -37,7 +39,7 @@ def test_alternating_users_on_shared_connections_see_their_own_rows_only(
         add_conversation(engine, owner, conversation)
     direct = postgres_url(urls_of(postgres_server, database_url)["database_url"])
     # Layer (a) off: the query asks for everybody's rows.
-    monkeypatch.setattr(owners, "owned_by", lambda _: text("true"))
+    forget_the_owner(monkeypatch)
 
     with pooled(tmp_path, [direct], SHARED_CONNECTIONS) as (url,):
         through = make_engine(url, application_name="test", pool_size=CLIENTS, role="verbatim_api")
@@ -48,14 +50,10 @@ def test_alternating_users_on_shared_connections_see_their_own_rows_only(
             for number in range(TRANSACTIONS // CLIENTS):
                 viewer = (ada, eve, None)[(client + number) % 3]
                 with reading(through, Viewer(viewer)) as session:
-                    try:
-                        found = ConversationRepository(session).list(viewer or ada, limit=9)
-                    except Unauthenticated:  # without a viewer there is no account either
-                        assert viewer is None
-                        owners = []
-                    else:
-                        owners = [conversation.user_id for conversation in found.conversations]
+                    found = listed(session, viewer or ada, limit=9)
+                    owners = [conversation.user_id for conversation in found.rows]
                     backends.add(session.connection().scalar(text("SELECT pg_backend_pid()")))
+                owners += _asked(through, viewer or 0)
                 own += owners.count(viewer or 0)
                 foreign += len(owners) - owners.count(viewer or 0)
             return own, foreign, backends
@@ -65,8 +63,18 @@ def test_alternating_users_on_shared_connections_see_their_own_rows_only(
         through.dispose()
 
     assert sum(foreign for _, foreign, _ in seen) == 0
-    assert sum(own for own, _, _ in seen) >= TRANSACTIONS // 2
+    # Each as two transactions: the session's, and the single message's.
+    assert sum(own for own, _, _ in seen) >= TRANSACTIONS
     assert len(set.union(*(backends for _, _, backends in seen))) <= SHARED_CONNECTIONS + 1
+
+
+def _asked(engine: Engine, viewer: int) -> list[int]:
+    """Ask for everybody's conversations in a single message; return whose were found."""
+    wanted = Wanted(viewer, limit=9)
+    row = single_reads.ask(engine, viewer, wanted.query(with_last_ids=False))
+    assert row is not None
+    found = json.loads(b"[%b]" % wanted.page(row).documents)
+    return [conversation["user_id"] for conversation in found]
 
 
 def test_a_setting_that_outlives_its_transaction_turns_this_red(

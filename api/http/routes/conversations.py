@@ -23,7 +23,9 @@ from api.http.parameters import (
 )
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import conversations as schemas
-from api.reads.conversations import ConversationRepository, Filters
+from api.reads import conversation_documents
+from api.reads.conversation_documents import Filters
+from api.reads.conversations import ConversationRepository
 from api.writes.submit import Accepted
 
 router = APIRouter(
@@ -135,30 +137,13 @@ async def list_conversations(
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
         raise NotAllowed("cursor and offset exclude each other")
-    filters = Filters(external_id, tag, _CHOICES[archived], _CHOICES[pinned])
-    page = await by.app.reads.after(
-        by.owner,
-        read_after,
-        lambda session: ConversationRepository(session).list(
-            by.owner,
-            limit=limit,
-            offset=offset,
-            sort=sort,
-            order=order,
-            cursor=cursor,
-            search=q,
-            filters=filters,
-        ),
-        by.slot,
-    )
-    shown = schemas.Conversations(
+    filters = Filters(q, external_id, tag, _CHOICES[archived], _CHOICES[pinned])
+    wanted = conversation_documents.Wanted(by.owner, limit, offset, sort, order, cursor, filters)
+    page = await conversation_documents.page(by.app.reads, wanted, read_after, by.slot)
+    rest = schemas.Conversations(
         conversations=[], total=page.total, limit=limit, offset=offset, next_cursor=page.next_cursor
     )
-    documents = (
-        raw_json.document(schemas.Conversation.of(row), "metadata", row.metadata_text)
-        for row in page.conversations
-    )
-    return raw_json.page(shown, "conversations", documents)
+    return raw_json.page(rest, "conversations", page.documents)
 
 
 @router.get(

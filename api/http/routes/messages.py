@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
-from sqlmodel import Session
 
 from api.core.batches import Draft
 from api.core.cursors import Order
@@ -26,8 +25,8 @@ from api.http.parameters import (
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import messages as schemas
 from api.http.schemas.conversations import Change
-from api.reads.message_pages import MessagePage
-from api.reads.messages import MessageRepository
+from api.reads import message_documents
+from api.reads.message_pages import Part
 
 router = APIRouter(
     prefix="/api/conversations/{conversation_id}/messages",
@@ -141,7 +140,7 @@ async def list_messages(
     order: Order = "asc",
     extra: Annotated[bool, Query(description="Whether `extra` is answered, or null.")] = True,
     external_id: ExternalIdIfAny = None,
-) -> schemas.Messages | Response:
+) -> Response:
     """Oldest first unless `order=desc`. `after` and `before` give the messages next to a position.
 
     A page ends before its `limit` where its contents reach 1 MiB: go on `after` its last position.
@@ -151,35 +150,28 @@ async def list_messages(
     if sum(chosen) > 1:
         raise NotAllowed("offset, after, before and external_id exclude each other")
 
-    owner = by.owner
-
-    def query(session: Session) -> MessagePage | None:
-        messages = MessageRepository(session, with_extra=extra)
-        if external_id is not None:
-            return messages.by_external_id(owner, conversation_id, external_id)
-        if after is not None:
-            return messages.after(owner, conversation_id, position=after, limit=limit, order=order)
-        if before is not None:
-            return messages.before(
-                owner, conversation_id, position=before, limit=limit, order=order
-            )
-        return messages.page(owner, conversation_id, limit=limit, offset=offset, order=order)
-
-    page = await by.app.reads.of_conversation(owner, conversation_id, read_after, query, by.slot)
-    shown = schemas.Messages(
-        messages=[schemas.Message.model_validate(message) for message in page.messages],
-        total=page.total,
-        limit=limit,
-        offset=offset,
+    part, place, nearest = _part_of(offset, after, before, external_id, order)
+    wanted = message_documents.Wanted(
+        *(by.owner, conversation_id, part, place, limit, nearest, order),
+        with_extra=extra,
+        external_id=external_id or "",
     )
-    texts = [message.extra_text for message in page.messages]
-    if not any(texts):
-        return shown
-    # Each as the text that it was written as.
-    pairs = zip(shown.messages, texts, strict=True)
-    return raw_json.page(
-        shown, "messages", (raw_json.document(message, "extra", text) for message, text in pairs)
-    )
+    page = await message_documents.page(by.app.reads, wanted, read_after, by.slot)
+    rest = schemas.Messages(messages=[], total=page.total, limit=limit, offset=offset)
+    return raw_json.page(rest, "messages", page.documents)
+
+
+def _part_of(
+    offset: int, after: int | None, before: int | None, external_id: str | None, order: Order
+) -> tuple[Part, int, Order]:
+    """Return which part of a conversation a query names, where that is, and from which end."""
+    if external_id is not None:
+        return "external", 0, "asc"
+    if after is not None:
+        return "after", after, "asc"
+    if before is not None:
+        return "before", before, "desc"
+    return ("after" if order == "asc" else "but_latest"), offset, order
 
 
 @router.put(
