@@ -142,8 +142,9 @@ def redrive(
 ) -> None:
     """Try to apply one dead letter again, or all of them.
 
-    A message goes to the place that was kept for it. What is refused again stays dead. One of a
-    deleted conversation is discarded.
+    A message goes to the place that was kept for it. An edit, a cut or a copy is applied where what
+    it changes was not changed since. What is refused again stays dead. One of a deleted
+    conversation is discarded.
 
     \b
     verbatim dead redrive 12

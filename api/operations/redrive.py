@@ -1,6 +1,7 @@
 """What a redrive writes: an entry that was a dead letter, as a drain would have written it.
 
-A message with a reserved position gets its content there; one without is appended.
+A message with a reserved position gets its content there; one without is appended. What changes
+messages that are stored is in `redrive_rewrites`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from api.core import batches, changes, conversation_fields
 from api.core.batches import AddedMessage
 from api.core.conversation_fields import ConversationFields
 from api.core.times import time_of
+from api.operations import redrive_rewrites
 
 #: Classes of SQLSTATE that the entry itself causes: data exception, integrity constraint, program
 #: limit. Any other error has another cause and is raised.
@@ -68,9 +70,7 @@ def permanent_refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
         return "it cannot be read"
     if letter.reason == "conflict":
         return "another entry has its id"
-    if letter.op in changes.OPS:
-        return "what it changes may have changed since"
-    if owner is None and letter.op != "open":
+    if owner is None and letter.op not in {"open", "fork"}:
         return "its conversation does not exist"
     if owner is not None and owner.user_id != letter.user_id:
         return "its conversation belongs to another user"
@@ -92,6 +92,8 @@ def apply(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
 
 
 def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
+    if letter.op in changes.OPS:
+        return redrive_rewrites.apply(connection, letter, exists=exists)
     facts = {
         "conversation_id": letter.conversation_id,
         "user_id": letter.user_id,
