@@ -77,6 +77,10 @@ class Entry(NamedTuple):
         return self.messages
 
 
+#: What a plain message has beside its head.
+_PLAIN: Final = "  0  0   0"
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptRequest:
     """One entry to be accepted."""
@@ -114,7 +118,8 @@ class AcceptRequest:
     #: What the assistant is told in this conversation, empty for nothing. None where the request
     #: does not say it: all do that PostgreSQL was asked for, and an open or a `set` may.
     instructions: str | None = None
-    #: The session in which the request came, refused once it is revoked; empty for none.
+    #: The session in which the request came, or its API key as `<owner>:<key>`: refused once it is
+    #: revoked; empty for none. Its user may be a subject of the key's owner.
     session_id: str = ""
     #: Messages of a batch, and what the script is to know of their external ids.
     count: int = 1
@@ -159,12 +164,19 @@ class AcceptRequest:
         # Turns that are only for the assistant stay here.
         loaded = self.loaded if self.as_of != "skip" else ()
         told = () if self.instructions is None else (self.instructions.encode(),)
+        session = self.session_id
+        if session and ":" not in session:
+            session = f"{self.user_id}:{session}"
         head = (
             f"{self.op} {self.user_id} {self.conversation_id} {self.role} {self.status} "
-            f"{self.scope} {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
-            f"{self.form} {self._more()} {len(loaded)}"
+            f"{self.form} {self.scope} {session}"
         )
-        return [head, self.session_id, self._request(), self.data, *told, *loaded]
+        rest = (
+            f" {self.state} {self.home} {self.lease} {self.streamed:d} {self.as_of} "
+            f"{self._more()} {len(loaded)}"
+        )
+        head = head if rest == _PLAIN else head + rest
+        return [head, self._request(), self.data, *told, *loaded]
 
     def _request(self) -> bytes:
         """Return names (12 bytes), each with what it must be the same as (6).

@@ -5,11 +5,12 @@ transaction of PostgreSQL. Coroutines use `api.writes.async_log`, with the shape
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import resources
-from typing import Any, Final, Self, cast
+from typing import Any, Final, NamedTuple, Self, cast
 
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
@@ -26,29 +27,36 @@ from api.core.errors import WrongDatabaseError
 from api.core.ids import PARTITIONS, partition_of
 from api.core.settings import Settings
 
-#: Files of `api/core/lua` in the order in which they are joined: a local must come before its use.
+
+class Script(NamedTuple):
+    """A script for Redis, which knows it by its SHA-1 once it has seen it."""
+
+    text: str
+    sha: str
+
+
+#: Files of `api/core/lua` by script, in the order in which they are joined: a local must come
+#: before its use. One script for all would take longer in each call than a small call itself.
 _FILES: Final = (
-    "head",
-    "idempotency",
-    "quotas",
-    "conversations",
-    "sessions",
-    "accept",
-    "drain",
-    "turns",
-    "dispatch",
+    ("head", "streams", "idempotency", "conversations", "quotas", "accept", "dispatch"),
+    ("head", "streams", "drain", "dispatch"),
+    ("head", "streams", "idempotency", "books", "turns", "sessions", "caches", "dispatch"),
 )
 
 
-def _joined() -> str:
+def _joined(names: Iterable[str]) -> Script:
     folder = resources.files("api.core") / "lua"
-    texts = [folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in _FILES]
-    return "\n".join(texts)
+    texts = [folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names]
+    text = "\n".join(texts)
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-#: One script, so that each operation is atomic, and the server compiles it once.
-SCRIPT: Final = _joined()
-SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+#: The script of each operation: it is atomic, and the server compiles it once.
+SCRIPTS: Final[Mapping[str, Script]] = {
+    operation: script
+    for script in map(_joined, _FILES)
+    for operation in re.findall(r"^function operations\.(\w+)", script.text, re.MULTILINE)
+}
 #: Every partition: what an operation is for unless it says otherwise.
 ALL: Final = tuple(range(PARTITIONS))
 #: How long a turn's lease lasts without a renewal.
@@ -296,13 +304,17 @@ class Log:
 
     def marks(self, partitions: Sequence[int]) -> Marks:
         """Return whose database this log is, and what it remembers of partitions."""
-        # It names no database: whose the log is, is the question.
-        found = self._call("marks", "", partitions)
-        databases = {database.decode() for _, database, _, _ in found}
+        kinds = ("database", "tail", "accepted")
+        names = [self.key(partition, kind) for kind in kinds for partition in partitions]
+        found = cast("list[bytes | None]", self.redis.mget(names))
+        databases, tails, accepted = (
+            found[start : start + len(partitions)]
+            for start in range(0, len(found), len(partitions))
+        )
         return Marks(
-            None if "" in databases else min(databases),
-            {partition: int(tail) if tail else None for partition, _, tail, _ in found},
-            {partition: int(accepted or 0) for partition, _, _, accepted in found},
+            None if None in databases else min(name.decode() for name in databases if name),
+            {p: int(tail) if tail else None for p, tail in zip(partitions, tails, strict=True)},
+            {p: int(count or 0) for p, count in zip(partitions, accepted, strict=True)},
         )
 
     def balance(self, partition: int, last_id: int) -> tuple[int | None, int]:
@@ -369,12 +381,13 @@ class Log:
     def _call(
         self, operation: str, database_id: str, at: Iterable[int], *arguments: bytes | str | int
     ) -> Any:
+        script = SCRIPTS[operation]
         keys, call = script_call(self.namespace, operation, database_id, at, arguments)
         with refusing_another_database():
             try:
-                return self.redis.evalsha(SCRIPT_SHA, keys, *call)
+                return self.redis.evalsha(script.sha, keys, *call)
             except NoScriptError:
-                return self.redis.eval(SCRIPT, keys, *call)
+                return self.redis.eval(script.text, keys, *call)
 
 
 def read_status(reply: Sequence[Any]) -> LogStatus:

@@ -190,12 +190,13 @@ class AsyncLog:
         arguments: Iterable[bytes | str | int],
     ) -> Any:
         """Run the script. Only a script that Redis does not know is sent again."""
+        script = log.SCRIPTS[operation]
         keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
         with unavailable_on_error(), log.refusing_another_database():
             try:
-                return await self._client.evalsha(log.SCRIPT_SHA, keys, *call)
+                return await self._client.evalsha(script.sha, keys, *call)
             except NoScriptError:
-                return await self._client.eval(log.SCRIPT, keys, *call)
+                return await self._client.eval(script.text, keys, *call)
 
 
 def _options(client_name: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def leave(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
 
 def keys_of(api: Api, user_id: int, conversation: int) -> list[str]:
     wanted = (
-        f"quota:{user_id}",
+        f"spent:{user_id}",
         f"ext:{user_id}:",
         f"conv:{conversation}",
         f"turns:{conversation}",

@@ -11,7 +11,7 @@ import pytest
 
 from api.accounts.session_store import MAX_SESSIONS
 from api.core.database import make_engine, writing
-from api.core.log import SCRIPT
+from api.core.log import SCRIPTS
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.waiting import eventually
 
@@ -274,4 +274,4 @@ def test_a_browsers_refresh_token_is_refused_by_refresh(browser: httpx.Client) -
 
 
 def test_the_script_names_the_key_at_its_head() -> None:
-    assert "-- revoked  " in SCRIPT
+    assert "-- revoked  " in SCRIPTS["revoke"].text

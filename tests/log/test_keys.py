@@ -82,7 +82,18 @@ def test_an_operation_touches_the_keys_of_its_partitions_only(log: Log, redis: R
     prefix = log_keys.prefixes("verbatim")[3].encode() + b":"
     assert {key for key in changed if not key.startswith(prefix)} == set()
     assert {key.removeprefix(prefix).partition(b":")[0] for key in changed} >= {
-        *(b"log", b"tail", b"accepted", b"conv", b"turns", b"idem", b"bell", b"quota", b"held"),
+        *(
+            b"log",
+            b"tail",
+            b"accepted",
+            b"conv",
+            b"turns",
+            b"idem",
+            b"bell",
+            b"spent",
+            b"held",
+            b"room",
+        ),
         *(b"stream", b"gone", b"revoked", b"helper", b"drain"),
     }
 

@@ -1,6 +1,7 @@
 """What the script's files and Python say of the same things, without a server."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -55,14 +56,25 @@ def test_the_table_at_the_head_names_the_keys_that_are_used() -> None:
             re.MULTILINE,
         )
     )
+    named = r"""(?:\bkey\([^'"]*?, f?|\bprefix(?:es\[[\w.]+\])? \.\. )['"]([a-z_:]+)"""
     used = {
         name.rstrip(":")
         for path in [*LUA.glob("*.lua"), Path(log.__file__)]
-        for name in re.findall(r"\bkey\([^'\"]*?, f?['\"]([a-z_:]+)", path.read_text())
+        for name in re.findall(named, path.read_text())
     }
 
     assert told == used
 
 
 def test_every_file_of_the_script_is_joined_into_it() -> None:
-    assert {path.stem for path in LUA.iterdir()} == set(log._FILES)
+    assert {path.stem for path in LUA.iterdir()} == set(chain(*log._FILES))
+
+
+def test_a_script_holds_each_operation_of_the_files_and_no_operation_is_in_two() -> None:
+    defined = re.findall(
+        r"^function operations\.(\w+)",
+        "\n".join(path.read_text() for path in LUA.glob("*.lua")),
+        re.MULTILINE,
+    )
+
+    assert sorted(log.SCRIPTS) == sorted(defined)

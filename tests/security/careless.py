@@ -78,7 +78,9 @@ def share_one_connection(settings: Settings) -> tuple[CarelessConnection, Any]:
         keys, call = log.script_call(
             settings.log_namespace, "accept", commits.database_id, partitions, arguments
         )
-        answers = log.read_reply(await connection.ask("EVAL", log.SCRIPT, keys, *call))
+        answers = log.read_reply(
+            await connection.ask("EVAL", log.SCRIPTS["accept"].text, keys, *call)
+        )
         return answers.results[0]
 
     return connection, submit

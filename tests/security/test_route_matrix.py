@@ -579,11 +579,11 @@ def test_with_both_layers_of_reads_off_the_matrix_is_red(
 def accept_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of writes off: the accept script takes entries for conversations of others."""
     check = "if owner ~= entry.user then return 'foreign' end"
-    assert check in log.SCRIPT
-    careless = log.SCRIPT.replace(check, "")
-    monkeypatch.setattr(log, "SCRIPT", careless)
+    careful = log.SCRIPTS["accept"].text
+    assert check in careful
     # Redis finds a script by its SHA-1; this one is unknown, and is sent whole each time.
-    monkeypatch.setattr(log, "SCRIPT_SHA", "0" * 40)
+    careless = log.Script(careful.replace(check, ""), "0" * 40)
+    monkeypatch.setattr(log, "SCRIPTS", {**log.SCRIPTS, "accept": careless})
 
 
 def intrude(scene: Scene, status: int = 202) -> set[str]:

@@ -131,7 +131,8 @@ def test_everything_works_over_tls_under_a_user_with_few_rights(
         for name, of in administrator.info("commandstats").items()
         if of["calls"]
     }
-    in_script = {found.lower() for found in re.findall(r"'([A-Z]{3,})'", log.SCRIPT)}
+    scripts = "".join(script.text for script in log.SCRIPTS.values())
+    in_script = {found.lower() for found in re.findall(r"'([A-Z]{3,})'", scripts)}
     granted = set(re.findall(r"\+(\S+)", acl()))
     assert granted - called - in_script == RARE - called
 

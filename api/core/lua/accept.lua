@@ -1,19 +1,37 @@
 -- Accepting writes: checks first, then XADD, then what the log remembers besides.
 --
 -- What the functions here, in quotas.lua and conversations.lua take: `call`, the time and the limits
--- (operations.accept); `partition`, what accept.partition returns; `entry`, what entry_at reads;
+-- (operations.accept); `partition`, what accept.read returns; `entry`, what entry_at reads;
 -- `conversation`, what conversations.look_up returns; `id`, the entry's, once it has one.
 
 local accept = {}
 
--- What this call knows of a partition, read once; with `refusal` where it takes nothing.
-function accept.partition(call, number)
-  local known = call.partitions[number]
-  if known then return known end
-  local owner, tail, bell, sizes = unpack(redis.call('MGET', key(number, 'database'), key(number, 'tail'),
-    key(number, 'bell'), key(number, 'idems')))
-  known = { number = number, users = {}, accepted = 0, has_bell = bell, sizes = sizes }
-  call.partitions[number] = known
+local function failed(reply) return type(reply) == 'table' and reply.err end
+
+-- What `room` says is taken for this long, unless it says that there is none.
+local ROOM_MS = 60000
+local OF_PARTITION, OF_USER = 6, 2
+
+-- What this call knows of a partition, read once; with `refusal` where it takes nothing. `users`: names of
+-- those whose entries the call brings.
+function accept.read(number, users)
+  local prefix = prefixes[number]
+  local names = { prefix .. 'database', prefix .. 'tail', prefix .. 'bell', prefix .. 'idems',
+    prefix .. 'accepted', prefix .. 'room' }
+  for _, user in ipairs(users) do
+    names[#names + 1] = prefix .. 'gone:' .. user
+    names[#names + 1] = prefix .. 'spent:' .. user
+  end
+  local found = redis.call('MGET', unpack(names))
+  local owner, tail = found[1], found[2]
+  local known = {
+    number = number, users = {}, accepted = 0, has_bell = found[3], sizes = found[4],
+    accepted_before = tonumber(found[5] or '') or 0, room = found[6], tail = tonumber(tail or '0'),
+  }
+  for i, user in ipairs(users) do
+    local at = OF_PARTITION + OF_USER * (i - 1)
+    known.users[user] = { is_gone = found[at + 1], spent = found[at + 2] }
+  end
   if not owner then
     known.refusal = 'log_closed'
   elseif owner ~= ARGV[3] then
@@ -21,46 +39,68 @@ function accept.partition(call, number)
   elseif not tail then
     known.refusal = 'log_closed'
   end
-  known.tail = tonumber(tail or '0')
   return known
 end
 
--- What is in a partition's log, read where an entry is to be added.
-function accept.has_room(call, partition, data)
-  if not partition.entries then
-    local oldest_at
-    partition.entries, partition.bytes, partition.total, oldest_at = backlog_of(partition.number)
-    partition.age = call.now - (oldest_at or call.now)
+-- Looks at what is in a partition's log.
+local function look(call, partition)
+  local entries, bytes, total, oldest_at = backlog_of(partition.number)
+  partition.looked, partition.total, partition.since = true, total, oldest_at or call.now
+  partition.entries_before = partition.accepted_before + partition.accepted - entries
+  partition.bytes_before = total - bytes
+end
+
+-- The same without looking, as `room` has it: "<tail> <entries before> <bytes before> <running total> <since
+-- ms>". What was trimmed since is counted as if it were still there.
+local function recall(call, partition)
+  local tail, entries, bytes, total, since =
+    string.match(partition.room or '', '^(%d+) (-?%d+) (-?%d+) (%d+) (%d+)$')
+  if tonumber(tail) ~= partition.tail or call.now - tonumber(since) > ROOM_MS then
+    return look(call, partition)
   end
-  return partition.entries < call.log_max_entries and partition.bytes + #data <= call.log_max_bytes
-    and partition.age <= call.log_max_age_ms
+  partition.total, partition.since = tonumber(total), tonumber(since)
+  partition.entries_before, partition.bytes_before = tonumber(entries), tonumber(bytes)
+end
+
+-- Whether the log takes an entry of so many bytes, by what is known of it.
+local function fits(call, partition, length)
+  local entries, bytes = backlog(partition)
+  return entries < call.log_max_entries and bytes + length <= call.log_max_bytes
+    and call.now - partition.since <= call.log_max_age_ms
+end
+
+function accept.has_room(call, partition, length)
+  if not partition.total then recall(call, partition) end
+  if fits(call, partition, length) then return true end
+  if partition.looked then return false end
+  look(call, partition)
+  return fits(call, partition, length)
 end
 
 -- The first write. A batch is one entry, whose id is that of its last message. Ids never go back: while
 -- the clock does, they use the milliseconds ahead of it.
 function accept.append(call, entry, partition)
   local first = math.max(first_at(call.now, partition.number), partition.tail + PARTITIONS)
-  local id = first + PARTITIONS * (entry.count - 1)
-  local conversation = is_new(entry) and exact(first) or entry.conversation
-  local total = exact(partition.total + #entry.data)
-  local head = VERSION .. ' ' .. entry.op .. ' ' .. entry.user .. ' ' .. conversation .. ' ' .. entry.role
-    .. ' ' .. entry.status .. ' ' .. exact(call.now) .. ' ' .. total .. ' ' .. entry.form
-  local reply =
-    redis.pcall('XADD', key(partition.number, 'log'), exact(id) .. '-0', 'h', head, 'd', entry.data)
+  local last = first + PARTITIONS * (entry.count - 1)
+  local id, said, conversation = exact(last), entry.said, entry.conversation
+  if is_new(entry) then
+    conversation = exact(first)
+    said = string.gsub(said, '^(%l+ %d+) %d+', '%1 ' .. conversation, 1)
+  end
+  local total = partition.total + #entry.data
+  local head = string.format('%s %s %s %.0f %s', VERSION, said, call.at, total, entry.form)
+  local reply = redis.pcall('XADD', prefixes[partition.number] .. 'log', id .. '-0', 'h', head, 'd', entry.data)
   if failed(reply) then return nil end
-  partition.tail = id
-  partition.entries = partition.entries + 1
-  partition.bytes = partition.bytes + #entry.data
-  partition.total = partition.total + #entry.data
+  partition.tail, partition.total = last, total
+  partition.accepted = partition.accepted + 1
   entry.conversation = conversation
-  return exact(id)
+  return id
 end
 
 -- nil (nothing known), or 'conflict', or the id and time of the entry that this request made before.
 function accept.replay(call, partition, entry)
   if not entry.name then return nil end
-  local id, at, same =
-    idempotency.find(partition.number, partition.sizes, entry.name, call.now, call.idempotency_seconds)
+  local id, at, same = idempotency.find(partition, entry.name, call.now, call.idempotency_seconds)
   if not id then return nil end
   if same ~= entry.same then return 'conflict' end
   return 'replay', exact(id), exact(at)
@@ -72,8 +112,7 @@ end
 function accept.replay_messages(call, partition, entry, conversation)
   local found, first, created_at = 0, nil, nil
   for _, external in ipairs(entry.externals) do
-    local id, at, same =
-      idempotency.find(partition.number, partition.sizes, external.name, call.now, call.idempotency_seconds)
+    local id, at, same = idempotency.find(partition, external.name, call.now, call.idempotency_seconds)
     if id and id > math.max(conversation.rewritten or 0, conversation.since) then
       local begins = id - PARTITIONS * external.place
       if same ~= external.same or first and begins ~= first then return 'taken', exact(external.place) end
@@ -95,8 +134,8 @@ function accept.lease(call, partition, entry, id)
   return set and '1' or '0'
 end
 
-function accept.recent(partition, entry)
-  return redis.call('LRANGE', key(partition.number, 'turns:' .. entry.conversation), 0, -1)
+local function recent_turns(partition, entry)
+  return redis.call('LRANGE', key(partition.number, 'turns:' .. entry.conversation), -conversations.turns_most, -1)
 end
 
 -- A turn's answer: reply id or '', lease taken, list known, instructions, then the recent turns.
@@ -104,8 +143,7 @@ function accept.turn(call, partition, entry, result, recent, instructions)
   local id = result[2]
   -- A turn that was accepted just now has no answer.
   local reply_id = result[1] == 'replay'
-    and idempotency.reply(partition.number, partition.sizes, entry.conversation, id, call.now,
-      call.idempotency_seconds) or ''
+    and idempotency.reply(partition, entry.conversation, id, call.now, call.idempotency_seconds) or ''
   result[4] = reply_id
   result[5] = reply_id == '' and accept.lease(call, partition, entry, id) or '0'
   result[6] = #recent > 0 and '1' or '0'
@@ -120,15 +158,15 @@ end
 -- nothing, and the log is full at its first write or not at all. True, or nil where that failed.
 function accept.cut(call, partition, entry, conversation)
   local cut = {
-    op = 'truncate', user = entry.user, conversation = entry.conversation, role = '', status = 'stored',
+    op = 'truncate', user = entry.user, conversation = entry.conversation,
+    said = 'truncate ' .. entry.user .. ' ' .. entry.conversation .. '  stored',
     data = '{"message":' .. entry.replaces .. ',"keep":true}', form = 'j', count = 1, externals = {},
     scope = 'edit', state = entry.state, fresh = entry.fresh, external = entry.external,
     instructions = entry.instructions,
   }
   local id = accept.append(call, cut, partition)
   if not id then return nil end
-  partition.accepted = partition.accepted + 1
-  pcall(quotas.spend, call, partition, cut)
+  quotas.spend(call, partition, cut)
   pcall(conversations.remember, partition, cut, id)
   redis.pcall('DEL', key(partition.number, 'turns:' .. entry.conversation))
   -- What the request brings of earlier turns is all there is by now.
@@ -136,19 +174,33 @@ function accept.cut(call, partition, entry, conversation)
   return true
 end
 
+-- What the log remembers of an entry beside it.
+local function remember(partition, entry, conversation, id)
+  conversations.remember(partition, entry, id)
+  conversations.remember_turn(partition, entry, conversation, id)
+end
+
+-- Whether a user's session was revoked.
+local function is_revoked(partition, entry)
+  local user = partition.users[entry.user]
+  if user.session ~= entry.session then
+    user.session = entry.session
+    user.is_revoked = redis.call('ZSCORE', prefixes[partition.number] .. 'revoked', entry.session)
+  end
+  return user.is_revoked
+end
+
 function accept.one(call, partition, entry)
   local is_turn, number = entry.scope == 'turn', partition.number
-  if redis.call('EXISTS', key(number, 'gone:' .. entry.user)) == 1 then return { 'gone' } end
-  if entry.session ~= '' and sessions.is_revoked(number, entry.user, entry.session) then
-    return { 'revoked' }
-  end
+  if partition.users[entry.user].is_gone then return { 'gone' } end
+  if entry.session ~= '' and is_revoked(partition, entry) then return { 'revoked' } end
   local known, known_id, known_at = accept.replay(call, partition, entry)
   if known == 'conflict' then return { 'conflict' } end
   if known then
     local result = { 'replay', known_id, known_at }
     if not is_turn then return result end
     local instructions = redis.call('HGET', key(number, 'conv:' .. entry.conversation), 'instructions')
-    return accept.turn(call, partition, entry, result, accept.recent(partition, entry), instructions)
+    return accept.turn(call, partition, entry, result, recent_turns(partition, entry), instructions)
   end
 
   local conversation, refusal, recent
@@ -172,10 +224,10 @@ function accept.one(call, partition, entry)
     local asked, asked_id, as_of = conversations.check(partition, entry, conversation)
     if asked then return { asked, asked_id, as_of } end
   end
-  if not accept.has_room(call, partition, entry.data) then return { 'full' } end
+  if not accept.has_room(call, partition, #entry.data) then return { 'full' } end
   if is_turn then
     -- One that replaces another one brings what was said before that.
-    recent = entry.replaces and {} or accept.recent(partition, entry)
+    recent = entry.replaces and {} or recent_turns(partition, entry)
     if #recent == 0 and entry.as_of == '' then
       return { 'cold', conversation.pending, exact(partition.tail) }
     end
@@ -186,29 +238,24 @@ function accept.one(call, partition, entry)
   if entry.replaces and not accept.cut(call, partition, entry, conversation) then return { 'error' } end
   local id = accept.append(call, entry, partition)
   if not id then return { 'error' } end
-  partition.accepted = partition.accepted + 1
-  local at = exact(call.now)
   if entry.name then
-    local remembered, sizes = pcall(idempotency.remember, partition.number, partition.sizes, entry.name,
-      tonumber(id), entry.same, call.now, call.idempotency_seconds)
-    if remembered then partition.sizes = sizes end
+    pcall(idempotency.remember, partition, entry.name, partition.tail, entry.same, call.now,
+      call.idempotency_seconds)
   end
   for _, external in ipairs(entry.externals) do
-    local message_id = tonumber(id) - PARTITIONS * (entry.count - 1 - external.place)
-    local remembered, sizes = pcall(idempotency.remember, partition.number, partition.sizes, external.name,
-      message_id, external.same, call.now, call.idempotency_seconds)
-    if remembered then partition.sizes = sizes end
+    local message_id = partition.tail - PARTITIONS * (entry.count - 1 - external.place)
+    pcall(idempotency.remember, partition, external.name, message_id, external.same, call.now,
+      call.idempotency_seconds)
   end
   -- From here on the entry is accepted, whatever fails.
-  pcall(quotas.spend, call, partition, entry)
-  pcall(conversations.remember, partition, entry, id)
-  if not pcall(conversations.remember_turn, partition, entry, conversation, id) then
+  quotas.spend(call, partition, entry)
+  if not pcall(remember, partition, entry, conversation, id) then
     -- A list that lacks a turn is worse than none.
-    redis.pcall('DEL', key(partition.number, 'turns:' .. entry.conversation))
+    redis.pcall('DEL', key(number, 'turns:' .. entry.conversation))
   end
-  local result = { 'ok', id, at }
+  local result = { 'ok', id, call.at }
   if is_turn then
-    local told, full = pcall(accept.turn, call, partition, entry, { 'ok', id, at }, recent,
+    local told, full = pcall(accept.turn, call, partition, entry, { 'ok', id, call.at }, recent,
       conversation.instructions)
     if told then return full end
   end
@@ -217,29 +264,74 @@ end
 
 -- What is written down once per call and partition, where anything was accepted. 1 if a doorbell is due.
 function accept.keep(call, partition)
-  local number = partition.number
-  redis.pcall('SET', key(number, 'tail'), exact(partition.tail))
-  redis.pcall('INCRBY', key(number, 'accepted'), partition.accepted)
-  pcall(quotas.keep, call, partition)
+  local prefix = prefixes[partition.number]
+  local room = string.format('%.0f %.0f %.0f %.0f %.0f', partition.tail, partition.entries_before,
+    partition.bytes_before, partition.total, partition.since)
+  redis.pcall('SET', prefix .. 'tail', exact(partition.tail))
+  redis.pcall('SET', prefix .. 'room', room)
+  redis.pcall('INCRBY', prefix .. 'accepted', partition.accepted)
+  if call.has_quotas then pcall(quotas.keep, call, partition) end
   if partition.has_bell then return 0 end
-  local rung = redis.pcall('SET', key(number, 'bell'), '1', 'NX', 'PX', BELL_MS)
+  local rung = redis.pcall('SET', prefix .. 'bell', '1', 'NX', 'PX', BELL_MS)
   return (rung and not failed(rung)) and 1 or 0
 end
 
 -- An entry's head: its small fields, joined by blanks. One argument instead of fourteen, each of which
 -- costs on both sides. What they mean is said at `AcceptRequest` in api/core/entries.py.
---   op user conversation (of a fork: its source) role status scope state home lease streamed as_of form more turns
---   more: nothing, as for a plain message, or external|vacant|count|checks|told
+--   op user conversation (of a fork: its source) role status form scope session, and for entries that have more
+--   than a plain message, state home lease streamed as_of more turns
+--   more: nothing, or external|vacant|count|checks|told
 --   checks: nothing, or if_last:last_message:rewritten:last_after:replaces:last_as_of
 --   turns: how many earlier turns follow
-local HEAD = '^' .. string.rep('([^ ]*) ', 13) .. '([^ ]*)$'
-local MORE = '^' .. string.rep('([^|]*)|', 4) .. '([^|]*)$'
-local CHECKS = '^(%d*):(%d*):(%d*):(%d*):(%d*):(%d*)$'
+local PLAIN = '^((%l+) (%d+) (%d+) (%l*) [^ ]*) (%l) (%l+) ([^ ]*)(.*)$'
 local NO_NAME = string.rep('\0', 18)
 local NONE = {}
 
+-- What a request's names say (entry_at), into the entry.
+local function read_names(entry, request)
+  if string.sub(request, 1, 18) ~= NO_NAME then
+    entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13, 18)
+  end
+  if #request == 18 then return end
+  entry.externals = {}
+  for from = 19, #request, 19 do
+    entry.externals[#entry.externals + 1] = {
+      name = string.sub(request, from, from + 11), same = string.sub(request, from + 12, from + 17),
+      place = string.byte(request, from + 18),
+    }
+  end
+end
+
+-- What an entry has that is no plain message; returns where its last argument is.
+local function read_more(entry, rest, at)
+  local state, home, lease, streamed, as_of, more, turns =
+    string.match(rest, '^ ([^ ]*) (%d+) ([^ ]*) (%d) ([^ ]*) ([^ ]*) (%d+)$')
+  entry.is_plain = false
+  entry.state, entry.home, entry.lease, entry.streamed, entry.as_of = state, tonumber(home), lease, streamed, as_of
+  local external, vacant, count, checks, told
+  if more ~= '' then
+    external, vacant, count, checks, told = string.match(more, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
+    entry.external, entry.vacant, entry.count = external, vacant, tonumber(count)
+  end
+  if checks and checks ~= '' then
+    entry.is_checked = true
+    local if_last, last_message, rewritten, last_after, replaces, last_as_of =
+      string.match(checks, '^(%d*):(%d*):(%d*):(%d*):(%d*):(%d*)$')
+    entry.if_last, entry.last_message = tonumber(if_last), tonumber(last_message)
+    entry.rewritten, entry.last_after = tonumber(rewritten), tonumber(last_after)
+    entry.last_as_of = tonumber(last_as_of)
+    if replaces ~= '' then entry.replaces = replaces end
+  end
+  if told == '1' then
+    at = at + 1
+    entry.instructions = ARGV[at]
+  end
+  entry.loaded = {}
+  for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + i] end
+  return at + #entry.loaded
+end
+
 -- The entry whose head is at this argument, and where the next one begins. After the head come:
---   session: the caller's, or nothing
 --   key: nothing, or 18 bytes for the request (12 of its name, 6 of what it must be the same as;
 --     idempotency.lua; all 0 where it has no key), then 19 for each message of a batch with an external
 --     id: likewise, and its place in the batch
@@ -247,44 +339,17 @@ local NONE = {}
 --   instructions: only where `told` is 1
 --   the earlier turns, one each
 local function entry_at(at)
-  local op, user, conversation, role, status, scope, state, home, lease, streamed, as_of, form, more, turns =
-    string.match(ARGV[at], HEAD)
+  local said, op, user, conversation, role, form, scope, session, rest = string.match(ARGV[at], PLAIN)
   local entry = {
-    op = op, user = user, conversation = conversation, role = role, status = status, scope = scope,
-    state = state, home = tonumber(home), lease = lease, streamed = streamed,
-    as_of = as_of, form = form, external = '', vacant = '', session = ARGV[at + 1], data = ARGV[at + 3],
-    loaded = {}, count = 1, externals = NONE,
+    said = said, op = op, user = user, conversation = conversation, role = role, form = form, scope = scope,
+    session = session, data = ARGV[at + 2], is_plain = true, state = '', external = '', count = 1,
+    loaded = NONE, externals = NONE,
   }
-  local external, vacant, count, checks, told
-  if more ~= '' then
-    external, vacant, count, checks, told = string.match(more, MORE)
-    entry.external, entry.vacant, entry.count = external, vacant, tonumber(count)
-  end
-  if checks and checks ~= '' then
-    entry.is_checked = true
-    local if_last, last_message, rewritten, last_after, replaces, last_as_of = string.match(checks, CHECKS)
-    entry.if_last, entry.last_message = tonumber(if_last), tonumber(last_message)
-    entry.rewritten, entry.last_after = tonumber(rewritten), tonumber(last_after)
-    entry.last_as_of = tonumber(last_as_of)
-    if replaces ~= '' then entry.replaces = replaces end
-  end
-  local request = ARGV[at + 2]
-  if request ~= '' and string.sub(request, 1, 18) ~= NO_NAME then
-    entry.name, entry.same = string.sub(request, 1, 12), string.sub(request, 13, 18)
-  end
-  if #request > 18 then entry.externals = {} end
-  for from = 19, #request, 19 do
-    entry.externals[#entry.externals + 1] = {
-      name = string.sub(request, from, from + 11), same = string.sub(request, from + 12, from + 17),
-      place = string.byte(request, from + 18),
-    }
-  end
-  at = at + 4
-  if told == '1' then
-    entry.instructions, at = ARGV[at], at + 1
-  end
-  for i = 1, tonumber(turns) do entry.loaded[i] = ARGV[at + i - 1] end
-  return entry, at + #entry.loaded
+  local request = ARGV[at + 1]
+  if request ~= '' then read_names(entry, request) end
+  at = at + 2
+  if rest ~= '' then at = read_more(entry, rest, at) end
+  return entry, at + 1
 end
 
 -- ARGV: 4 the ms after which nothing is accepted; 5–17 limits (`Limits` in api/core/log.py; 0 stands for
@@ -294,30 +359,46 @@ end
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
 -- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
 function operations.accept()
-  conversations.turns_most, conversations.turns_most_bytes = number_argument(16), number_argument(17)
+  conversations.turns_most, conversations.turns_most_bytes = tonumber(ARGV[16]), tonumber(ARGV[17])
   local call = {
-    now = now_ms(), partitions = {},
-    log_max_entries = number_argument(5), log_max_bytes = number_argument(6),
-    log_max_age_ms = number_argument(7) * 1000, idempotency_seconds = number_argument(8),
-    user_writes_per_minute = number_argument(9), user_bytes_per_minute = number_argument(10),
-    user_backlog_entries = number_argument(11), user_backlog_bytes = number_argument(12),
-    user_conversations_per_day = number_argument(13), user_keys_per_hour = number_argument(14),
-    lease_ms = number_argument(15),
+    now = now_ms(), log_max_entries = tonumber(ARGV[5]), log_max_bytes = tonumber(ARGV[6]),
+    log_max_age_ms = tonumber(ARGV[7]) * 1000, idempotency_seconds = tonumber(ARGV[8]),
+    user_writes_per_minute = tonumber(ARGV[9]), user_bytes_per_minute = tonumber(ARGV[10]),
+    user_backlog_entries = tonumber(ARGV[11]), user_backlog_bytes = tonumber(ARGV[12]),
+    user_conversations_per_day = tonumber(ARGV[13]), user_keys_per_hour = tonumber(ARGV[14]),
+    lease_ms = tonumber(ARGV[15]),
   }
+  call.at = exact(call.now)
   call.has_quotas = call.user_writes_per_minute + call.user_bytes_per_minute + call.user_backlog_entries
     + call.user_backlog_bytes + call.user_conversations_per_day + call.user_keys_per_hour > 0
-  local answer = { exact(call.now), 0, 1 }
-  for _, number in ipairs(declared) do
-    if accept.partition(call, number).refusal then answer[3] = 0 end
+  if call.has_quotas then
+    call.minute, call.hour = exact(math.floor(call.now / 60000)), exact(math.floor(call.now / 3600000))
+    call.day = exact(math.floor(call.now / 86400000))
   end
-  local late = call.now > number_argument(4)
+  local answer = { call.at, 0, 1 }
+  local entries, users, partitions = {}, {}, {}
+  for _, number in ipairs(declared) do users[number] = {} end
   local at = 18
   while at <= #ARGV do
     local entry
     entry, at = entry_at(at)
     -- A new conversation goes to its owner's home partition; one that exists stays where it is, and a copy
     -- goes where its source is, to stand in one order with what is written to that.
-    local partition = call.partitions[entry.op == 'open' and entry.home or partition_of(entry.conversation)]
+    entry.partition = entry.op == 'open' and entry.home or partition_of(entry.conversation)
+    local here = users[entry.partition]
+    if not here[entry.user] then
+      here[entry.user] = true
+      here[#here + 1] = entry.user
+    end
+    entries[#entries + 1] = entry
+  end
+  for _, number in ipairs(declared) do
+    partitions[number] = accept.read(number, users[number])
+    if partitions[number].refusal then answer[3] = 0 end
+  end
+  local late = call.now > tonumber(ARGV[4])
+  for _, entry in ipairs(entries) do
+    local partition = partitions[entry.partition]
     if partition.refusal or late then
       answer[#answer + 1] = { partition.refusal or 'late' }
     else
@@ -326,7 +407,7 @@ function operations.accept()
       answer[#answer + 1] = went_well and result or { 'error' }
     end
   end
-  for _, partition in pairs(call.partitions) do
+  for _, partition in pairs(partitions) do
     if partition.accepted > 0 then answer[2] = math.max(accept.keep(call, partition), answer[2]) end
   end
   return answer

@@ -2,6 +2,9 @@
 
 local conversations = {}
 
+-- Whether an entry makes a conversation.
+local function is_new(entry) return entry.op == 'open' or entry.op == 'fork' end
+
 local REWRITES = { truncate = true, remove = true, put = true, switch = true }
 
 -- The refusal, or nil and what is known of the conversation.
@@ -10,9 +13,14 @@ local REWRITES = { truncate = true, remove = true, put = true, switch = true }
 -- PostgreSQL knows. `rewritten`: the last entry that rewrote messages, nil where PostgreSQL has it. `since`:
 -- what may have rewritten messages up to this id was forgotten.
 function conversations.look_up(partition, entry)
-  local owner, deleted, closed, last, last_add, rewritten, since, instructions = unpack(redis.call('HMGET',
-    key(partition.number, 'conv:' .. entry.conversation),
-    'owner', 'deleted', 'closed', 'last', 'last_add', 'rewritten', 'since', 'instructions'))
+  local name = prefixes[partition.number] .. 'conv:' .. entry.conversation
+  local owner, deleted, closed, last, last_add, rewritten, since, instructions
+  if entry.is_plain then
+    owner, deleted, closed, last = unpack(redis.call('HMGET', name, 'owner', 'deleted', 'closed', 'last'))
+  else
+    owner, deleted, closed, last, last_add, rewritten, since, instructions = unpack(redis.call('HMGET', name,
+      'owner', 'deleted', 'closed', 'last', 'last_add', 'rewritten', 'since', 'instructions'))
+  end
   local pending = last
   if not owner then
     if entry.state == '' then return 'unknown' end
@@ -77,7 +85,8 @@ function conversations.bound_turns(turns, length, newest)
     redis.call('DEL', turns)
     return
   end
-  if length > most then redis.call('LTRIM', turns, -most, -1) end
+  -- Not each time: a few more than that are kept.
+  if length > most * 1.25 then redis.call('LTRIM', turns, -most, -1) end
   if newest <= most_bytes / most then return end
   local kept, bytes = redis.call('LRANGE', turns, 0, -1), 0
   for i = #kept, 1, -1 do
@@ -114,7 +123,7 @@ end
 -- A list that exists is complete, so it is made only from turns that were loaded up to an id which
 -- nothing of this conversation is newer than, and appended to only where it exists (RPUSHX).
 function conversations.remember_turn(partition, entry, conversation, id)
-  local turns = key(partition.number, 'turns:' .. entry.conversation)
+  local turns = prefixes[partition.number] .. 'turns:' .. entry.conversation
   if entry.op == 'open' then
     redis.call('RPUSH', turns, '')
   elseif entry.op == 'delete' or REWRITES[entry.op] then
@@ -156,9 +165,9 @@ function conversations.remember_external(entry, digest)
   end
 end
 
-function conversations.remember(partition, entry, id)
-  local conversation = key(partition.number, 'conv:' .. entry.conversation)
-  local fields = { 'last', id }
+-- What else an entry says of its conversation, beside its own id: names and values in turn.
+local function fields_of(entry, id)
+  local fields = {}
   local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
   if is_new(entry) or entry.fresh then set('owner', entry.user) end
   if entry.fresh then set('since', id) end
@@ -173,39 +182,21 @@ function conversations.remember(partition, entry, id)
   if entry.instructions and (is_new(entry) or entry.op == 'set' or entry.fresh) then
     set('instructions', entry.instructions)
   end
-  local digest = entry.external
-  if digest ~= '' and (entry.op == 'open' or entry.fresh) then set('external', digest) end
-  if digest == '' and entry.op == 'delete' then
-    digest = redis.call('HGET', conversation, 'external') or ''
-  end
-  if digest ~= '' and (entry.op == 'open' or entry.op == 'delete') then
-    conversations.remember_external(entry, digest)
-  end
-  redis.call('HSET', conversation, unpack(fields))
-  redis.call('PERSIST', conversation)
+  if entry.external ~= '' and (entry.op == 'open' or entry.fresh) then set('external', entry.external) end
+  return fields
 end
 
--- → what is known of a user's external id (see `ext:` in head.lua), or ''. ARGV: user, digest
-function operations.named() return redis.call('GET', external_key(ARGV[4], ARGV[5])) or '' end
-
--- What may go when memory is short, since PostgreSQL has it: recent turns, what is known of
--- conversations with nothing in the log (they have a TTL) and of their external ids, and what turns
--- said that do not run.
--- ARGV: (partition, kind, id)… → how many went.
-function operations.evict()
-  local gone = 0
-  for at = 4, #ARGV, 3 do
-    local partition, kind, id = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-    local name, may_go = key(partition, kind .. ':' .. id), false
-    if kind == 'stream' then
-      may_go = redis.call('EXISTS', key(partition, 'turn:' .. id)) == 0
-    elseif kind == 'conv' or kind == 'turns' then
-      may_go = redis.call('PTTL', name) >= 0
-    elseif kind == 'ext' then
-      local left = redis.call('TTL', name)
-      may_go = left >= 0 and left < CONVERSATION_SECONDS - EXTERNAL_LEAST_SECONDS
+function conversations.remember(partition, entry, id)
+  local name = prefixes[partition.number] .. 'conv:' .. entry.conversation
+  if entry.op == 'add' and not entry.fresh then
+    redis.call('HSET', name, 'last', id, 'last_add', id)
+  else
+    redis.call('HSET', name, 'last', id, unpack(fields_of(entry, id)))
+    local digest = entry.external
+    if digest == '' and entry.op == 'delete' then digest = redis.call('HGET', name, 'external') or '' end
+    if digest ~= '' and (entry.op == 'open' or entry.op == 'delete') then
+      conversations.remember_external(entry, digest)
     end
-    if may_go then gone = gone + redis.call('UNLINK', name) end
   end
-  return gone
+  redis.call('PERSIST', name)
 end

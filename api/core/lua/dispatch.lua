@@ -2,6 +2,8 @@
 -- mistaken for another. Ids mean something else there, so a call that names its database is refused;
 -- `accept` and `adopt` look at each partition themselves.
 
-local owner = redis.call('GET', key(declared[1], 'database'))
-if owner and ARGV[3] ~= '' and owner ~= ARGV[3] and ARGV[1] ~= 'accept' then return another_database() end
+if ARGV[1] ~= 'accept' and ARGV[3] ~= '' then
+  local owner = redis.call('GET', key(declared[1], 'database'))
+  if owner and owner ~= ARGV[3] then return another_database() end
+end
 return operations[ARGV[1]]()

@@ -1,4 +1,4 @@
--- What the drain, the audit and the opening of the log ask.
+-- What the drain asks.
 
 local CUT = '^' .. VERSION .. ' truncate '
 
@@ -26,8 +26,8 @@ function operations.read()
           break
         end
         entries[#entries + 1] = entry
-        from = exact(number_of(entry[1]) + 1) .. '-0'
       end
+      if more then from = exact(number_of(chunk[count][1]) + 1) .. '-0' end
     end
     if #entries == most_entries and string.find(field(entries[#entries], 'h') or '', CUT) then
       local next_one = end_of(stream, 'XRANGE', from, '+')
@@ -36,6 +36,40 @@ function operations.read()
     answer[#answer + 1] = { partition, entries }
   end
   return answer
+end
+
+-- Adds to numbers of a hash: fields and what is added to each, in turn, from this argument on.
+local function add_up(name, from)
+  local fields, sums = {}, {}
+  for at = from, #ARGV, 2 do fields[#fields + 1] = ARGV[at] end
+  if #fields == 0 then return end
+  local known = redis.call('HMGET', name, unpack(fields))
+  for i, field in ipairs(fields) do
+    sums[2 * i - 1] = field
+    sums[2 * i] = exact((tonumber(known[i] or '') or 0) + number_argument(from + 2 * i - 1))
+  end
+  redis.call('HSET', name, unpack(sums))
+end
+
+-- Gives a conversation with nothing left in the log its TTLs; forgets it if its owner is gone.
+local function settle(id, partition, committed)
+  local conversation, turns = key(partition, 'conv:' .. id), key(partition, 'turns:' .. id)
+  local last, owner, digest = unpack(redis.call('HMGET', conversation, 'last', 'owner', 'external'))
+  if not owner then return end
+  local is_gone = redis.call('EXISTS', key(partition, 'gone:' .. owner)) == 1
+  if not is_gone and tonumber(last or '0') > committed then return end
+  local external = digest and external_key(owner, digest)
+  local named = external and redis.call('GET', external)
+  -- The id may be another conversation's by now.
+  if named ~= id and named ~= '-' .. id then external = nil end
+  if is_gone then
+    redis.call('DEL', conversation, turns)
+    if external then redis.call('DEL', external) end
+  else
+    redis.call('EXPIRE', conversation, CONVERSATION_SECONDS)
+    redis.call('EXPIRE', turns, TURNS_SECONDS)
+    if external then redis.call('EXPIRE', external, CONVERSATION_SECONDS) end
+  end
 end
 
 -- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
@@ -52,37 +86,23 @@ function operations.trim()
   end
   local conversations = number_argument(at)
   for index = at + 1, at + conversations do
-    local id, partition = ARGV[index], partition_of(ARGV[index])
-    local conversation, turns = key(partition, 'conv:' .. id), key(partition, 'turns:' .. id)
-    local known = redis.call('HMGET', conversation, 'last', 'owner', 'external')
-    local last, external = known[1], known[3] and external_key(known[2], known[3])
-    -- The id may be another conversation's by now.
-    local named = external and redis.call('GET', external)
-    local is_named = named == id or named == '-' .. id
-    if known[2] and redis.call('EXISTS', key(partition, 'gone:' .. known[2])) == 1 then
-      redis.call('DEL', conversation, turns)
-      if is_named then redis.call('DEL', external) end
-    elseif last and tonumber(last) <= (committed[partition] or 0) then
-      redis.call('EXPIRE', conversation, CONVERSATION_SECONDS)
-      redis.call('EXPIRE', turns, TURNS_SECONDS)
-      if is_named then redis.call('EXPIRE', external, CONVERSATION_SECONDS) end
-    end
+    local partition = partition_of(ARGV[index])
+    settle(ARGV[index], partition, committed[partition] or 0)
   end
   at = at + conversations + 1
   local users = number_argument(at)
   for index = at + 1, at + 4 * users, 4 do
-    local held, user = key(tonumber(ARGV[index]), 'held'), ARGV[index + 1]
-    local left = redis.pcall('HINCRBY', held, user, '-' .. ARGV[index + 2])
-    redis.pcall('HINCRBY', held, user .. ':bytes', exact(0 - number_argument(index + 3)))
-    if type(left) == 'number' and left <= 0 then redis.call('HDEL', held, user, user .. ':bytes') end
+    local held, user = key(tonumber(ARGV[index]), 'held'), ARGV[index + 1] .. HELD
+    local drained = number_argument(index + 2) * HELD_ENTRY + number_argument(index + 3)
+    local left = redis.pcall('HINCRBY', held, user, exact(-drained))
+    if type(left) == 'number' and left < HELD_ENTRY then redis.pcall('HDEL', held, user) end
   end
-  for index = at + 4 * users + 1, #ARGV, 2 do
-    redis.pcall('HINCRBY', key(declared[1], 'drain:counts'), ARGV[index], ARGV[index + 1])
-  end
-  -- A drain that works looks at every partition, so no accept needs to ring.
-  for _, partition in ipairs(declared) do
-    local bell = key(partition, 'bell')
-    if redis.call('PTTL', bell) < BELL_MS / 2 then redis.pcall('SET', bell, '1', 'PX', BELL_MS) end
+  pcall(add_up, key(declared[1], 'drain:counts'), at + 4 * users + 1)
+  -- A drain that works looks at every partition, so no accept needs to ring: their bells are set together.
+  if redis.call('PTTL', key(declared[1], 'bell')) < BELL_MS / 2 then
+    for _, partition in ipairs(declared) do
+      redis.pcall('SET', key(partition, 'bell'), '1', 'PX', BELL_MS)
+    end
   end
   return 1
 end
@@ -123,98 +143,6 @@ function operations.heads()
     end
   end
   return answer
-end
-
--- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, the oldest's
--- created_at ms or ''.
-function operations.status()
-  local answer = { exact(now_ms()) }
-  for _, partition in ipairs(declared) do
-    local entries, bytes, _, oldest_at = backlog_of(partition)
-    answer[#answer + 1] = {
-      partition, redis.call('GET', key(partition, 'tail')) or '',
-      redis.call('GET', key(partition, 'accepted')) or '', entries, exact(bytes),
-      oldest_at and exact(oldest_at) or '',
-    }
-  end
-  return answer
-end
-
--- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
-local function count_above(partition, id)
-  local stream, from, below = key(partition, 'log'), '-', 0
-  while true do
-    local chunk = redis.call('XRANGE', stream, from, exact(id) .. '-0', 'COUNT', READ_CHUNK)
-    below = below + #chunk
-    if #chunk < READ_CHUNK then return redis.call('XLEN', stream) - below end
-    from = exact(number_of(chunk[#chunk][1]) + 1) .. '-0'
-  end
-end
-
--- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: id
-function operations.balance()
-  local partition = declared[1]
-  return { redis.call('GET', key(partition, 'accepted')) or '', count_above(partition, number_argument(4)) }
-end
-
--- → partition, database or '', tail or '', accepted or '' for each partition.
-function operations.marks()
-  local answer = {}
-  for _, partition in ipairs(declared) do
-    local database, tail, accepted = unpack(
-      redis.call('MGET', key(partition, 'database'), key(partition, 'tail'), key(partition, 'accepted')))
-    answer[#answer + 1] = { partition, database or '', tail or '', accepted or '' }
-  end
-  return answer
-end
-
--- Remembers that entries may have been lost: what else the log had accepted is not counted.
-local function note_going_back(partition)
-  redis.call('SET', key(partition, 'went_back'), exact(now_ms()), 'NX')
-end
-
--- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
--- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
--- is: it must stay independent of PostgreSQL's books for the audit to mean something.
--- ARGV: (last id, counted)…, in the order of the partitions.
--- → 1 if the log lacks what PostgreSQL has had of it.
-function operations.adopt()
-  for _, partition in ipairs(declared) do
-    local owner = redis.call('GET', key(partition, 'database'))
-    if owner and owner ~= ARGV[3] then return another_database() end
-  end
-  local went_back = 0
-  for index, partition in ipairs(declared) do
-    local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
-    redis.call('SET', key(partition, 'database'), assert(ARGV[3] ~= '' and ARGV[3]))
-    local tail = redis.call('GET', key(partition, 'tail'))
-    if not tail or tonumber(tail) < last then
-      redis.call('SET', key(partition, 'accepted'), exact(counted + count_above(partition, last)))
-      local newest = end_of(key(partition, 'log'), 'XREVRANGE', '+', '-')
-      local floor = math.max(last, first_at(now_ms(), partition), newest and number_of(newest[1]) or 0)
-      redis.call('SET', key(partition, 'tail'), exact(floor))
-      if last > 0 or counted > 0 then
-        went_back = 1
-        note_going_back(partition)
-      end
-    end
-  end
-  return went_back
-end
-
--- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
--- ARGV: (last id, counted)…, in the order of the partitions
-function operations.recount()
-  for index, partition in ipairs(declared) do
-    local accepted = key(partition, 'accepted')
-    local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
-    local known = counted + count_above(partition, last)
-    if known > tonumber(redis.call('GET', accepted) or '0') then
-      redis.call('SET', accepted, exact(known))
-      note_going_back(partition)
-    end
-  end
-  return 1
 end
 
 -- → 1 if the caller is to ring for a second drain.

@@ -1,5 +1,6 @@
--- The log: every operation on it, in one script, so that each is atomic. api/core/log.py joins the
--- files of this folder, this one first; the last, dispatch.lua, calls what ARGV[1] names.
+-- The log: every operation on it, each in a script, so that it is atomic. api/core/log.py joins the files
+-- of this folder into a few scripts, this file first in each: Redis makes every function of a script anew
+-- in each call, so a script holds no more than what is called together.
 --
 -- KEYS: what the keys of each partition that the call is for begin with (api/core/log_keys.py): a hash
 -- tag, so that a partition lies whole on one server of a cluster. No other keys are touched.
@@ -16,6 +17,8 @@
 --                                                      <running total of bytes> <form of d>", and d (entries.py)
 -- tail                                         integer the partition's last id
 -- accepted                                     integer entries ever accepted, for the audit
+-- room                                         string  what accept last found in the log, so that it need not look
+--                                                      again for a minute (accept.lua)
 -- went_back                                    integer ms at which the log was found to lack what PostgreSQL has had
 --                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id), external
@@ -40,10 +43,11 @@
 --                                                      ms at which their lease ends
 -- gone:<user>                                  string  the account was deleted, or is being so; TTL. In every
 --                                                      partition: a user may have conversations in any
--- quota:<user>                                 hash    minute, entries, bytes; hour, keys; day, opens: what a user
---                                                      was accepted in the running minute, hour and day. TTL 1 day
--- held                                         hash    entries of each user in the log, and "<user>:bytes" of their
---                                                      text; gone whenever the log is empty
+-- spent:<user>                                 string  "<minute> <entries> <bytes> <hour> <keys> <day> <opens>": what
+--                                                      a user was accepted in the running minute, hour and day.
+--                                                      TTL 1 day
+-- held                                         hash    "<user>:all": entries of a user in the log, times HELD_ENTRY, and
+--                                                      the bytes of their text; gone whenever the log is empty
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can;
 --                                                      "<user>:<key>" of API keys, for a day; in every partition
@@ -68,6 +72,8 @@ local EXTERNAL_LEAST_SECONDS = 60
 -- Enough to pass over a run of small entries quickly, too few for large ones to fill the memory.
 local READ_CHUNK = 16
 local STREAM_SECONDS = 600
+-- In `held`. More bytes than one user ever has in the log.
+local HELD, HELD_ENTRY = ':all', 68719476736
 -- Buckets of a partition (idempotency.lua). A bucket stays one string up to 512 records (Redis' default,
 -- hash-max-listpack-entries); it is looked through as a whole.
 local BUCKETS_FEWEST = 16
@@ -93,11 +99,6 @@ local function key(partition, name) return prefixes[partition] .. name end
 -- The partition of a conversation, and of everything in it.
 local function partition_of(id) return tonumber(id) % PARTITIONS end
 
--- The home partition of a user: of the last digits, since an id may have more than a number holds.
-local function home_of(user) return tonumber(string.sub(user, -4)) % PARTITIONS end
-
-local function external_key(user, digest) return key(home_of(user), 'ext:' .. user .. ':' .. digest) end
-
 -- Lua 5.1 prints a large number as 2.44e+14; ids and times must come out digit by digit.
 local function exact(number) return string.format('%.0f', number) end
 
@@ -108,51 +109,13 @@ end
 
 local function first_at(ms, partition) return math.max(ms - EPOCH_MS, 0) * 4096 + partition end
 
+local function external_key(user, digest)
+  -- The home partition of a user: of the last digits, since an id may have more than a number holds.
+  return key(tonumber(string.sub(user, -4)) % PARTITIONS, 'ext:' .. user .. ':' .. digest)
+end
+
 local function another_database()
   return redis.error_reply('WRONGDATABASE the log on this Redis belongs to another database')
-end
-
-local function failed(reply) return type(reply) == 'table' and reply.err end
-
-local function number_of(stream_id) return tonumber(string.match(stream_id, '^%d+')) end
-
-local function field(entry, name)
-  local fields = entry[2]
-  for i = 1, #fields, 2 do
-    if fields[i] == name then return fields[i + 1] end
-  end
-end
-
--- Whether an entry makes a conversation.
-local function is_new(entry) return entry.op == 'open' or entry.op == 'fork' end
-
-local function end_of(stream, command, from, to)
-  return redis.call(command, stream, from, to, 'COUNT', 1)[1]
-end
-
--- Bytes of an entry's data, in either version.
-local function bytes_of(entry) return #(field(entry, 'd') or field(entry, 'data') or '') end
-
-local TOTAL_AND_AT = '^' .. VERSION .. string.rep(' [^ ]*', 5) .. ' (%d+) (%d+)'
-
--- The running total and the ms of an entry. One that no script wrote may lack them; it must not close
--- the partition.
-local function total_and_at(entry)
-  local at, total = string.match(field(entry, 'h') or '', TOTAL_AND_AT)
-  return tonumber(total or field(entry, 'total') or '') or 0, tonumber(at or field(entry, 'at') or '')
-end
-
--- Entries and bytes of text in one partition's log, the running total its last entry carries, and
--- when the oldest was accepted (ms), nil without one.
-local function backlog_of(partition)
-  local stream = key(partition, 'log')
-  local entries = redis.call('XLEN', stream)
-  if entries == 0 then return 0, 0, 0 end
-  local first = end_of(stream, 'XRANGE', '-', '+')
-  local last = end_of(stream, 'XREVRANGE', '+', '-')
-  local total = total_and_at(last)
-  local first_total, oldest_at = total_and_at(first)
-  return entries, math.max(total - (first_total - bytes_of(first)), 0), total, oldest_at
 end
 
 local function number_argument(index) return assert(tonumber(ARGV[index])) end

@@ -5,33 +5,31 @@
 -- bucket, 8 are the field. A value is the entry's id (7 bytes), what makes two requests the same (6
 -- bytes), and the entry's time in ms where the id does not say it.
 
--- What the functions take: `number` of the partition; `known_sizes`, the key `idems` (head.lua); `name` of
--- the request; `now` in ms; `seconds` that records are kept; `id` of the entry; `same`, 6 bytes that
+-- What the functions take: `partition`, with its `number` and `sizes`, the key `idems` (head.lua); `name`
+-- of the request; `now` in ms; `seconds` that records are kept; `id` of the entry; `same`, 6 bytes that
 -- equal requests share.
 
 local idempotency = {}
 
 -- 7 bytes, the highest first.
 local function packed(id)
-  local bytes = {}
-  for i = 7, 1, -1 do
-    bytes[i] = id % 256
-    id = math.floor(id / 256)
-  end
-  return string.char(unpack(bytes))
+  local low = id % 4294967296
+  local high = (id - low) / 4294967296
+  return string.char(math.floor(high / 65536), math.floor(high / 256) % 256, high % 256,
+    math.floor(low / 16777216), math.floor(low / 65536) % 256, math.floor(low / 256) % 256, low % 256)
 end
 
-local function number_in(text, from, to)
-  local number = 0
-  for i = from, to do number = number * 256 + string.byte(text, i) end
-  return number
+local function number_in(text)
+  local a, b, c, d = string.byte(text, 1, 4)
+  return ((a * 256 + b) * 256 + c) * 256 + d
 end
 
 local function ms_of(id) return math.floor(id / 4096) + EPOCH_MS end
 
 -- The entry's id, its time in ms, what it must be the same as.
 local function read(value)
-  local id = number_in(value, 1, 7)
+  local a, b, c = string.byte(value, 5, 7)
+  local id = number_in(value) * 16777216 + (a * 256 + b) * 256 + c
   return id, tonumber(string.sub(value, 14)) or ms_of(id), string.sub(value, 8, 13)
 end
 
@@ -48,25 +46,27 @@ function idempotency.same_reply(conversation) return string.sub(packed(tonumber(
 
 -- The numbers of buckets, the newest first. After one was replaced, records lie under it for as long as
 -- they are kept: "<number>" of now, then "<number>:<ms of its end>"…
-local function sizes(known, now, seconds)
+local function sizes_of(partition, now, seconds)
+  if partition.known_sizes then return partition.known_sizes end
   local found = {}
-  for size, ended_at in string.gmatch(known or exact(BUCKETS_FEWEST), '(%d+):?(%d*)') do
+  for size, ended_at in string.gmatch(partition.sizes or exact(BUCKETS_FEWEST), '(%d+):?(%d*)') do
     if ended_at == '' or now - tonumber(ended_at) < seconds * 1000 then
       found[#found + 1] = { size = tonumber(size), ended_at = ended_at }
     end
   end
+  partition.known_sizes = found
   return found
 end
 
-local function bucket_of(number, size, name)
-  return key(number, 'idem:' .. size .. ':' .. number_in(name, 1, 4) % size)
+local function bucket_of(partition, size, name)
+  return prefixes[partition.number] .. 'idem:' .. size .. ':' .. number_in(name) % size
 end
 
 -- nil, or id, ms and same-as of what a request of this name made. Not older than records are kept.
-function idempotency.find(number, known_sizes, name, now, seconds)
+function idempotency.find(partition, name, now, seconds)
   local field = string.sub(name, 5)
-  for _, known in ipairs(sizes(known_sizes, now, seconds)) do
-    local value = redis.call('HGET', bucket_of(number, known.size, name), field)
+  for _, known in ipairs(sizes_of(partition, now, seconds)) do
+    local value = redis.call('HGET', bucket_of(partition, known.size, name), field)
     if value then
       local id, at, same = read(value)
       if now - at < seconds * 1000 then return id, at, same end
@@ -86,35 +86,32 @@ local function prune(bucket, now, seconds)
 end
 
 -- More buckets, once one is full of records that are still kept.
-local function grow(number, known_sizes, now, seconds)
-  local list = sizes(known_sizes, now, seconds)
-  if list[1].size >= BUCKETS_MOST then return known_sizes end
+local function grow(partition, now, seconds)
+  local list = sizes_of(partition, now, seconds)
+  if list[1].size >= BUCKETS_MOST then return end
   list[1].ended_at = exact(now)
   local told = { exact(list[1].size * BUCKETS_GROWTH) }
   for _, known in ipairs(list) do told[#told + 1] = exact(known.size) .. ':' .. known.ended_at end
-  local joined = table.concat(told, ' ')
-  redis.call('SET', key(number, 'idems'), joined)
-  return joined
+  partition.sizes, partition.known_sizes = table.concat(told, ' '), nil
+  redis.call('SET', key(partition.number, 'idems'), partition.sizes)
 end
 
--- Remembers what a request made. Returns the numbers of buckets, which may have changed.
-function idempotency.remember(number, known_sizes, name, id, same, now, seconds)
-  local size = sizes(known_sizes, now, seconds)[1].size
-  local bucket, field = bucket_of(number, size, name), string.sub(name, 5)
+-- Remembers what a request made.
+function idempotency.remember(partition, name, id, same, now, seconds)
+  local size = sizes_of(partition, now, seconds)[1].size
+  local bucket, field = bucket_of(partition, size, name), string.sub(name, 5)
   local at = ms_of(id) == now and '' or exact(now)
   redis.call('HSET', bucket, field, packed(id) .. same .. at)
   redis.call('EXPIRE', bucket, seconds)
   -- One in 16 looks after its bucket: by bits that also differ from one turn's id to the next.
-  if string.byte(field, 6) >= 16 then return known_sizes end
+  if string.byte(field, 6) >= 16 then return end
   local length = redis.call('HLEN', bucket)
   if length >= BUCKET_PRUNED_FROM and length <= BUCKET_PRUNED_TO then length = prune(bucket, now, seconds) end
-  if length <= BUCKET_FULL then return known_sizes end
-  return grow(number, known_sizes, now, seconds)
+  if length > BUCKET_FULL then grow(partition, now, seconds) end
 end
 
 -- The id of the answer of a turn of this conversation, or ''.
-function idempotency.reply(number, known_sizes, conversation, turn_id, now, seconds)
-  local name = idempotency.name_of_reply(turn_id)
-  local id, _, same = idempotency.find(number, known_sizes, name, now, seconds)
+function idempotency.reply(partition, conversation, turn_id, now, seconds)
+  local id, _, same = idempotency.find(partition, idempotency.name_of_reply(turn_id), now, seconds)
   return id and same == idempotency.same_reply(conversation) and exact(id) or ''
 end

@@ -1,13 +1,5 @@
 -- Accounts that were deleted, sessions and API keys that were revoked: known to every partition.
 
-local sessions = {}
-
--- Whether a user's session was revoked. An API key's name says whose it is: its user may be a subject.
-function sessions.is_revoked(partition, user, session)
-  local name = string.find(session, ':', 1, true) and session or user .. ':' .. session
-  return redis.call('ZSCORE', key(partition, 'revoked'), name)
-end
-
 -- Blocks a user's writes for some seconds; 0 unblocks. With a third argument, only where they are not
 -- blocked already. ARGV: user, seconds[, "unless blocked"]
 function operations.gone()

@@ -103,11 +103,11 @@ end
 function operations.turn()
   local member = ARGV[4] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
   local partition = partition_of(ARGV[5])
-  local sizes = redis.call('GET', key(partition, 'idems'))
+  local known = { number = partition, sizes = redis.call('GET', key(partition, 'idems')) }
   return {
     redis.call('HGET', key(partition, 'conv:' .. ARGV[5]), 'owner') or '',
     redis.call('ZSCORE', key(partition, 'running'), member) and 1 or 0,
-    idempotency.reply(partition, sizes, ARGV[5], ARGV[6], now_ms(), math.huge),
+    idempotency.reply(known, ARGV[5], ARGV[6], now_ms(), math.huge),
   }
 end
 

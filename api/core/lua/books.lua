@@ -1,0 +1,82 @@
+-- What the audit and the opening of the log ask.
+
+-- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, the oldest's
+-- created_at ms or ''.
+function operations.status()
+  local answer = { exact(now_ms()) }
+  for _, partition in ipairs(declared) do
+    local entries, bytes, _, oldest_at = backlog_of(partition)
+    answer[#answer + 1] = {
+      partition, redis.call('GET', key(partition, 'tail')) or '',
+      redis.call('GET', key(partition, 'accepted')) or '', entries, exact(bytes),
+      oldest_at and exact(oldest_at) or '',
+    }
+  end
+  return answer
+end
+
+-- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
+local function count_above(partition, id)
+  local stream, from, below = key(partition, 'log'), '-', 0
+  while true do
+    local chunk = redis.call('XRANGE', stream, from, exact(id) .. '-0', 'COUNT', READ_CHUNK)
+    below = below + #chunk
+    if #chunk < READ_CHUNK then return redis.call('XLEN', stream) - below end
+    from = exact(number_of(chunk[#chunk][1]) + 1) .. '-0'
+  end
+end
+
+-- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: id
+function operations.balance()
+  local partition = declared[1]
+  return { redis.call('GET', key(partition, 'accepted')) or '', count_above(partition, number_argument(4)) }
+end
+
+-- Remembers that entries may have been lost: what else the log had accepted is not counted.
+local function note_going_back(partition)
+  redis.call('SET', key(partition, 'went_back'), exact(now_ms()), 'NX')
+end
+
+-- Binds the log to its database and gives a partition without a trustworthy tail one: at least the
+-- last id that PostgreSQL has, and now. The count of accepted entries is only made up where the tail
+-- is: it must stay independent of PostgreSQL's books for the audit to mean something.
+-- ARGV: (last id, counted)…, in the order of the partitions.
+-- → 1 if the log lacks what PostgreSQL has had of it.
+function operations.adopt()
+  for _, partition in ipairs(declared) do
+    local owner = redis.call('GET', key(partition, 'database'))
+    if owner and owner ~= ARGV[3] then return another_database() end
+  end
+  local went_back = 0
+  for index, partition in ipairs(declared) do
+    local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
+    redis.call('SET', key(partition, 'database'), assert(ARGV[3] ~= '' and ARGV[3]))
+    local tail = redis.call('GET', key(partition, 'tail'))
+    if not tail or tonumber(tail) < last then
+      redis.call('SET', key(partition, 'accepted'), exact(counted + count_above(partition, last)))
+      local newest = end_of(key(partition, 'log'), 'XREVRANGE', '+', '-')
+      local floor = math.max(last, first_at(now_ms(), partition), newest and number_of(newest[1]) or 0)
+      redis.call('SET', key(partition, 'tail'), exact(floor))
+      if last > 0 or counted > 0 then
+        went_back = 1
+        note_going_back(partition)
+      end
+    end
+  end
+  return went_back
+end
+
+-- Counts as accepted what the books know of: for ids given out twice, which the log had forgotten.
+-- ARGV: (last id, counted)…, in the order of the partitions
+function operations.recount()
+  for index, partition in ipairs(declared) do
+    local accepted = key(partition, 'accepted')
+    local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
+    local known = counted + count_above(partition, last)
+    if known > tonumber(redis.call('GET', accepted) or '0') then
+      redis.call('SET', accepted, exact(known))
+      note_going_back(partition)
+    end
+  end
+  return 1
+end
