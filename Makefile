@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-QUIET_PIP := python -m pip --quiet --disable-pip-version-check install --require-hashes
+PLAIN_PIP := python -m pip --quiet --disable-pip-version-check install
+QUIET_PIP := $(PLAIN_PIP) --require-hashes
 # Extras stay in the pins: for coverage[toml] pip takes no pin of coverage, but the newest release.
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-header --no-annotate --quiet
@@ -20,7 +21,7 @@ NODE_DEV := node_modules/.dev.stamp
 # compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-fast chaos check bench sbom lock clean system-deps screenshots
+.PHONY: help run test test-fast test-clients chaos check bench sbom lock clean system-deps screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -45,6 +46,14 @@ endif
 
 test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: half a minute, no root, no browser
 	$(BIN)/python -m pytest --fast --numprocesses 2 --dist loadfile $(T)
+
+# Without pins: they are to work with what people install today.
+test-clients: $(VENV)/dev.stamp ## Run the adapters of clients/python, with the frameworks' current releases
+	@$(BIN)/python -m venv $(VENV)/clients
+	@rm -rf $(VENV)/clients/source && cp -r clients/python $(VENV)/clients/source
+	@$(VENV)/clients/bin/$(PLAIN_PIP) --upgrade pip && $(VENV)/clients/bin/$(PLAIN_PIP) --upgrade \
+		'$(VENV)/clients/source[agents,langchain]' openai-agents langchain-core pytest
+	CLIENTS_PYTHON=$(abspath $(VENV)/clients/bin/python) $(BIN)/python -m pytest tests/clients/frameworks.py
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))

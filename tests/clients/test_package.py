@@ -1,7 +1,6 @@
 """`clients/python` as it is installed: the examples of its README, run from the built wheel."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -10,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.readme import OF_THE_CLIENT, PACKAGE
 from tests.support.api import Api
 
 pytestmark = pytest.mark.slow
 
-PACKAGE = Path(__file__).parents[2] / "clients" / "python"
 BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
-EXAMPLE = re.compile(r"^```python\n(.*?)^```\n+```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
-EXAMPLES = EXAMPLE.findall((PACKAGE / "README.md").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +56,7 @@ def test_the_wheel_has_every_module_and_says_that_it_is_typed(installed: Path) -
 
 
 @pytest.mark.usefixtures("drained")
-@pytest.mark.parametrize(("program", "output"), EXAMPLES)
+@pytest.mark.parametrize(("program", "output"), OF_THE_CLIENT)
 def test_an_example_of_the_readme_prints_what_it_says(
     installed: Path, api: Api, key: str, program: str, output: str
 ) -> None:

@@ -22,7 +22,7 @@ from verbatim_client.steps import Pause, Reply, Send
 
 SOURCES = sorted((Path(__file__).parents[2] / "clients" / "python").rglob("*.py"))
 #: Modules that may import what their extra installs.
-EXTRAS: Mapping[str, set[str]] = {}
+EXTRAS: Mapping[str, set[str]] = {"agents": {"agents"}, "langchain": {"langchain_core"}}
 
 PROBLEM = {"content-type": "application/problem+json"}
 READ: Call[Any] = Call("GET", "/", lambda answer: answer)
