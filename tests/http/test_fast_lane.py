@@ -130,6 +130,7 @@ def pair(api: Api) -> Iterator[Pair]:
             for person, body in ((ada, {"external_id": "a/b"}), (ada, {}), (eve, {}))
         ]
         ada.delete(f"/api/chat/sess_{opened[1]:x}").raise_for_status()
+        quiet, entry = said(ada)
         facts = {
             **dict(zip(("conversation", "ended", "eves"), opened, strict=True)),
             **dict(
@@ -140,8 +141,21 @@ def pair(api: Api) -> Iterator[Pair]:
                 )
             ),
             "unknown": opened[0] - (1 << 12),
+            "quiet": quiet,
+            "entry": entry,
         }
         yield Pair(api, clients, beyond, ada, facts)
+
+
+def said(person: httpx.Client) -> tuple[int, int]:
+    """Return a conversation that nobody writes to any more, and its last entry."""
+    body = {"external_id": "quiet", "title": "Quiet", "metadata": {"a": 1}}
+    quiet = person.post("/api/conversations/", json=body).json()["id"]
+    elements = [SAID, SAID | {"external_id": "q", "extra": {"a": [1.50]}}, SAID]
+    path = f"/api/conversations/{quiet}/messages"
+    entry = person.post(f"{path}/batch", json=messages(*elements)).json()["entry_id"]
+    person.get(path, params={"read_after": entry}).raise_for_status()
+    return quiet, entry
 
 
 def who(person: httpx.Client) -> dict[str, str]:
@@ -158,6 +172,15 @@ def messages(*elements: Any) -> dict[str, Any]:
 
 def at(conversation: str) -> str:
     return f"/api/conversations/{conversation}/messages"
+
+
+def page(query: str = "", conversation: str = "{quiet}", status: int = 200) -> Sent:
+    return Sent(at(conversation) + query, b"", method="GET", status=status)
+
+
+def listed(query: str, status: int = 200) -> Sent:
+    """Ask for a list, of which nothing changes meanwhile where it is of quiet conversations."""
+    return Sent("/api/conversations" + query, b"", method="GET", status=status)
 
 
 HI = {"message": "Hi"}
@@ -181,6 +204,19 @@ GOOD = {
     "a turn": Sent(turn(), HI, status=200),
     "a turn of an older client": Sent(turn(), HI | {"userId": [1]}, status=200),
     "a turn, with what is for a stream": Sent(turn() + "?parts=yes", HI, status=200),
+    "a page": page(),
+    "a page, with all it takes": page(
+        "?limit=2&offset=1&order=desc&extra=no&read_after={entry}&read_after={quiet}&more=1"
+    ),
+    "a page after a position": page("?after=1"),
+    "a page before a position": page("?before=3&limit=1"),
+    "a page of one": page("?external_id=q"),
+    "a page of a conversation by its external id": page("?limit=1", "ext:quiet"),
+    "a list": listed("/?external_id=quiet"),
+    "a list, with all it takes": listed(
+        "?q=qui&archived=false&pinned=any&limit=1&sort=created_at&order=asc&read_after={entry}"
+    ),
+    "an empty list": listed("/?tag=nowhere&offset=3"),
 }
 REFUSED = {
     "nobody's conversation": Sent(at("{unknown}"), status=404),
@@ -204,6 +240,11 @@ REFUSED = {
     "a turn that saw what was never sent": Sent(
         turn(), HI, headers={"Last-Event-ID": "x"}, status=400
     ),
+    "a page of another's": page("", "{eves}", 404),
+    "a page of nobody's": page("", "{unknown}", 404),
+    "two parts in one page": page("?after=1&before=3", status=422),
+    "a list by cursor and offset": listed("/?cursor=x&offset=1", 422),
+    "a list by a malformed cursor": listed("/?cursor=x", 400),
     "an external id that is taken": Sent(
         body=SAID | {"external_id": "m-1", "content": "other words"}, status=409
     ),
@@ -248,6 +289,10 @@ LEFT = {
     "a turn that says nothing": Sent(turn(), {"message": ""}, status=422),
     "a turn with a bad query": Sent(turn() + "?parts=some", HI, status=422),
     "a turn with two errors": Sent(turn() + "?parts=some", {}, status=422),
+    "a page without end": page("?limit=101", status=422),
+    "a page of two errors": page("?limit=x&order=up", status=422),
+    "a page after what is no id": page("?read_after=x", status=400),
+    "a list in no order": listed("/?sort=title", 422),
     "another method": Sent(method="PUT", status=405),
     "a slash at the end": Sent(at("{conversation}") + "/", status=404),
 }

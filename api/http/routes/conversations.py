@@ -9,6 +9,7 @@ from api.core.cursors import Order, Sort
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.http import raw_json
 from api.http.dependencies import KEYED, Reading, Write, Writing
+from api.http.fast_lane import fast
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.parameters import (
     Archived,
@@ -117,6 +118,7 @@ def _check_retention(by: Write, expires_in_days: int | None) -> None:
     response_model=schemas.Conversations,
     responses=documented(*_READ),
 )
+@fast
 async def list_conversations(
     *,
     by: Reading,

@@ -128,6 +128,7 @@ def _queued(
     response_model=schemas.Messages,
     responses=documented(*_READ, NotFound),
 )
+@fast
 async def list_messages(
     *,
     by: Reading,
