@@ -20,7 +20,7 @@ def _check_opens(operations: Iterable[Operation], tables: Tables, report: Report
     claimed: set[int] = set()
     unsure: Counter[int] = Counter()
     for op in operations:
-        if op.kind != "open":
+        if op.kind not in {"open", "fork"}:
             continue
         if len(op.entries) > 1:
             report.break_promise("doubled", op.name, f"opened as {sorted(op.entries)}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from tests.chaos.history import Outcome
+from tests.chaos.check_branches import Changes
+from tests.chaos.history import LAST, Outcome
 from tests.chaos.operations import Operation
 from tests.chaos.tables import DeadRow, MessageRow, Tables
 from tests.chaos.verdicts import Report, Verdict
@@ -38,8 +39,14 @@ class _Sent:
 class _Stored:
     """The stored messages, by what they can be recognized by."""
 
-    def __init__(self, tables: Tables) -> None:
-        self.by_id = {row.id: row for row in tables.messages}
+    def __init__(self, tables: Tables, operations: Iterable[Operation]) -> None:
+        rows = tables.everywhere
+        self.by_id = {row.id: row for row in rows}
+        again = [op for op in operations if op.target == LAST and op.outcome != "refused"]
+        #: Messages that were asked again, and their answers: they carry the mark of the first one.
+        self._again = {entry for op in again for entry in op.entries | op.replies}
+        #: Conversations that have others, whose ids are unknown.
+        self.unclear = {op.conversation for op in again if not op.entries or not op.replies}
         # By payload too: words that were given a known id are dead under another message's id.
         self._dead = {(row.entry, row.digest): row for row in tables.dead}
         self._dead_entries: dict[str, set[int]] = defaultdict(set)
@@ -49,9 +56,12 @@ class _Stored:
         self._by_mark: dict[tuple[str, str], list[MessageRow]] = defaultdict(list)
         #: Answers that end before their mark, by conversation.
         self._unmarked: dict[int, list[MessageRow]] = defaultdict(list)
-        for row in tables.messages:
-            if row.op:
-                self._by_mark[row.op, row.role].append(row)
+        removed = {op.target: op.about for op in operations if op.kind == "remove"}
+        for row in rows:
+            if row.id in self._again:
+                continue
+            if mark := row.op or (row.status == "deleted" and removed.get(row.id)):
+                self._by_mark[mark, row.role].append(row)
             elif row.status == "interrupted":
                 self._unmarked[row.conversation].append(row)
 
@@ -60,11 +70,16 @@ class _Stored:
 
         Where no answer told its id, its dead letter does: no two messages have the same text.
         """
+        if sent.op.target == LAST:
+            return [self.by_id[entry] for entry in sent.entries if entry in self.by_id]
         rows = list(self._by_mark.get((sent.op.name, sent.role), ()))
+        if len(rows) > 1 and sent.op.conversation in self.unclear:
+            rows = [r for r in rows if r.id in sent.entries] or rows[:1]
         dead = self._dead_entries.get(sent.digest, set()) if sent.digest else set()
         silent = (self.by_id.get(entry) for entry in sent.entries | dead)
-        rows += [row for row in silent if row is not None and not row.op]
-        if not rows and sent.role == "assistant" and sent.outcome != "refused":
+        rows += [r for r in silent if r is not None and not r.op and r not in rows]
+        is_answer = sent.op.kind == "turn" and sent.role == "assistant"
+        if not rows and is_answer and sent.outcome != "refused":
             rows += self._take_unmarked(sent)
         return rows
 
@@ -82,12 +97,14 @@ class _Stored:
         return self._dead.get((entry, sent.digest))
 
 
-def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -> None:
+def check(
+    operations: Mapping[str, Operation], tables: Tables, changes: Changes, report: Report
+) -> None:
     """Judge every message that was sent and every row that is stored."""
-    stored = _Stored(tables)
+    stored = _Stored(tables, operations.values())
     gone = {op.conversation for op in operations.values() if _may_have_deleted(op)}
     gone &= {row.id for row in tables.conversations.values() if row.deleted}
-    misplaced = set(_misplaced(operations, tables.messages, report))
+    misplaced = set(_misplaced(operations, tables.messages, changes, report))
     claimed: set[int] = set()
     # Those of which most was shown first: an answer without a mark may be any other's, too.
     for sent in sorted(_all_sent(operations.values()), key=_shown_length, reverse=True):
@@ -96,10 +113,11 @@ def check(operations: Mapping[str, Operation], tables: Tables, report: Report) -
         if any(row.id in misplaced for row in rows):
             report.verdicts["reordered"] += 1
         else:
-            report.judge(*_judge(sent, rows, stored, gone=sent.op.conversation in gone))
+            gone_too = sent.op.conversation in gone
+            report.judge(*_judge(sent, rows, stored, changes, gone=gone_too))
     _check_misfits(operations.values(), tables, report)
-    for row in tables.messages:
-        if row.id in claimed:
+    for row in stored.by_id.values():
+        if row.id in claimed or row.conversation in stored.unclear:
             continue
         if row.status == "interrupted" and not row.op and _follows_turn(row, operations.values()):
             report.judge("doubled", str(row.id), "a turn was answered again, with what was left")
@@ -143,19 +161,21 @@ def _may_have_deleted(op: Operation) -> bool:
 
 
 def _judge(
-    sent: _Sent, rows: Sequence[MessageRow], stored: _Stored, *, gone: bool
+    sent: _Sent, rows: Sequence[MessageRow], stored: _Stored, changes: Changes, *, gone: bool
 ) -> tuple[Verdict, str, str]:
-    if len(rows) > 1 or len(sent.entries) > 1:
+    if len(rows) > 1 or (len(sent.entries) > 1 and not sent.op.external):
         return "doubled", sent.name, f"rows {[r.id for r in rows]}, told {sorted(sent.entries)}"
     if not rows:
-        return _judge_missing(sent, stored, gone=gone)
+        return _judge_missing(sent, stored, changes, gone=gone)
     if sent.outcome == "refused":
         return "ghost", sent.name, f"it was refused, and is row {rows[0].id}"
-    verdict, detail = _judge_row(sent, rows[0])
+    verdict, detail = _judge_row(sent, rows[0], changes)
     return verdict, sent.name, f"row {rows[0].id} {detail}"
 
 
-def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict, str, str]:
+def _judge_missing(
+    sent: _Sent, stored: _Stored, changes: Changes, *, gone: bool
+) -> tuple[Verdict, str, str]:
     if sent.outcome != "ok":
         return ("refused" if sent.outcome == "refused" else "absent"), sent.name, ""
     entry = next(iter(sent.entries), 0)
@@ -167,20 +187,31 @@ def _judge_missing(sent: _Sent, stored: _Stored, *, gone: bool) -> tuple[Verdict
     is_settled = dead and dead.settled and dead.reason == "refused"
     if gone and (is_poison or not dead or is_settled):
         return "deleted", sent.name, ""
+    changed = changes.of.get(sent.op.conversation)
+    if changed is not None and changed.may_lack(entry):
+        return "cut", sent.name, ""
     if dead and not is_poison:
         return "buried", sent.name, dead.reason
     where = f"{entry or 'shown'} in conversation {sent.op.conversation}"
     return "lost", sent.name, f"{where}, dead without a place" if dead else where
 
 
-def _judge_row(sent: _Sent, row: MessageRow) -> tuple[Verdict, str]:
+def _judge_row(sent: _Sent, row: MessageRow, changes: Changes) -> tuple[Verdict, str]:
     op = sent.op
     if (row.conversation, row.user) != (op.conversation, op.user):
         return "foreign", f"is in {row.conversation} of user {row.user}"
     if row.status == "unavailable":
         return ("dead" if op.kind == "poison" else "buried"), "has no text"
-    if sent.entries and row.id not in sent.entries:
+    return _judge_text(sent, row, changes)
+
+
+def _judge_text(sent: _Sent, row: MessageRow, changes: Changes) -> tuple[Verdict, str]:
+    op = sent.op
+    # Once the log has forgotten an external id, what repeats it is accepted, and not added.
+    if sent.entries and row.id not in sent.entries and not (op.external and op.attempts > 1):
         return "corrupt", f"was answered as {sorted(sent.entries)}"
+    if row.id in changes.edited:
+        return ("removed" if row.status == "deleted" else "stored"), "was edited"
     if sent.digest and row.digest != sent.digest:
         return "corrupt", "has another text"
     if not all(row.start.startswith(shown) for shown in sent.shown):
@@ -202,7 +233,10 @@ def _check_misfits(operations: Iterable[Operation], tables: Tables, report: Repo
 
 
 def _misplaced(
-    operations: Mapping[str, Operation], rows: Sequence[MessageRow], report: Report
+    operations: Mapping[str, Operation],
+    rows: Sequence[MessageRow],
+    changes: Changes,
+    report: Report,
 ) -> Iterator[int]:
     """Yield rows that stand before one they must follow."""
     by_entry = {
@@ -216,7 +250,11 @@ def _misplaced(
         by_conversation[row.conversation].append(row)
     for conversation, members in by_conversation.items():
         members.sort(key=lambda row: row.position)
-        authors = [by_entry.get(row.id) or operations.get(row.op) for row in members]
+        changed = changes.of.get(conversation)
+        was_moved = changed is not None and (changed.moved_at is not None or changed.is_copy)
+        # A message that was copied or asked again has its first author's mark.
+        marks: Mapping[str, Operation] = {} if was_moved else operations
+        authors = [by_entry.get(row.id) or marks.get(row.op) for row in members]
         earliest_answer, lowest_id = inf, inf
         for row, op in zip(reversed(members), reversed(authors), strict=True):
             begun = op.invoked if op else -inf
@@ -226,7 +264,8 @@ def _misplaced(
                 yield row.id
             lowest_id = min(lowest_id, row.id)
             earliest_answer = min(earliest_answer, _answered(row, op))
-        _check_memory(members, authors, report)
+        if not was_moved:
+            _check_memory(members, authors, report)
 
 
 def _answered(row: MessageRow, op: Operation | None) -> float:

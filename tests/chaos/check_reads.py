@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import inf
 
+from tests.chaos.check_branches import Changed, Changes
 from tests.chaos.history import Listed, Polled, Row
 from tests.chaos.operations import Operation
 from tests.chaos.tables import MessageRow, Tables
@@ -13,6 +15,7 @@ from tests.chaos.verdicts import Report
 def check(
     operations: Mapping[str, Operation],
     tables: Tables,
+    changes: Changes,
     polls: Sequence[Polled],
     lists: Sequence[Listed],
     report: Report,
@@ -23,14 +26,17 @@ def check(
         if op.kind == "delete" and op.outcome != "refused":
             deletes[op.conversation].append(op)
     rows: dict[int, list[MessageRow]] = defaultdict(list)
-    for row in tables.messages:
+    for row in (*tables.messages, *tables.aside):
         rows[row.conversation].append(row)
     by_conversation: dict[int, list[Polled]] = defaultdict(list)
     for poll in polls:
         by_conversation[poll.conversation].append(poll)
     missing_since: dict[int, float] = {}
     for conversation, of_one in by_conversation.items():
-        checks = _Conversation(conversation, operations, rows[conversation], report)
+        changed = changes.of.get(conversation, Changed())
+        stored = rows[conversation]
+        kind = _Moved if changed.moved_at is not None or changed.is_copy else _Conversation
+        checks = kind(conversation, operations, stored, report, changed, changes.edited)
         missing_since[conversation] = checks.check(of_one, deletes[conversation])
     _check_lists(tables, lists, missing_since, report)
 
@@ -44,10 +50,15 @@ class _Conversation:
         operations: Mapping[str, Operation],
         rows: Sequence[MessageRow],
         report: Report,
+        changed: Changed,
+        edited: AbstractSet[int],
     ) -> None:
         self._conversation = conversation
+        self._changed = changed
+        self._edited = edited
         self._operations = operations
-        self._stored = {row.position: row for row in rows}
+        self._stored = {row.position: row for row in rows if not row.branch}
+        self._by_id = {row.id: row for row in rows}
         self._report = report
         self._seen: dict[int, Row] = {}
 
@@ -75,7 +86,7 @@ class _Conversation:
                 next_ended += 1
             if poll.found and missing:
                 self._break("resurrected", "it was gone before", poll)
-            if poll.found and poll.total < most:
+            if poll.found and poll.total < most and not self._was_moved(poll):
                 self._break("shrunk", f"{poll.total} messages, {most} before", poll)
 
     def _check_page(self, poll: Polled) -> None:
@@ -104,8 +115,15 @@ class _Conversation:
         if row.id != stored_id:
             detail = f"position {row.position} was {row.id}, is {stored_id}"
             self._break("reordered", detail, poll)
-        elif row.digest != stored_digest and not silent and known.status != "unavailable":
+        elif row.digest != stored_digest and not (
+            silent or known.status == "unavailable" or row.id in self._edited
+        ):
             self._break("corrupt", f"position {row.position} reads differently", poll)
+
+    def _was_moved(self, poll: Polled) -> bool:
+        """Tell whether messages may have been taken away before a read ended."""
+        moved_at = self._changed.moved_at
+        return moved_at is not None and moved_at < poll.ended
 
     def _check_waited(self, poll: Polled, deletes: Sequence[Operation]) -> None:
         """Check that a read shows everything up to the entry that it was to wait for."""
@@ -114,12 +132,32 @@ class _Conversation:
         if any(0 < op.entry <= poll.read_after for op in deletes):
             self._break("resurrected", f"read after {poll.read_after}, its deletion", poll)
         due = (row.position for row in self._stored.values() if row.id <= poll.read_after)
-        if poll.total < max(due, default=0):
+        if poll.total < max(due, default=0) and not self._was_moved(poll):
             self._break("stale", f"{poll.total} messages after {poll.read_after}", poll)
 
     def _break(self, kind: str, detail: str, poll: Polled) -> None:
         subject = f"conversation {self._conversation} read at {poll.began:.3f}"
         self._report.break_promise(kind, subject, detail)
+
+
+class _Moved(_Conversation):
+    """One whose messages are not where they were, or were copied from another one."""
+
+    def _check_row(self, row: Row, poll: Polled) -> None:
+        author = self._operations.get(row.op)
+        if row.op and (author is None or author.user != poll.user):
+            kind = "foreign" if author else "ghost"
+            self._break(kind, f"position {row.position} says {row.op}", poll)
+            return
+        known = self._seen.setdefault(row.id, row)
+        stored = self._by_id.get(row.id)
+        digests = {one.digest for one in (row, known, stored) if one and _has_text(one)}
+        if len(digests) > 1 and row.id not in self._edited:
+            self._break("corrupt", f"message {row.id} reads differently", poll)
+
+
+def _has_text(row: Row | MessageRow) -> bool:
+    return row.status != "unavailable"
 
 
 def _check_lists(

@@ -8,7 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tests.chaos import check_conversations, check_messages, check_reads
+from tests.chaos import (
+    check_batches,
+    check_branches,
+    check_conversations,
+    check_messages,
+    check_reads,
+)
 from tests.chaos.history import Alarm, Answered, Event, Listed, Polled, Shut
 from tests.chaos.operations import fold
 from tests.chaos.tables import Tables
@@ -18,7 +24,7 @@ from tests.chaos.verdicts import Report
 #: entries are missing, with what they changed; repeated requests are new ones; turns have holes;
 #: and the log has counted less than PostgreSQL, until the partition's next entry.
 _FORGOTTEN: Final = frozenset(
-    {"lost", "title", "resurrected", "doubled", "reordered", "forgotten", "unbalanced"}
+    {"lost", "title", "resurrected", "doubled", "reordered", "forgotten", "unbalanced", "raced"}
 )
 
 
@@ -36,11 +42,14 @@ def check(events: Iterable[Event], tables: Tables, *, losses_allowed: bool = Fal
         for op in operations.values()
         if op.kind in check_messages.WRITE_MESSAGES
     )
-    check_messages.check(operations, tables, report)
+    changes = check_branches.check(operations, tables, report, losses_allowed=losses_allowed)
+    check_batches.check(operations.values(), tables, changes, report)
+    check_messages.check(operations, tables, changes, report)
     check_conversations.check(operations, tables, report)
     check_reads.check(
         operations,
         tables,
+        changes,
         [event for event in known if isinstance(event, Polled)],
         [event for event in known if isinstance(event, Listed)],
         report,

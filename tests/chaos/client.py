@@ -12,8 +12,9 @@ from http import HTTPStatus
 from itertools import count
 from typing import Any, Final
 
+from api.core.ids import PARTITIONS
 from tests.chaos import stream
-from tests.chaos.history import Alarm, Answered, History, Invoked, Kind, Outcome
+from tests.chaos.history import LAST, Alarm, Answered, History, Invoked, Kind, Outcome
 from tests.chaos.tables import digest, mark_of
 from tests.chaos.wire import NoAnswerError, NotSentError, Response, Wire
 
@@ -21,6 +22,7 @@ from tests.chaos.wire import NoAnswerError, NotSentError, Response, Wire
 _UNSURE: Final = re.compile(r"\bunknown\b|another request|waiting for this turn")
 _REMEMBERED: Final = re.compile(r"I remember (?:(one)|(\d+)) messages? of yours before this one")
 _LAST: Final = re.compile(r"the last was: “#([a-z0-9]+-[0-9]+)#")
+_ABOUT: Final = re.compile(r"(?:Hello! )?You said: “#([a-z0-9]+-[0-9]+)#")
 _RETRY_SECONDS: Final = (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
@@ -32,7 +34,7 @@ class Talk:
     last_entry: int
     closed: bool = False
     may_be_deleted: bool = False
-    in_use: int = 0
+    revised: bool = False  #: its messages are changed, too
 
 
 @dataclass(slots=True)
@@ -51,6 +53,15 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """One message of a batch: an operation of its own in the history."""
+
+    op: str
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One write: what to send, and what it is called in the history."""
 
@@ -65,6 +76,13 @@ class Write:
     text: str = ""
     key: str = ""
     streamed: bool = False  #: its answer, of a turn
+    elements: tuple[Element, ...] = ()  #: of a batch
+    #: As the history has them.
+    external: bool = False
+    if_last: int = -1
+    target: int = 0
+    keep: bool = False
+    about: str = ""
 
     @property
     def conversation(self) -> int:
@@ -107,7 +125,7 @@ class Client:
     async def write(self, write: Write) -> Answered:
         """Send a write, again and again with the same key while nothing certain came back.
 
-        Without a key it is sent once only.
+        Without a key or an external id it is sent once only.
         """
         deadline = time.monotonic() + self.patience_seconds
         waits = iter(_RETRY_SECONDS)
@@ -115,7 +133,10 @@ class Client:
             answered = await self.attempt(write)
             wait = next(waits, _RETRY_SECONDS[-1])
             gone = write.talk is not None and write.talk.may_be_deleted
-            unsettled = answered.outcome == "unknown" and write.key and not gone
+            # The answer that a turn waited for may have been cut off.
+            gone = gone or answered.status == HTTPStatus.NOT_FOUND
+            is_one = write.key or write.external
+            unsettled = answered.outcome == "unknown" and is_one and not gone
             if not unsettled or time.monotonic() + wait > deadline:
                 return answered
             await asyncio.sleep(self.rng.uniform(wait / 2, wait))
@@ -123,21 +144,24 @@ class Client:
     async def attempt(self, write: Write) -> Answered:
         """Send a write once."""
         began = time.monotonic()
-        self.history.add(
-            Invoked(
-                began,
-                write.op,
-                write.kind,
-                write.person.user,
-                write.conversation,
-                write.role,
-                digest(write.text) if write.text else "",
+        for one in write.elements or (write,):
+            self.history.add(
+                Invoked(
+                    *(began, one.op, write.kind, write.person.user, write.conversation, one.role),
+                    digest(one.text) if one.text else "",
+                    batch=write.op if write.elements else "",
+                    external=write.external,
+                    if_last=write.if_last,
+                    target=write.target,
+                    keep=write.keep,
+                    about=write.about,
+                )
             )
-        )
         response = await self._send(write)
         answered = self.judge(write, response)
-        self.history.add(answered)
-        self._count(answered)
+        for told in _each(write, answered):
+            self.history.add(told)
+            self._count(told)
         return answered
 
     async def read(self, person: Person, path: str) -> Response | None:
@@ -192,6 +216,8 @@ class Client:
         headers = {"Authorization": f"Bearer {write.person.token}"}
         if write.key:
             headers["Idempotency-Key"] = write.key
+        if write.if_last >= 0:
+            headers["If-Last"] = str(write.if_last)
         if write.streamed:
             headers["Accept"] = "text/event-stream"
         asking = self.wire.ask(write.method, write.path, write.body, headers)
@@ -207,14 +233,15 @@ class Client:
     def _accepted(self, write: Write, body: dict[str, Any], answered: Answered) -> Answered:
         """Read a 2xx, and see that it is the answer to this request and to no other."""
         match write.kind:
-            case "open":
+            case "open" | "fork":
                 conversation = int(body.get("conversationId") or body["id"])
                 return replace(answered, entry=conversation, conversation=conversation)
             case "turn":
                 # One that was cut may end before its mark, or be empty, as a dead letter is.
                 is_cut = body["status"] != "stored"
                 marks = {write.op, ""} if is_cut else {write.op}
-                self._expect(write, mark_of(body["response"]) in marks, body["response"])
+                is_own = write.target == LAST or mark_of(body["response"]) in marks
+                self._expect(write, is_own, body["response"])
                 self._expect(write, body["conversationId"] == write.conversation, "conversation")
                 remembered, last = (-1, "") if is_cut else _memory(body["response"])
                 return replace(
@@ -224,7 +251,15 @@ class Client:
                     reply_digest=digest(body["response"]),
                     remembered=remembered,
                     last=last,
+                    about=_about(body["response"]) if write.target == LAST else "",
                 )
+            case "message" if write.elements:
+                told = [(m["content"], m["conversation_id"]) for m in body["messages"]]
+                sent = [(one.text, write.conversation) for one in write.elements]
+                self._expect(write, told == sent, "messages")
+                ids = [int(m["id"]) for m in body["messages"]]
+                self._expect(write, ids == _ids(write, int(body["entry_id"])), "ids")
+                return replace(answered, entry=int(body["entry_id"]))
             case "message" | "poison":
                 self._expect(write, body["content"] == write.text, "content")
                 self._expect(write, body["conversation_id"] == write.conversation, "conversation")
@@ -284,12 +319,35 @@ def _outcome(write: Write, response: Response) -> Outcome:
     status = response.status
     if status < HTTPStatus.BAD_REQUEST:
         return "ok"
-    gone = status == HTTPStatus.NOT_FOUND and write.talk is not None and write.talk.may_be_deleted
+    may_be_gone = write.talk is not None and (write.talk.may_be_deleted or write.talk.revised)
+    # What a turn replaces is looked for before anything is written.
+    was_written = "no such message" not in response.detail
+    gone = status == HTTPStatus.NOT_FOUND and may_be_gone and was_written
     if write.kind == "turn" and (status >= HTTPStatus.INTERNAL_SERVER_ERROR or gone):
         return "unknown"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return "unknown" if _UNSURE.search(response.detail) else "refused"
     return "unknown" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused"
+
+
+def _ids(write: Write, entry: int) -> list[int]:
+    """Return the ids of a batch's messages: its entry has that of the last one."""
+    count = len(write.elements)
+    return [entry - PARTITIONS * (count - 1 - at) for at in range(count)]
+
+
+def _each(write: Write, answered: Answered) -> list[Answered]:
+    """Return what was told of each message of a batch, or of the only one."""
+    if not write.elements:
+        return [answered]
+    ids = _ids(write, answered.entry) if answered.entry else [0] * len(write.elements)
+    each = zip(write.elements, ids, strict=True)
+    return [replace(answered, op=one.op, entry=entry) for one, entry in each]
+
+
+def _about(response: str) -> str:
+    found = _ABOUT.match(response)
+    return found[1] if found else ""
 
 
 def _memory(response: str) -> tuple[int, str]:

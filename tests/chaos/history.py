@@ -14,7 +14,12 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 
 #: poison: PostgreSQL refuses it. misfit: its id is another message's.
-Kind = Literal["open", "message", "turn", "rename", "close", "delete", "poison", "misfit"]
+Kind = Literal[
+    "open", "message", "turn", "rename", "close", "delete", "poison", "misfit",
+    "truncate", "remove", "put", "switch", "fork",
+]  # fmt: skip
+#: The target of a turn that answers the last message of the user's anew.
+LAST: Final = -1
 #: unknown: no answer came, or one that says so. It may have happened or not.
 Outcome = Literal["ok", "refused", "unknown"]
 
@@ -32,6 +37,14 @@ class Invoked:
     conversation: int = 0
     role: str = ""
     digest: str = ""  #: of the text
+    batch: str = ""  #: the name of the batch that a message is one of
+    external: bool = False  #: it has an external id
+    if_last: int = -1
+    #: What is changed: a message; of a switch a branch, of a fork the conversation that is copied;
+    #: of a turn the message that it replaces, or LAST.
+    target: int = 0
+    keep: bool = False  #: of a truncate
+    about: str = ""  #: of a remove, whose text is removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class Answered:
     last: str = ""  #: the operation of the message that a turn's answer quotes as the last one
     shown: str = ""  #: the beginning of a streamed answer, as far as it came
     status: int = 0  #: of what was not 2xx
+    about: str = ""  #: whose text an answer of a turn with LAST quotes
 
 
 @dataclass(frozen=True, slots=True)

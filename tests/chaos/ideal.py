@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
-from tests.chaos.history import Answered, Event, Invoked, Kind, Outcome, Polled, Row
+from api.core.ids import PARTITIONS
+from tests.chaos.history import LAST, Answered, Event, Invoked, Kind, Outcome, Polled, Row
 from tests.chaos.tables import ConversationRow, DeadRow, MessageRow, Tables, digest
 
 USERS = (1, 2)
@@ -16,8 +18,10 @@ class Ideal:
         self.events: list[Event] = []
         self.conversations: dict[int, ConversationRow] = {}
         self.rows: dict[int, list[MessageRow]] = {}
+        self.aside: dict[int, list[MessageRow]] = {}
         self.dead: list[DeadRow] = []
-        self._ids = count(1_000)
+        self.parents: dict[int, int] = {}
+        self._ids = count(63 * PARTITIONS, PARTITIONS)
         self._names = count(1)
         self._clock = 0.0
 
@@ -25,7 +29,8 @@ class Ideal:
     def tables(self) -> Tables:
         """What PostgreSQL would hold."""
         messages = [row for rows in self.rows.values() for row in rows]
-        return Tables(dict(self.conversations), messages, list(self.dead))
+        aside = [row for rows in self.aside.values() for row in rows]
+        return Tables(dict(self.conversations), messages, list(self.dead), aside)
 
     def tick(self) -> float:
         """Return the next moment."""
@@ -39,13 +44,22 @@ class Ideal:
         self.conversations[conversation] = ConversationRow(
             conversation, user, None, 0, deleted=False, closed=False
         )
-        self.rows[conversation] = []
+        self.rows[conversation], self.aside[conversation] = [], []
         self._tell(name, "ok", entry=conversation, conversation=conversation)
         return conversation
 
-    def message(self, conversation: int, told: Outcome = "ok", *, written: bool = True) -> str:
+    def message(
+        self,
+        conversation: int,
+        told: Outcome = "ok",
+        *,
+        written: bool = True,
+        if_last: int = -1,
+    ) -> str:
         """Send a message; what is refused is never written."""
-        name = self._ask("message", self._owner(conversation), conversation, "user")
+        name = self._ask(
+            "message", self._owner(conversation), conversation, "user", if_last=if_last
+        )
         row = self._write(conversation, name, "user") if written and told != "refused" else None
         self._tell(name, told, entry=row.id if row and told == "ok" else 0)
         return name
@@ -58,6 +72,115 @@ class Ideal:
         self._ask_again(name)
         row = row or self._write(conversation, name, "user")
         self._tell(name, "ok", entry=row.id)
+        return name
+
+    def batch(self, conversation: int, size: int, told: Outcome = "ok") -> str:
+        """Send a batch of messages; what is refused is never written."""
+        batch, owner = f"i-{next(self._names)}", self._owner(conversation)
+        names = [
+            self._ask("message", owner, conversation, "user", batch=batch) for _ in range(size)
+        ]
+        rows = [self._write(conversation, name, "user") for name in names if told != "refused"]
+        for at, name in enumerate(names):
+            self._tell(name, told, entry=rows[at].id if told == "ok" else 0)
+        return batch
+
+    def named(self, conversation: int) -> str:
+        """Send a message with an external id, and once more; the log knows of the first."""
+        owner = self._owner(conversation)
+        name = self._ask("message", owner, conversation, "user", external=True)
+        row = self._write(conversation, name, "user")
+        self.rows[conversation][-1] = row = replace(row, external=name)
+        self._tell(name, "unknown")
+        self._ask_again(name)
+        self._tell(name, "ok", entry=row.id)
+        return name
+
+    def put(self, conversation: int, at: int, told: Outcome = "ok") -> str:
+        """Change the text of a message; an unknown outcome changes it, too."""
+        row = self.rows[conversation][at]
+        name = self._ask("put", row.user, conversation, target=row.id)
+        if told != "refused":
+            self.rows[conversation][at] = replace(row, digest=digest(_text(name, "user")))
+        self._tell(name, told, entry=next(self._ids) if told == "ok" else 0)
+        return name
+
+    def remove(self, conversation: int, at: int) -> str:
+        """Delete one message; its place stays."""
+        row = self.rows[conversation][at]
+        name = self._ask("remove", row.user, conversation, target=row.id, about=row.op)
+        self.rows[conversation][at] = replace(
+            row, digest=digest(""), op="", size=0, start="", status="deleted", external=""
+        )
+        self._tell(name, "ok", entry=next(self._ids))
+        return name
+
+    def truncate(
+        self, conversation: int, at: int, told: Outcome = "ok", *, keep: bool = True
+    ) -> int:
+        """Cut a conversation before a message; return the entry."""
+        row, entry = self.rows[conversation][at], next(self._ids)
+        name = self._ask("truncate", row.user, conversation, target=row.id, keep=keep)
+        if told != "refused":
+            self._cut(entry, conversation, at)
+            if not keep:
+                self._drop(conversation, {row.id})
+        self._tell(name, told, entry=entry if told == "ok" else 0)
+        return entry
+
+    def switch(self, conversation: int, branch: int) -> int:
+        """Bring a branch back for what is in its place; return the entry. It must fit."""
+        entry = next(self._ids)
+        owner, aside = self._owner(conversation), self.aside[conversation]
+        name = self._ask("switch", owner, conversation, target=branch)
+        back = sorted((row for row in aside if row.branch == branch), key=lambda r: r.position)
+        self.aside[conversation] = [row for row in aside if row.branch != branch]
+        self._cut(entry, conversation, back[0].position - 1)
+        self.rows[conversation] += [replace(row, branch=0) for row in back]
+        self._count(conversation)
+        self._tell(name, "ok", entry=entry)
+        return entry
+
+    def fork(self, conversation: int, position: int) -> int:
+        """Copy a conversation up to a position; return the copy."""
+        owner, copy = self._owner(conversation), next(self._ids)
+        name = self._ask("fork", owner, target=conversation)
+        rows = self.rows[conversation][:position]
+        copied = [replace(row, id=next(self._ids), conversation=copy) for row in rows]
+        self.conversations[copy] = ConversationRow(
+            *(copy, owner, None, len(copied)),
+            deleted=False,
+            closed=False,
+            forked_from=conversation,
+            forked_at=position,
+        )
+        self.rows[copy], self.aside[copy] = copied, []
+        self._tell(name, "ok", entry=copy, conversation=copy)
+        return copy
+
+    def replace(self, conversation: int, at: int) -> str:
+        """Send a chat turn in the place of an earlier one."""
+        row = self.rows[conversation][at]
+        name = self._ask("turn", row.user, conversation, target=row.id)
+        self._cut(next(self._ids), conversation, at)
+        question = self._write(conversation, name, "user")
+        reply = self._write(conversation, name, "assistant")
+        self._tell(name, "ok", entry=question.id, reply=reply.id, reply_digest=reply.digest)
+        return name
+
+    def regenerate(self, conversation: int) -> str:
+        """Have the last message of the user's answered anew; there is one."""
+        rows = self.rows[conversation]
+        at = max(at for at, row in enumerate(rows) if row.role == "user" and row.op)
+        row = rows[at]
+        name = self._ask("turn", row.user, conversation, target=LAST)
+        self._cut(next(self._ids), conversation, at)
+        question = self._write(conversation, row.op, "user")
+        self.rows[conversation][-1] = replace(question, digest=row.digest)
+        reply = self._write(conversation, row.op, "assistant")
+        self._tell(
+            name, "ok", entry=question.id, reply=reply.id, reply_digest=reply.digest, about=row.op
+        )
         return name
 
     def turn(self, conversation: int) -> str:
@@ -114,7 +237,7 @@ class Ideal:
         name = self._ask("delete", self._owner(conversation), conversation)
         row = self.conversations[conversation]
         self.conversations[conversation] = replace(row, title=None, deleted=True)
-        self.rows[conversation] = []
+        self.rows[conversation], self.aside[conversation] = [], []
         entry = next(self._ids)
         self._tell(name, "ok", entry=entry)
         return entry
@@ -142,20 +265,41 @@ class Ideal:
     def _owner(self, conversation: int) -> int:
         return self.conversations[conversation].user
 
-    def _ask(self, kind: Kind, user: int, conversation: int = 0, role: str = "") -> str:
+    def _cut(self, entry: int, conversation: int, at: int) -> None:
+        """Put aside what is at an index and after it."""
+        rows = self.rows[conversation]
+        for before, row in zip([None, *rows], rows, strict=False):
+            self.parents[row.id] = before.id if before else 0
+        self.aside[conversation] += [replace(row, branch=entry) for row in rows[at:]]
+        del rows[at:]
+        self._count(conversation)
+
+    def _drop(self, conversation: int, gone: set[int]) -> None:
+        """Forget what is aside and among these, or follows one of them."""
+        aside = self.aside[conversation]
+        left = [r for r in aside if r.id not in gone and self.parents[r.id] not in gone]
+        self.aside[conversation] = left
+        if len(left) < len(aside):
+            self._drop(conversation, gone | {r.id for r in aside if r not in left})
+
+    def _count(self, conversation: int) -> None:
+        count = len(self.rows[conversation])
+        self.conversations[conversation] = replace(self.conversations[conversation], count=count)
+
+    def _ask(
+        self, kind: Kind, user: int, conversation: int = 0, role: str = "", **more: Any
+    ) -> str:
         name = f"i-{next(self._names)}"
-        text = digest(_text(name, "user"))
-        self.events.append(Invoked(self.tick(), name, kind, user, conversation, role, text))
+        text = "" if more.get("target") == LAST else digest(_text(name, "user"))
+        self.events.append(Invoked(self.tick(), name, kind, user, conversation, role, text, **more))
         return name
 
     def _ask_again(self, name: str) -> None:
         first = next(e for e in self.events if isinstance(e, Invoked) and e.op == name)
         self.events.append(replace(first, at=self.tick()))
 
-    def _tell(self, name: str, told: Outcome, *, entry: int = 0, conversation: int = 0) -> None:
-        self.events.append(
-            Answered(self.tick(), name, told, entry=entry, conversation=conversation)
-        )
+    def _tell(self, name: str, told: Outcome, *, entry: int = 0, **more: Any) -> None:
+        self.events.append(Answered(self.tick(), name, told, entry=entry, **more))
 
     def _write(self, conversation: int, name: str, role: str) -> MessageRow:
         rows = self.rows[conversation]
@@ -173,8 +317,7 @@ class Ideal:
             text if role == "assistant" else "",
         )
         rows.append(row)
-        owned = self.conversations[conversation]
-        self.conversations[conversation] = replace(owned, count=len(rows))
+        self._count(conversation)
         return row
 
 

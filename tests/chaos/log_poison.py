@@ -36,8 +36,8 @@ class LogPoison:
         """Put so many entries into random conversations."""
         for _ in range(entries):
             person = self._client.rng.choice(people)
-            if person.talks:
-                self._put(person, self._client.rng.choice(person.talks))
+            if talks := [talk for talk in person.talks if not talk.revised]:
+                self._put(person, self._client.rng.choice(talks))
 
     def _put(self, person: Person, talk: Talk) -> None:
         op = self._client.name()

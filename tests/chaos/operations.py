@@ -1,5 +1,6 @@
 """Operations: the attempts of each, folded into what its author may rely on."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
@@ -29,6 +30,12 @@ class Operation:
     attempts: int = 0
     open_attempts: int = 0
     unknown: bool = False
+    batch: str = ""
+    external: bool = False
+    if_last: int = -1
+    target: int = 0
+    keep: bool = False
+    about: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -65,6 +72,15 @@ def fold(events: Iterable[Event]) -> dict[str, Operation]:
     return operations
 
 
+def batches(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
+    """Return the messages of each batch, in the order that they were sent in."""
+    found: dict[str, list[Operation]] = defaultdict(list)
+    for op in operations:
+        if op.batch:
+            found[op.batch].append(op)
+    return found
+
+
 def _invoke(operations: dict[str, Operation], event: Invoked) -> None:
     known = operations.get(event.op)
     if known is None:
@@ -76,6 +92,12 @@ def _invoke(operations: dict[str, Operation], event: Invoked) -> None:
             event.role,
             event.digest,
             event.at,
+            batch=event.batch,
+            external=event.external,
+            if_last=event.if_last,
+            target=event.target,
+            keep=event.keep,
+            about=event.about,
         )
     known.invoked = min(known.invoked, event.at)
     known.attempts += 1
@@ -98,5 +120,6 @@ def _answer(operation: Operation, event: Answered) -> None:
         operation.reply_digest = event.reply_digest
     if event.shown:
         operation.shown.add(event.shown)
+    operation.about = operation.about or event.about
     if event.remembered >= 0:
         operation.remembered, operation.last = event.remembered, event.last

@@ -61,7 +61,8 @@ class Reader:
                 return
             first = max(1, before - 30)
             asked = before - first
-            poll = await self._page(person, talk, f"limit=30&before={before}", first, asked)
+            query = f"limit={asked}&before={before}"
+            poll = await self._page(person, talk, query, first, asked, ends=True)
             if poll is None or not poll.found:
                 return
             before = first
@@ -96,8 +97,16 @@ class Reader:
         self._client.history.add(Listed(began, time.monotonic(), person.user, ids))
 
     async def _page(
-        self, person: Person, talk: Talk, query: str, first: int, limit: int
+        self,
+        person: Person,
+        talk: Talk,
+        query: str,
+        first: int,
+        limit: int,
+        *,
+        ends: bool = False,
     ) -> Polled | None:
+        """Read a page: of so many rows from one position on, or of the last ones if it `ends`."""
         began = time.monotonic()
         read_after = talk.last_entry if self._rng.random() < 0.2 else 0
         suffix = f"&read_after={read_after}" if read_after else ""
@@ -111,13 +120,16 @@ class Reader:
         else:
             body = response.json
             rows = [self._row(person, talk, message) for message in body["messages"]]
+            total = int(body["total"])
+            # What was cut off meanwhile: then the page has the last ones that are left.
+            first = max(1, min(first, total - limit + 1)) if ends else first
             asked = (first, first + limit - 1)
             poll = self._poll(
                 began,
                 person,
                 talk,
                 rows,
-                total=int(body["total"]),
+                total=total,
                 asked=asked,
                 read_after=read_after,
             )

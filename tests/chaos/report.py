@@ -22,6 +22,8 @@ def as_json(outcome: Outcome) -> str:
             "seed": outcome.seed,
             "seconds": round(outcome.seconds, 1),
             "acknowledged": report.acknowledged,
+            "changes": report.changes,
+            "replayed": report.replayed,
             "verdicts": dict(report.verdicts),
             "reads": report.reads,
             "rows_read": report.rows_read,
@@ -53,6 +55,7 @@ def as_table(outcome: Outcome) -> Iterator[str]:
     for name, reason in outcome.skipped.items():
         yield f"     - {name}: {reason}"
     yield f"acknowledged {report.acknowledged}, reads {report.reads} ({report.rows_read} rows)"
+    yield f"changes {report.changes}, in {report.replayed} conversations replayed"
     for verdict, count in report.verdicts.most_common():
         yield f"  {count:8} {verdict}"
     recovery = _spread(outcome.recoveries)

@@ -9,6 +9,7 @@ from typing import Final
 
 import psycopg2
 
+from api.core.ids import PARTITIONS
 from tests.chaos.stream import SHOWN_MOST
 
 #: An operation's name as it stands in the text it wrote, in front.
@@ -26,6 +27,8 @@ class ConversationRow:
     count: int
     deleted: bool
     closed: bool
+    forked_from: int = 0
+    forked_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class MessageRow:
     op: str
     size: int
     start: str = ""  #: of an answer
+    external: str = ""
+    branch: int = 0  #: where it is aside, the entry that put it there
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,20 @@ class Tables:
     conversations: dict[int, ConversationRow] = field(default_factory=dict)
     messages: list[MessageRow] = field(default_factory=list)
     dead: list[DeadRow] = field(default_factory=list)
+    aside: list[MessageRow] = field(default_factory=list)
+
+    @property
+    def everywhere(self) -> list[MessageRow]:
+        """All messages, but for copies that forks made: those that somebody wrote."""
+        return [row for row in (*self.messages, *self.aside) if not self.is_copy(row)]
+
+    def is_copy(self, row: MessageRow) -> bool:
+        """Tell whether a fork made it: its id follows its conversation's."""
+        conversation = self.conversations.get(row.conversation)
+        return (
+            conversation is not None
+            and 0 < row.id - row.conversation <= PARTITIONS * conversation.forked_at
+        )
 
 
 def digest(text: str | bytes) -> str:
@@ -85,7 +104,8 @@ def load(url: str) -> Tables:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id, user_id, title, message_count, deleted_at IS NOT NULL,"
-                " closed_at IS NOT NULL FROM conversation"
+                " closed_at IS NOT NULL, coalesce(forked_from, 0), coalesce(forked_at, 0)"
+                " FROM conversation"
             )
             conversations = {row[0]: ConversationRow(*row) for row in cursor}
             cursor.execute(
@@ -98,17 +118,25 @@ def load(url: str) -> Tables:
                 )
                 for entry, conversation, user, position, payload, reason, settled in cursor
             ]
-        return Tables(conversations, list(_messages(connection)), dead)
+        return Tables(
+            conversations,
+            list(_messages(connection, "message", "0")),
+            dead,
+            list(_messages(connection, "message_aside", "branch_id")),
+        )
 
 
-def _messages(connection: "psycopg2.extensions.connection") -> Iterator[MessageRow]:
-    with connection.cursor("messages") as cursor:
+def _messages(
+    connection: "psycopg2.extensions.connection", table: str, branch: str
+) -> Iterator[MessageRow]:
+    with connection.cursor(table) as cursor:
         cursor.itersize = _ROWS_AT_ONCE
         cursor.execute(
-            "SELECT id, conversation_id, user_id, position, role, status, content FROM message"
+            "SELECT id, conversation_id, user_id, position, role, status, content,"
+            f" coalesce(external_id, ''), {branch} FROM {table}"
             " ORDER BY conversation_id, position"
         )
-        for entry, conversation, user, position, role, status, content in cursor:
+        for entry, conversation, user, position, role, status, content, *more in cursor:
             yield MessageRow(
                 entry,
                 conversation,
@@ -120,4 +148,5 @@ def _messages(connection: "psycopg2.extensions.connection") -> Iterator[MessageR
                 mark_of(content),
                 len(content.encode()),
                 content[:SHOWN_MOST] if role == "assistant" else "",
+                *more,
             )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.chaos.checker import check
 from tests.chaos.history import Alarm, Answered, Event, Invoked, Listed, Polled, Row, Shut
 from tests.chaos.ideal import USERS, Ideal
-from tests.chaos.tables import DeadRow, digest
+from tests.chaos.tables import DeadRow, MessageRow, digest
 from tests.chaos.verdicts import Report
 
 Steps = list[tuple[str, int]]
@@ -17,7 +17,9 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(
             ["open", "message", "refused", "unwritten", "written", "retried", "retried_late",
-             "turn", "cut", "poison", "rename", "delete", "read", "page", "read_after"]
+             "turn", "cut", "poison", "rename", "delete", "read", "page", "read_after", "batch",
+             "unknown_batch", "named", "seen", "put", "unknown_put", "remove", "truncate", "drop",
+             "unknown_truncate", "switch", "fork", "replace", "regenerate"]
         ),
         st.integers(0, 5),
     ),
@@ -41,6 +43,10 @@ def walked(steps: Steps) -> Ideal:
         elif step == "read_after" and gone:
             conversation, entry = gone[choice % len(gone)]
             ideal.read(conversation, after=entry)
+        elif step == "fork" and ideal.rows[here]:
+            live.append(ideal.fork(here, 1 + choice % len(ideal.rows[here])))
+        elif step in CHANGES:
+            change(ideal, step, here, choice)
         else:
             walk(ideal, step, here, choice)
     return ideal
@@ -49,6 +55,10 @@ def walked(steps: Steps) -> Ideal:
 def walk(ideal: Ideal, step: str, conversation: int, choice: int) -> None:
     does: dict[str, Callable[[], object]] = {
         "message": lambda: ideal.message(conversation),
+        "batch": lambda: ideal.batch(conversation, choice + 1),
+        "unknown_batch": lambda: ideal.batch(conversation, choice + 1, "unknown"),
+        "named": lambda: ideal.named(conversation),
+        "seen": lambda: ideal.message(conversation, if_last=last_id(ideal, conversation)),
         "refused": lambda: ideal.message(conversation, "refused"),
         "unwritten": lambda: ideal.message(conversation, "unknown", written=False),
         "written": lambda: ideal.message(conversation, "unknown"),
@@ -61,6 +71,58 @@ def walk(ideal: Ideal, step: str, conversation: int, choice: int) -> None:
         "page": lambda: ideal.read(conversation, first=choice + 1, limit=2),
     }
     does.get(step, lambda: ideal.read(conversation))()
+
+
+def last_id(ideal: Ideal, conversation: int) -> int:
+    rows = ideal.rows[conversation]
+    return rows[-1].id if rows else 0
+
+
+#: What needs messages, and which.
+CHANGES: dict[str, Callable[[MessageRow], bool]] = {
+    "put": lambda row: bool(row.op),
+    "unknown_put": lambda row: bool(row.op),
+    "remove": lambda row: bool(row.op) and row.role == "assistant",
+    "truncate": lambda row: True,
+    "drop": lambda row: True,
+    "unknown_truncate": lambda row: True,
+    "replace": lambda row: row.role == "user",
+    "regenerate": lambda row: row.role == "user" and bool(row.op),
+    "switch": lambda row: True,
+}
+
+
+def change(ideal: Ideal, step: str, conversation: int, choice: int) -> None:
+    if step == "switch":
+        fitting = branches(ideal, conversation)
+        if fitting:
+            ideal.switch(conversation, fitting[choice % len(fitting)])
+        return
+    rows = ideal.rows[conversation]
+    places = [at for at, row in enumerate(rows) if CHANGES[step](row)]
+    if not places:
+        return
+    at = places[choice % len(places)]
+    does: dict[str, Callable[[], object]] = {
+        "put": lambda: ideal.put(conversation, at),
+        "unknown_put": lambda: ideal.put(conversation, at, "unknown"),
+        "remove": lambda: ideal.remove(conversation, at),
+        "truncate": lambda: ideal.truncate(conversation, at),
+        "drop": lambda: ideal.truncate(conversation, at, keep=False),
+        "unknown_truncate": lambda: ideal.truncate(conversation, at, "unknown"),
+        "replace": lambda: ideal.replace(conversation, at),
+        "regenerate": lambda: ideal.regenerate(conversation),
+    }
+    does[step]()
+
+
+def branches(ideal: Ideal, conversation: int) -> list[int]:
+    """Return the branches that fit, the oldest first."""
+    shown = {0, *(row.id for row in ideal.rows[conversation])}
+    first: dict[int, MessageRow] = {}
+    for row in sorted(ideal.aside[conversation], key=lambda row: row.position):
+        first.setdefault(row.branch, row)
+    return sorted(of for of, row in first.items() if ideal.parents[row.id] in shown)
 
 
 def check_of(ideal: Ideal) -> Report:
@@ -125,7 +187,9 @@ def test_a_history_without_faults_has_no_violations(steps: Steps) -> None:
 
 @given(STEPS, st.data())
 def test_a_row_that_disappears_is_always_missed(steps: Steps, data: st.DataObject) -> None:
-    ideal = walked([*steps, ("open", 0), ("message", 0), ("retried", 0)])
+    # Where a change is unknown, what might have been cut off for good may be gone.
+    kept = [step for step in steps if step[0] != "drop"]
+    ideal = walked([*kept, ("open", 0), ("message", 0), ("retried", 0)])
     told = {
         event.entry
         for event in ideal.events
@@ -274,6 +338,19 @@ def test_an_answer_that_ends_before_its_mark_is_known_by_what_was_shown(good: Id
     assert not check_of(good).violations
     edit(good, -1, start="You")
     assert check_of(good).kinds == {"lost": 1}
+
+
+def test_an_answer_without_a_mark_is_no_message_that_somebody_sent(good: Ideal) -> None:
+    here = a_conversation(good)
+    good.turn(here)
+    edit(good, -1, op="", start="", status="interrupted", digest=digest(""))
+    answer = good.events[-1]
+    assert isinstance(answer, Answered)
+    swap(good, answer, replace(answer, reply_digest=digest(""), remembered=-1))
+    # This one never came.
+    good.events.insert(0, Invoked(0.0, "i-99", "message", 1, here, "assistant", "words"))
+
+    assert not check_of(good).violations
 
 
 def test_an_answer_whose_stream_was_cut_may_be_stored_later(good: Ideal) -> None:

@@ -1,8 +1,7 @@
-"""People who write: chat turns, raw messages, renames, deletes, and a few things they may not."""
+"""People who write: chat turns, messages, renames, deletes, and a few things they may not."""
 
 import asyncio
 import random
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,26 +10,36 @@ from typing import Final
 
 from tests.chaos import people, texts
 from tests.chaos.client import Client, Person, Talk, Write
-from tests.chaos.history import Answered
+from tests.chaos.revisers import Reviser
 
-#: A person keeps so many conversations, and mostly talks in the first.
-TALKS_MOST: Final = 5
 #: Weights of what a writer does next.
 _MIX: Final = {
-    "message": 40,
-    "turn": 38,
+    "message": 34,
+    "turn": 32,
     "stream": 6,
     "sign_out": 0.4,
     "change_password": 0.3,
     "poison": 0.5,
     "rename": 5,
-    "open": 2,
+    "open": 3,
     "delete": 0.4,
     "close": 0.5,
     "repeat": 4,
     "conflict": 1.5,
     "trespass": 1.5,
+    "batch": 6,
+    "external": 4,
+    "race": 2,
+    "put": 2.5,
+    "remove": 1,
+    "truncate": 3,
+    "switch": 3.5,
+    "fork": 1,
+    "replace": 2.5,
+    "regenerate": 2,
 }
+#: So many of the new conversations are there to be changed. No poison comes into these.
+_REVISED: Final = 0.5
 #: How often somebody goes on talking in a conversation that was deleted.
 _TOO_LATE: Final = 0.7
 #: How often a stream that was cut is asked for again.
@@ -41,18 +50,15 @@ _ANSWER_SECONDS: Final = 0.1
 _STREAMED: Final = 0.7
 
 
-class Writer:
+class Writer(Reviser):
     """One of a person's clients. `due_seconds` is its mean pause between two requests."""
 
     def __init__(
         self, client: Client, person: Person, everybody: list[Person], due_seconds: float
     ) -> None:
-        self._client = client
-        self._rng = client.rng
-        self._person = person
+        super().__init__(client, person)
         self._everybody = everybody
         self._due_seconds = due_seconds
-        self._last: tuple[Write, Answered] | None = None
         self._does: dict[str, Callable[[], Awaitable[object]]] = {
             "message": self._message,
             "turn": self._turn,
@@ -67,6 +73,16 @@ class Writer:
             "repeat": self._repeat,
             "conflict": self._conflict,
             "trespass": self._trespass,
+            "batch": self._batch,
+            "external": self._external,
+            "race": self._race,
+            "put": self._put,
+            "remove": self._remove,
+            "truncate": self._truncate,
+            "switch": self._switch,
+            "fork": self._fork,
+            "replace": self._replace,
+            "regenerate": self._regenerate,
         }
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -90,12 +106,13 @@ class Writer:
     async def _message(self) -> None:
         talk = self._some_talk()
         if talk is not None:
-            await self._say(talk, "message", self._rng.choice(["user", "user", "assistant"]))
+            role = self._rng.choice(["user", "user", "assistant"])
+            await self._write(talk, self._a_message(talk, role))
 
     async def _poison(self) -> None:
-        talk = self._some_talk()
+        talk = self._some_talk(revised=False)
         if talk is not None:
-            await self._say(talk, "poison", "user", texts.POISON)
+            await self._write(talk, self._a_message(talk, "user", texts.POISON))
 
     async def _turn(self) -> None:
         talk = self._some_talk(writable=True)
@@ -124,35 +141,6 @@ class Writer:
             await asyncio.sleep(self._rng.random() * _ANSWER_SECONDS)
             await leave(self._client, self._person)
 
-    def _a_turn(
-        self, talk: Talk, text_of: Callable[[random.Random, str], str] = texts.text
-    ) -> Write:
-        op = self._client.name()
-        text = text_of(self._rng, op)
-        path = f"/api/chat/sess_{talk.id:x}/message"
-        return Write(op, "turn", self._person, "POST", path, {"message": text}, talk, "user", text)
-
-    async def _say(self, talk: Talk, kind: str, role: str, poisonous: str = "") -> None:
-        op = self._client.name()
-        text = texts.text(self._rng, op, poisonous)
-        path = f"/api/conversations/{talk.id}/messages"
-        body = {"role": role, "content": text}
-        is_poison = kind == "poison"
-        await self._write(
-            talk,
-            Write(
-                op,
-                "poison" if is_poison else "message",
-                self._person,
-                "POST",
-                path,
-                body,
-                talk,
-                role,
-                text,
-            ),
-        )
-
     async def _rename(self) -> None:
         talk = self._some_talk()
         if talk is None:
@@ -174,7 +162,7 @@ class Writer:
         await self._write(talk, write)
         if self._rng.random() < _TOO_LATE:
             await asyncio.sleep(self._rng.random())
-            await self._say(talk, "message", "user")
+            await self._write(talk, self._a_message(talk, "user"))
 
     async def _close(self) -> None:
         talk = self._some_talk(writable=True)
@@ -189,18 +177,18 @@ class Writer:
             self._person.gone.append(talk)
 
     async def _open(self) -> None:
-        op = self._client.name()
-        if self._rng.random() < 0.5:
-            write = Write(op, "open", self._person, "POST", "/api/chat/start", None)
-        else:
-            body = {"title": texts.title(self._rng, op)}
+        op, revised = self._client.name(), self._rng.random() < _REVISED
+        if revised or self._rng.random() < 0.5:
+            # Its tag tells faults to leave it alone that look into PostgreSQL.
+            body: dict[str, object] = {"title": texts.title(self._rng, op)}
+            if revised:
+                body["tags"] = ["revised"]
             write = Write(op, "open", self._person, "POST", "/api/conversations/", body)
+        else:
+            write = Write(op, "open", self._person, "POST", "/api/chat/start", None)
         answered = await self._client.write(replace(write, key=self._key()))
-        if answered.outcome != "ok":
-            return
-        self._person.talks.insert(0, Talk(answered.conversation, answered.entry))
-        while len(self._person.talks) > TALKS_MOST:
-            self._person.gone.append(self._person.talks.pop())
+        if answered.outcome == "ok":
+            self._keep(Talk(answered.conversation, answered.entry, revised=revised))
 
     async def _repeat(self) -> None:
         """Send what was answered once more, with its key: nothing may come of it."""
@@ -209,7 +197,7 @@ class Writer:
 
     async def _conflict(self) -> None:
         """Send something else with a key that was used: it must be refused, or be unavailable."""
-        if self._last is None or self._last[0].kind != "message":
+        if self._last is None or self._last[0].kind != "message" or self._last[0].elements:
             return
         write = self._last[0]
         other = {**write.body, "content": f"{write.body['content']} (other)"}
@@ -228,32 +216,7 @@ class Writer:
         if other is self._person or not other.talks:
             return
         talk = self._rng.choice(other.talks)
-        op = self._client.name()
-        text = texts.text(self._rng, op)
-        path = f"/api/conversations/{talk.id}/messages"
-        body = {"role": "user", "content": text}
-        await self._client.attempt(
-            Write(op, "message", self._person, "POST", path, body, talk, "user", text)
-        )
-
-    async def _write(self, talk: Talk, write: Write) -> None:
-        write = replace(write, key=self._key())
-        answered = await self._client.write(write)
-        if answered.outcome == "ok":
-            talk.last_entry = max(talk.last_entry, answered.entry, answered.reply)
-            if write.key and not talk.may_be_deleted:
-                self._last = write, answered
-
-    def _key(self) -> str:
-        """Most requests carry a key; without one a retry would be a second message."""
-        return secrets.token_hex(8) if self._rng.random() < 0.85 else ""
-
-    def _some_talk(self, *, writable: bool = False) -> Talk | None:
-        """Choose a conversation, the first one mostly, so that some get long."""
-        talks = [talk for talk in self._person.talks if not (writable and talk.closed)]
-        if not talks:
-            return None
-        return talks[min(int(self._rng.expovariate(1.2)), len(talks) - 1)]
+        await self._client.attempt(self._a_message(talk, "user"))
 
 
 def seeded(seed: int, purpose: str) -> random.Random:

@@ -31,7 +31,9 @@ return 1
 _OLD_MESSAGES: Final = (
     "SELECT m.id, m.conversation_id, m.user_id FROM message AS m"
     " JOIN conversation AS c ON c.id = m.conversation_id"
-    " WHERE c.deleted_at IS NULL ORDER BY random() LIMIT 40"
+    # What was changed there since is older than the change, and would be taken for applied.
+    " WHERE c.deleted_at IS NULL AND c.tags IS NULL AND c.forked_from IS NULL"
+    " ORDER BY random() LIMIT 40"
 )
 _REUSES_MOST: Final = 5
 _TOMBSTONES: Final = (
