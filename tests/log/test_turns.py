@@ -100,6 +100,35 @@ def test_the_end_of_a_turn_gives_its_lease_up(log: Log, turns: Turns, redis: Red
     assert 0 < redis.ttl(log.key(turn.id, f"stream:{turn.id}")) <= 600
 
 
+def test_what_a_turn_said_does_not_go_before_it_is_stored(
+    log: Log, turns: Turns, redis: Redis
+) -> None:
+    turn = begin(log)
+    stream, at = log.key(turn.id, f"stream:{turn.id}"), turn.id & 15
+
+    say(log, turn, "me", "delta", 3, "One")
+    turns.stop(1, turn.conversation_id, None)
+    long_ago(redis, log, turn)
+
+    assert redis.ttl(stream) == -1
+    assert log.run("evict", at, "stream", turn.id, at=(at,)) == 0
+    turns.claim("rescuer", 10)
+    say(log, turn, "rescuer", "end", 3, "{}")
+    assert redis.ttl(stream) > 0
+    assert log.run("evict", at, "stream", turn.id, at=(at,)) == 1
+
+
+def test_what_a_turn_said_that_nobody_runs_any_more_expires(
+    log: Log, turns: Turns, redis: Redis
+) -> None:
+    turn = begin(log)
+    say(log, turn, "me", "delta", 3, "One")
+
+    turns.release(turn, "me")
+
+    assert redis.ttl(log.key(turn.id, f"stream:{turn.id}")) > 0
+
+
 def test_a_turn_that_still_runs_is_not_taken_over(log: Log, turns: Turns, redis: Redis) -> None:
     turn = begin(log)
     seconds, _ = redis.time()

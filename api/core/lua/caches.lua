@@ -5,16 +5,14 @@ function operations.named() return redis.call('GET', external_key(ARGV[4], ARGV[
 
 -- What may go when memory is short, since PostgreSQL has it: recent turns, what is known of
 -- conversations with nothing in the log (they have a TTL) and of their external ids, and what turns
--- said that do not run.
+-- said that have ended (likewise).
 -- ARGV: (partition, kind, id)… → how many went.
 function operations.evict()
   local gone = 0
   for at = 4, #ARGV, 3 do
     local partition, kind, id = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
     local name, may_go = key(partition, kind .. ':' .. id), false
-    if kind == 'stream' then
-      may_go = redis.call('EXISTS', key(partition, 'turn:' .. id)) == 0
-    elseif kind == 'conv' or kind == 'turns' then
+    if kind == 'stream' or kind == 'conv' or kind == 'turns' then
       may_go = redis.call('PTTL', name) >= 0
     elseif kind == 'ext' then
       local left = redis.call('TTL', name)

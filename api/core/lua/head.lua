@@ -38,7 +38,7 @@
 -- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
 -- stream:<turn id>                             stream  what a running turn has said: entry "<code points so far>-0"
 --                                                      {delta, text} or {part, …}; then {stop}, {end, …} or
---                                                      {error, …}; TTL 10 min
+--                                                      {error, …}; TTL 10 min from then on
 -- running                                      zset    "<user>:<conversation>:<turn id>" of streamed turns, by the
 --                                                      ms at which their lease ends
 -- gone:<user>                                  string  the account was deleted, or is being so; TTL. In every

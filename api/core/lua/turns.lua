@@ -15,6 +15,7 @@ function operations.lease()
   if ms == 0 then
     redis.call('DEL', key(partition, 'turn:' .. turn_id))
     redis.call('ZREM', key(partition, 'running'), member)
+    redis.call('EXPIRE', key(partition, 'stream:' .. turn_id), STREAM_SECONDS)
   else
     redis.call('PEXPIRE', key(partition, 'turn:' .. turn_id), ms)
     redis.call('ZADD', key(partition, 'running'), 'XX', exact(now_ms() + ms), member)
@@ -32,7 +33,8 @@ end
 
 -- Appends to turns' streams, each only while the lease is the caller's: a process that lost it must
 -- not show what the stored answer lacks. A delta that was sent before has a known id and is not doubled;
--- a part is, and readers know it by its index. What is neither ends the turn.
+-- a part is, and readers know it by its index. What is neither ends the turn, and only from then on a
+-- stream expires: what a dead process's turn said is still to be stored, however long that takes.
 -- ARGV: (turn id, token, member, kind, code points so far, payload)… → 0 each, or 1, or 2 where
 -- the turn was asked to stop.
 function operations.say()
@@ -48,8 +50,8 @@ function operations.say()
       elseif number_argument(at + 4) > length then
         redis.call('XADD', stream, ARGV[at + 4] .. '-0', kind, ARGV[at + 5])
       end
-      redis.call('EXPIRE', stream, STREAM_SECONDS)
       if kind ~= 'delta' and kind ~= 'part' then
+        redis.call('EXPIRE', stream, STREAM_SECONDS)
         redis.call('DEL', key(partition, 'turn:' .. turn_id))
         redis.call('ZREM', key(partition, 'running'), member)
       end
@@ -92,7 +94,6 @@ function operations.stop()
       local stream = key(partition_of(turn_id), 'stream:' .. turn_id)
       local _, next_id = said_last(stream)
       redis.call('XADD', stream, next_id, 'stop', '')
-      redis.call('EXPIRE', stream, STREAM_SECONDS)
       asked[#asked + 1] = turn_id
     end
   end
