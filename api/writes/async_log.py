@@ -20,6 +20,7 @@ from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import Unavailable
 from api.core.redis_client import redis_options, unavailable_on_error
 from api.core.settings import Settings
+from api.writes.owned_connection import OwnedConnection
 
 T = TypeVar("T")
 
@@ -33,8 +34,9 @@ SETTLED_SECONDS: Final = 10.0
 class AsyncLog:
     """The log, for coroutines. Every method raises Unavailable where Redis does not answer."""
 
-    def __init__(self, client: Redis, namespace: str) -> None:
+    def __init__(self, client: Redis, namespace: str, owned: OwnedConnection | None = None) -> None:
         self._client = client
+        self._ask = owned.ask if owned else client.execute_command
         self.namespace = namespace
         #: The database that the log must belong to, or "" before it is known.
         self.database_id = ""
@@ -56,7 +58,7 @@ class AsyncLog:
         client: Redis = Redis.from_url(
             settings.redis, single_connection_client=True, **_options(client_name)
         )
-        opened = cls(client, settings.log_namespace)
+        opened = cls(client, settings.log_namespace, OwnedConnection(client))
         try:
             await _answered(client.initialize())
         except BaseException:
@@ -194,9 +196,9 @@ class AsyncLog:
         keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
         with unavailable_on_error(), log.refusing_another_database():
             try:
-                return await self._client.evalsha(script.sha, keys, *call)
+                return await self._ask("EVALSHA", script.sha, keys, *call)
             except NoScriptError:
-                return await self._client.eval(script.text, keys, *call)
+                return await self._ask("EVAL", script.text, keys, *call)
 
 
 def _options(client_name: str) -> dict[str, Any]:

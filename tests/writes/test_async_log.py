@@ -92,3 +92,50 @@ def test_a_redis_that_is_gone_is_unavailable_and_comes_back(
             assert await log.revoked() == frozenset()
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_an_owned_connection_reads_no_answer_of_a_call_that_was_given_up(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> tuple[list[str], object]:
+        log = await AsyncLog.connected(own_settings, "verbatim-test")
+        log.database_id = "a-database"
+        outcomes = []
+        try:
+            with frozen(own_redis):
+                asking = asyncio.create_task(log.run("running", 1, 16))
+                await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.wait([asking])
+                outcomes.append("cancelled" if asking.cancelled() else "answered")
+            with pytest.raises(Unavailable):
+                await log.run("running", 1, 16)
+            # The client opens it anew, and nothing is left on it of the call before.
+            await log.now_ms()
+            return outcomes, await log.run("named", 1, "x")
+        finally:
+            await log.close()
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == (["cancelled"], b"")
+
+
+def test_an_owned_connection_survives_a_refusal(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    async def scenario() -> list[object]:
+        log = await AsyncLog.connected(own_settings, "verbatim-test")
+        log.database_id = "a-database"
+        try:
+            with Redis.from_url(own_redis.url) as redis:
+                # The script is sent whole where Redis does not know it.
+                redis.script_flush()
+                unknown = await log.run("named", 1, "x")
+                redis.set(log_keys.key(log.namespace, 0, "running"), "not a set")
+                with pytest.raises(Unavailable):
+                    await log.run("running", 1, 16)
+                redis.delete(log_keys.key(log.namespace, 0, "running"))
+            return [unknown, await log.run("running", 1, 16)]
+        finally:
+            await log.close()
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == [b"", []]
