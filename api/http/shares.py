@@ -1,50 +1,74 @@
 """Whose writes are in flight, so that under overload who sends little is not refused for a crowd.
 
-Users are told apart by the credentials they send, unread: to refuse a request must cost nearly
-nothing.
+A sender is who sends the same credentials, or with an API key one subject of it. Credentials and
+subjects are compared unread: to refuse a request must cost nearly nothing.
 """
+
+from typing import Final
 
 from starlette.types import Scope
 
+from api.accounts.key_store import PREFIX
 from api.writes.admission import INSIDE_LEAST
 
-_CREDENTIALS = frozenset({b"authorization", b"cookie"})
+_CREDENTIALS: Final = frozenset({b"authorization", b"cookie"})
+_SUBJECT: Final = b"verbatim-user"
+_KEY: Final = PREFIX.encode()
+
+#: Credentials, and the subject of an API key.
+Sender = tuple[bytes, bytes]
 
 
 class Shares:
-    """How many writes are in flight with the same credentials."""
+    """How many writes are in flight of each sender."""
 
     def __init__(self) -> None:
-        self._held: dict[bytes, int] = {}
+        self._held: dict[Sender, int] = {}
+        #: With the same credentials: of an API key, those of all its subjects.
+        self._together: dict[bytes, int] = {}
         self._total = 0
 
-    def enter(self, scope: Scope) -> bytes:
+    def enter(self, scope: Scope) -> Sender:
         """Count a write that is served; return whose it is, for `leave`."""
-        whose = _credentials(scope)
+        whose = _sender(scope)
         self._held[whose] = self._held.get(whose, 0) + 1
+        self._together[whose[0]] = self._together.get(whose[0], 0) + 1
         self._total += 1
         return whose
 
-    def leave(self, whose: bytes) -> None:
+    def leave(self, whose: Sender) -> None:
         """Count a write that was answered."""
         self._total -= 1
         self._held[whose] -= 1
         if not self._held[whose]:
             del self._held[whose]
+        self._together[whose[0]] -= 1
+        if not self._together[whose[0]]:
+            del self._together[whose[0]]
 
     def spares(self, scope: Scope) -> bool:
         """Return whether a write is to be served though there is a crowd: it is another's.
 
         It is where, this one included, its sender has at most half as many in flight as the average
         sender. Among many who send one each none is spared, and at most as many as the crowd are.
+        Subjects of a key are senders of their own; but who is small beside other credentials, all
+        of a key taken together, is spared, too: inventing subjects makes nobody's share smaller.
         With fewer in flight than are always admitted, what there is too much of is the server's
         own, such as answers of streamed turns: then a sender's first is served.
         """
-        own = self._held.get(_credentials(scope), 0)
+        whose = _sender(scope)
+        own, together = self._held.get(whose, 0), self._together.get(whose[0], 0)
         if own == 0 and self._total < INSIDE_LEAST:
             return True
-        return 2 * (own + 1) * len(self._held) <= self._total
+        return (
+            2 * (own + 1) * len(self._held) <= self._total
+            or 2 * (together + 1) * len(self._together) <= self._total
+        )
 
 
-def _credentials(scope: Scope) -> bytes:
-    return next((value for name, value in scope["headers"] if name in _CREDENTIALS), b"")
+def _sender(scope: Scope) -> Sender:
+    headers = scope["headers"]
+    sent = next((value for name, value in headers if name in _CREDENTIALS), b"")
+    if _KEY not in sent:
+        return sent, b""
+    return sent, next((value for name, value in headers if name == _SUBJECT), b"")

@@ -216,18 +216,24 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
     assert ("retry-after" in answered.headers) is (status == 503)
 
 
-def _of(whose: str) -> dict[str, Any]:
-    return {"headers": [(b"host", b"x"), (b"authorization", whose.encode())]}
+def _of(whose: str, subject: str = "") -> dict[str, Any]:
+    headers = [(b"host", b"x"), (b"authorization", whose.encode())]
+    return {"headers": headers + [(b"verbatim-user", subject.encode())] * bool(subject)}
+
+
+KEY = "Bearer vbk_1_s"
+#: More than are always admitted.
+CROWDED = 2 * INSIDE_LEAST
 
 
 def test_who_sends_little_is_spared_beside_a_crowd_of_one_sender() -> None:
     writes = Shares()
-    for _ in range(30):
+    for _ in range(CROWDED):
         writes.enter(_of("ada"))
 
     assert not writes.spares(_of("ada"))
     assert writes.spares(_of("eve"))
-    entered = [writes.enter(_of("eve")) for _ in range(9)]
+    entered = [writes.enter(_of("eve")) for _ in range(CROWDED // 3)]
     assert not writes.spares(_of("eve"))
     for whose in entered:
         writes.leave(whose)
@@ -244,7 +250,7 @@ def test_a_first_write_is_spared_where_fewer_are_served_than_are_always_admitted
 
 def test_among_many_who_send_one_each_nobody_is_spared() -> None:
     writes = Shares()
-    for number in range(30):
+    for number in range(CROWDED):
         writes.enter(_of(f"person {number}"))
 
     assert not writes.spares(_of("eve"))
@@ -252,11 +258,69 @@ def test_among_many_who_send_one_each_nobody_is_spared() -> None:
 
 def test_those_who_are_spared_are_no_more_than_the_crowd() -> None:
     writes = Shares()
-    for _ in range(30):
+    for _ in range(CROWDED):
         writes.enter(_of("ada"))
     spared = 0
-    while writes.spares(_of(f"person {spared}")):
+    while spared < UNLIMITED and writes.spares(_of(f"person {spared}")):
         writes.enter(_of(f"person {spared}"))
         spared += 1
 
-    assert 0 < spared <= 30
+    assert 0 < spared <= CROWDED
+
+
+def test_a_subject_is_spared_beside_a_crowd_of_another_subject_of_its_key() -> None:
+    writes = Shares()
+    for _ in range(CROWDED):
+        writes.enter(_of(KEY, "one"))
+
+    assert writes.spares(_of(KEY, "two"))
+    assert not writes.spares(_of(KEY, "one"))
+
+
+def test_a_subject_is_spared_beside_another_s_crowd_though_its_key_has_many() -> None:
+    writes = Shares()
+    for _ in range(CROWDED):
+        writes.enter(_of("ada"))
+    entered = 0
+    while entered < UNLIMITED and writes.spares(_of(KEY, f"customer {entered}")):
+        writes.enter(_of(KEY, f"customer {entered}"))
+        entered += 1
+
+    # Counted as one sender it would be half of the average: a third of the crowd.
+    assert CROWDED / 3 + 1 < entered <= CROWDED
+
+
+def test_a_key_with_many_subjects_makes_no_other_a_part_of_the_crowd() -> None:
+    writes = Shares()
+    for number in range(CROWDED):
+        writes.enter(_of(KEY, f"customer {number}"))
+
+    assert not writes.spares(_of(KEY, "one more"))
+    assert writes.spares(_of("eve"))
+
+
+def test_only_an_api_key_has_subjects() -> None:
+    writes = Shares()
+    for _ in range(CROWDED):
+        writes.enter(_of("ada", "one"))
+
+    assert not writes.spares(_of("ada", "two"))
+
+
+def test_nothing_is_remembered_of_who_has_nothing_in_flight() -> None:
+    people = [_of(f"person {number}") for number in range(CROWDED)]
+    customers = [_of(KEY, f"customer {number}") for number in range(CROWDED)]
+
+    def spared(writes: Shares, crowd: list[dict[str, Any]], others: list[dict[str, Any]]) -> int:
+        """Return how many of the others are spared beside a crowd; nobody stays."""
+        entered = [writes.enter(one) for one in crowd]
+        entered += [writes.enter(one) for one in others if writes.spares(one)]
+        for whose in entered:
+            writes.leave(whose)
+        return len(entered) - len(crowd)
+
+    before = Shares()
+    spared(before, people, customers)
+
+    for crowd, others in (([_of("ada")] * CROWDED, customers), (customers, [_of("eve")] * CROWDED)):
+        assert spared(before, crowd, others) == spared(Shares(), crowd, others) > 0
