@@ -9,22 +9,24 @@ from starlette.requests import HTTPConnection
 from api.core.caller import Caller
 from api.core.errors import BadRequest, Forbidden, Unauthenticated
 from api.http import cookies
+from api.http.sent_headers import sent
 
 if TYPE_CHECKING:
     from api.http.dependencies import Services
 
 #: Names the person of an app for whom its API key acts.
 SUBJECT_HEADER: Final = "Verbatim-User"
+_SUBJECT_HEADER: Final = SUBJECT_HEADER.lower().encode()
 _SUBJECT: Final = re.compile(r"[\x20-\x7e\xa0-\U0010ffff]{1,255}")
 
 
 async def caller_of(request: HTTPConnection) -> Caller:
     """Return the caller of a request. Raises the Problem that tells why there is none."""
     services: Services = request.app.state.services
-    sent, subject = request.headers.getlist("Authorization"), _subject_of(request)
+    authorizations, subject = sent(request.scope, b"authorization"), _subject_of(request)
     # With an Authorization header the cookie is ignored.
-    session = None if sent else cookies.session_of(request)
-    token = "" if session else _token_of(sent)
+    session = None if authorizations else cookies.session_of(request)
+    token = "" if session else _token_of(authorizations)
     if services.api_keys.is_one(token):
         return await services.api_keys.caller(token, subject)
     if subject is not None:
@@ -39,9 +41,10 @@ async def caller_of(request: HTTPConnection) -> Caller:
     return services.sessions.authenticate(token)
 
 
-def _token_of(sent: list[str]) -> str:
+def _token_of(authorizations: list[str]) -> str:
     """Return the token of the header, which must come once. Raises Unauthenticated."""
-    scheme, token = get_authorization_scheme_param(sent[0] if len(sent) == 1 else None)
+    only = authorizations[0] if len(authorizations) == 1 else None
+    scheme, token = get_authorization_scheme_param(only)
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send the access token as Authorization: Bearer …")
     return token
@@ -49,14 +52,14 @@ def _token_of(sent: list[str]) -> str:
 
 def _subject_of(request: HTTPConnection) -> str | None:
     """Return the subject that a request names, or None. Raises BadRequest."""
-    sent = request.headers.getlist(SUBJECT_HEADER)
-    if not sent:
+    subjects = sent(request.scope, _SUBJECT_HEADER)
+    if not subjects:
         return None
     try:
         # Starlette takes headers for Latin-1; clients that send more than ASCII send UTF-8.
-        subject = sent[0].encode("latin-1").decode()
+        subject = subjects[0].encode("latin-1").decode()
     except UnicodeDecodeError:
         subject = ""
-    if len(sent) > 1 or not _SUBJECT.fullmatch(subject):
+    if len(subjects) > 1 or not _SUBJECT.fullmatch(subject):
         raise BadRequest(f"{SUBJECT_HEADER} takes one value of 1 to 255 printable characters")
     return subject

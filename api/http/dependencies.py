@@ -26,6 +26,7 @@ from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
 from api.http import external_ids, fields, parameters
 from api.http.callers import caller_of
+from api.http.sent_headers import sent
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
@@ -124,7 +125,7 @@ class _Reading(_SignedIn):
         slot = request.state.read_slot = services.read_slots.slot(caller.user_id)
         if external_id := _external_id_of(request):
             after = [
-                parameters.entry_id(sent) for sent in request.query_params.getlist("read_after")
+                parameters.entry_id(known) for known in request.query_params.getlist("read_after")
             ]
             found = await services.external_ids.for_read(caller.user_id, external_id, after, slot)
             request.path_params["conversation_id"] = str(found)
@@ -159,21 +160,21 @@ def _external_id_of(request: HTTPConnection) -> str | None:
 
 
 def _key_of(request: HTTPConnection) -> str | None:
-    sent = request.headers.getlist("Idempotency-Key")
-    if not sent:
+    keys = sent(request.scope, b"idempotency-key")
+    if not keys:
         return None
-    if len(sent) > 1 or not _KEY.fullmatch(sent[0]):
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise BadRequest("Idempotency-Key takes one value of 1 to 255 printable ASCII characters")
-    return sent[0]
+    return keys[0]
 
 
 def _if_last_of(request: HTTPConnection) -> int | None:
-    sent = request.headers.getlist("If-Last")
-    if not sent:
+    ids = sent(request.scope, b"if-last")
+    if not ids:
         return None
-    if len(sent) > 1 or not _DIGITS.fullmatch(sent[0]) or int(sent[0]) > MAX_ID:
+    if len(ids) > 1 or not _DIGITS.fullmatch(ids[0]) or int(ids[0]) > MAX_ID:
         raise BadRequest("If-Last takes one message's id, or 0")
-    return int(sent[0])
+    return int(ids[0])
 
 
 async def _address(request: Request) -> str:

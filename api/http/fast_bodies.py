@@ -4,14 +4,16 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope
 
+from api.http.sent_headers import sent
+
 #: FastAPI knows more spellings of it.
-_JSON: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
 
 
 def is_json(scope: Scope) -> bool:
     """Return whether a body is said to be JSON: FastAPI, too, looks at the first Content-Type."""
-    said = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    return said in _JSON
+    types = sent(scope, b"content-type")
+    return bool(types) and types[0] in _JSON
 
 
 async def received(receive: Receive, most_bytes: int) -> tuple[bytes | None, Receive]:

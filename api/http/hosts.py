@@ -7,10 +7,10 @@ takes both for one site. It cannot do so with an IP address, and it must tell th
 from collections.abc import Collection
 from functools import lru_cache
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.core import addresses
+from api.http.sent_headers import sent
 
 
 class AllowedHosts:
@@ -22,7 +22,7 @@ class AllowedHosts:
 
     def allows(self, scope: Scope) -> bool:
         """Return whether a request may ask by its name; without one no browser sent it."""
-        hosts = Headers(scope=scope).getlist("host")
+        hosts = sent(scope, b"host")
         return not hosts or (len(hosts) == 1 and self._is_allowed(hosts[0]))
 
     def _look_up(self, host: str) -> bool:

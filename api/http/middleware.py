@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +15,7 @@ from api.core.failures import describe
 from api.http import external_ids
 from api.http.hosts import AllowedHosts
 from api.http.problems import Misdirected, problem_response, response_of
+from api.http.sent_headers import sent
 from api.http.shares import Shares
 
 logger = logging.getLogger(__name__)
@@ -157,6 +157,9 @@ class OuterMiddleware:
                 if renewed:
                     headers = _with([(b"set-cookie", renewed.encode())], headers)
                 message["headers"] = headers
+            if len(message.get("body", b"")) <= _PIECE_BYTES:
+                await send(message)
+                return
             for piece in _pieces(message):
                 await send(piece)
 
@@ -177,11 +180,8 @@ class OuterMiddleware:
 
 
 def _pieces(message: Message) -> Iterator[Message]:
-    """Yield a message; a large body in pieces, so that its sender knows how far it came."""
-    body = message.get("body", b"")
-    if len(body) <= _PIECE_BYTES:
-        yield message
-        return
+    """Yield a large body in pieces, so that its sender knows how far it came."""
+    body = message["body"]
     ends = range(_PIECE_BYTES, len(body) + _PIECE_BYTES, _PIECE_BYTES)
     for end in ends:
         more = end < len(body) or message.get("more_body", False)
@@ -220,8 +220,8 @@ def is_sign_in(method: str, path: str) -> bool:
 
 
 def _declares_too_much(scope: Scope) -> bool:
-    length = Headers(scope=scope).get("content-length", "")
-    return length.isdecimal() and int(length) > BODY_MOST_BYTES
+    lengths = sent(scope, b"content-length")
+    return bool(lengths) and lengths[0].isdecimal() and int(lengths[0]) > BODY_MOST_BYTES
 
 
 def _log(error: Exception) -> None:
