@@ -11,8 +11,10 @@ from tests.bench.figures import Figure, Section, load
 NAMES: Final = {
     "verbatim": "Verbatim",
     "no_io": "no I/O",
+    "no_io_lane": "no I/O, fast lane",
     "sqlmodel": "SQLModel insert",
     "asyncpg": "asyncpg, one statement",
+    "asyncpg_lane": "asyncpg, fast lane",
     "background": "BackgroundTasks",
     "celery": "Celery .delay()",
     "batches": "celery-batches",

@@ -12,8 +12,10 @@ from tests.bench.results import NAMES, Results
 _DURABLE: Final = {
     "verbatim": "yes: fsync of the log",
     "no_io": "no: nothing is kept",
+    "no_io_lane": "no: nothing is kept",
     "sqlmodel": "yes: commit",
     "asyncpg": "yes: commit",
+    "asyncpg_lane": "yes: commit",
     "background": "no: in the memory of the web process",
     "celery": "in the broker, until a worker takes it",
     "batches": "in the broker, until a worker takes it",
