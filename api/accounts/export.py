@@ -12,9 +12,10 @@ from api.core import ids, models
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.times import iso
+from api.reads import message_lines
 from api.reads.branches import BranchRepository
 from api.reads.conversations import ConversationRepository
-from api.reads.message_pages import StoredMessage
+from api.reads.message_lines import Lines
 from api.reads.messages import MessageRepository
 from api.reads.partitions import PartitionRepository
 from api.reads.read_after import Reads
@@ -29,13 +30,11 @@ _CONVERSATION: Final = (
     *("id", "title", "message_count", "created_at", "updated_at", "closed_at", "external_id"),
     *("tags", "archived_at", "pinned_at", "expires_in_days", "forked_from", "forked_at"),
 )
-#: Of a message that was deleted, or could not be stored.
-_WITHOUT_TEXT: Final = {"deleted", "unavailable"}
-_MESSAGE: Final = (
+_ASIDE: Final = (
     *("id", "conversation_id", "position", "role", "content", "status", "created_at"),
     *("external_id", "edited_at"),
+    *("branch_id", "parent_id"),
 )
-_ASIDE: Final = (*_MESSAGE, "branch_id", "parent_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +81,9 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
             message_count=count,
             metadata=_loaded(conversation.metadata_text),
         )
-        async for message in _messages(database, owner, conversation.id, count):
-            messages += 1
-            said = {"type": "message"} | {name: getattr(message, name) for name in _MESSAGE}
-            yield _with_text(said, "extra", message.extra_text) + b"\n"
+        async for page in _messages(database, owner, conversation.id, count, "lines"):
+            messages += page.messages
+            yield page.written + b"\n"
         async for aside in _aside(database, owner, conversation):
             said = {"type": "aside"} | {name: getattr(aside, name) for name in _ASIDE}
             yield _with_text(said, "extra", aside.extra) + b"\n"
@@ -105,11 +103,11 @@ async def conversations_with_messages(
         # A line may be of any length: its messages are written as they are read.
         yield _conversation(conversation)[:-1] + b', "messages": ['
         separator = b""
-        async for message in _messages(database, owner, conversation.id, count):
-            if message.status not in _WITHOUT_TEXT:
-                yield separator + _message(message)
+        async for page in _messages(database, owner, conversation.id, count, "elements"):
+            if page.messages:
+                yield separator + page.written
                 separator = b", "
-                messages += 1
+                messages += page.messages
         yield b"]}\n"
         conversations += 1
     yield _end(conversations, messages)
@@ -125,11 +123,6 @@ def _conversation(row: models.Conversation) -> bytes:
         "expires_in_days": row.expires_in_days,
     }
     return _with_text(said, "metadata", row.metadata_text)
-
-
-def _message(row: StoredMessage) -> bytes:
-    names = ("id", "external_id", "role", "content", "status", "created_at")
-    return _with_text({name: getattr(row, name) for name in names}, "extra", row.extra_text)
 
 
 def _with_text(said: dict[str, Any], name: str, text: str | None) -> bytes:
@@ -161,24 +154,18 @@ async def _messages(
     owner: int,
     conversation_id: int,
     count: int,
-) -> AsyncIterator[StoredMessage]:
-    """Yield the first `count` messages of a conversation."""
-    position = 0
-    while position < count:
-        page = await database.read(
-            Viewer(owner),
-            lambda db: MessageRepository(db, with_extra=True).after(
-                owner,
-                conversation_id,
-                position=position,  # noqa: B023 - called at once
-                limit=min(PAGE, count - position),  # noqa: B023 - called at once
-            ),
-        )
-        if page is None or not page.messages:  # None: deleted meanwhile
+    form: message_lines.Form,
+) -> AsyncIterator[Lines]:
+    """Yield the first `count` messages of a conversation, page by page."""
+    last = 0
+    while last < count:
+        limit = min(PAGE, count - last)
+        query = message_lines.query(owner, conversation_id, last, form, limit=limit)
+        page = message_lines.lines_of(await database.ask(owner, query))
+        if page is None:  # deleted meanwhile
             return
-        for message in page.messages:
-            yield message
-        position = page.messages[-1].position
+        yield page
+        last = page.last
 
 
 async def _aside(

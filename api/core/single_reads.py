@@ -6,7 +6,7 @@ SQLAlchemy does for a statement takes longer than such a read, so psycopg2 is as
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from psycopg2.extensions import BYTES, register_type
@@ -42,7 +42,7 @@ class Query:
 
     def given(self, parameters: Mapping[str, Any]) -> Self:
         """Return the query with more parameters."""
-        return replace(self, parameters={**self.parameters, **parameters})
+        return type(self)(self.statement, {**self.parameters, **parameters})
 
 
 def ask(engine: Engine, user_id: int, query: Query) -> Row | None:

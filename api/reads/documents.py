@@ -22,12 +22,13 @@ def formatted(members: str, *values: Any) -> ColumnElement[str]:
     return func.format(template, *values, type_=Text)
 
 
-def members(names: Iterable[str], words: Collection[str] = ()) -> str:
+def members(names: Iterable[str], words: Collection[str] = (), *, blank: str = "") -> str:
     """Return members of an object as text, a `%s` for each value; in quotes for those in `words`.
 
-    A word is a text that is the same in JSON.
+    A word is a text that is the same in JSON. `blank` comes after each colon and comma.
     """
-    return ",".join(f'"{name}":"%s"' if name in words else f'"{name}":%s' for name in names)
+    pairs = (f'"{name}":{blank}"%s"' if name in words else f'"{name}":{blank}%s' for name in names)
+    return f",{blank}".join(pairs)
 
 
 def string(column: Any) -> ColumnElement[Any]:

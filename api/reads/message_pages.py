@@ -47,8 +47,6 @@ class StoredMessage(NamedTuple):
     created_at: datetime
     external_id: str | None
     edited_at: datetime | None
-    #: A JSON object, as the text that was written.
-    extra_text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +63,23 @@ def read(
     session: Session,
     owner: int,
     conversation_id: int,
-    part: Part,
     place: int,
     *,
     limit: int,
     nearest: Order,
-    with_extra: bool = False,
 ) -> MessagePage | None:
-    """Return the messages of a part nearest to one end, oldest first.
+    """Return the messages of a chat but the first `place`, nearest to one end, oldest first.
 
     They are `limit` at most, and no more than PAGE_MOST_BYTES hold, but one at least.
     """
-    wanted: dict[str, int | str] = {
+    wanted = {
         "owner": owner,
         "conversation": conversation_id,
         "place": place,
         "most": limit,
         "most_bytes": PAGE_MOST_BYTES,
     }
-    statement = _page_of(part, nearest, with_extra=with_extra)
-    found = session.connection().execute(statement, wanted).all()
+    found = session.connection().execute(_page_of(nearest), wanted).all()
     if not found:
         return None
     # A conversation without such messages is one row, all of it but the count empty.
@@ -93,15 +88,12 @@ def read(
 
 
 @cache
-def _page_of(part: Part, nearest: Order, *, with_extra: bool) -> Executable:
+def _page_of(nearest: Order) -> Executable:
     """Return a page's statement, made once: to make it takes longer than to execute it."""
-    page: Any = fitting(nearby(part, nearest, with_extra=with_extra), nearest).lateral()
-    total: Any = col(Conversation.message_count)
-    if part == "of_chat":
-        total = total - _hidden()
+    page: Any = fitting(nearby("of_chat", nearest, with_extra=False), nearest).lateral()
     columns = (page.c[name] for name in StoredMessage._fields)
     return (
-        select(total, Conversation.message_count, *columns)
+        select(col(Conversation.message_count) - _hidden(), Conversation.message_count, *columns)
         .outerjoin(page, true())
         .where(wanted_conversation())
         .order_by(page.c.position.asc())
@@ -128,7 +120,7 @@ def nearby(part: Part, nearest: Order, *more: Any, with_extra: bool) -> Any:
         "external": Message.external_id == bindparam("external_id", type_=Text),
     }[part]
     extra: Any = cast(Message.extra, Text) if with_extra else null().cast(Text)
-    columns = (getattr(Message, name) for name in StoredMessage._fields if name != "extra_text")
+    columns = (getattr(Message, name) for name in StoredMessage._fields)
     size = func.octet_length(Message.content) + func.coalesce(func.octet_length(extra), 0)
     rows = (
         select(*columns, *more)

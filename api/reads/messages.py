@@ -4,7 +4,6 @@ One call is one statement, so one snapshot: a page and its total always agree. N
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from sqlalchemy import or_, true, union_all
@@ -24,9 +23,8 @@ class MessageRepository:
     Pages are None where the conversation is unknown, deleted or another user's.
     """
 
-    def __init__(self, session: Session, *, with_extra: bool = False) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._page = partial(message_pages.read, session, with_extra=with_extra)
 
     def get(self, owner: int, conversation_id: int, message_id: int) -> Message | None:
         """Return one message."""
@@ -61,24 +59,13 @@ class MessageRepository:
         )
         return self._session.exec(statement).one_or_none()
 
-    def after(
-        self, owner: int, conversation_id: int, *, position: int, limit: int
-    ) -> MessagePage | None:
-        """Return the messages that follow a position most closely, the oldest of them first."""
-        return self._page(owner, conversation_id, "after", position, limit=limit, nearest="asc")
-
     def of_chat(
         self, owner: int, conversation_id: int, *, limit: int, offset: int | None
     ) -> MessagePage | None:
         """Return what users and assistants said, oldest first; without an offset the latest."""
         nearest: Order = "desc" if offset is None else "asc"
-        return self._page(
-            owner,
-            conversation_id,
-            "of_chat",
-            offset or 0,
-            limit=limit,
-            nearest=nearest,
+        return message_pages.read(
+            self._session, owner, conversation_id, offset or 0, limit=limit, nearest=nearest
         )
 
     def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:

@@ -16,7 +16,7 @@ from api.core.database import reading
 from api.core.errors import BadRequest
 from api.core.ids import MAX_ID
 from api.reads.messages import MessageRepository
-from tests.support.pages import listed, paged
+from tests.support.pages import lined, listed, paged
 from tests.support.rows import NOON, add_conversation, add_user, statements
 
 CONVERSATIONS = 400
@@ -85,7 +85,7 @@ MESSAGE_READS: dict[str, Read] = {
     "deep, with branches": lambda s, o: paged(s, o, 16, place=4_900, limit=LIMIT, is_plain=False),
     "after": lambda s, o: paged(s, o, 16, place=4_000, limit=LIMIT, order="desc"),
     "before": lambda s, o: paged(s, o, 16, "before", 4_000, limit=LIMIT),
-    "rows": lambda s, o: MessageRepository(s).after(o, 16, position=4_000, limit=LIMIT),
+    "lines": lambda s, o: lined(s, o, 16, after=4_000, limit=LIMIT),
     "one": lambda s, o: MessageRepository(s).get(o, 16, 4_500),
     "recent turns": lambda s, o: MessageRepository(s).recent_turns(
         o, 16, limit=LIMIT, most_bytes=10**6

@@ -22,7 +22,7 @@ from api.reads.branches import BranchRepository
 from api.reads.conversation_documents import Filters
 from api.reads.conversations import ConversationRepository
 from api.reads.messages import MessageRepository
-from tests.support.pages import listed, paged
+from tests.support.pages import lined, listed, paged
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
 
@@ -115,9 +115,7 @@ READS: Final[Mapping[str, Read]] = {
     "messages, by external id": lambda s: paged(
         s, OWNER, CONVERSATION, "external", limit=1, external_id="ext-4"
     ),
-    "MessageRepository.after": lambda s: MessageRepository(s).after(
-        OWNER, CONVERSATION, position=10, limit=LIMIT
-    ),
+    "lines": lambda s: lined(s, OWNER, CONVERSATION, after=10, limit=LIMIT),
     "MessageRepository.of_chat": lambda s: MessageRepository(s).of_chat(
         OWNER, CONVERSATION, limit=LIMIT, offset=10
     ),

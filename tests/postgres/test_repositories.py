@@ -18,7 +18,7 @@ from api.reads.conversations import ConversationRepository, ConversationState
 from api.reads.message_pages import MessagePage, Part
 from api.reads.messages import MessageRepository
 from api.reads.partitions import PartitionRepository
-from tests.support.pages import Page, listed, paged
+from tests.support.pages import Page, lined, listed, paged
 from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 
 Call = Callable[[Session, int], Any]
@@ -47,10 +47,7 @@ READS: dict[str, tuple[Call, Any]] = {
     ),
     "paged": (lambda s, o: paged(s, o, 37, limit=5), None),
     "paged, with branches": (lambda s, o: paged(s, o, 37, limit=5, is_plain=False), None),
-    "MessageRepository.after": (
-        lambda s, o: MessageRepository(s).after(o, 37, position=0, limit=5),
-        None,
-    ),
+    "lined": (lambda s, o: lined(s, o, 37, limit=5), None),
     "MessageRepository.of_chat": (
         lambda s, o: MessageRepository(s).of_chat(o, 37, limit=5, offset=None),
         None,
@@ -344,7 +341,8 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
         while found := contents(page("after", position)):
             following.append(found)
             position += len(found)
-        rows = MessageRepository(session).after(owner, 37, position=0, limit=100)
+        lines = lined(session, owner, 37, limit=100)
+        chat = MessageRepository(session).of_chat(owner, 37, limit=100, offset=0)
 
     assert contents(first) == FIVES[:2]
     assert contents(latest) == FIVES[4:]
@@ -353,8 +351,10 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
     assert following == [FIVES[:2], FIVES[2:6], FIVES[6:]]
     assert first
     assert first.total == len(FIVES)
-    assert rows is not None
-    assert [message.content for message in rows.messages] == FIVES[:2]
+    assert lines is not None
+    assert (lines.messages, lines.last) == (2, 2)
+    assert chat is not None
+    assert [message.content for message in chat.messages] == FIVES[:2]
 
 
 def test_a_message_larger_than_a_page_is_a_page(

@@ -3,7 +3,13 @@
 import pytest
 from sqlalchemy import true
 
-from api.reads import conversation_documents, message_documents, message_pages, owners
+from api.reads import (
+    conversation_documents,
+    message_documents,
+    message_lines,
+    message_pages,
+    owners,
+)
 
 
 def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,5 +17,5 @@ def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owners, "owned_by", lambda _: true())
     # A statement that is kept was made with it, and one made now must not be kept.
     monkeypatch.setattr(message_pages, "_page_of", message_pages._page_of.__wrapped__)
-    for module in (message_documents, conversation_documents):
+    for module in (message_documents, message_lines, conversation_documents):
         monkeypatch.setattr(module, "_statement", module._statement.__wrapped__)

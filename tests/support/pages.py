@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from api.core import single_reads
 from api.core.cursors import Order
-from api.reads import conversation_documents, message_documents
+from api.reads import conversation_documents, message_documents, message_lines
 from api.reads.message_pages import Part
 
 
@@ -54,6 +54,14 @@ def paged(
     page = message_documents.page_of(row)
     # None: the other query is needed.
     return Page(_rows(page.documents) if page else [], row[0])
+
+
+def lined(
+    session: Session, owner: int, conversation_id: int, *, limit: int, after: int = 0
+) -> message_lines.Lines | None:
+    """Read lines of an export."""
+    query = message_lines.query(owner, conversation_id, after, "lines", limit=limit)
+    return message_lines.lines_of(single_reads.run(session, query))
 
 
 def _rows(documents: bytes) -> list[Any]:
