@@ -23,6 +23,7 @@ _OPEN: Final = f"""
 """  # noqa: S608 - our own words
 
 
+#: Arrays are unnested where they are selected: in FROM, PostgreSQL keeps all rows in a store first.
 #: An outer join: a missing conversation gives no position and fails the statement. An inner one
 #: would drop its messages silently.
 _ADD: Final = f"""
@@ -30,8 +31,9 @@ _ADD: Final = f"""
     SELECT e.id, e.conversation_id, e.user_id,
         c.message_count + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.id),
         e.role, e.content, e.status, {_AT.format("e.at")}
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-        %s::bigint[]) AS e (id, conversation_id, user_id, role, content, status, at)
+    FROM (SELECT unnest(%s::bigint[]) AS id, unnest(%s::bigint[]) AS conversation_id,
+        unnest(%s::bigint[]) AS user_id, unnest(%s::text[]) AS role, unnest(%s::text[]) AS content,
+        unnest(%s::text[]) AS status, unnest(%s::bigint[]) AS at) AS e
     LEFT JOIN conversation AS c ON c.id = e.conversation_id
 """  # noqa: S608 - our own words
 #: Where `workers.plan.Row` has the content, in UTF-8.
@@ -43,9 +45,10 @@ _ADD_MORE: Final = f"""
     SELECT e.id, e.conversation_id, e.user_id,
         c.message_count + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.id),
         e.role, e.content, e.status, {_AT.format("e.at")}, e.external_id, e.extra::json
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-        %s::bigint[], %s::text[], %s::text[])
-        AS e (id, conversation_id, user_id, role, content, status, at, external_id, extra)
+    FROM (SELECT unnest(%s::bigint[]) AS id, unnest(%s::bigint[]) AS conversation_id,
+        unnest(%s::bigint[]) AS user_id, unnest(%s::text[]) AS role, unnest(%s::text[]) AS content,
+        unnest(%s::text[]) AS status, unnest(%s::bigint[]) AS at,
+        unnest(%s::text[]) AS external_id, unnest(%s::text[]) AS extra) AS e
     LEFT JOIN conversation AS c ON c.id = e.conversation_id
 """  # noqa: S608 - our own words
 _CHANGE: Final = f"""
