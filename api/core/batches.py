@@ -75,18 +75,23 @@ def decode(entry_id: int, data: bytes) -> tuple[AddedMessage, ...]:
 
 
 def _message(message_id: int, element: Any) -> AddedMessage:
-    match element:
-        case {"role": str() as role, "content": str() as content} if role in ROLES:
-            more = element.get("external_id"), element.get("extra")
-            imported = element.get("created_at"), element.get("status")
-            if (
-                message_id > 0
-                and all(value is None or isinstance(value, str) for value in more)
-                and _are_of_an_import(*imported)
-            ):
-                # A lone surrogate is found where it is made a text again.
-                text = content.encode(errors="surrogatepass")
-                return AddedMessage(message_id, role, text, *more, *imported)
+    """Return one message. Without pattern matching: its calls took most of a batch's time."""
+    if message_id > 0 and isinstance(element, dict):
+        get = element.get
+        role, content, external_id, extra = map(get, ("role", "content", "external_id", "extra"))
+        created_at, status = get("created_at"), get("status")
+        if (
+            isinstance(role, str)
+            and role in ROLES
+            and isinstance(content, str)
+            and (external_id is None or isinstance(external_id, str))
+            and (extra is None or isinstance(extra, str))
+            and _are_of_an_import(created_at, status)
+        ):
+            # A lone surrogate is found where it is made a text again.
+            text = content.encode(errors="surrogatepass")
+            message = message_id, role, text, external_id, extra, created_at, status
+            return tuple.__new__(AddedMessage, message)
     raise ValueError("a message has a role and a content")
 
 

@@ -1,7 +1,12 @@
 """Batches: several messages in one entry, known by their external ids."""
 
+import json
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from api.core import batches
 from api.core.batches import AddedMessage, Draft
 from api.core.entries import AcceptRequest
 from api.core.log import Log
@@ -98,3 +103,27 @@ def test_the_assistant_is_given_the_texts_of_users_and_its_own(log: Log) -> None
         b"%d:user:a" % (added.id - 32),
         b"%d:assistant:c" % added.id,
     )
+
+
+PLAIN = {"role": "user", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "a",
+        {"role": "user"},
+        {"content": "a"},
+        PLAIN | {"role": "robot"},
+        PLAIN | {"role": ["user"]},
+        PLAIN | {"content": 1},
+        PLAIN | {"external_id": 1},
+        PLAIN | {"extra": {}},
+        PLAIN | {"created_at": -1},
+        PLAIN | {"created_at": True},
+        PLAIN | {"status": "stored"},
+    ],
+)
+def test_what_is_no_message_makes_a_batch_unreadable(element: Any) -> None:
+    with pytest.raises(ValueError, match="a message has a role"):
+        batches.decode(4096, json.dumps([PLAIN, element]).encode())
