@@ -24,15 +24,18 @@ def shown(result: Result, name: str) -> str:
 def test_a_key_is_made_listed_and_revoked(log: Log, engine: Engine) -> None:
     owner = add_user(engine, "ada")
 
-    made = verbatim("create", "night \x1b[2J", "--user", "ADA", "--scopes", "read")
+    options = ("--user", "ADA", "--scopes", "read", "--acts-for", "subjects")
+    made = verbatim("create", "night \x1b[2J", *options)
     assert made.exit_code == 0, made.output
     text = KeyText.decode(shown(made, "key"))
     with reading(engine, Viewer(owner)) as db:
-        assert KeyStore(log).find(db, text).scopes == ["read"]
+        key = KeyStore(log).find(db, text)
+    assert (key.name, key.scopes, key.acts_for) == ("night \x1b[2J", ["read"], "subjects")
 
     listed = verbatim("list", "--user", "ada").stdout
     assert text.id in listed
     assert text.secret not in listed
+    assert text.secret_hash.hex() not in listed
     assert "\x1b" not in listed
 
     assert verbatim("revoke", text.id).exit_code == 0
@@ -60,7 +63,15 @@ def test_what_there_is_not_is_one_line(log: Log, arguments: tuple[str, ...], sai
 
 
 @pytest.mark.parametrize(
-    "arguments", [("",), ("x" * 101,), ("x", "--scopes", "read,admin"), ("x", "--acts-for", "all")]
+    "arguments",
+    [
+        ("",),
+        ("x" * 101,),
+        ("a\0b",),
+        ("x", "--scopes", "read,admin"),
+        ("x", "--scopes", ""),
+        ("x", "--acts-for", "all"),
+    ],
 )
 def test_a_key_that_makes_no_sense_is_not_made(
     log: Log, engine: Engine, arguments: tuple[str, ...]
