@@ -14,6 +14,7 @@ local OF_PARTITION, OF_USER = 6, 2
 
 -- What this call knows of a partition, read once; with `refusal` where it takes nothing. `users`: names of
 -- those whose entries the call brings.
+-- Each table here has all its fields from the start: Lua makes one anew for each few that are added.
 function accept.read(number, users)
   local prefix = prefixes[number]
   local names = { prefix .. 'database', prefix .. 'tail', prefix .. 'bell', prefix .. 'idems',
@@ -25,12 +26,16 @@ function accept.read(number, users)
   local found = redis.call('MGET', unpack(names))
   local owner, tail = found[1], found[2]
   local known = {
-    number = number, users = {}, accepted = 0, has_bell = found[3], sizes = found[4],
+    number = number, users = {}, accepted = 0, has_bell = found[3], sizes = found[4], known_sizes = false,
     accepted_before = tonumber(found[5] or '') or 0, room = found[6], tail = tonumber(tail or '0'),
+    total = false, since = 0, entries_before = 0, bytes_before = 0,
   }
   for i, user in ipairs(users) do
     local at = OF_PARTITION + OF_USER * (i - 1)
-    known.users[user] = { is_gone = found[at + 1], spent = found[at + 2] }
+    known.users[user] = {
+      is_gone = found[at + 1], spent = found[at + 2], session = false, is_revoked = false, is_counted = false,
+      entries = 0, bytes = 0, keys = 0, opens = 0, added = 0, added_bytes = 0,
+    }
   end
   if not owner then
     known.refusal = 'log_closed'
@@ -88,7 +93,7 @@ function accept.append(call, entry, partition)
     said = string.gsub(said, '^(%l+ %d+) %d+', '%1 ' .. conversation, 1)
   end
   local total = partition.total + #entry.data
-  local head = string.format('%s %s %s %.0f %s', VERSION, said, call.at, total, entry.form)
+  local head = string.format('%s %s %s %d %s', VERSION, said, call.at, total, entry.form)
   local reply = redis.pcall('XADD', prefixes[partition.number] .. 'log', id .. '-0', 'h', head, 'd', entry.data)
   if failed(reply) then return nil end
   partition.tail, partition.total = last, total
@@ -215,8 +220,10 @@ function accept.one(call, partition, entry)
   else
     refusal, conversation = conversations.look_up(partition, entry)
     if refusal then return { refusal } end
-    local before, before_id, before_at = accept.replay_messages(call, partition, entry, conversation)
-    if before then return { before, before_id, before_at } end
+    if #entry.externals > 0 then
+      local before, before_id, before_at = accept.replay_messages(call, partition, entry, conversation)
+      if before then return { before, before_id, before_at } end
+    end
     -- PostgreSQL called it old as of an entry; what is newer may have made it young.
     if entry.scope == 'retention' and not entry.fresh and conversation.last > tonumber(entry.as_of) then
       return { 'active' }
@@ -265,7 +272,7 @@ end
 -- What is written down once per call and partition, where anything was accepted. 1 if a doorbell is due.
 function accept.keep(call, partition)
   local prefix = prefixes[partition.number]
-  local room = string.format('%.0f %.0f %.0f %.0f %.0f', partition.tail, partition.entries_before,
+  local room = string.format('%d %d %d %d %d', partition.tail, partition.entries_before,
     partition.bytes_before, partition.total, partition.since)
   redis.pcall('SET', prefix .. 'tail', exact(partition.tail))
   redis.pcall('SET', prefix .. 'room', room)
@@ -285,7 +292,10 @@ end
 --   turns: how many earlier turns follow
 local PLAIN = '^((%l+) (%d+) (%d+) (%l*) [^ ]*) (%l) (%l+) ([^ ]*)(.*)$'
 local NO_NAME = string.rep('\0', 18)
-local NONE = {}
+-- What an entry is unless it says otherwise.
+local PLAIN_ENTRY = {
+  __index = { is_plain = true, state = '', external = '', count = 1, loaded = {}, externals = {} },
+}
 
 -- What a request's names say (entry_at), into the entry.
 local function read_names(entry, request)
@@ -340,11 +350,10 @@ end
 --   the earlier turns, one each
 local function entry_at(at)
   local said, op, user, conversation, role, form, scope, session, rest = string.match(ARGV[at], PLAIN)
-  local entry = {
+  local entry = setmetatable({
     said = said, op = op, user = user, conversation = conversation, role = role, form = form, scope = scope,
-    session = session, data = ARGV[at + 2], is_plain = true, state = '', external = '', count = 1,
-    loaded = NONE, externals = NONE,
-  }
+    session = session, data = ARGV[at + 2], partition = false, name = false, same = false,
+  }, PLAIN_ENTRY)
   local request = ARGV[at + 1]
   if request ~= '' then read_names(entry, request) end
   at = at + 2

@@ -43,6 +43,7 @@ end
 -- ARGV: (last id, counted)…, in the order of the partitions.
 -- → 1 if the log lacks what PostgreSQL has had of it.
 function operations.adopt()
+  if exact(2 ^ 52) ~= '4503599627370496' then return redis.error_reply('ERR this Redis is a 32-bit program') end
   for _, partition in ipairs(declared) do
     local owner = redis.call('GET', key(partition, 'database'))
     if owner and owner ~= ARGV[3] then return another_database() end

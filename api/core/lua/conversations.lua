@@ -131,10 +131,10 @@ function conversations.remember_turn(partition, entry, conversation, id)
     redis.call('DEL', turns)
   elseif entry.op == 'add' or entry.op == 'adds' then
     local as_of, bytes = tonumber(entry.as_of), 0
-    for _, turn in ipairs(entry.loaded) do bytes = bytes + #turn end
-    local fits = bytes <= 2 * conversations.turns_most_bytes
-    if as_of and fits and conversation.last <= as_of and redis.call('EXISTS', turns) == 0 then
-      redis.call('RPUSH', turns, '', unpack(entry.loaded))
+    if as_of and conversation.last <= as_of then
+      for _, turn in ipairs(entry.loaded) do bytes = bytes + #turn end
+      local fits = bytes <= 2 * conversations.turns_most_bytes
+      if fits and redis.call('EXISTS', turns) == 0 then redis.call('RPUSH', turns, '', unpack(entry.loaded)) end
     end
     if entry.op == 'adds' then
       for _, line in ipairs(lines_of(entry, id)) do append_turn(turns, line[1], line[2]) end

@@ -51,12 +51,19 @@ local function add_up(name, from)
   redis.call('HSET', name, unpack(sums))
 end
 
+-- Whether an account was deleted; `known` keeps what was asked before.
+local function is_gone_from(partition, user, known)
+  local name = key(partition, 'gone:' .. user)
+  if known[name] == nil then known[name] = redis.call('EXISTS', name) == 1 end
+  return known[name]
+end
+
 -- Gives a conversation with nothing left in the log its TTLs; forgets it if its owner is gone.
-local function settle(id, partition, committed)
+local function settle(id, partition, committed, gone)
   local conversation, turns = key(partition, 'conv:' .. id), key(partition, 'turns:' .. id)
   local last, owner, digest = unpack(redis.call('HMGET', conversation, 'last', 'owner', 'external'))
   if not owner then return end
-  local is_gone = redis.call('EXISTS', key(partition, 'gone:' .. owner)) == 1
+  local is_gone = is_gone_from(partition, owner, gone)
   if not is_gone and tonumber(last or '0') > committed then return end
   local external = digest and external_key(owner, digest)
   local named = external and redis.call('GET', external)
@@ -84,10 +91,10 @@ function operations.trim()
     redis.call('XTRIM', key(tonumber(ARGV[at]), 'log'), 'MINID', exact(last + 1) .. '-0')
     at = at + 2
   end
-  local conversations = number_argument(at)
+  local conversations, gone = number_argument(at), {}
   for index = at + 1, at + conversations do
     local partition = partition_of(ARGV[index])
-    settle(ARGV[index], partition, committed[partition] or 0)
+    settle(ARGV[index], partition, committed[partition] or 0, gone)
   end
   at = at + conversations + 1
   local users = number_argument(at)

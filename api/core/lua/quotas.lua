@@ -14,14 +14,14 @@ local function over(most, value) return most > 0 and value > most end
 -- partition, but for conversations from before there were home partitions.
 function quotas.used(call, partition, entry)
   local user = partition.users[entry.user]
-  if user.added then return user end
+  if user.is_counted then return user end
+  user.is_counted = true
   local minute, entries, bytes, hour, keys, day, opens =
     string.match(user.spent or '', '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   local is_now = minute == call.minute
   user.entries, user.bytes = is_now and tonumber(entries) or 0, is_now and tonumber(bytes) or 0
   user.keys = hour == call.hour and tonumber(keys) or 0
   user.opens = day == call.day and tonumber(opens) or 0
-  user.added, user.added_bytes = 0, 0
   return user
 end
 
@@ -74,8 +74,8 @@ end
 function quotas.keep(call, partition)
   local prefix = prefixes[partition.number]
   for user, used in pairs(partition.users) do
-    if used.added and used.added > 0 then
-      local spent = string.format('%s %.0f %.0f %s %.0f %s %.0f', call.minute, used.entries, used.bytes,
+    if used.added > 0 then
+      local spent = string.format('%s %d %d %s %d %s %d', call.minute, used.entries, used.bytes,
         call.hour, used.keys, call.day, used.opens)
       redis.pcall('SET', prefix .. 'spent:' .. user, spent, 'EX', '86400')
       local held = exact(used.added * HELD_ENTRY + used.added_bytes)
