@@ -140,7 +140,7 @@ function accept.lease(call, partition, entry, id)
 end
 
 local function recent_turns(partition, entry)
-  return redis.call('LRANGE', key(partition.number, 'turns:' .. entry.conversation), -conversations.turns_most, -1)
+  return redis.call('LRANGE', key(partition.number, 'turns:' .. entry.conversation), 0, -1)
 end
 
 -- A turn's answer: reply id or '', lease taken, list known, instructions, then the recent turns.

@@ -85,8 +85,7 @@ function conversations.bound_turns(turns, length, newest)
     redis.call('DEL', turns)
     return
   end
-  -- Not each time: a few more than that are kept.
-  if length > most * 1.25 then redis.call('LTRIM', turns, -most, -1) end
+  if length > most then redis.call('LTRIM', turns, -most, -1) end
   if newest <= most_bytes / most then return end
   local kept, bytes = redis.call('LRANGE', turns, 0, -1), 0
   for i = #kept, 1, -1 do
