@@ -1,6 +1,7 @@
 """Row-level security through a pooler that gives each transaction whatever connection is free."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from api.reads.conversation_documents import Wanted
 from tests.security.layers import forget_the_owner
 from tests.support.pages import listed
 from tests.support.pgbouncer import pooled
+from tests.support.pgpool import balanced, standby_of
 from tests.support.rows import add_conversation, add_user
 from tests.support.scale import scaled
-from tests.support.servers import urls_of
+from tests.support.servers import fresh_database, urls_of
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +77,29 @@ def _asked(engine: Engine, viewer: int) -> list[int]:
     assert row is not None
     found = json.loads(b"[%b]" % wanted.page(row).documents)
     return [conversation["user_id"] for conversation in found]
+
+
+def test_a_pooler_that_balances_sends_single_messages_whole_to_the_primary(
+    start_postgres: Callable[[], EmbeddedPostgres], tmp_path: Path
+) -> None:
+    primary = start_postgres()
+    database_url = fresh_database(primary)
+    direct = make_engine(postgres_url(database_url), application_name="test")
+    ada, eve = add_user(direct, "ada"), add_user(direct, "eve")
+    with (
+        standby_of(primary, tmp_path / "standby") as standby,
+        balanced(tmp_path, postgres_url(database_url), primary, standby) as url,
+    ):
+        through = make_engine(url, application_name="test")
+        # The standby knows nothing of what is written from here on.
+        for owner, conversation in ((ada, 32), (eve, 48)):
+            add_conversation(direct, owner, conversation)
+
+        found = [_asked(through, viewer) for viewer in (ada, eve) * 10]
+
+        assert found == [[ada], [eve]] * 10
+        through.dispose()
+    direct.dispose()
 
 
 def test_a_setting_that_outlives_its_transaction_turns_this_red(
