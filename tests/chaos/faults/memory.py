@@ -45,6 +45,9 @@ _DELETED_SECONDS: Final = 20.0
 #: How long to wait for APIs to start, and to find that they must not.
 _DECIDED_SECONDS: Final = 30.0
 _names: Final = count(1)
+_UNCHANGED: Final = """
+if redis.call('HEXISTS', KEYS[1], 'rewritten') == 0 then redis.call('DEL', KEYS[1]) end
+"""
 
 
 class TurnsForgotten(Pest):
@@ -59,14 +62,18 @@ class TurnsForgotten(Pest):
 
 
 class OwnersForgotten(Pest):
-    """What the log knows of every conversation is gone, as after 7 days of silence."""
+    """What the log knows of every conversation is gone, as after 7 days of silence.
+
+    But not of one whose messages were changed of late: nothing makes the log forget that while the
+    change is under way, and the next change would be checked against what was there before.
+    """
 
     name = "log: forgets conversations"
     target = "memory"
     pause_seconds = 0.2
 
     def once(self) -> None:
-        _forget(self.site.client(), "conv:*")
+        _forget(self.site.client(), "conv:*", _UNCHANGED)
 
 
 class TurnsDamaged(Fault):
@@ -200,10 +207,10 @@ def _has_decided(api: Node, starts: int) -> bool:
     return api.supervised.starts > starts + 1 or api.supervised.program.answers()
 
 
-def _forget(client: Redis, pattern: str) -> None:
+def _forget(client: Redis, pattern: str, script: str = "redis.call('DEL', KEYS[1])") -> None:
     with client:
         for key in client.scan_iter(f"{{{NAMESPACE}:*}}:{pattern}", count=1_000):
-            client.delete(key)
+            client.eval(script, 1, key)
 
 
 FAULTS: Final = (
