@@ -150,7 +150,7 @@ def _shown_length(sent: _Sent) -> int:
 def _reply_of(op: Operation) -> _Sent:
     """Return a turn's answer. Once its first word was shown it is promised, as if it had come."""
     outcome = op.outcome
-    if outcome == "ok" and not op.replies and not op.shown:
+    if outcome == "ok" and not op.replies and (op.pending or not op.shown):
         outcome = "unknown"
     replies, shown = frozenset(op.replies), frozenset(op.shown)
     return _Sent(op, "assistant", outcome, replies, op.reply_digest, shown)

@@ -63,6 +63,8 @@ class Answered:
     shown: str = ""  #: the beginning of a streamed answer, as far as it came
     status: int = 0  #: of what was not 2xx
     about: str = ""  #: whose text an answer of a turn with LAST quotes
+    #: The turn's process is gone, and its lease lasts: it was given while a clock was ahead.
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

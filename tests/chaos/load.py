@@ -19,8 +19,9 @@ from typing import Any, Final
 import uvloop
 from redis.exceptions import RedisError
 
+from api.core.ids import EPOCH_MS
 from tests.chaos.client import Client, Person, Talk
-from tests.chaos.history import History
+from tests.chaos.history import Answered, History
 from tests.chaos.log_poison import LogPoison
 from tests.chaos.people import join
 from tests.chaos.readers import Reader
@@ -134,6 +135,11 @@ class Load:
                 for turn, write in self._client.cut.items():
                     while await self._client.is_running(turn, write):  # noqa: ASYNC110 - polled
                         await asyncio.sleep(0.5)
+        now_ms = time.time() * 1000 - EPOCH_MS
+        for turn, write in self._client.cut.items():
+            if turn >> 12 > now_ms and await self._client.is_running(turn, write):
+                pending = Answered(time.monotonic(), write.op, "unknown", pending=True)
+                self._client.history.add(pending)
 
     async def _read_everything(self) -> None:
         reader = Reader(self._client, self._people, 1.0)

@@ -36,6 +36,7 @@ class Operation:
     target: int = 0
     keep: bool = False
     about: str = ""
+    pending: bool = False  #: its answer is still to be stored
 
     @property
     def outcome(self) -> Outcome:
@@ -105,6 +106,9 @@ def _invoke(operations: dict[str, Operation], event: Invoked) -> None:
 
 
 def _answer(operation: Operation, event: Answered) -> None:
+    if event.pending:
+        operation.pending = True
+        return
     operation.open_attempts -= 1
     if event.outcome == "unknown":
         operation.unknown = True

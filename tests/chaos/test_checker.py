@@ -312,6 +312,13 @@ def test_an_answer_whose_stream_was_cut_is_lost_if_it_is_not_stored(good: Ideal)
     assert check_of(good).kinds == {"lost": 1}
 
 
+def test_an_answer_that_is_still_to_be_stored_is_not_lost(good: Ideal) -> None:
+    name = good.cut_turn(a_conversation(good))
+    good.events.append(Answered(good.tick(), name, "unknown", pending=True))
+
+    assert not check_of(good).violations
+
+
 def test_a_stream_that_was_cut_before_the_first_word_may_have_no_answer(good: Ideal) -> None:
     good.cut_turn(a_conversation(good), shown=0)
 
