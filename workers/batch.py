@@ -194,7 +194,8 @@ def _end(entries: Sequence[Entry], most: int) -> int:
     go_together = (last.op, last.conversation_id, last.id + PARTITIONS) == (
         *("truncate", following.conversation_id, following.id),
     )
-    return most + go_together
+    # Not two cuts: the second may have a message of its own.
+    return most + (go_together and bool(following.added))
 
 
 def _held(done: Mapping[int, Sequence[Entry]]) -> dict[tuple[int, int], tuple[int, int]]:
