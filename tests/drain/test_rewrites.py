@@ -174,6 +174,29 @@ def test_readers_see_what_an_edit_takes_away_and_what_it_brings_at_once(
     assert ["a"] not in seen
 
 
+def test_an_edit_just_after_a_cut_is_seen_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = world.open(world.user())
+    _, b, c = world.add(conversation, "a", "b", "c")
+    world.drain_all()
+    # Ids follow each other, as within a millisecond.
+    ahead = c + (3_600_000 << 12)
+    world.log.redis.set(world.log.key(0, "tail"), ahead)
+    rewrite(world, "truncate", conversation, message=c, keep=True)
+    say_instead(world, conversation, b, "d")
+    seen = []
+
+    def trim(*arguments: Any) -> None:
+        seen.append(world.contents(conversation))
+        FaultyLog.trim(world.log, *arguments)
+
+    monkeypatch.setattr(world.log, "trim", trim)
+    world.drain_all(world.new_drain(batch_max_entries=1))
+
+    assert (["a", "b"] in seen, ["a"] in seen, seen[-1]) == (True, False, ["a", "d"])
+
+
 def test_an_edit_whose_text_is_refused_takes_nothing_away_without_its_place(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
