@@ -506,8 +506,9 @@ def test_with_ones_own_token_every_row_works(scene: Scene) -> None:
     sent = credentials(person)
     for operation, row in calls():
         if operation in {"logout", "deleteAccount"}:
-            account = person.get("/auth/me", headers=sent).json()
-            login = {"username": account["username"], "password": PASSWORD}
+            account = person.get("/auth/me", headers=sent)
+            assert account.status_code == 200, (operation, account.text)
+            login = {"username": account.json()["username"], "password": PASSWORD}
             token = person.post("/auth/login", json=login).json()["access_token"]
             sent = {"Authorization": f"Bearer {token}"}
         answer = call(scene.api, operation, row, things, sent)
