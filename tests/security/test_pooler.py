@@ -91,6 +91,7 @@ def test_a_pooler_that_balances_sends_single_messages_whole_to_the_primary(
         balanced(tmp_path, postgres_url(database_url), primary, standby) as url,
     ):
         through = make_engine(url, application_name="test")
+        direct.dispose()  # the primary was started anew since its connections were opened
         # The standby knows nothing of what is written from here on.
         for owner, conversation in ((ada, 32), (eve, 48)):
             add_conversation(direct, owner, conversation)
