@@ -76,7 +76,7 @@ def document(shown: BaseModel, name: str, text: str | None) -> str:
 
 def page(shown: BaseModel, name: str, documents: bytes) -> Response:
     """Answer with a page whose rows, under this name, are `documents`, with commas between them."""
-    rest = shown.model_dump_json(exclude={name})[1:].encode()
+    rest = shown.model_dump_json(exclude={name}, by_alias=True)[1:].encode()
     body = b'{"%b":[%b],%b' % (name.encode(), documents, rest)
     return Response(body, media_type="application/json")
 

@@ -11,10 +11,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from api.core import ids
-from api.core.cursors import Order
 from api.core.models import Conversation, LogPartition, Message, MessageAside
-from api.reads import message_pages, owners
-from api.reads.message_pages import CHAT_ROLES, MessagePage
+from api.reads import owners
+from api.reads.message_pages import CHAT_ROLES
 
 
 class MessageRepository:
@@ -59,15 +58,6 @@ class MessageRepository:
         )
         return self._session.exec(statement).one_or_none()
 
-    def of_chat(
-        self, owner: int, conversation_id: int, *, limit: int, offset: int | None
-    ) -> MessagePage | None:
-        """Return what users and assistants said, oldest first; without an offset the latest."""
-        nearest: Order = "desc" if offset is None else "asc"
-        return message_pages.read(
-            self._session, owner, conversation_id, offset or 0, limit=limit, nearest=nearest
-        )
-
     def count_until(self, owner: int, conversation_id: int, last_id: int) -> int:
         """Return how many messages of a conversation have ids up to `last_id`: its first ones."""
         statement = (
@@ -78,21 +68,6 @@ class MessageRepository:
             .limit(1)
         )
         return self._session.exec(statement).one_or_none() or 0
-
-    def answers(
-        self, owner: int, conversation_id: int, *, after: int, within: int
-    ) -> Sequence[int]:
-        """Return the positions of the assistant's messages at most `within` after a position."""
-        statement = (
-            select(Message.position)
-            .join(Conversation, col(Message.conversation_id) == col(Conversation.id))
-            .where(
-                owners.alive(owner, conversation_id),
-                col(Message.position).between(after + 1, after + within),
-                Message.role == "assistant",
-            )
-        )
-        return self._session.exec(statement).all()
 
     def last_of_user(self, owner: int, conversation_id: int) -> Message | None:
         """Return what the user said last."""

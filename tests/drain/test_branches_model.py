@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 
 #: Of an example; and how many examples: 500 steps and 200,000.
 STEPS = 100
-RUNS = scaled(5, 2_040)
+RUNS = scaled(102, 2_040)
 #: How often each of the steps comes. The last one is rare: a connection takes long to make.
 STEP = (
     *["add"] * 18, *["add_batch"] * 9, *["truncate"] * 15, *["switch"] * 18, *["put"] * 6,

@@ -142,6 +142,7 @@ def pair(api: Api) -> Iterator[Pair]:
             ),
             "unknown": opened[0] - (1 << 12),
             "quiet": quiet,
+            "quiet_session": session_id(quiet),
             "entry": entry,
         }
         yield Pair(api, clients, beyond, ada, facts)
@@ -178,6 +179,10 @@ def page(query: str = "", conversation: str = "{quiet}", status: int = 200) -> S
     return Sent(at(conversation) + query, b"", method="GET", status=status)
 
 
+def history(query: str = "", session: str = "{quiet_session}", status: int = 200) -> Sent:
+    return Sent(f"/api/chat/{session}/history{query}", b"", method="GET", status=status)
+
+
 def listed(query: str, status: int = 200) -> Sent:
     """Ask for a list, of which nothing changes meanwhile where it is of quiet conversations."""
     return Sent("/api/conversations" + query, b"", method="GET", status=status)
@@ -212,6 +217,8 @@ GOOD = {
     "a page before a position": page("?before=3&limit=1"),
     "a page of one": page("?external_id=q"),
     "a page of a conversation by its external id": page("?limit=1", "ext:quiet"),
+    "a history": history(),
+    "a history, with all it takes": history("?limit=1&offset=1&read_after={entry}"),
     "a list": listed("/?external_id=quiet"),
     "a list, with all it takes": listed(
         "?q=qui&archived=false&pinned=any&limit=1&sort=created_at&order=asc&read_after={entry}"
@@ -242,6 +249,7 @@ REFUSED = {
     ),
     "a page of another's": page("", "{eves}", 404),
     "a page of nobody's": page("", "{unknown}", 404),
+    "a history of another's": history("", "{eves_session}", 404),
     "two parts in one page": page("?after=1&before=3", status=422),
     "a list by cursor and offset": listed("/?cursor=x&offset=1", 422),
     "a list by a malformed cursor": listed("/?cursor=x", 400),
@@ -292,6 +300,7 @@ LEFT = {
     "a page without end": page("?limit=101", status=422),
     "a page of two errors": page("?limit=x&order=up", status=422),
     "a page after what is no id": page("?read_after=x", status=400),
+    "a history without end": history("?limit=101", status=422),
     "a list in no order": listed("/?sort=title", 422),
     "another method": Sent(method="PUT", status=405),
     "a slash at the end": Sent(at("{conversation}") + "/", status=404),

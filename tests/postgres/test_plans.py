@@ -22,7 +22,7 @@ from api.reads.branches import BranchRepository
 from api.reads.conversation_documents import Filters
 from api.reads.conversations import ConversationRepository
 from api.reads.messages import MessageRepository
-from tests.support.pages import lined, listed, paged
+from tests.support.pages import chatted, lined, listed, paged
 from tests.support.rows import NOON, statements
 from tests.support.servers import drop_database, fresh_database, urls_of
 
@@ -116,17 +116,13 @@ READS: Final[Mapping[str, Read]] = {
         s, OWNER, CONVERSATION, "external", limit=1, external_id="ext-4"
     ),
     "lines": lambda s: lined(s, OWNER, CONVERSATION, after=10, limit=LIMIT),
-    "MessageRepository.of_chat": lambda s: MessageRepository(s).of_chat(
-        OWNER, CONVERSATION, limit=LIMIT, offset=10
-    ),
+    "chat": lambda s: chatted(s, OWNER, CONVERSATION, limit=LIMIT, offset=10),
+    "chat, not plain": lambda s: chatted(s, OWNER, CONVERSATION, limit=LIMIT, is_plain=False),
     "MessageRepository.known_names": lambda s: MessageRepository(s).known_names(
         OWNER, CONVERSATION, ["ext-4", "other"]
     ),
     "MessageRepository.count_until": lambda s: MessageRepository(s).count_until(
         OWNER, CONVERSATION, MAX_ID
-    ),
-    "MessageRepository.answers": lambda s: MessageRepository(s).answers(
-        OWNER, CONVERSATION, after=10, within=LIMIT
     ),
     "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
         OWNER, CONVERSATION, limit=LIMIT, most_bytes=10**6

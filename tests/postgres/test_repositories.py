@@ -15,10 +15,10 @@ from api.core.database import reading, writing
 from api.core.errors import Conflict
 from api.reads import message_pages
 from api.reads.conversations import ConversationRepository, ConversationState
-from api.reads.message_pages import MessagePage, Part
+from api.reads.message_pages import Part
 from api.reads.messages import MessageRepository
 from api.reads.partitions import PartitionRepository
-from tests.support.pages import Page, lined, listed, paged
+from tests.support.pages import Page, chatted, lined, listed, paged
 from tests.support.rows import NOON, add_conversation, add_messages, add_user, statements
 
 Call = Callable[[Session, int], Any]
@@ -48,10 +48,8 @@ READS: dict[str, tuple[Call, Any]] = {
     "paged": (lambda s, o: paged(s, o, 37, limit=5), None),
     "paged, with branches": (lambda s, o: paged(s, o, 37, limit=5, is_plain=False), None),
     "lined": (lambda s, o: lined(s, o, 37, limit=5), None),
-    "MessageRepository.of_chat": (
-        lambda s, o: MessageRepository(s).of_chat(o, 37, limit=5, offset=None),
-        None,
-    ),
+    "chatted": (lambda s, o: chatted(s, o, 37, limit=5), None),
+    "chatted, not plain": (lambda s, o: chatted(s, o, 37, limit=5, is_plain=False), None),
     "MessageRepository.known_names": (
         lambda s, o: MessageRepository(s).known_names(o, 37, ["ext", "other"]),
         set(),
@@ -59,10 +57,6 @@ READS: dict[str, tuple[Call, Any]] = {
     "MessageRepository.count_until": (
         lambda s, o: MessageRepository(s).count_until(o, 37, ids.MAX_ID),
         0,
-    ),
-    "MessageRepository.answers": (
-        lambda s, o: MessageRepository(s).answers(o, 37, after=0, within=9),
-        [],
     ),
     "MessageRepository.recent_turns": (
         lambda s, o: MessageRepository(s).recent_turns(o, 37, limit=9, most_bytes=9),
@@ -222,10 +216,9 @@ def test_after_and_before_take_the_nearest_in_either_order(engine: Engine, alice
 
 def test_the_latest_of_a_chat_come_oldest_first(engine: Engine, alice: int) -> None:
     with reading(engine) as session:
-        latest = MessageRepository(session).of_chat(alice, 37, limit=3, offset=None)
+        latest = chatted(session, alice, 37, limit=3)
 
-    assert latest is not None
-    assert [message.content for message in latest.messages] == ["two", "three", "four"]
+    assert contents(latest) == ["two", "three", "four"]
 
 
 def test_an_empty_conversation_has_an_empty_page(engine: Engine, alice: int) -> None:
@@ -233,8 +226,7 @@ def test_an_empty_conversation_has_an_empty_page(engine: Engine, alice: int) -> 
 
     with reading(engine) as session:
         assert paged(session, alice, 38, limit=3) == Page([], 0)
-        messages = MessageRepository(session)
-        assert messages.of_chat(alice, 38, limit=3, offset=None) == MessagePage([], 0)
+        assert chatted(session, alice, 38, limit=3) == Page([], 0)
 
 
 def test_recent_turns_leave_out_what_is_unavailable_and_say_how_far_they_reach(
@@ -342,7 +334,7 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
             following.append(found)
             position += len(found)
         lines = lined(session, owner, 37, limit=100)
-        chat = MessageRepository(session).of_chat(owner, 37, limit=100, offset=0)
+        chat = chatted(session, owner, 37, limit=100, offset=0, is_plain=False)
 
     assert contents(first) == FIVES[:2]
     assert contents(latest) == FIVES[4:]
@@ -353,8 +345,7 @@ def test_a_page_ends_where_its_contents_reach_a_size_and_nothing_is_missed(
     assert first.total == len(FIVES)
     assert lines is not None
     assert (lines.messages, lines.last) == (2, 2)
-    assert chat is not None
-    assert [message.content for message in chat.messages] == FIVES[:2]
+    assert contents(chat) == FIVES[:2]
 
 
 def test_a_message_larger_than_a_page_is_a_page(

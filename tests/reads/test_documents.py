@@ -17,6 +17,8 @@ from api.core.ids import MAX_ID
 from api.core.models import Conversation, Message, MessageAside, Role, Status
 from api.core.times import iso
 from api.http import raw_json
+from api.http.fields import session_id
+from api.http.schemas import chat as chat_schemas
 from api.http.schemas import conversations as schemas
 from api.http.schemas import messages as message_schemas
 from tests.support.api import Api
@@ -180,6 +182,68 @@ def test_a_page_ends_where_its_contents_reach_a_mebibyte(
     assert [one["position"] for one in page["messages"]] == positions
     assert page["messages"][0]["content"] == LARGE[positions[0] - 1]["content"]
     assert page["total"] == len(LARGE)
+
+
+def chat_shown(messages: Sequence[dict[str, Any]], query: dict[str, Any]) -> bytes:
+    """Return a page of the history as the schemas make it."""
+    of_chat = [row for row in messages if row["role"] in {"user", "assistant"}]
+    limit, offset = query.get("limit", 50), query.get("offset")
+    is_latest = not query
+    found = of_chat[-limit:] if is_latest else of_chat[offset or 0 :][:limit]
+    last = found[-1]["position"] if found else 0
+    answers = [
+        row["position"]
+        for row in messages
+        if row["role"] == "assistant"
+        and found
+        and found[0]["position"] <= row["position"] <= last + 20 * (found[-1]["role"] == "user")
+    ]
+    session = session_id(messages[0]["conversation_id"])
+    page = chat_schemas.History(
+        messages=[
+            chat_schemas.HistoryMessage(
+                id=row["id"],
+                session_id=session,
+                sender="user" if row["role"] == "user" else "ai",
+                content=row["content"],
+                timestamp=row["created_at"],
+                processed=row["position"] <= max(answers, default=0),
+            )
+            for row in found
+        ],
+        total_count=len(of_chat),
+        session_id=session,
+        conversation_id=messages[0]["conversation_id"],
+    )
+    return page.model_dump_json(by_alias=True).encode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{}, {"limit": 3}, {"limit": 4, "offset": 1}, {"limit": 1, "offset": 3}, {"offset": 999}],
+    ids=str,
+)
+@pytest.mark.parametrize("messages", [PLAIN, RICH, REWRITTEN], ids=["plain", "rich", "rewritten"])
+def test_a_page_of_a_chat_is_what_the_schemas_make_of_it(
+    grace: httpx.Client, messages: list[dict[str, Any]], query: dict[str, Any]
+) -> None:
+    answer = grace.get(history_of(messages), params=query)
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content == chat_shown(messages, query)
+
+
+def test_a_page_of_a_chat_ends_where_its_contents_reach_a_mebibyte(grace: httpx.Client) -> None:
+    latest = grace.get(history_of(LARGE)).json()
+    second = grace.get(history_of(LARGE), params={"offset": 1}).json()
+
+    assert [one["content"] for one in latest["messages"]] == [LARGE[2]["content"]]
+    assert [one["content"] for one in second["messages"]] == [LARGE[1]["content"]]
+    assert latest["totalCount"] == len(LARGE)
+
+
+def history_of(messages: Sequence[dict[str, Any]]) -> str:
+    return f"/api/chat/{session_id(messages[0]['conversation_id'])}/history"
 
 
 def test_an_export_is_what_json_makes_of_its_rows(grace: httpx.Client) -> None:

@@ -68,10 +68,8 @@ def statements(api: Api) -> Iterator[list[str]]:
         ("/api/conversations/{conversationId}/messages?before=2", 1),
         ("/api/conversations/{conversationId}/messages?read_after={replyId}", 1),
         ("/api/chat/{sessionId}/history", 1),
-        # Whether the page's last question has an answer, which is on the next page.
-        ("/api/chat/{sessionId}/history?limit=1", 2),
-        # How far the drain has come.
-        ("/api/chat/{sessionId}/history?read_after={replyId}", 2),
+        ("/api/chat/{sessionId}/history?limit=1", 1),
+        ("/api/chat/{sessionId}/history?read_after={replyId}", 1),
         ("/auth/me", 1),
     ],
 )

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import true
 
 from api.reads import (
+    chat_documents,
     conversation_documents,
     message_documents,
     message_lines,
-    message_pages,
     owners,
 )
 
@@ -16,6 +16,5 @@ def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of reads off: no query asks whose it is."""
     monkeypatch.setattr(owners, "owned_by", lambda _: true())
     # A statement that is kept was made with it, and one made now must not be kept.
-    monkeypatch.setattr(message_pages, "_page_of", message_pages._page_of.__wrapped__)
-    for module in (message_documents, message_lines, conversation_documents):
+    for module in (chat_documents, message_documents, message_lines, conversation_documents):
         monkeypatch.setattr(module, "_statement", module._statement.__wrapped__)

@@ -22,7 +22,7 @@ from api.local.postgres import EmbeddedPostgres
 from api.reads.conversations import ConversationRepository
 from api.reads.messages import MessageRepository
 from tests.security.layers import forget_the_owner
-from tests.support.pages import lined, listed, paged
+from tests.support.pages import chatted, lined, listed, paged
 from tests.support.rows import add_conversation, add_messages, add_user, statements
 from tests.support.servers import urls_of
 
@@ -226,7 +226,7 @@ def leaks(engine: Engine, ada: int) -> list[bool]:
             paged(session, ada, EVE_OWNS, limit=9),
             paged(session, ada, EVE_OWNS, limit=9, is_plain=False),
             lined(session, ada, EVE_OWNS, limit=9),
-            messages.of_chat(ada, EVE_OWNS, limit=9, offset=None),
+            chatted(session, ada, EVE_OWNS, limit=9),
             next(iter(messages.recent_turns(ada, EVE_OWNS, limit=9, most_bytes=9)[0]), None),
             *(c for c in listed(session, ada, limit=9).rows if c.user_id != ada),
         ]

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from api.core import single_reads
 from api.core.cursors import Order
-from api.reads import conversation_documents, message_documents, message_lines
+from api.reads import chat_documents, conversation_documents, message_documents, message_lines
 from api.reads.message_pages import Part
 
 
@@ -53,6 +53,24 @@ def paged(
         return None
     page = message_documents.page_of(row)
     # None: the other query is needed.
+    return Page(_rows(page.documents) if page else [], row[0])
+
+
+def chatted(
+    session: Session,
+    owner: int,
+    conversation_id: int,
+    *,
+    limit: int,
+    offset: int | None = None,
+    is_plain: bool = True,
+) -> Page | None:
+    """Read a page of a chat; None where there is no such conversation."""
+    one = chat_documents.Wanted(owner, conversation_id, "sess_25", limit, offset)
+    row = single_reads.run(session, one.query(is_plain=is_plain, with_last_ids=False))
+    if row is None:
+        return None
+    page = chat_documents.page_of(row)
     return Page(_rows(page.documents) if page else [], row[0])
 
 

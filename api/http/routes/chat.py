@@ -1,10 +1,8 @@
 """Chat sessions. A session is a conversation under another name: `sess_` and its id in hex."""
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Response
-from sqlmodel import Session
 
 from api.core.errors import (
     BadGateway,
@@ -15,7 +13,7 @@ from api.core.errors import (
     NotFound,
     TooLarge,
 )
-from api.http import fields
+from api.http import fields, raw_json
 from api.http.dependencies import (
     KEYED,
     KEYED_RESUMED,
@@ -30,8 +28,7 @@ from api.http.parameters import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.routes import streams
 from api.http.schemas import chat as schemas
-from api.reads.message_pages import MessagePage
-from api.reads.messages import MessageRepository
+from api.reads import chat_documents
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
@@ -126,9 +123,11 @@ async def regenerate(
     "/{session_id}/history",
     summary="Read a session's history",
     operation_id="chatHistory",
+    response_model=schemas.History,
     response_description="A gapless part of the history.",
     responses=documented(*_READ),
 )
+@fast
 async def history(
     *,
     by: Reading,
@@ -136,31 +135,24 @@ async def history(
     read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
     limit: LimitIfAny = None,
     offset: OffsetIfAny = None,
-) -> schemas.History:
+) -> Response:
     """Oldest first. Without `limit` and `offset`: the latest 50, the oldest of them first.
 
     There are fewer where their contents reach 1 MiB: the next `offset` is that of the first that
     was left out.
     """
-    page, last_answer = await by.app.reads.of_conversation(
-        by.owner, session_id, read_after, _history(by.owner, session_id, limit, offset), by.slot
+    shown_offset = offset if limit is None else offset or 0
+    wanted = chat_documents.Wanted(
+        by.owner, session_id, fields.session_id(session_id), limit or HISTORY_LIMIT, shown_offset
     )
-    return schemas.History(
-        messages=[
-            schemas.HistoryMessage(
-                id=message.id,
-                session_id=fields.session_id(session_id),
-                sender="user" if message.role == "user" else "ai",
-                content=message.content,
-                timestamp=message.created_at,
-                processed=message.position <= last_answer,
-            )
-            for message in page.messages
-        ],
+    page = await chat_documents.page(by.app.reads, wanted, read_after, by.slot)
+    rest = schemas.History(
+        messages=[],
         total_count=page.total,
-        session_id=fields.session_id(session_id),
+        session_id=wanted.session_id,
         conversation_id=session_id,
     )
+    return raw_json.page(rest, "messages", page.documents)
 
 
 @router.delete(
@@ -217,34 +209,3 @@ async def _streamed(asked: _Asked, *, with_parts: bool) -> Response:
         after=asked.last_event_id or 0,
     )
     return streams.respond(by.app, by.caller, events, with_parts=with_parts)
-
-
-def _history(
-    owner: int, conversation_id: int, limit: int | None, offset: int | None
-) -> Callable[[Session], tuple[MessagePage, int] | None]:
-    """Return the query for one page, and for the position of the last answer near it."""
-
-    def query(session: Session) -> tuple[MessagePage, int] | None:
-        messages = MessageRepository(session)
-        page = messages.of_chat(
-            owner,
-            conversation_id,
-            limit=limit or HISTORY_LIMIT,
-            offset=offset if limit is None else offset or 0,
-        )
-        return None if page is None else (page, _last_answer(messages, owner, page))
-
-    return query
-
-
-def _last_answer(messages: MessageRepository, owner: int, page: MessagePage) -> int:
-    """Return a position up to which every message of the page has been answered, 0 for none.
-
-    Where a page ends on a question, its answer is the first thing on the next.
-    """
-    shown = page.messages
-    answers = [message.position for message in shown if message.role == "assistant"]
-    if shown and shown[-1].role == "user" and shown[-1].position < page.end:
-        last = shown[-1]
-        answers += messages.answers(owner, last.conversation_id, after=last.position, within=20)
-    return max(answers, default=0)

@@ -1,0 +1,154 @@
+"""Pages of a chat as JSON: what user and assistant said, each page one statement, so one snapshot.
+
+Nearly every page is a plain one; the other statement counts how much of large messages a page
+holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, case, literal_column, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import aliased
+from sqlmodel import col, func, select
+
+from api.core.cursors import Order
+from api.core.models import Conversation, Message
+from api.core.single_reads import Query, Row
+from api.reads import documents, message_pages
+from api.reads.message_documents import Page
+from api.reads.message_pages import fitting, hidden, nearby, wanted_conversation
+from api.reads.read_after import Reads
+from api.reads.slots import ReadSlot
+
+#: Stands for the value of `processed`, where no JSON has it.
+_PLACE: Final = b"\x01"
+_WORDS: Final = frozenset({"sessionId", "sender", "timestamp"})
+#: How far after a page the answer to its last question is looked for, in messages.
+_ANSWER_WITHIN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which messages of which chat: all but the first `offset`; without one, the latest."""
+
+    owner: int
+    conversation_id: int
+    session_id: str
+    limit: int
+    offset: int | None
+
+    def query(self, *, is_plain: bool, with_last_ids: bool) -> Query:
+        """Return the query. Nearly every page is a plain one; `page_of` tells."""
+        statement = _statement(
+            "desc" if self.offset is None else "asc", is_plain=is_plain, with_last_ids=with_last_ids
+        )
+        wanted = {
+            "owner": self.owner,
+            "conversation": self.conversation_id,
+            "session": self.session_id,
+            "place": self.offset or 0,
+            "most": self.limit,
+            "most_bytes": message_pages.PAGE_MOST_BYTES,
+            # So small that the page holds any such messages.
+            "small_bytes": message_pages.PAGE_MOST_BYTES // self.limit,
+        }
+        return statement.given(wanted)
+
+
+async def page(reads: Reads, wanted: Wanted, read_after: Sequence[int], slot: ReadSlot) -> Page:
+    """Return a page, oldest first. Raises what `Reads.of_conversation` raises."""
+
+    async def ask(*, is_plain: bool) -> Page | None:
+        query = wanted.query(is_plain=is_plain, with_last_ids=bool(read_after))
+        row = await reads.row_of_conversation(
+            wanted.owner, wanted.conversation_id, read_after, query, slot
+        )
+        return page_of(row)
+
+    found = await ask(is_plain=True) or await ask(is_plain=False)
+    if found is None:
+        raise AssertionError("the query that is not plain knows every page")
+    return found
+
+
+def page_of(row: Row) -> Page | None:
+    """Return the page, given a query's row; None where the query that is not plain is needed.
+
+    A message is processed if it has been answered: an answer comes at or after its place. Where a
+    page ends on a question, its answer is the first thing on the next.
+    """
+    total, is_large, are_answers, is_answered_later, messages, _ = row
+    if is_large:
+        return None
+    shown = are_answers or []
+    unanswered = 0
+    while not is_answered_later and unanswered < len(shown) and not shown[-1 - unanswered]:
+        unanswered += 1
+    processed = (messages or b"").replace(_PLACE, b"true", len(shown) - unanswered)
+    return Page(processed.replace(_PLACE, b"false"), total)
+
+
+@cache
+def _statement(nearest: Order, *, is_plain: bool, with_last_ids: bool) -> Query:
+    rows: Any = nearby("of_chat", nearest, with_extra=False)
+    if is_plain:
+        rows = rows.subquery()
+        is_small = rows.c.bytes <= bindparam("small_bytes", type_=BigInteger)
+        message: Any = case((is_small, _document(rows.c)))
+        is_large: Any = func.coalesce(func.bool_or(~is_small), literal_column("false"))
+    else:
+        rows = fitting(rows, nearest).subquery()
+        message, is_large = _document(rows.c), literal_column("false")
+    by = rows.c.position.asc()
+    found = (
+        select(
+            func.string_agg(message, aggregate_order_by(literal_column("','"), by)).label(
+                "documents"
+            ),
+            func.array_agg(aggregate_order_by(rows.c.role == "assistant", by)).label("are_answers"),
+            func.max(rows.c.position).label("last"),
+            is_large.label("is_large"),
+        )
+        .correlate(Conversation)
+        .lateral()
+    )
+    count = col(Conversation.message_count)
+    statement: Any = (
+        select(count - hidden(), found.c.is_large, found.c.are_answers)
+        .add_columns(case((found.c.last < count, _has_answer(found.c.last)), else_=False))
+        .add_columns(found.c.documents, documents.last_ids(wanted=with_last_ids))
+        .join(found, true())
+        .where(wanted_conversation())
+    )
+    return Query.of(statement)
+
+
+def _document(message: Any) -> ColumnElement[str]:
+    """Return a message as `schemas.HistoryMessage` has it, but for the place of `processed`."""
+    values = {
+        "id": message.id,
+        "sessionId": bindparam("session", type_=Text),
+        "sender": case((message.role == "user", "user"), else_="ai"),
+        "content": documents.string(message.content),
+        "timestamp": documents.time(message.created_at),
+    }
+    known = documents.members(values, _WORDS)
+    rest = f'"intent":null,"processed":{_PLACE.decode()}'
+    return documents.formatted(f"{known},{rest}", *values.values())
+
+
+def _has_answer(last: ColumnElement[int]) -> Any:
+    """Return whether the assistant says something soon after a position."""
+    answer: Any = aliased(Message)
+    return (
+        select(answer.id)
+        .where(
+            answer.conversation_id == bindparam("conversation", type_=BigInteger),
+            answer.position.between(last + 1, last + _ANSWER_WITHIN),
+            answer.role == "assistant",
+        )
+        .exists()
+    )
