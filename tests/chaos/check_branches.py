@@ -163,7 +163,8 @@ class _Replays:
                 yield from ((e, _Added(op.about or op.name, role)) for e in op.entries)
             if op.kind == "turn":
                 absent = op.replies - stored.keys()
-                yield from ((e, _Added(op.name, "assistant")) for e in absent)
+                # An answer quotes the question, which may be that of an earlier turn.
+                yield from ((e, _Added(op.about or op.name, "assistant")) for e in absent)
         yield from _with_neighbours(ops, stored)
         # What somebody saw and named was there.
         seen = {op.target for op in ops if moves(op) and op.kind != "switch" and op.entries}

@@ -52,18 +52,27 @@ async def change_password(client: Client, person: Person) -> None:
 
 
 async def _come_back(client: Client, person: Person) -> None:
-    """Sign in, however long it takes. One of the passwords that may be the last one is."""
+    """Sign in, however long it takes. One of the passwords that may be the last one is.
+
+    A change without an answer may still come, so its password stays one of them; and where it comes
+    between two tries, the next round finds it.
+    """
+    was_refused = False
     while True:
         refused = 0
         for password in reversed(person.passwords):
             with suppress(NotSentError, NoAnswerError):
                 response = await _signed_in(client.wire, person.name, password)
                 if response.status == HTTPStatus.OK:
-                    person.passwords, person.token = [password], response.json["access_token"]
+                    person.passwords.remove(password)
+                    person.passwords.append(password)
+                    person.token = response.json["access_token"]
                     return
                 refused += response.status == HTTPStatus.UNAUTHORIZED
-        if refused == len(person.passwords):
+        is_refused = refused == len(person.passwords)
+        if is_refused and was_refused:
             client.alarm("lost", f"{person.name}'s last password is not taken")
+        was_refused = is_refused
         await asyncio.sleep(_POLL_SECONDS)
 
 

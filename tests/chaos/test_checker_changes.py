@@ -101,6 +101,16 @@ def test_a_batch_may_be_cut_in_the_middle(ideal: Ideal, here: int) -> None:
     assert check_of(ideal).verdicts == {"stored": 1, "cut": 4}
 
 
+def test_a_copy_keeps_an_answer_given_anew_whose_source_was_cut_off(
+    ideal: Ideal, here: int
+) -> None:
+    ideal.regenerate(here)
+    ideal.fork(here, len(ideal.rows[here]))
+    ideal.truncate(here, 1, keep=False)
+
+    assert not check_of(ideal).violations
+
+
 def test_a_tail_that_a_switch_loses_is_lost(ideal: Ideal, here: int) -> None:
     branch = ideal.truncate(here, 3)
     ideal.message(here)
