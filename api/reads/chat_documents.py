@@ -1,10 +1,5 @@
-"""Pages of a chat as JSON: what user and assistant said, each page one statement, so one snapshot.
+"""Pages of a chat, what user and assistant said, as JSON: one statement each, so one snapshot."""
 
-Nearly every page is a plain one; the other statement counts how much of large messages a page
-holds.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -18,10 +13,7 @@ from api.core.cursors import Order
 from api.core.models import Conversation, Message
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
-from api.reads.message_documents import Page
-from api.reads.message_pages import fitting, hidden, nearby, wanted_conversation
-from api.reads.read_after import Reads
-from api.reads.slots import ReadSlot
+from api.reads.message_pages import Page, fitting, hidden, nearby, wanted_conversation
 
 #: Stands for the value of `processed`, where no JSON has it.
 _PLACE: Final = b"\x01"
@@ -41,54 +33,32 @@ class Wanted:
     offset: int | None
 
     def query(self, *, is_plain: bool, with_last_ids: bool) -> Query:
-        """Return the query. Nearly every page is a plain one; `page_of` tells."""
+        """Return the query of a plain page, or of any."""
         statement = _statement(
             "desc" if self.offset is None else "asc", is_plain=is_plain, with_last_ids=with_last_ids
         )
-        wanted = {
-            "owner": self.owner,
-            "conversation": self.conversation_id,
-            "session": self.session_id,
-            "place": self.offset or 0,
-            "most": self.limit,
-            "most_bytes": message_pages.PAGE_MOST_BYTES,
-            # So small that the page holds any such messages.
-            "small_bytes": message_pages.PAGE_MOST_BYTES // self.limit,
-        }
-        return statement.given(wanted)
-
-
-async def page(reads: Reads, wanted: Wanted, read_after: Sequence[int], slot: ReadSlot) -> Page:
-    """Return a page, oldest first. Raises what `Reads.of_conversation` raises."""
-
-    async def ask(*, is_plain: bool) -> Page | None:
-        query = wanted.query(is_plain=is_plain, with_last_ids=bool(read_after))
-        row = await reads.row_of_conversation(
-            wanted.owner, wanted.conversation_id, read_after, query, slot
+        return statement.given(
+            message_pages.parameters(
+                *(self.owner, self.conversation_id, self.offset or 0, self.limit),
+                session=self.session_id,
+            )
         )
-        return page_of(row)
 
-    found = await ask(is_plain=True) or await ask(is_plain=False)
-    if found is None:
-        raise AssertionError("the query that is not plain knows every page")
-    return found
+    def page(self, row: Row) -> Page | None:
+        """Return the page, given the query's row; None where it is not a plain one.
 
-
-def page_of(row: Row) -> Page | None:
-    """Return the page, given a query's row; None where the query that is not plain is needed.
-
-    A message is processed if it has been answered: an answer comes at or after its place. Where a
-    page ends on a question, its answer is the first thing on the next.
-    """
-    total, is_large, are_answers, is_answered_later, messages, _ = row
-    if is_large:
-        return None
-    shown = are_answers or []
-    unanswered = 0
-    while not is_answered_later and unanswered < len(shown) and not shown[-1 - unanswered]:
-        unanswered += 1
-    processed = (messages or b"").replace(_PLACE, b"true", len(shown) - unanswered)
-    return Page(processed.replace(_PLACE, b"false"), total)
+        A message is processed if it has been answered: an answer comes at or after its place. Where
+        a page ends on a question, its answer is the first thing on the next.
+        """
+        total, is_large, are_answers, is_answered_later, messages, _ = row
+        if is_large:
+            return None
+        shown = are_answers or []
+        unanswered = 0
+        while not is_answered_later and unanswered < len(shown) and not shown[-1 - unanswered]:
+            unanswered += 1
+        processed = (messages or b"").replace(_PLACE, b"true", len(shown) - unanswered)
+        return Page(processed.replace(_PLACE, b"false"), total)
 
 
 @cache

@@ -1,10 +1,8 @@
 """Pages of a conversation's messages as JSON, each one statement, so one snapshot.
 
-Nearly every page is a plain one. The other statement takes three times as long: it counts branches,
-and how much of large messages a page holds.
+The statement of a page that is not plain counts branches, too.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -26,23 +24,13 @@ from api.core.cursors import Order
 from api.core.models import Conversation, Message, MessageAside
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
-from api.reads.message_pages import Part, fitting, nearby, wanted_conversation
-from api.reads.read_after import Reads
-from api.reads.slots import ReadSlot
+from api.reads.message_pages import Page, Part, fitting, nearby, wanted_conversation
 
 #: Stand in a document where no JSON has them. `extra` is in its place if no message of the page has
 #: any, and last in each if one has.
 _PLACE: Final = "\x01"
 _END: Final = "\x02"
 _WORDS: Final = frozenset({"role", "status", "created_at"})
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of a conversation's messages as JSON, and how many it has."""
-
-    documents: bytes
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,53 +48,31 @@ class Wanted:
     external_id: str = ""
 
     def query(self, *, is_plain: bool, with_last_ids: bool) -> Query:
-        """Return the query. Nearly every page is a plain one; `page_of` tells."""
+        """Return the query of a plain page, or of any."""
         statement = _statement(
             *(self.part, self.nearest, self.order),
             with_extra=self.with_extra,
             is_plain=is_plain,
             with_last_ids=with_last_ids,
         )
-        wanted = {
-            "owner": self.owner,
-            "conversation": self.conversation_id,
-            "place": self.place,
-            "most": self.limit,
-            "most_bytes": message_pages.PAGE_MOST_BYTES,
-            # So small that the page holds any such messages.
-            "small_bytes": message_pages.PAGE_MOST_BYTES // self.limit,
-            "external_id": self.external_id,
-        }
-        return statement.given(wanted)
-
-
-async def page(reads: Reads, wanted: Wanted, read_after: Sequence[int], slot: ReadSlot) -> Page:
-    """Return a page. Raises what `Reads.of_conversation` raises."""
-
-    async def ask(*, is_plain: bool) -> Page | None:
-        query = wanted.query(is_plain=is_plain, with_last_ids=bool(read_after))
-        row = await reads.row_of_conversation(
-            wanted.owner, wanted.conversation_id, read_after, query, slot
+        return statement.given(
+            message_pages.parameters(
+                *(self.owner, self.conversation_id, self.place, self.limit),
+                external_id=self.external_id,
+            )
         )
-        return page_of(row)
 
-    found = await ask(is_plain=True) or await ask(is_plain=False)
-    if found is None:
-        raise AssertionError("the query that is not plain knows every page")
-    return found
-
-
-def page_of(row: Row) -> Page | None:
-    """Return the page, given a query's row; None where the query that is not plain is needed."""
-    total, is_rich, extras, messages, _ = row
-    if is_rich:
-        return None
-    place, end, messages = _PLACE.encode(), _END.encode(), messages or b""
-    if extras:
-        shown = messages.replace(place, b"").replace(end, b',"extra":')
-    else:
-        shown = messages.replace(place, b',"extra":null').replace(end + b"null", b"")
-    return Page(shown, total)
+    def page(self, row: Row) -> Page | None:
+        """Return the page, given the query's row; None where it is not a plain one."""
+        total, is_rich, extras, messages, _ = row
+        if is_rich:
+            return None
+        place, end, messages = _PLACE.encode(), _END.encode(), messages or b""
+        if extras:
+            shown = messages.replace(place, b"").replace(end, b',"extra":')
+        else:
+            shown = messages.replace(place, b',"extra":null').replace(end + b"null", b"")
+        return Page(shown, total)
 
 
 @cache

@@ -1,6 +1,12 @@
-"""Which messages of a conversation are on a page: what the statements of pages have in common."""
+"""Which messages of a conversation are on a page: what pages of both forms have in common.
 
-from typing import Any, Final, Literal
+Nearly every page is a plain one, whose messages are few bytes each; its statement takes a third of
+the other one's time, which counts what a page holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +24,10 @@ from sqlmodel import col, func, select
 
 from api.core.cursors import Order
 from api.core.models import Conversation, Message
+from api.core.single_reads import Query, Row
 from api.reads import owners
+from api.reads.read_after import Reads
+from api.reads.slots import ReadSlot
 
 #: A page of messages ends where their contents reach this many bytes, of UTF-8.
 PAGE_MOST_BYTES: Final = 1024 * 1024
@@ -34,6 +43,64 @@ _COLUMNS: Final = (
     *("id", "conversation_id", "user_id", "position", "role", "content", "status", "created_at"),
     *("external_id", "edited_at"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a conversation's messages as JSON, and how many it has."""
+
+    documents: bytes
+    total: int
+
+
+class Wanted(Protocol):
+    """Which page of which conversation."""
+
+    @property
+    def owner(self) -> int:
+        """The conversation's owner."""
+
+    @property
+    def conversation_id(self) -> int:
+        """The conversation."""
+
+    def query(self, *, is_plain: bool, with_last_ids: bool) -> Query:
+        """Return the query of a plain page, or of any."""
+
+    def page(self, row: Row) -> Page | None:
+        """Return the page, given the query's row; None where it is not a plain one."""
+
+
+async def read(reads: Reads, wanted: Wanted, read_after: Sequence[int], slot: ReadSlot) -> Page:
+    """Return a page. Raises what `Reads.of_conversation` raises."""
+
+    async def ask(*, is_plain: bool) -> Page | None:
+        query = wanted.query(is_plain=is_plain, with_last_ids=bool(read_after))
+        row = await reads.row_of_conversation(
+            wanted.owner, wanted.conversation_id, read_after, query, slot
+        )
+        return wanted.page(row)
+
+    found = await ask(is_plain=True) or await ask(is_plain=False)
+    if found is None:
+        raise AssertionError("the query that is not plain knows every page")
+    return found
+
+
+def parameters(
+    owner: int, conversation_id: int, place: int, limit: int, **more: Any
+) -> dict[str, Any]:
+    """Return the parameters of a page's query; `more` are those of its form."""
+    return {
+        "owner": owner,
+        "conversation": conversation_id,
+        "place": place,
+        "most": limit,
+        "most_bytes": PAGE_MOST_BYTES,
+        # So small that the page holds any such messages.
+        "small_bytes": PAGE_MOST_BYTES // limit,
+        **more,
+    }
 
 
 def wanted_conversation() -> ColumnElement[bool]:

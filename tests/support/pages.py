@@ -9,7 +9,13 @@ from sqlmodel import Session
 
 from api.core import single_reads
 from api.core.cursors import Order
-from api.reads import chat_documents, conversation_documents, message_documents, message_lines
+from api.reads import (
+    chat_documents,
+    conversation_documents,
+    message_documents,
+    message_lines,
+    message_pages,
+)
 from api.reads.message_pages import Part
 
 
@@ -48,12 +54,7 @@ def paged(
         with_extra=True,
         external_id=external_id,
     )
-    row = single_reads.run(session, one.query(is_plain=is_plain, with_last_ids=False))
-    if row is None:
-        return None
-    page = message_documents.page_of(row)
-    # None: the other query is needed.
-    return Page(_rows(page.documents) if page else [], row[0])
+    return _read(session, one, is_plain=is_plain)
 
 
 def chatted(
@@ -67,10 +68,15 @@ def chatted(
 ) -> Page | None:
     """Read a page of a chat; None where there is no such conversation."""
     one = chat_documents.Wanted(owner, conversation_id, "sess_25", limit, offset)
-    row = single_reads.run(session, one.query(is_plain=is_plain, with_last_ids=False))
+    return _read(session, one, is_plain=is_plain)
+
+
+def _read(session: Session, wanted: message_pages.Wanted, *, is_plain: bool) -> Page | None:
+    row = single_reads.run(session, wanted.query(is_plain=is_plain, with_last_ids=False))
     if row is None:
         return None
-    page = chat_documents.page_of(row)
+    page = wanted.page(row)
+    # None: the other query is needed.
     return Page(_rows(page.documents) if page else [], row[0])
 
 

@@ -28,7 +28,7 @@ from api.http.parameters import LimitIfAny, OffsetIfAny, ReadAfter, SessionId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.routes import streams
 from api.http.schemas import chat as schemas
-from api.reads import chat_documents
+from api.reads import chat_documents, message_pages
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
 
@@ -145,7 +145,7 @@ async def history(
     wanted = chat_documents.Wanted(
         by.owner, session_id, fields.session_id(session_id), limit or HISTORY_LIMIT, shown_offset
     )
-    page = await chat_documents.page(by.app.reads, wanted, read_after, by.slot)
+    page = await message_pages.read(by.app.reads, wanted, read_after, by.slot)
     rest = schemas.History(
         messages=[],
         total_count=page.total,

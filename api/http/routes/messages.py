@@ -25,7 +25,7 @@ from api.http.parameters import (
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import messages as schemas
 from api.http.schemas.conversations import Change
-from api.reads import message_documents
+from api.reads import message_documents, message_pages
 from api.reads.message_pages import Part
 
 router = APIRouter(
@@ -157,7 +157,7 @@ async def list_messages(
         with_extra=extra,
         external_id=external_id or "",
     )
-    page = await message_documents.page(by.app.reads, wanted, read_after, by.slot)
+    page = await message_pages.read(by.app.reads, wanted, read_after, by.slot)
     rest = schemas.Messages(messages=[], total=page.total, limit=limit, offset=offset)
     return raw_json.page(rest, "messages", page.documents)
 
