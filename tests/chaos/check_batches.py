@@ -16,9 +16,9 @@ def check(
 ) -> None:
     """Judge every batch and every external id."""
     by_id = {row.id: row for row in tables.everywhere}
-    by_mark: dict[str, list[MessageRow]] = defaultdict(list)
+    by_mark: dict[tuple[str, str], list[MessageRow]] = defaultdict(list)
     for row in by_id.values():
-        by_mark[row.op].append(row)
+        by_mark[row.op, row.role].append(row)
     for name, ops in batches(operations).items():
         conversation = tables.conversations.get(ops[0].conversation)
         if conversation is None or conversation.deleted:
@@ -32,12 +32,17 @@ def check(
 
 
 def _row_of(
-    op: Operation, by_id: Mapping[int, MessageRow], by_mark: Mapping[str, list[MessageRow]]
+    op: Operation,
+    by_id: Mapping[int, MessageRow],
+    by_mark: Mapping[tuple[str, str], list[MessageRow]],
 ) -> MessageRow | None:
-    """Return the row of a message. Its text may have been asked again, under a later id."""
-    if op.entry in by_id:
-        return by_id[op.entry]
-    return min(by_mark.get(op.name, ()), key=lambda row: row.id, default=None)
+    """Return the row of a message: by its id, or else the first with its text.
+
+    Others with its text came later: it was asked again, or an answer quotes it.
+    """
+    if op.entry:
+        return by_id.get(op.entry)
+    return min(by_mark.get((op.name, op.role), ()), key=lambda row: row.id, default=None)
 
 
 def _trouble(rows: Sequence[MessageRow | None], ops: Sequence[Operation], changes: Changes) -> str:

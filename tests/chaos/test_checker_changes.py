@@ -101,6 +101,22 @@ def test_a_batch_may_be_cut_in_the_middle(ideal: Ideal, here: int) -> None:
     assert check_of(ideal).verdicts == {"stored": 1, "cut": 4}
 
 
+def test_an_answer_that_quotes_a_message_of_a_batch_is_not_taken_for_it(ideal: Ideal) -> None:
+    here = ideal.open(1)
+    ideal.batch(here, 3)
+    ideal.regenerate(here)
+    told, reply = ideal.events[-1], ideal.rows[here][-1]
+    assert isinstance(told, Answered)
+    # With the second message goes what was put aside after it; the answer comes after the cut.
+    ideal.truncate(here, 1, keep=False)
+    late = replace(reply, id=16_000)
+    ideal.rows[here].append(late)
+    count(ideal, here)
+    ideal.events[ideal.events.index(told)] = replace(told, reply=late.id)
+
+    assert not check_of(ideal).violations
+
+
 def test_a_copy_keeps_an_answer_given_anew_whose_source_was_cut_off(
     ideal: Ideal, here: int
 ) -> None:
