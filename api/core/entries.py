@@ -6,6 +6,7 @@ The shapes here are those of `lua/accept.lua` and `lua/drain.lua`; nothing here 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -77,6 +78,8 @@ class Entry(NamedTuple):
         return self.messages
 
 
+#: What is said of one external id.
+_EXTERNAL_BYTES: Final = 20
 #: What a plain message has beside its head.
 _PLAIN: Final = "  0  0   0"
 
@@ -181,7 +184,8 @@ class AcceptRequest:
     def _request(self) -> bytes:
         """Return names (12 bytes), each with what it must be the same as (6).
 
-        The request's is the first; a message's comes with its place in the batch (1).
+        The request's is the first; a message's comes with its place in the batch (1) and with
+        where the message of its external id is (1).
         """
         if not self.key:
             return bytes(18) + self.externals if self.externals else b""
@@ -216,12 +220,33 @@ class AcceptRequest:
         return _digest(whose.encode(), 12) + _digest(body, 6)
 
 
+class Whereabouts(IntEnum):
+    """Where PostgreSQL has the message of an external id."""
+
+    NOWHERE = 0
+    SHOWN = 1
+    ASIDE = 2
+
+
+def located(externals: bytes, where: Mapping[int, Whereabouts]) -> bytes:
+    """Return what the script is to know of external ids, with where their messages are.
+
+    `where` is by the place of the new message in its batch.
+    """
+    located = bytearray(externals)
+    for at in range(0, len(externals), _EXTERNAL_BYTES):
+        place, told = at + _EXTERNAL_BYTES - 2, at + _EXTERNAL_BYTES - 1
+        located[told] = where.get(externals[place], Whereabouts.NOWHERE)
+    return bytes(located)
+
+
 def _externals(user_id: int, conversation_id: int, drafts: Sequence[Draft]) -> Iterator[bytes]:
     for place, draft in enumerate(drafts):
         if draft.external_id is not None:
             whose = f"{user_id}:external:{conversation_id}:{draft.external_id}"
             body = batches.encode([draft])
-            yield _digest(whose.encode(), 12) + _digest(body, 6) + bytes([place])
+            names = _digest(whose.encode(), 12) + _digest(body, 6)
+            yield names + bytes([place, Whereabouts.NOWHERE])
 
 
 def _digest(text: bytes, size: int) -> bytes:

@@ -1,11 +1,11 @@
 """Where messages and branches are, for what rewrites them: by owner, one statement a call."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, true
+from sqlalchemy import ColumnElement, and_, literal, or_, true
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
@@ -45,6 +45,10 @@ class Branch:
     fits: bool
 
 
+_ANY: Any = Message
+_ANY_ASIDE: Any = MessageAside
+
+
 class BranchRepository:
     """The messages of an owner's conversations as branches: one is shown, the others are aside."""
 
@@ -73,6 +77,36 @@ class BranchRepository:
             return None
         rewritten_id, count, last_id, message_id, status, before_id = row
         return Place(rewritten_id or 0, count, last_id or 0, message_id, status, before_id or 0)
+
+    def named(
+        self, owner: int, conversation_id: int, external_ids: Collection[str]
+    ) -> tuple[int, dict[str, bool]] | None:
+        """Look for messages by external ids; None: there is no conversation.
+
+        Returns the last entry that rewrote messages, or 0, and of each external id that is found
+        whether a message that is shown has it: not where one that is aside has it, alone.
+        """
+        shown, aside = (
+            select(of.external_id.label("external_id"), literal(is_shown).label("is_shown")).where(
+                of.conversation_id == conversation_id,
+                of.user_id == owner,
+                of.external_id.in_(external_ids),
+            )
+            for of, is_shown in ((_ANY, True), (_ANY_ASIDE, False))
+        )
+        found: Any = shown.union_all(aside).subquery()
+        rewritten_id: Any = Conversation.rewritten_id
+        statement: Any = (
+            select(rewritten_id, found.c.external_id, func.bool_or(found.c.is_shown))
+            .select_from(Conversation)
+            .outerjoin(found, true())
+            .where(owners.alive(owner, conversation_id))
+            .group_by(rewritten_id, found.c.external_id)
+        )
+        rows = self._session.exec(statement).all()
+        if not rows:
+            return None
+        return rows[0][0] or 0, {name: is_shown for _, name, is_shown in rows if name is not None}
 
     def aside(
         self, owner: int, conversation_id: int, last: int, *, limit: int

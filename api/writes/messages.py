@@ -15,7 +15,7 @@ from sqlmodel import Session
 from api.core import changes
 from api.core.batches import Draft
 from api.core.caller import Caller
-from api.core.entries import AcceptRequest, AcceptResult, Op
+from api.core.entries import AcceptRequest, AcceptResult, Op, Whereabouts, located
 from api.core.errors import Conflict, NotAllowed, NotFound
 from api.core.ids import IMPORTED_BELOW, PARTITIONS, partition_of
 from api.reads.branches import BranchRepository, Place
@@ -186,6 +186,8 @@ class MessageWrites(Submitter):
                 return await self._with_source(request, result)
             case "look" if request.op == "switch":
                 return await self._with_branch(request, result)
+            case "look" if request.op == "adds":
+                return await self._with_named(request, result)
             case "look":
                 return await self._with_place(request, result)
             case "ask_last":
@@ -226,6 +228,28 @@ class MessageWrites(Submitter):
             raise Conflict("this branch belongs to another one: switch to that one first")
         rewritten_id = rewritten_by(place.rewritten_id, result)
         return replace(request, rewritten_id=rewritten_id, last_after=branch.last_id)
+
+    async def _with_named(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
+        """Say where the messages are that had the external ids of a batch before a rewrite."""
+        owner, conversation_id = request.user_id, request.conversation_id
+        names = [element.get("external_id") for element in json.loads(request.data)]
+        wanted = [name for name in names if name is not None]
+        rewritten_id, is_shown = await self._reads.of_conversation(
+            owner,
+            conversation_id,
+            self._wait_for(request, result.tail, result),
+            lambda session: BranchRepository(session).named(owner, conversation_id, wanted),
+        )
+        where = {
+            place: Whereabouts.SHOWN if is_shown[name] else Whereabouts.ASIDE
+            for place, name in enumerate(names)
+            if name in is_shown
+        }
+        return replace(
+            request,
+            externals=located(request.externals, where),
+            rewritten_id=rewritten_by(rewritten_id, result),
+        )
 
     async def _with_source(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
         """Make sure that there is what is to be copied. Raises NotFound or NotAllowed."""

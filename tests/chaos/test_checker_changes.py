@@ -260,6 +260,28 @@ def test_two_messages_with_one_external_id_are_doubled(ideal: Ideal, here: int) 
     assert check_of(ideal).kinds == {"doubled": 1}
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_message_that_was_put_aside_is_not_added_again_by_its_external_id(
+    ideal: Ideal, here: int, *, again: bool
+) -> None:
+    name = ideal.named(here)
+    answer = next(e for e in ideal.events if isinstance(e, Answered) and e.op == name)
+    asked = next(e for e in ideal.events if isinstance(e, Invoked) and e.op == name)
+    row = ideal.rows[here][-1]
+    ideal.truncate(here, -1)
+    if again:
+        later = replace(row, id=row.id + 2 * 16)
+        ideal.rows[here].append(later)
+        count(ideal, here)
+        row = later
+    ideal.events += [
+        replace(asked, at=ideal.tick()),
+        replace(answer, at=ideal.tick(), outcome="ok", entry=row.id),
+    ]
+
+    assert check_of(ideal).kinds == ({"doubled": 1} if again else {})
+
+
 def test_a_message_whose_external_id_was_forgotten_may_be_answered_with_another_id(
     ideal: Ideal, here: int
 ) -> None:

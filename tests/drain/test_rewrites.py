@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -251,18 +252,20 @@ def test_a_copy_has_the_first_messages_with_ids_of_its_own(world: World) -> None
 
 def test_an_external_id_is_free_again_once_its_message_is_gone(world: World) -> None:
     conversation = world.open(world.user())
+
+    def name(content: str) -> int:
+        draft = Draft("user", content, "ext")
+        request = AcceptRequest.batch(conversation.owner, conversation.id, [draft])
+        (answer,) = world.submit(replace(request, rewritten_id=last_rewrite(world, conversation)))
+        assert answer.status == "ok"
+        return answer.id
+
     with drained_twice(world):
-        (first,) = world.submit(
-            AcceptRequest.batch(conversation.owner, conversation.id, [Draft("user", "a", "ext")])
-        )
-        rewrite(world, "truncate", conversation, message=first.id, keep=True)
-        (second,) = world.submit(
-            AcceptRequest.batch(conversation.owner, conversation.id, [Draft("user", "b", "ext")])
-        )
-        rewrite(world, "remove", conversation, message=second.id)
-        world.submit(
-            AcceptRequest.batch(conversation.owner, conversation.id, [Draft("user", "c", "ext")])
-        )
+        first = name("a")
+        rewrite(world, "truncate", conversation, message=first, keep=True)
+        second = name("b")
+        rewrite(world, "remove", conversation, message=second)
+        name("c")
 
     assert world.contents(conversation) == ["", "c"]
     assert world.dead() == []

@@ -89,6 +89,59 @@ def test_an_external_id_serves_as_a_key(ada: httpx.Client, path: str) -> None:
     assert page(ada, path, first.json()["id"])["total"] == 1
 
 
+def test_a_message_that_was_put_aside_is_repeated_as_what_it_is(
+    ada: httpx.Client, path: str
+) -> None:
+    body = {"role": "user", "content": "once", "external_id": "mine"}
+    first, edited = post(ada, path, body).json(), post(ada, path, body | {"external_id": "edit"})
+    ada.put(f"{path}/ext:edit", json={"content": "changed"})
+    ada.delete(f"{path}/ext:mine", params={"after": True, "keep": True})
+
+    again, in_a_batch = post(ada, path, body), post(ada, f"{path}/batch", {"messages": [body]})
+    edited_again = post(ada, path, body | {"external_id": "edit"})
+
+    assert (again.status_code, again.json()) == (202, first)
+    assert in_a_batch.json()["messages"] == [first]
+    assert (edited_again.status_code, edited_again.json()) == (202, edited.json())
+    assert page(ada, path, first["id"])["total"] == 0
+    # Another text is another message: it takes the place.
+    other = post(ada, path, body | {"content": "other"})
+    assert [m["content"] for m in page(ada, path, other.json()["id"])["messages"]] == ["other"]
+
+
+def test_a_message_that_is_shown_keeps_its_external_id_after_a_change(
+    ada: httpx.Client, path: str
+) -> None:
+    body = {"role": "user", "content": "once", "external_id": "mine"}
+    first = post(ada, path, body).json()
+    changed = ada.put(f"{path}/{first['id']}", json={"content": "changed"}).json()["entry_id"]
+
+    again, other = post(ada, path, body), post(ada, path, body | {"content": "other"})
+
+    assert (again.status_code, again.json()) == (202, first)
+    assert other.status_code == 409
+    assert [m["content"] for m in page(ada, path, changed)["messages"]] == ["changed"]
+
+
+def test_a_message_that_is_gone_is_added_again(ada: httpx.Client, path: str) -> None:
+    batch = [{"role": "user", "content": n, "external_id": n} for n in ("a", "b")]
+    first = post(ada, f"{path}/batch", {"messages": batch}).json()
+    ada.delete(f"{path}/ext:b", params={"after": True})
+
+    partly = post(ada, f"{path}/batch", {"messages": batch}).json()
+    alone = post(ada, path, batch[1]).json()
+    ada.delete(f"{path}/ext:a")
+    removed = post(ada, path, batch[0]).json()
+
+    # Of a batch of which a part is there nothing is added again.
+    assert partly["entry_id"] == first["entry_id"]
+    shown = page(ada, path, removed["id"])["messages"]
+    assert [(m["content"], m["status"]) for m in shown] == [
+        ("", "deleted"), ("b", "stored"), ("a", "stored")
+    ]  # fmt: skip
+    assert [m["id"] for m in shown[1:]] == [alone["id"], removed["id"]]
+
+
 def deep(levels: int) -> str:
     return '{"a":' * levels + "1" + "}" * levels
 

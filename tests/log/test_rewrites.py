@@ -6,7 +6,7 @@ import pytest
 
 from api.core import changes
 from api.core.batches import Draft
-from api.core.entries import AcceptRequest, Op
+from api.core.entries import AcceptRequest, Op, Whereabouts, located
 from api.core.log import Log
 from tests.log.test_batches import A, batch
 from tests.support.log_requests import LIMITS, message, open_conversation, submit, turn
@@ -65,13 +65,60 @@ def test_recent_turns_and_external_ids_from_before_a_rewrite_are_not_trusted(
 ) -> None:
     conversation = open_conversation(log)
     (added,) = submit(log, batch(conversation, A))
-    submit(log, rewrite(op, conversation, added.id, rewritten_id=0))
+    (rewritten,) = submit(log, rewrite(op, conversation, added.id, rewritten_id=0))
 
-    (again,) = submit(log, batch(conversation, A._replace(content="other")))
+    (again,) = submit(log, batch(conversation, A))
     (answer,) = submit(log, turn(conversation, "next"))
 
-    assert again.status == "ok"
+    assert (again.status, again.id, again.tail) == ("look", rewritten.id, rewritten.id)
     assert answer.status == "cold"
+
+
+@pytest.mark.parametrize(
+    ("where", "same", "other"),
+    [
+        (Whereabouts.NOWHERE, "ok", "ok"),
+        (Whereabouts.SHOWN, "replay", "taken"),
+        (Whereabouts.ASIDE, "replay", "ok"),
+    ],
+)
+def test_an_external_id_from_before_a_rewrite_is_whose_postgresql_says(
+    log: Log, where: Whereabouts, same: str, other: str
+) -> None:
+    conversations = open_conversation(log), open_conversation(log)
+    answers = []
+    for conversation, content in zip(conversations, ("a", "other"), strict=True):
+        (added,) = submit(log, batch(conversation, A))
+        submit(log, rewrite("put", conversation, added.id, rewritten_id=0))
+        (rewritten,) = submit(log, rewrite("put", conversation, added.id, rewritten_id=added.id))
+        assert rewritten.status == "look"
+        request = batch(conversation, A._replace(content=content))
+        told = replace(request, externals=located(request.externals, {0: where}))
+        stale, answer = submit(
+            log,
+            replace(told, rewritten_id=rewritten.id - 16),
+            replace(told, rewritten_id=rewritten.id),
+        )
+        assert stale.status == "look"
+        answers.append((answer.status, answer.id == added.id))
+
+    assert answers == [(same, same == "replay"), (other, False)]
+
+
+def test_a_batch_of_which_a_part_is_there_is_repeated_as_what_it_was(log: Log) -> None:
+    conversation = open_conversation(log)
+    first, second = Draft("user", "a", "a"), Draft("user", "b", "b")
+    (together,) = submit(log, batch(conversation, first, second))
+    (cut,) = submit(log, rewrite("truncate", conversation, together.id, rewritten_id=0))
+
+    answers = []
+    for where in ({1: Whereabouts.ASIDE}, {}):
+        request = batch(conversation, first, second)
+        told = replace(request, externals=located(request.externals, where), rewritten_id=cut.id)
+        answers += submit(log, told)
+
+    assert [answer.status for answer in answers] == ["replay", "ok"]
+    assert answers[0].id == together.id
 
 
 def test_a_write_for_what_was_seen_is_refused_after_anything_else(log: Log) -> None:

@@ -127,6 +127,9 @@ READS: Final[Mapping[str, Read]] = {
     "MessageRepository.recent_turns": lambda s: MessageRepository(s).recent_turns(
         OWNER, CONVERSATION, limit=LIMIT, most_bytes=10**6
     ),
+    "BranchRepository.named": lambda s: BranchRepository(s).named(
+        OWNER, CONVERSATION, ["ext-4", "none"]
+    ),
     "BranchRepository.place": lambda s: BranchRepository(s).place(OWNER, CONVERSATION, 250),
     "BranchRepository.place, by external id": lambda s: BranchRepository(s).place(
         OWNER, CONVERSATION, "ext"

@@ -14,6 +14,7 @@ from api.core import ids
 from api.core.database import reading, writing
 from api.core.errors import Conflict
 from api.reads import message_pages
+from api.reads.branches import BranchRepository
 from api.reads.conversations import ConversationRepository, ConversationState
 from api.reads.message_pages import Part
 from api.reads.messages import MessageRepository
@@ -54,6 +55,7 @@ READS: dict[str, tuple[Call, Any]] = {
         lambda s, o: MessageRepository(s).known_names(o, 37, ["ext", "other"]),
         set(),
     ),
+    "BranchRepository's named": (lambda s, o: BranchRepository(s).named(o, 37, ["ext"]), None),
     "MessageRepository.count_until": (
         lambda s, o: MessageRepository(s).count_until(o, 37, ids.MAX_ID),
         0,

@@ -11,6 +11,8 @@ local function failed(reply) return type(reply) == 'table' and reply.err end
 -- What `room` says is taken for this long, unless it says that there is none.
 local ROOM_MS = 60000
 local OF_PARTITION, OF_USER = 6, 2
+-- Where the message of an external id is (`Whereabouts` in api/core/entries.py): gone, or put aside.
+local NOWHERE, ASIDE = 0, 2
 
 -- What this call knows of a partition, read once; with `refusal` where it takes nothing. `users`: names of
 -- those whose entries the call brings.
@@ -111,20 +113,32 @@ function accept.replay(call, partition, entry)
   return 'replay', exact(id), exact(at)
 end
 
+-- Whether the message that had an external id is gone, or aside while the new one has another text.
+local function is_free(external, is_same)
+  return external.where == NOWHERE or external.where == ASIDE and not is_same
+end
+
 -- nil, or 'replay' and the id and time of the entry that added these messages before, or 'taken' and the
--- place of one whose external id another message has. What the conversation lost since then may have its
--- id no longer: PostgreSQL is to say, when the entry is drained.
+-- place of one whose external id another message has. Of what was added before the last rewrite PostgreSQL
+-- must say where it is: 'look', as in conversations.check. A batch of which a part is there was added.
 function accept.replay_messages(call, partition, entry, conversation)
-  local found, first, created_at = 0, nil, nil
+  local found, first, created_at, gone = 0, nil, nil, {}
   for _, external in ipairs(entry.externals) do
     local id, at, same = idempotency.find(partition, external.name, call.now, call.idempotency_seconds)
-    if id and id > math.max(conversation.rewritten or 0, conversation.since) then
-      local begins = id - PARTITIONS * external.place
+    local is_before = id and id <= math.max(conversation.rewritten or 0, conversation.since)
+    if is_before and conversations.has_changed(entry, conversation) then
+      return 'look', exact(conversation.rewritten or 0), conversation.pending
+    end
+    local begins = id and id - PARTITIONS * external.place
+    if is_before and is_free(external, same == external.same) then
+      if same == external.same then gone[#gone + 1] = begins end
+    elseif id then
       if same ~= external.same or first and begins ~= first then return 'taken', exact(external.place) end
       found, first, created_at = found + 1, begins, at
     end
   end
   if found == 0 then return nil end
+  for _, begins in ipairs(gone) do found = found + (begins == first and 1 or 0) end
   if found < entry.count then return 'taken', exact(entry.externals[1].place) end
   return 'replay', exact(first + PARTITIONS * (entry.count - 1)), exact(created_at)
 end
@@ -304,10 +318,11 @@ local function read_names(entry, request)
   end
   if #request == 18 then return end
   entry.externals = {}
-  for from = 19, #request, 19 do
+  for from = 19, #request, 20 do
+    local place, where = string.byte(request, from + 18, from + 19)
     entry.externals[#entry.externals + 1] = {
       name = string.sub(request, from, from + 11), same = string.sub(request, from + 12, from + 17),
-      place = string.byte(request, from + 18),
+      place = place, where = where,
     }
   end
 end
@@ -343,8 +358,8 @@ end
 
 -- The entry whose head is at this argument, and where the next one begins. After the head come:
 --   key: nothing, or 18 bytes for the request (12 of its name, 6 of what it must be the same as;
---     idempotency.lua; all 0 where it has no key), then 19 for each message of a batch with an external
---     id: likewise, and its place in the batch
+--     idempotency.lua; all 0 where it has no key), then 20 for each message of a batch with an external
+--     id: likewise, its place in the batch, and where PostgreSQL has the message of that id
 --   data
 --   instructions: only where `told` is 1
 --   the earlier turns, one each

@@ -42,6 +42,12 @@ function conversations.look_up(partition, entry)
   }
 end
 
+-- Whether PostgreSQL must be asked about the messages. What it said holds if nothing has rewritten them since.
+function conversations.has_changed(entry, conversation)
+  local rewritten = conversation.rewritten
+  return not entry.rewritten or rewritten and rewritten ~= entry.rewritten
+end
+
 -- nil, or what must be asked or is refused before this entry is accepted, with ids.
 function conversations.check(partition, entry, conversation)
   if not entry.is_checked then return nil end
@@ -54,10 +60,8 @@ function conversations.check(partition, entry, conversation)
     if last ~= entry.if_last then return 'appended' end
   end
   if not REWRITES[entry.op] and not entry.replaces then return nil end
-  -- What PostgreSQL has said of the messages holds if nothing has rewritten them since.
-  local rewritten = conversation.rewritten
-  if not entry.rewritten or rewritten and rewritten ~= entry.rewritten then
-    return 'look', exact(rewritten or 0), conversation.pending
+  if conversations.has_changed(entry, conversation) then
+    return 'look', exact(conversation.rewritten or 0), conversation.pending
   end
 end
 
