@@ -1,7 +1,9 @@
 """Connections to the log's Redis, and the check of its durability settings."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, cast
 
 from redis import Redis
@@ -12,9 +14,13 @@ from redis.retry import Retry
 from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
 from api.core.settings import Durability, Settings
 
+logger = logging.getLogger(__name__)
+
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 2.0
 
+#: For services whose answer says that they keep it (docs/managed.md).
+_MANAGED: Final = "where a service keeps what it answers, set REDIS_DURABILITY=managed"
 _PRICE: Final = "overrides this, at the price of lost messages"
 _OVERRIDE: Final = {
     "always": f"REDIS_DURABILITY=everysec or unchecked {_PRICE}",
@@ -62,19 +68,73 @@ def check(redis: Redis, durability: Durability) -> None:
     """Raise UnsafeRedisError if this Redis may lose writes that it has acknowledged.
 
     `everysec` also allows appendfsync everysec, which can lose the last seconds at a power loss;
-    `unchecked` allows any configuration. Raises redis-py's RedisError if Redis does not answer.
+    `managed` asks for no CONFIG, and looks at what INFO shows; `unchecked` allows anything. Raises
+    Unavailable if it is a replica, redis-py's RedisError if it does not answer.
     """
     if durability == "unchecked":
         return
+    check_info(_info(redis, durability), durability)
+    if durability != "managed":
+        check_config(_config(redis), durability)
+
+
+def _info(redis: Redis, durability: Durability) -> Mapping[str, Any]:
+    """Return what INFO shows; nothing where a managed Redis refuses it."""
     try:
-        config = cast("dict[str, str]", redis.config_get("*"))
+        return redis.info()
     except ResponseError as error:
-        if str(error).startswith(("LOADING", "BUSY")):
-            raise
-        # What it shows is compared in any case; only `unchecked` asks for nothing.
-        advice = _OVERRIDE["everysec"]
-        raise UnsafeRedisError(f"this Redis does not show its CONFIG; {advice}") from error
-    check_config(config, durability)
+        _raise_if_busy(error)
+        refused = "this Redis does not show its INFO: allow its user +info"
+        if durability != "managed":
+            raise UnsafeRedisError(f"{refused}, or {_MANAGED}") from error
+    _say_once(
+        f"{refused}; until then nobody sees how full it is, and whether it evicts: writes are "
+        "refused only by itself, once it is full"
+    )
+    return {}
+
+
+@cache
+def _say_once(warning: str) -> None:
+    """Log a warning, but not at each reconnection again."""
+    logger.warning(warning)
+
+
+def _config(redis: Redis) -> Mapping[str, str]:
+    try:
+        return cast("dict[str, str]", redis.config_get("*"))
+    except ResponseError as error:
+        _raise_if_busy(error)
+        raise UnsafeRedisError(
+            f"this Redis does not show its CONFIG: allow its user +config|get, or {_MANAGED}"
+        ) from error
+
+
+def _raise_if_busy(error: ResponseError) -> None:
+    if str(error).startswith(("LOADING", "BUSY")):
+        raise error
+
+
+def check_info(info: Mapping[str, Any], durability: Durability) -> None:
+    """Raise UnsafeRedisError if a managed Redis, by its INFO, evicts what it has acknowledged.
+
+    Any other shows that in its configuration. Raises Unavailable for a replica of any kind: it may
+    be the primary soon.
+    """
+    if info.get("role") == "slave":
+        raise Unavailable("this Redis is a replica: REDIS_URL must lead to its primary")
+    if durability != "managed":
+        return
+    if info.get("maxmemory_policy", "noeviction") != "noeviction":
+        raise UnsafeRedisError(
+            "this Redis does not keep what it accepts: its maxmemory-policy is "
+            f"{info['maxmemory_policy']!r}, must be noeviction (a parameter of the service)"
+        )
+    if not info.get("aof_enabled", 1):
+        # Some services keep a log of their own instead, and some nothing.
+        _say_once(
+            "this Redis writes no AOF: what it keeps when it stops is what its service promises"
+        )
 
 
 def check_config(config: Mapping[str, str], durability: Durability) -> None:

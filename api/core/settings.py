@@ -22,7 +22,7 @@ from api.core.errors import SettingsError
 SECRET_KEY_MIN_BYTES = 32
 
 #: How the log's Redis must write to disk.
-Durability = Literal["always", "everysec", "unchecked"]
+Durability = Literal["always", "everysec", "managed", "unchecked"]
 #: URLs hold passwords.
 Secret = Annotated[str | None, Field(repr=False)]
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -150,7 +150,8 @@ class Settings(BaseSettings):
     #: Writes with an Idempotency-Key: each key takes some 30 bytes for an hour.
     user_keys_per_hour: Annotated[int, Field(ge=0)] = 6_000_000
     #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.
-    #: unchecked: for a managed Redis without CONFIG; its operator answers for durability.
+    #: managed: a service keeps what it answers; only what INFO shows is checked.
+    #: unchecked: nothing is checked, for development.
     redis_durability: Durability = "always"
 
     # The database

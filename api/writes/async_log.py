@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar, cast
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from api.core import ids, log, log_keys
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
@@ -172,9 +172,17 @@ class AsyncLog:
         return seconds * 1000 + microseconds / 1000
 
     async def memory_ratio(self) -> float:
-        """Return used memory as a part of Redis' maxmemory, 0 without a limit."""
-        memory = cast("dict[str, Any]", await _answered(self._client.info("memory")))
-        most = int(memory["maxmemory"])
+        """Return used memory as a part of Redis' maxmemory, 0 without a limit.
+
+        Also 0 where a managed Redis refuses to say.
+        """
+        try:
+            memory = cast("dict[str, Any]", await _answered(self._client.info("memory")))
+        except Unavailable as error:
+            if isinstance(error.__cause__, ResponseError):
+                return 0.0
+            raise
+        most = int(memory.get("maxmemory", 0))
         return int(memory["used_memory"]) / most if most else 0.0
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from api.core import bell, redis_client
 from api.core.async_database import AsyncDatabase
 from api.core.bind import open_log
 from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
+from api.core.failures import describe
 from api.core.log import Limits, Log
 from api.core.settings import Settings
 from api.reads.read_after import Reads
@@ -64,7 +65,7 @@ class WritePath:
         try:
             await self._check_and_open()
         except (Unavailable, RedisError) as error:
-            logger.warning("the log could not be opened yet: %s", type(error).__name__)
+            logger.warning("the log could not be opened yet: %s", describe(error))
         self._bell.start()
         await self._commits.start()
         self._caches.start()

@@ -1,4 +1,7 @@
-"""The log on every server it must run on: a fake, the oldest Redis, a new one, and Valkey."""
+"""The log on every server it must run on: a fake, the oldest Redis, a new one, and Valkey.
+
+On real ones the log has the rights of the manual's user, without those that a service may refuse.
+"""
 
 import asyncio
 import subprocess
@@ -6,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from redis.exceptions import ConnectionError as NotThere
 from api.core.log import Log
 from api.local import data_dir, redis_version
 from api.writes.async_log import AsyncLog
+from tests.support import redis_users
 from tests.support.log_requests import DATABASE, open_everywhere
 from tests.support.servers import redis_8
 
@@ -29,6 +33,8 @@ SERVERS: dict[str, Callable[[], Path]] = {
     "redis-8": redis_8,
     "valkey-9": lambda: Path(redis_version.program_path(None)),
 }
+
+USER = "log"
 
 Ask = Callable[[Callable[[AsyncLog], Awaitable[Any]]], Any]
 
@@ -76,8 +82,9 @@ def listening(program: Path, directory: Path) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Server:
-    """A Redis, and how a synchronous and an asyncio client of it are opened."""
+    """A Redis, and how its administrator, the log, and the log for asyncio open it."""
 
+    administer: Callable[[], Redis]
     open: Callable[[], Redis]
     open_async: Callable[[], AsyncRedis]
 
@@ -88,15 +95,24 @@ class Server:
 def server(request: pytest.FixtureRequest, servers: Callable[[str], int]) -> Server:
     if request.param == "fakeredis":
         fake = FakeServer()
-        return Server(lambda: FakeRedis(server=fake), lambda: FakeAsyncRedis(server=fake))
+        opened = partial(FakeRedis, server=fake)
+        return Server(opened, opened, partial(FakeAsyncRedis, server=fake))
     port = servers(request.param)
-    return Server(lambda: Redis(port=port), lambda: AsyncRedis(port=port))
+    # The oldest has no CLIENT SETINFO, which clients send as they connect, and does not mind.
+    wanted = [rule for rule in redis_users.managed_rules() if "setinfo" not in rule]
+    with Redis(port=port) as administrator:
+        administrator.flushall()
+        redis_users.make_user(administrator, USER, wanted)
+    url = redis_users.url_of(f"redis://127.0.0.1:{port}", USER)
+    return Server(
+        partial(Redis, port=port), partial(Redis.from_url, url), partial(AsyncRedis.from_url, url)
+    )
 
 
 @pytest.fixture
 def redis(server: Server) -> Iterator[Redis]:
-    with server.open() as client:
-        client.flushall()
+    """The server, as its administrator sees it."""
+    with server.administer() as client:
         yield client
 
 
@@ -119,8 +135,9 @@ def ask(server: Server) -> Ask:
 
 
 @pytest.fixture
-def closed_log(redis: Redis) -> Log:
-    return Log(redis, "verbatim")
+def closed_log(server: Server) -> Iterator[Log]:
+    with server.open() as client:
+        yield Log(client, "verbatim")
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from redis.exceptions import NoPermissionError, RedisError
 from api.core import log
 from api.core.bell import make_celery
 from api.core.settings import Settings
-from tests.security.tls import Authority, TlsPostgres, TlsRedis, acl
+from tests.security.tls import Authority, TlsPostgres, TlsRedis
+from tests.support.redis_users import acl
 from tests.support.servers import running
 from tests.support.stacks import RunningStack, running_stack
 

@@ -1,6 +1,5 @@
 """Debian's PostgreSQL and Redis, which speak TLS only: the embedded ones cannot."""
 
-import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,9 +14,9 @@ from cryptography.x509.oid import NameOID
 
 from api.local import data_dir
 from api.local.redis import EmbeddedRedis
+from tests.support.redis_users import PASSWORD, acl
 from tests.support.servers import DebiansPostgres, debians_redis
 
-MANUAL = Path(__file__).parents[2] / "docs" / "security.md"
 #: The certificates are for this name; the servers listen on its address.
 HOST = "localhost"
 _DAY = timedelta(days=1)
@@ -116,15 +115,9 @@ class TlsRedis(EmbeddedRedis):
             f'tls-key-file "{key}"',
             f'tls-ca-cert-file "{self._authority.certificate}"',
             "tls-auth-clients no",
-            acl().replace("PASSWORD", password),
+            acl().replace(PASSWORD, password),
         ]
         data_dir.write_privately(path, "\n".join([plain, *secured, ""]))
-
-
-def acl() -> str:
-    """Return the line of the manual that makes the user."""
-    (line,) = re.findall(r"^user verbatim .*$", MANUAL.read_text(), flags=re.MULTILINE)
-    return str(line)
 
 
 class TlsPostgres(DebiansPostgres):
