@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from api.cli import balances, common, dead, exchange, keys, log_memory, migration, terminal
+from api.cli import (
+    balances,
+    common,
+    dead,
+    doctor,
+    exchange,
+    keys,
+    log_memory,
+    migration,
+    terminal,
+)
 from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
@@ -31,6 +41,7 @@ app.add_typer(dead.app)
 app.command("import")(exchange.import_files)
 app.command()(exchange.export)
 app.add_typer(keys.app)
+app.command()(doctor.doctor)
 
 
 @app.command()

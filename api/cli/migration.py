@@ -1,11 +1,9 @@
 """`verbatim migrate`: bring the schema up to date and create the roles."""
 
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy.engine import URL
 
-from api.core import database, migrations, roles
+from api.core import migrations, roles
 from api.core.errors import VerbatimError
 from api.core.settings import Settings
 
@@ -23,25 +21,16 @@ def upgrade(settings: Settings) -> tuple[list[str], str]:
     """
     url = settings.migration_database
     scripts = ScriptDirectory.from_config(migrations.alembic_config(url))
-    before = _revision(url)
+    before = migrations.revision(url)
     try:
         walked = scripts.walk_revisions(before or "base")
         missing = [script for script in walked if script.revision != before]
         migrations.migrate(url)
     except CommandError as error:
         raise SchemaError(f"the schema is at {before}, which this version does not know") from error
-    now = _revision(url)
+    now = migrations.revision(url)
     made = roles.give_logins(
         url, {"verbatim_api": settings.database, "verbatim_worker": settings.worker_database}
     )
     lines = [f"{script.revision} {script.doc}" for script in reversed(missing)]
     return [*lines, *(f"role {name}" for name in made)], now or "nothing"
-
-
-def _revision(url: URL) -> str | None:
-    engine = database.make_engine(url, application_name="verbatim-cli", pool_size=1)
-    try:
-        with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
-    finally:
-        engine.dispose()

@@ -8,8 +8,10 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
+from api.core import database
 from api.core.errors import SettingsError
 
 _MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
@@ -21,6 +23,19 @@ def migrate(url: URL) -> None:
     Raises SettingsError, alembic's CommandError, or SQLAlchemy's SQLAlchemyError.
     """
     command.upgrade(alembic_config(url), "head")
+
+
+def revision(url: URL) -> str | None:
+    """Return the revision that a database's schema is at, None for an empty database.
+
+    Raises SQLAlchemy's SQLAlchemyError if the server does not answer, or does not show it.
+    """
+    engine = database.make_engine(url, application_name="verbatim-cli", pool_size=1)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
 
 
 def alembic_config(url: URL) -> Config:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from api.core.settings import Settings
 from api.local import logins
 from api.local.postgres import EmbeddedPostgres
@@ -26,12 +28,12 @@ class _Redis(_Kept, EmbeddedRedis):
 
 
 def completed(settings: Settings) -> Settings:
-    """Return the settings with the URLs of the stack in their data directory, where none are set.
+    """Return the settings with what the stack in their data directory decided, where none are set.
 
     Nothing is made or started: a server that never ran there stays without a URL.
     """
     directory: Path = settings.verbatim_data_dir
-    found: dict[str, str | None] = {}
+    found: dict[str, str | SecretStr | None] = {}
     if not settings.database_url:
         postgres = _Postgres(directory / "postgres")
         if _ran(postgres, postgres.secret):
@@ -45,6 +47,9 @@ def completed(settings: Settings) -> Settings:
         redis = _Redis(directory / "redis")
         if _ran(redis, redis.secret):
             found |= {"redis_url": redis.url}
+    key = directory / "secret_key"
+    if settings.secret_key is None and found and key.is_file():
+        found |= {"secret_key": SecretStr(key.read_text())}
     return settings.model_copy(update=found)
 
 

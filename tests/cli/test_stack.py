@@ -1,5 +1,6 @@
 """The command line as a process of its own, beside a whole stack as `make run` starts it."""
 
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.stacks import RunningStack, running_stack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -87,3 +89,14 @@ def test_migrate_finds_nothing_to_do_in_a_running_stack(running: RunningStack) -
 
     assert re.search(r"^schema +at \d+", printed, re.MULTILINE)
     assert not re.search(r"^migrated +\d+ ", printed, re.MULTILINE)
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_stack_as_it_starts(running: RunningStack) -> None:
+    def levels() -> set[str]:
+        with start(running, "doctor", "--json") as process:
+            printed, errors = process.communicate(timeout=100)
+        assert not errors
+        return {one["level"] for one in json.loads(printed)["findings"]}
+
+    # Tests before this one kill the API, and what they wrote may wait.
+    eventually(lambda: levels() == {"ok"}, otherwise=levels)
