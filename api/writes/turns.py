@@ -158,10 +158,11 @@ class TurnWrites(MessageWrites):
 
     async def _with_replaced(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
         """Say which message is replaced, and what was said before it. Raises as `begin_turn`."""
+        again = request.op == "adds"
         rewritten_id, message, lines = await self._reads.of_conversation(
             request.user_id,
             request.conversation_id,
-            self._wait_for(request, request.replaces or result.tail, result),
+            self._wait_for(request, result.tail if again else request.replaces or 0, result),
             lambda session: _replaced(session, request, self._limits),
         )
         if message is None:
@@ -174,7 +175,9 @@ class TurnWrites(MessageWrites):
             request,
             replaces=message.id,
             rewritten_id=rewritten_by(rewritten_id, result),
-            data=request.data if request.op == "add" else batches.encode([draft]),
+            data=batches.encode([draft]) if again else request.data,
+            last_message=message.id if again else None,
+            last_as_of=result.tail if again else 0,
             as_of=str(message.id) if fits else "skip",
             loaded=lines,
         )
@@ -215,10 +218,10 @@ def _replaced(
     if place is None:
         return None
     messages = MessageRepository(session)
-    if request.replaces:
-        message = messages.get(owner, conversation_id, request.replaces)
-    else:
+    if request.op == "adds":
         message = messages.last_of_user(owner, conversation_id)
+    else:
+        message = messages.get(owner, conversation_id, request.replaces or 0)
     if message is None:
         return place.rewritten_id, None, ()
     recent, _ = messages.recent_turns(

@@ -1,11 +1,12 @@
 """Edits, cuts, switches and copies that became dead letters are redriven, where that is right."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api.core import changes
-from api.core.entries import AcceptRequest, Op
+from api.core.entries import AcceptRequest, Op, turn_line
 from api.operations import dead_letters
 from tests.drain.test_rewrites import aside, rewrite
 from tests.drain.world import Conversation, World
@@ -52,6 +53,23 @@ def test_an_edit_is_redriven_where_its_message_is_by_now(world: World, talk: Con
     assert [redriven(world, entry) for entry in entries] == [("redriven", "")] * 3
     assert world.contents(talk) == ["A", "d"]
     assert [row[3] for row in aside(world, talk)] == ["B", ""]
+
+
+def test_what_a_redrive_changes_is_what_the_assistant_is_told_next(
+    world: World, talk: Conversation
+) -> None:
+    (a,) = world.add(talk, "a")
+    entry = lost(world, "put", talk, message=a, content="A")
+    turn = AcceptRequest("add", talk.owner, "turn", talk.id, "user", data=b"?", lease="me")
+    loaded = replace(turn, as_of=str(entry), loaded=(turn_line(a, "user", "a"),))
+    before = world.submit(loaded, turn)
+    world.drain_all()
+
+    assert redriven(world, entry) == ("redriven", "")
+    (after,) = world.submit(turn)
+
+    assert [answer.warm for answer in before] == [False, True]
+    assert after.status == "cold"
 
 
 def test_an_edit_of_what_was_edited_since_or_is_gone_stays_dead(

@@ -58,6 +58,19 @@ def test_postgresql_is_asked_again_where_messages_were_rewritten_since(log: Log)
     assert done.status == "ok"
 
 
+def test_of_a_source_that_was_forgotten_all_that_is_in_the_log_may_be_copied(
+    log: Log, redis: Redis
+) -> None:
+    source, other = open_conversation(log), open_conversation(log)
+    submit(log, message(source, "a"))
+    (newest,) = submit(log, message(other, "b"))
+    redis.delete(log.key(0, f"conv:{source}"))
+
+    (asked,) = submit(log, fork(source))
+
+    assert (asked.status, asked.tail) == ("look", newest.id)
+
+
 def test_what_is_gone_or_another_ones_is_not_copied(log: Log) -> None:
     source = open_conversation(log)
     submit(log, message(source, "a"))

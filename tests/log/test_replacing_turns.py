@@ -71,6 +71,19 @@ def test_postgresql_is_asked_first_and_again_where_messages_were_rewritten_since
     assert accepted(log, conversation) == 4
 
 
+def test_what_was_said_since_is_not_taken_along_by_an_answer_that_is_made_again(log: Log) -> None:
+    conversation = open_conversation(log)
+    (old,) = submit(log, message(conversation, "old"))
+    request = replace(replacing(conversation, old.id), last_message=old.id, last_as_of=old.id)
+    (since,) = submit(log, message(conversation, "since"))
+
+    (late,) = submit(log, request)
+    (done,) = submit(log, replace(request, last_as_of=late.tail))
+
+    assert (late.status, late.tail) == ("look", since.id)
+    assert done.status == "ok"
+
+
 def test_repeated_with_its_key_it_happens_once(log: Log) -> None:
     conversation = open_conversation(log)
     (old,) = submit(log, message(conversation, "old"))

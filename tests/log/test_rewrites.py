@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from redis import Redis
 
 from api.core import changes
 from api.core.batches import Draft
@@ -45,6 +46,27 @@ def test_what_was_rewritten_meanwhile_is_asked_for_again(log: Log) -> None:
     (done,) = submit(log, rewrite("put", conversation, added.id, rewritten_id=first.id))
 
     assert (stale.status, stale.id) == ("look", first.id)
+    assert done.status == "ok"
+
+
+def test_of_a_conversation_that_was_forgotten_all_that_is_in_the_log_may_have_rewritten_it(
+    log: Log, redis: Redis
+) -> None:
+    conversation, other = open_conversation(log), open_conversation(log)
+    (added,) = submit(log, message(conversation, "a"))
+    submit(log, rewrite("truncate", conversation, added.id, rewritten_id=0))
+    (newest,) = submit(log, message(other, "b"))
+    request = replace(rewrite("put", conversation, added.id), state="live")
+
+    redis.delete(log.key(0, f"conv:{conversation}"))
+    (fresh,) = submit(log, request)
+    # What is written first makes it known again, but not what was forgotten.
+    (known,) = submit(log, replace(message(conversation, "c"), state="live"))
+    (asked,) = submit(log, request)
+    (done,) = submit(log, replace(request, rewritten_id=asked.id))
+
+    assert (fresh.status, fresh.id) == ("look", newest.id)
+    assert (asked.status, asked.id) == ("look", known.id)
     assert done.status == "ok"
 
 

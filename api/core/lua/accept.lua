@@ -127,7 +127,7 @@ function accept.replay_messages(call, partition, entry, conversation)
     local id, at, same = idempotency.find(partition, external.name, call.now, call.idempotency_seconds)
     local is_before = id and id <= math.max(conversation.rewritten or 0, conversation.since)
     if is_before and conversations.has_changed(entry, conversation) then
-      return 'look', exact(conversation.rewritten or 0), conversation.pending
+      return conversations.look(entry, conversation)
     end
     local begins = id and id - PARTITIONS * external.place
     if is_before and is_free(external, same == external.same) then

@@ -5,6 +5,12 @@ local conversations = {}
 -- Whether an entry makes a conversation.
 local function is_new(entry) return entry.op == 'open' or entry.op == 'fork' end
 
+-- The newest entry in a partition's log, '0' for none.
+local function newest_in(partition)
+  local newest = end_of(key(partition.number, 'log'), 'XREVRANGE', '+', '-')
+  return newest and exact(number_of(newest[1])) or '0'
+end
+
 local REWRITES = { truncate = true, remove = true, put = true, switch = true }
 
 -- The refusal, or nil and what is known of the conversation.
@@ -26,9 +32,8 @@ function conversations.look_up(partition, entry)
     if entry.state == '' then return 'unknown' end
     -- Its last entry is forgotten too. It may be any that the partition ever gave out, also one that
     -- was trimmed a moment ago; what is still to reach PostgreSQL ends with the newest in the log.
-    local newest = end_of(key(partition.number, 'log'), 'XREVRANGE', '+', '-')
     owner, deleted, closed = entry.user, entry.state == 'deleted', entry.state == 'closed'
-    last, pending = exact(partition.tail), newest and exact(number_of(newest[1])) or '0'
+    last, pending = exact(partition.tail), newest_in(partition)
     since, instructions = last, entry.instructions
     entry.fresh = true
   end
@@ -42,10 +47,19 @@ function conversations.look_up(partition, entry)
   }
 end
 
--- Whether PostgreSQL must be asked about the messages. What it said holds if nothing has rewritten them since.
+-- Whether PostgreSQL must be asked about the messages. What it said holds if nothing has rewritten them since,
+-- and, where the last one is to be replaced, if none was added.
 function conversations.has_changed(entry, conversation)
   local rewritten = conversation.rewritten
-  return not entry.rewritten or rewritten and rewritten ~= entry.rewritten
+  if not entry.rewritten or rewritten and rewritten ~= entry.rewritten then return true end
+  return entry.replaces and entry.last_message
+    and (conversation.last_add or 0) > math.max(entry.last_message, entry.last_as_of)
+end
+
+-- What PostgreSQL is asked: 'look', up to which id messages may have been rewritten, and what is pending.
+function conversations.look(entry, conversation)
+  local forgotten = entry.fresh and conversation.pending or exact(conversation.since)
+  return 'look', conversation.rewritten and exact(conversation.rewritten) or forgotten, conversation.pending
 end
 
 -- nil, or what must be asked or is refused before this entry is accepted, with ids.
@@ -60,9 +74,7 @@ function conversations.check(partition, entry, conversation)
     if last ~= entry.if_last then return 'appended' end
   end
   if not REWRITES[entry.op] and not entry.replaces then return nil end
-  if conversations.has_changed(entry, conversation) then
-    return 'look', exact(conversation.rewritten or 0), conversation.pending
-  end
+  if conversations.has_changed(entry, conversation) then return conversations.look(entry, conversation) end
 end
 
 -- What a fork is told of the conversation that it copies: nil, or what must be asked before it is accepted, with
@@ -74,7 +86,7 @@ function conversations.check_source(partition, entry)
   if owner and owner ~= entry.user then return 'foreign' end
   if deleted then return 'deleted' end
   if not entry.rewritten or rewritten and tonumber(rewritten) ~= entry.rewritten then
-    return 'look', rewritten or '0', last or '0'
+    return 'look', rewritten or '0', owner and last or newest_in(partition)
   end
   if owner then entry.instructions = instructions end
 end

@@ -65,7 +65,7 @@ class OwnersForgotten(Pest):
     """What the log knows of every conversation is gone, as after 7 days of silence.
 
     But not of one whose messages were changed of late: nothing makes the log forget that while the
-    change is under way, and the next change would be checked against what was there before.
+    change is under way, and another change that PostgreSQL was just asked about would be accepted.
     """
 
     name = "log: forgets conversations"
