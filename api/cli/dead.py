@@ -10,6 +10,7 @@ import typer
 from sqlalchemy import Engine
 
 from api.cli import common, terminal
+from api.core.log import Log
 from api.operations import dead_letters
 from api.operations.dead_letters import DeadLetter, Outcome, State
 
@@ -154,15 +155,15 @@ def redrive(
     """  # noqa: D301 - the backspace keeps the lines of an example apart
     if every == (letter is not None):
         raise typer.BadParameter("give one letter's number, or --all")
-    with common.open_stores("verbatim-dead") as (_, _, engine):
+    with common.open_stores("verbatim-dead") as (_, log, engine):
         if dry_run:
             letters = dead_letters.find(engine)
             _show_dry_run([one for one in letters if letter in {None, one.id}])
             return
         if letter is not None:
-            outcomes = [dead_letters.redrive(engine, letter)]
+            outcomes = [dead_letters.redrive(engine, log, letter)]
         else:
-            outcomes = _redrive_all(engine)
+            outcomes = _redrive_all(engine, log)
     counted = Counter(outcome.state for outcome in outcomes)
     states = ", ".join(f"{counted[state]} {named}" for state, named in _OUTCOMES.items())
     terminal.print_line("redrive", states)
@@ -179,11 +180,11 @@ def _show_dry_run(letters: list[DeadLetter]) -> None:
     terminal.print_line("dry run", f"{len(letters)} would be tried; nothing was changed")
 
 
-def _redrive_all(engine: Engine) -> list[Outcome]:
+def _redrive_all(engine: Engine, log: Log) -> list[Outcome]:
     total = len(dead_letters.find(engine))
     outcomes = []
     with terminal.progress("redriving", total) as advance:
-        for outcome in dead_letters.redrive_all(engine):
+        for outcome in dead_letters.redrive_all(engine, log):
             outcomes.append(outcome)
             advance()
     return outcomes

@@ -294,6 +294,10 @@ class Log:
         """Block the writes of a user who does not exist, unless they are blocked already."""
         self.run("gone", user_id, seconds, "unless blocked")
 
+    def forget_turns(self, conversation_id: int) -> None:
+        """Have the next chat turn of a conversation load its recent turns from PostgreSQL."""
+        self.redis.delete(self.key(conversation_id, f"turns:{conversation_id}"))
+
     def wants_retention(self) -> bool:
         """Tell whether the caller is the one to look for old conversations (once an hour)."""
         return bool(self.run("retention", at=(0,)))

@@ -3,7 +3,8 @@
 Each is settled in one transaction under its partition's lock, as a drain writes. A message with a
 reserved position (a row of status `unavailable`) gets its content there, so that the order stays;
 one without is appended. Of a batch all that were refused come back, or none. A letter that is
-refused again stays dead. The log is not touched.
+refused again stays dead. Of the log only the recent turns of a redriven entry's conversation go:
+the next turn loads them from PostgreSQL.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine, Row, text
 
 from api.core import partition_counts
 from api.core.errors import NotFound
+from api.core.log import Log
 from api.operations.redrive import apply, permanent_refusal
 
 State = Literal["dead", "redriven", "discarded"]
@@ -88,8 +91,11 @@ def get(engine: Engine, letter_id: int) -> tuple[DeadLetter, bytes]:
     return DeadLetter(*columns), bytes(payload)
 
 
-def redrive(engine: Engine, letter_id: int) -> Outcome:
-    """Try to apply one dead letter again. Raises NotFound if there is none, or it is settled."""
+def redrive(engine: Engine, log: Log, letter_id: int) -> Outcome:
+    """Try to apply one dead letter again. Raises NotFound if there is none, or it is settled.
+
+    Where Redis is away, RedisError is raised, and nothing is redriven.
+    """
     with _settling(engine, letter_id) as (connection, letter):
         owner = connection.execute(
             text("SELECT user_id, deleted_at FROM conversation WHERE id = :id"),
@@ -105,14 +111,17 @@ def redrive(engine: Engine, letter_id: int) -> Outcome:
         ):
             return Outcome(letter_id, "dead", reason)
         partition_counts.settle_redriven(connection.exec_driver_sql, letter_id)
+        log.forget_turns(letter.conversation_id)
+    with suppress(RedisError):  # again, for a turn that loaded them before the commit
+        log.forget_turns(letter.conversation_id)
     return Outcome(letter_id, "redriven")
 
 
-def redrive_all(engine: Engine) -> Iterator[Outcome]:
+def redrive_all(engine: Engine, log: Log) -> Iterator[Outcome]:
     """Redrive all unsettled letters, in the order of their entries, one transaction each."""
     for letter in find(engine):
         with suppress(NotFound):  # settled meanwhile
-            yield redrive(engine, letter.id)
+            yield redrive(engine, log, letter.id)
 
 
 def discard(engine: Engine, letter_id: int, note: str) -> None:

@@ -69,12 +69,12 @@ def test_a_refused_message_keeps_its_place_in_its_batch(world: World) -> None:
 
     world.sql("ALTER TABLE message DROP CONSTRAINT picky")
     world.sql("ALTER TABLE message ADD CONSTRAINT picky CHECK (content <> 'refused too')")
-    outcome = dead_letters.redrive(world.engine, world.letter(last))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(last))
     assert (outcome.state, outcome.why) == ("dead", "SQLSTATE 23514")
     assert world.contents(conversation)[2] == ""  # all that was refused comes back, or none
 
     world.sql("ALTER TABLE message DROP CONSTRAINT picky")
-    outcome = dead_letters.redrive(world.engine, world.letter(last))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(last))
     assert outcome.state == "redriven"
     assert world.contents(conversation)[1:6] == ["a", "refused", "b", "refused too", "c"]
     rows = world.sql("SELECT external_id, extra::text FROM message WHERE position = 3")
@@ -120,7 +120,7 @@ def test_of_two_messages_with_one_external_id_the_first_stays(world: World) -> N
     assert same < other < alone
     assert world.counts(0) == (4, 1, 0)
     letter = world.letter(other)
-    assert dead_letters.redrive(world.engine, letter).why == "another entry has its id"
+    assert dead_letters.redrive(world.engine, world.log, letter).why == "another entry has its id"
     dead_letters.discard(world.engine, letter, "known")
     assert world.counts(0) == (4, 0, 1)
 
@@ -146,7 +146,7 @@ def test_an_imported_message_keeps_its_time_and_its_end(world: World) -> None:
     ]
     world.sql("ALTER TABLE message DROP CONSTRAINT picky")
     (letter,) = (one for one, _, _ in world.dead())
-    dead_letters.redrive(world.engine, world.letter(letter))
+    dead_letters.redrive(world.engine, world.log, world.letter(letter))
     assert world.sql(rows)[1] == ("interrupted", old + 1)
 
 

@@ -107,7 +107,7 @@ def test_a_refused_set_keeps_its_conversation_and_its_neighbours(
     assert world.contents(conversation) == ["after"]
     assert said(world, conversation)[3:] == (True, True)
     assert said(world, other)[1] == {"n": 1}
-    assert dead_letters.redrive(world.engine, world.letter(letter)).state == "dead"
+    assert dead_letters.redrive(world.engine, world.log, world.letter(letter)).state == "dead"
 
 
 def test_a_refused_open_is_a_conversation_all_the_same(world: World) -> None:
@@ -129,7 +129,7 @@ def test_a_redriven_set_says_what_nothing_later_said(world: World) -> None:
     repaired = conversation_fields.encode(ConversationFields(title="t", metadata="{}", tags=["x"]))
     world.sql("UPDATE dead_letter SET payload = :payload", payload=repaired)
 
-    outcome = dead_letters.redrive(world.engine, world.letter(letter))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(letter))
 
     assert outcome.state == "redriven"
     assert said(world, conversation) == ("t", {}, ["later"], False, True)
@@ -161,10 +161,10 @@ def test_an_external_id_that_is_given_out_twice_stops_nothing(world: World) -> N
     assert world.contents(second) == ["to the second"]
     assert (world.row(first).external_id, world.row(second).external_id) == ("e", None)
     letter = world.letter(second.id)
-    assert dead_letters.redrive(world.engine, letter).why == "SQLSTATE 23505"
+    assert dead_letters.redrive(world.engine, world.log, letter).why == "SQLSTATE 23505"
     world.edit("delete", first)
     world.drain.run()
-    assert dead_letters.redrive(world.engine, letter).state == "redriven"
+    assert dead_letters.redrive(world.engine, world.log, letter).state == "redriven"
     assert (world.row(second).external_id, world.row(second).title) == ("e", "second")
 
 

@@ -24,7 +24,7 @@ def test_a_redriven_message_takes_the_place_that_was_kept(world: World) -> None:
     world.add(conversation, "c")
     world.drain.run()
 
-    outcome = dead_letters.redrive(world.engine, poison)
+    outcome = dead_letters.redrive(world.engine, world.log, poison)
 
     assert outcome.state == "redriven"
     assert world.contents(conversation) == ["a", "refused", "b", "c"]
@@ -39,7 +39,7 @@ def test_a_redriven_message_takes_the_place_that_was_kept(world: World) -> None:
 def test_what_fails_again_stays_dead(world: World) -> None:
     conversation, poison = poisoned(world)
 
-    outcome = dead_letters.redrive(world.engine, poison)
+    outcome = dead_letters.redrive(world.engine, world.log, poison)
 
     assert (outcome.state, outcome.why) == ("dead", "SQLSTATE 23514")
     assert world.contents(conversation) == ["a", "", "b"]
@@ -51,7 +51,7 @@ def test_bytes_that_are_no_text_stay_dead(world: World) -> None:
     ids = world.add(conversation, b"\xff", b"\0")
     world.drain.run()
 
-    outcomes = [dead_letters.redrive(world.engine, world.letter(entry)) for entry in ids]
+    outcomes = [dead_letters.redrive(world.engine, world.log, world.letter(entry)) for entry in ids]
 
     assert [outcome.why for outcome in outcomes] == ["UnicodeDecodeError", "ValueError"]
     assert world.contents(conversation) == ["", ""]
@@ -63,7 +63,7 @@ def test_redriving_all_goes_on_after_one_that_fails(world: World) -> None:
     world.drain.run()
     world.sql("ALTER TABLE message DROP CONSTRAINT picky")
 
-    outcomes = list(dead_letters.redrive_all(world.engine))
+    outcomes = list(dead_letters.redrive_all(world.engine, world.log))
 
     assert [(outcome.letter_id, outcome.state) for outcome in outcomes] == [
         (poison, "redriven"),
@@ -90,8 +90,8 @@ def test_a_letter_is_settled_once(world: World) -> None:
 
     for settle in (
         lambda: dead_letters.discard(world.engine, poison, "again"),
-        lambda: dead_letters.redrive(world.engine, poison),
-        lambda: dead_letters.redrive(world.engine, 12345),
+        lambda: dead_letters.redrive(world.engine, world.log, poison),
+        lambda: dead_letters.redrive(world.engine, world.log, 12345),
         lambda: dead_letters.get(world.engine, 12345),
     ):
         with pytest.raises(NotFound):
@@ -104,7 +104,7 @@ def test_a_letter_of_a_conversation_deleted_meanwhile_is_discarded(world: World)
     conversation, poison = poisoned(world)
     world.sql("UPDATE conversation SET deleted_at = now()")
 
-    outcome = dead_letters.redrive(world.engine, poison)
+    outcome = dead_letters.redrive(world.engine, world.log, poison)
 
     assert outcome.state == "discarded"
     assert world.counts(0) == (3, 0, 1)
@@ -121,7 +121,7 @@ def test_a_letter_that_was_settled_loses_its_text_with_its_conversation(
         dead_letters.discard(world.engine, poison, "a test")
     else:
         world.sql("ALTER TABLE message DROP CONSTRAINT picky")
-        dead_letters.redrive(world.engine, poison)
+        dead_letters.redrive(world.engine, world.log, poison)
     counts = world.counts(0)
 
     world.edit("delete", conversation)
@@ -141,7 +141,7 @@ def test_a_message_that_had_no_place_is_appended(world: World) -> None:
     world.drain.run()
     assert world.contents(conversation) == ["a"]
 
-    outcome = dead_letters.redrive(world.engine, world.letter(lost))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(lost))
     world.add(conversation, "b")
     world.drain.run()
 
@@ -159,7 +159,9 @@ def test_a_conversation_that_was_never_opened_can_be(world: World) -> None:
     world.drain.run()
     assert {reason for _, reason, _ in world.dead()} == {"regressed"}
 
-    outcomes = {outcome.letter_id: outcome for outcome in dead_letters.redrive_all(world.engine)}
+    outcomes = {
+        outcome.letter_id: outcome for outcome in dead_letters.redrive_all(world.engine, world.log)
+    }
 
     assert {outcomes[world.letter(e)].state for e in (closed, renamed)} == {"redriven"}
     row = world.row(conversation)
@@ -175,7 +177,9 @@ def test_a_title_is_given_only_where_none_is(world: World) -> None:
     world.sql("UPDATE dead_letter SET payload = 'repaired'")
 
     for letter in letters:
-        assert dead_letters.redrive(world.engine, world.letter(letter)).state == "redriven"
+        assert (
+            dead_letters.redrive(world.engine, world.log, world.letter(letter)).state == "redriven"
+        )
 
     assert [world.row(c).title for c in (untitled, titled)] == ["repaired", "later"]
 
@@ -195,7 +199,7 @@ def test_a_letter_that_can_never_be_applied_stays_dead(world: World, change: str
     _, poison = poisoned(world)
     world.sql(change)
 
-    outcome = dead_letters.redrive(world.engine, poison)
+    outcome = dead_letters.redrive(world.engine, world.log, poison)
 
     assert (outcome.state, outcome.why) == ("dead", why)
 

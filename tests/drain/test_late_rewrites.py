@@ -30,7 +30,7 @@ def lost_entry(world: World, accept: Any) -> int:
 
 
 def redriven(world: World, entry: int) -> tuple[str, str]:
-    outcome = dead_letters.redrive(world.engine, world.letter(entry))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(entry))
     return outcome.state, outcome.why
 
 
@@ -161,7 +161,7 @@ def test_a_copy_is_made_late_with_what_was_added_to_it_since(
     world.add(talk, "later")
     world.drain_all()
 
-    outcomes = [outcome.state for outcome in dead_letters.redrive_all(world.engine)]
+    outcomes = [outcome.state for outcome in dead_letters.redrive_all(world.engine, world.log)]
 
     assert outcomes == ["redriven", "redriven"]
     assert world.contents(copy) == ["a", "b", "c"]

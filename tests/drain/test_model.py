@@ -126,7 +126,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @rule()
     def redrive(self) -> None:
-        for outcome in dead_letters.redrive_all(self.world.engine):
+        for outcome in dead_letters.redrive_all(self.world.engine, self.world.log):
             assert outcome.state in {"dead", "discarded"}
 
     @rule()

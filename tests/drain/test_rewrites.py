@@ -303,10 +303,10 @@ def test_an_edit_that_is_refused_changes_nothing_and_is_a_dead_letter(world: Wor
 
     assert world.contents(conversation) == ["a", "b", "c"]
     assert world.dead() == [(edit, "refused", None)]
-    outcome = dead_letters.redrive(world.engine, world.letter(edit))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(edit))
     assert (outcome.state, outcome.why) == ("dead", "SQLSTATE 23514")
     world.sql("ALTER TABLE message DROP CONSTRAINT picky")
-    assert dead_letters.redrive(world.engine, world.letter(edit)).state == "redriven"
+    assert dead_letters.redrive(world.engine, world.log, world.letter(edit)).state == "redriven"
     assert world.contents(conversation) == ["refused", "b", "c"]
 
 
@@ -318,7 +318,7 @@ def test_a_dead_message_that_was_put_aside_comes_back_there(world: World) -> Non
     rewrite(world, "truncate", conversation, message=poison, keep=True)
     world.drain_all()
 
-    outcome = dead_letters.redrive(world.engine, world.letter(poison))
+    outcome = dead_letters.redrive(world.engine, world.log, world.letter(poison))
 
     assert outcome.state == "redriven"
     assert [row[3] for row in aside(world, conversation)] == ["refused"]
