@@ -66,6 +66,7 @@ def refuse_to_start(settings: Settings) -> None:
     try:
         with redis_client.connect(settings, "verbatim-worker-start") as redis:
             redis_client.check(redis, settings.redis_durability)
+            redis_client.check_broker(settings.broker)
             open_log(Log(redis, settings.log_namespace), engine)
     finally:
         engine.dispose()

@@ -28,6 +28,10 @@ class OldLogError(UnsafeRedisError):
     """The log's keys have the names that an older version gave them, and it is not empty."""
 
 
+class UnsuitableRedisError(UnsafeRedisError):
+    """This Redis is of a kind that cannot do what it is set for: a cluster, so far."""
+
+
 class UnsafeRoleError(VerbatimError):
     """Row-level security does not restrict this PostgreSQL role to its rows."""
 

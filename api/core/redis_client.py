@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from api.core import redis_kind
 from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
 from api.core.settings import Durability, Settings
 
@@ -52,6 +53,13 @@ def connect(settings: Settings, client_name: str) -> Redis:
     return client
 
 
+def check_broker(url: str) -> None:
+    """Raise UnsuitableRedisError if Celery's broker is a cluster; see `redis_kind.check_broker`."""
+    options = redis_options("verbatim-check")
+    with Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options) as broker:
+        redis_kind.check_broker(broker)
+
+
 @contextmanager
 def unavailable_on_error() -> Iterator[None]:
     """Turn what a call of the log raises while Redis does not answer into Unavailable."""
@@ -68,9 +76,11 @@ def check(redis: Redis, durability: Durability) -> None:
     """Raise UnsafeRedisError if this Redis may lose writes that it has acknowledged.
 
     `everysec` also allows appendfsync everysec, which can lose the last seconds at a power loss;
-    `managed` asks for no CONFIG, and looks at what INFO shows; `unchecked` allows anything. Raises
-    Unavailable if it is a replica, redis-py's RedisError if it does not answer.
+    `managed` asks for no CONFIG, and looks at what INFO shows; `unchecked` allows any. Raises
+    UnsuitableRedisError for a cluster, Unavailable for a replica, redis-py's RedisError if it does
+    not answer.
     """
+    redis_kind.check(redis)
     if durability == "unchecked":
         return
     check_info(_info(redis, durability), durability)

@@ -19,6 +19,7 @@ from api.core import ids, log, log_keys
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import Unavailable
 from api.core.redis_client import redis_options, unavailable_on_error
+from api.core.redis_kind import refuse_replica
 from api.core.settings import Settings
 from api.writes.owned_connection import OwnedConnection
 
@@ -61,6 +62,7 @@ class AsyncLog:
         opened = cls(client, settings.log_namespace, OwnedConnection(client))
         try:
             await _answered(client.initialize())
+            refuse_replica(await _answered(opened._ask("HELLO")))
         except BaseException:
             await opened.close()
             raise

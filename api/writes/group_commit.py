@@ -263,5 +263,6 @@ class GroupCommit:
 
 
 def _cause(error: Exception) -> str:
-    """Return the name of what went wrong: an error's text may quote what was sent."""
-    return type(error.__cause__ or error).__name__
+    """Return what went wrong. Of others' errors the name only: a text may quote what was sent."""
+    cause = error.__cause__ or error
+    return str(cause) if isinstance(cause, Unavailable) else type(cause).__name__

@@ -85,6 +85,7 @@ class WritePath:
 
         def opened() -> None:
             redis_client.check(self._redis, self._settings.redis_durability)
+            redis_client.check_broker(self._settings.broker)
             open_log(self.log, self._engine, self._settings.database_identity)
 
         await run_in_threadpool(opened)
