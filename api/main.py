@@ -56,6 +56,7 @@ from api.http.routes import (
 )
 from api.http.shares import Shares
 from api.operations.monitoring import Monitor
+from api.reads import standby as standbys
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
 from api.writes.external_ids import ExternalIds
@@ -153,7 +154,7 @@ def _load_shedders(services: Callable[[], Services], writes: Shares) -> list[Loa
 @asynccontextmanager
 async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
-        engine = api_engine(settings, pool_size=THREADS + WRITE_PATH_CONNECTIONS)
+        engine = api_engine(settings, settings.database, pool_size=THREADS + WRITE_PATH_CONNECTIONS)
         stack.callback(engine.dispose)
         assistant = make_assistant(settings)
         stack.push_async_callback(assistant.close)
@@ -167,7 +168,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(write_path.stop)
         await write_path.start()
         accept, log = write_path.accept, write_path.async_log
-        reads = Reads(database, log.absent)
+        standby = await stack.enter_async_context(standbys.opened(settings, database))
+        reads = Reads(database, log.absent, standby)
         revocations = Revocations(log)
         await revocations.start()
         stack.push_async_callback(revocations.stop)
@@ -192,7 +194,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(streamed.stop)
         credentials.start()
         stack.push_async_callback(credentials.stop)
-        monitor = Monitor(write_path, database, settings.database, settings.broker)
+        monitor = Monitor(write_path, database, settings.database, settings.broker, standby)
         stack.push_async_callback(monitor.close)
         yield Services(
             settings=settings,
@@ -201,7 +203,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             reads=reads,
             read_slots=ReadSlots(),
             export_slots=ReadSlots(EXPORTS_PER_USER),
-            imports=Imports(accept, reads),
+            imports=Imports(accept, reads.primary),
             import_slots=ReadSlots(1, "another import of this account is running"),
             chat=Chat(accept, turns, answers, assistant, titles, timeouts=timeouts),
             streamed_chat=streamed,
@@ -216,8 +218,10 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             identity_provider=IdentityProvider(settings, subjects, tokens.key_names)
             if settings.oidc_issuer
             else None,
-            external_ids=ExternalIds(log, reads),
-            deletion=AccountDeletion(database, reads, log, key_store, tokens.lifetime_seconds),
+            external_ids=ExternalIds(log, reads.primary),
+            deletion=AccountDeletion(
+                database, reads.primary, log, key_store, tokens.lifetime_seconds
+            ),
             monitor=monitor,
         )
 

@@ -124,7 +124,9 @@ def _authenticator(settings: Settings) -> _Authenticator:
     """Return the one of these settings, made at the first call."""
     log = Log(redis_client.connect(settings, "verbatim-api"), settings.log_namespace)
     return _Authenticator(
-        api_engine(settings, pool_size=1), Throttle(settings), SessionStore(settings, log)
+        api_engine(settings, settings.database, pool_size=1),
+        Throttle(settings),
+        SessionStore(settings, log),
     )
 
 

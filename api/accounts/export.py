@@ -9,8 +9,6 @@ from sqlmodel import Session
 
 from api.accounts.repositories import UserRepository
 from api.core import ids, models
-from api.core.async_database import AsyncDatabase
-from api.core.database import Viewer
 from api.core.times import iso
 from api.reads import message_lines
 from api.reads.branches import BranchRepository
@@ -62,10 +60,11 @@ async def begin(reads: Reads, owner: int, read_after: Sequence[int]) -> Start:
         last_ids = [max(p.last_id, imported) for p in PartitionRepository(db).all()]
         return Start(UserRepository(db).by_id(owner), last_ids)
 
-    return await reads.after(owner, read_after, look)
+    # A standby may not have the account yet.
+    return await reads.primary.after(owner, read_after, look)
 
 
-async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncIterator[bytes]:
+async def lines(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
     """Yield the account, each conversation with its messages, and a last line with the totals.
 
     An export without the last line is incomplete.
@@ -73,7 +72,7 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
     if start.user is not None:
         yield _line("account", start.user, _ACCOUNT)
     conversations = messages = 0
-    async for conversation, count in _each(database, owner, start):
+    async for conversation, count in _each(reads, owner, start):
         yield _line(
             "conversation",
             conversation,
@@ -81,10 +80,10 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
             message_count=count,
             metadata=_loaded(conversation.metadata_text),
         )
-        async for page in _messages(database, owner, conversation.id, count, "lines"):
+        async for page in _messages(reads, owner, start, conversation.id, count, form="lines"):
             messages += page.messages
             yield page.written + b"\n"
-        async for aside in _aside(database, owner, conversation):
+        async for aside in _aside(reads, owner, start, conversation):
             said = {"type": "aside"} | {name: getattr(aside, name) for name in _ASIDE}
             yield _with_text(said, "extra", aside.extra) + b"\n"
         conversations += 1
@@ -92,18 +91,18 @@ async def lines(database: AsyncDatabase, owner: int, start: Start) -> AsyncItera
 
 
 async def conversations_with_messages(
-    database: AsyncDatabase, owner: int, start: Start
+    reads: Reads, owner: int, start: Start
 ) -> AsyncIterator[bytes]:
     """Yield the form that can be imported: a line for each conversation, in pieces, and the end.
 
     Without messages that have no text any more.
     """
     conversations = messages = 0
-    async for conversation, count in _each(database, owner, start):
+    async for conversation, count in _each(reads, owner, start):
         # A line may be of any length: its messages are written as they are read.
         yield _conversation(conversation)[:-1] + b', "messages": ['
         separator = b""
-        async for page in _messages(database, owner, conversation.id, count, "elements"):
+        async for page in _messages(reads, owner, start, conversation.id, count, form="elements"):
             if page.messages:
                 yield separator + page.written
                 separator = b", "
@@ -133,27 +132,28 @@ def _with_text(said: dict[str, Any], name: str, text: str | None) -> bytes:
 
 
 async def _each(
-    database: AsyncDatabase, owner: int, start: Start
+    reads: Reads, owner: int, start: Start
 ) -> AsyncIterator[tuple[models.Conversation, int]]:
     """Yield each conversation, and how many of its messages were stored at the start."""
     last = 0
-    while page := await database.read(
-        Viewer(owner),
+    while page := await reads.since(
+        owner,
+        start.last_ids,
         lambda db: _conversations(db, owner, last),  # noqa: B023 - called at once
     ):
         for conversation in filter(lambda one: start.has(one.id), page):
-            yield (
-                conversation,
-                await database.read(Viewer(owner), _count(owner, conversation.id, start.last_ids)),
-            )
+            count = _count(owner, conversation.id, start.last_ids)
+            yield conversation, await reads.since(owner, start.last_ids, count)
         last = page[-1].id
 
 
 async def _messages(
-    database: AsyncDatabase,
+    reads: Reads,
     owner: int,
+    start: Start,
     conversation_id: int,
     count: int,
+    *,
     form: message_lines.Form,
 ) -> AsyncIterator[Lines]:
     """Yield the first `count` messages of a conversation, page by page."""
@@ -161,7 +161,7 @@ async def _messages(
     while last < count:
         limit = min(PAGE, count - last)
         query = message_lines.query(owner, conversation_id, last, form, limit=limit)
-        page = message_lines.lines_of(await database.ask(owner, query))
+        page = message_lines.lines_of(await reads.row_since(owner, start.last_ids, query))
         if page is None:  # deleted meanwhile
             return
         yield page
@@ -169,14 +169,15 @@ async def _messages(
 
 
 async def _aside(
-    database: AsyncDatabase, owner: int, conversation: models.Conversation
+    reads: Reads, owner: int, start: Start, conversation: models.Conversation
 ) -> AsyncIterator[models.MessageAside]:
     """Yield the messages that were put aside."""
     last = 0
     # Nothing is asked of a conversation of which nothing ever was.
     while conversation.rewritten_id and (
-        page := await database.read(
-            Viewer(owner),
+        page := await reads.since(
+            owner,
+            start.last_ids,
             lambda db: BranchRepository(db).aside(owner, conversation.id, last, limit=PAGE),  # noqa: B023 - called at once
         )
     ):

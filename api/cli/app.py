@@ -128,12 +128,15 @@ def status(
 ) -> None:
     """Show backlog, age of the oldest entry, lag, dead letters.
 
-    Asks Redis and PostgreSQL separately: while one of them is down, it shows the other's part.
+    Asks Redis, PostgreSQL and its standby separately: while one is down, it shows the others' part.
 
     Exit code 1: one of them does not answer.
     """
-    with common.open_stores("verbatim-status") as (redis, log, engine):
-        answered = report(log, engine)
+    with (
+        common.open_stores("verbatim-status") as (redis, log, engine),
+        common.open_standby("verbatim-status") as standby,
+    ):
+        answered = report(log, engine, standby)
         if memory:
             _report_memory(redis, log)
     if not answered:

@@ -78,3 +78,17 @@ def open_stores(name: str, *, of_accounts: bool = False) -> Iterator[tuple[Redis
             yield redis, Log(redis, settings.log_namespace), engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def open_standby(name: str) -> Iterator[Engine | None]:
+    """Yield the standby that history is read from, likewise; None where there is none."""
+    url = find_settings().read_database
+    if url is None:
+        yield None
+        return
+    engine = database.make_engine(url, application_name=name, pool_size=1)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

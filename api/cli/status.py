@@ -1,8 +1,10 @@
-"""`verbatim status`: backlog, lag and dead letters; Redis and PostgreSQL are asked separately."""
+"""`verbatim status`: backlog, lag and dead letters; each server is asked separately."""
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -15,15 +17,22 @@ from api.core.errors import Unavailable
 from api.core.log import Log
 from api.core.models import DatabaseIdentity
 from api.operations import dead_letters
+from api.reads.freshness import has
 from api.reads.partitions import PartitionRepository
+from api.reads.standby import LAG_MOST_SECONDS
+
+#: How long a standby is waited for: it lags more than APIs take.
+STANDBY_SECONDS: Final = 2 * LAG_MOST_SECONDS
 
 
-def report(log: Log, engine: Engine) -> bool:
-    """Print the state of the log and of the database; return whether both answered."""
+def report(log: Log, engine: Engine, standby: Engine | None = None) -> bool:
+    """Print the state of the log and of the databases; return whether all answered."""
     answered = [
         _answers("redis", lambda: _report_log(log)),
         _answers("postgresql", lambda: _report_database(engine)),
     ]
+    if standby is not None:
+        answered.append(_answers("standby", lambda: _report_standby(engine, standby)))
     return all(answered)
 
 
@@ -81,3 +90,24 @@ def _report_database(engine: Engine) -> None:
     terminal.print_line(
         "dead letters", f"{len(letters)} ({named}), the oldest for {terminal.format_age(oldest)}"
     )
+
+
+def _report_standby(primary: Engine, standby: Engine) -> None:
+    """Print how long the standby takes to have what the primary has now."""
+    wanted = _last_ids(primary)
+    begun = time.monotonic()
+    while not has(_last_ids(standby), wanted):
+        if (waited := time.monotonic() - begun) > STANDBY_SECONDS:
+            terminal.print_line(
+                "standby",
+                f"LAGS: after {waited:.0f} s it lacks what PostgreSQL had; it is not used",
+            )
+            return
+        time.sleep(0.005)
+    lag = terminal.format_seconds(time.monotonic() - begun)
+    terminal.print_line("standby", f"answers, and had what PostgreSQL has within {lag}")
+
+
+def _last_ids(engine: Engine) -> Sequence[int]:
+    with reading(engine) as session:
+        return PartitionRepository(session).last_ids()

@@ -22,7 +22,7 @@ T = TypeVar("T")
 THREADS: Final = 10
 #: Transactions waiting or running in one process; one more is refused.
 IN_FLIGHT_MOST: Final = 400
-#: Longest time of a transaction, the wait for a thread included.
+#: Longest time of a transaction, the wait for a thread included, unless told otherwise.
 TIMEOUT_SECONDS: Final = 10.0
 #: A standby, as a primary is after a failover, or made so by its operator.
 _IS_READ_ONLY: Final = text(
@@ -38,8 +38,9 @@ class AsyncDatabase:
     be complete when it returns; the `viewer` is made anew for each transaction.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._engine = engine
+        self._timeout_seconds = timeout_seconds
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
         self._in_flight = 0
         self._used_at: float | None = None
@@ -75,13 +76,13 @@ class AsyncDatabase:
                 return work(session)
 
         self.note_use()
-        return await self._in_thread(run, TIMEOUT_SECONDS)
+        return await self._in_thread(run, self._timeout_seconds)
 
     async def ask(self, user_id: int, query: single_reads.Query) -> single_reads.Row | None:
         """Return the first row of a query that is for one user; None for no row."""
         self.note_use()
         return await self._in_thread(
-            lambda: single_reads.ask(self._engine, user_id, query), TIMEOUT_SECONDS
+            lambda: single_reads.ask(self._engine, user_id, query), self._timeout_seconds
         )
 
     async def write(
@@ -89,7 +90,7 @@ class AsyncDatabase:
     ) -> T:
         """Run `work` in one transaction, commit it, and return its result.
 
-        Only accounts are written outside the drain. After a timeout (TIMEOUT_SECONDS unless
+        Only accounts are written outside the drain. After a timeout (the database's own unless
         given) the transaction may still commit.
         """
 
@@ -98,7 +99,7 @@ class AsyncDatabase:
                 return work(session)
 
         self.note_use()
-        return await self._in_thread(run, timeout_seconds or TIMEOUT_SECONDS)
+        return await self._in_thread(run, timeout_seconds or self._timeout_seconds)
 
     def close(self) -> None:
         """Let running transactions finish and start no more."""

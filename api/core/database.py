@@ -109,10 +109,10 @@ def make_engine(
     return engine
 
 
-def api_engine(settings: Settings, *, pool_size: int) -> Engine:
-    """Return the engine of one API process; restricted to users' rows unless settings allow all."""
+def api_engine(settings: Settings, url: URL, *, pool_size: int) -> Engine:
+    """Return an engine of one API process; restricted to users' rows unless settings allow all."""
     return make_engine(
-        settings.database,
+        url,
         application_name="verbatim-api",
         role="verbatim_api" if settings.row_security == "enforced" else None,
         pool_size=pool_size,

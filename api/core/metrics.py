@@ -138,6 +138,22 @@ def broker_family(*, answers: bool) -> Metric:
     return GaugeMetricFamily("verbatim_broker_up", text, value=float(answers))
 
 
+def standby_families(
+    *, is_used: bool, lag_seconds: float, answered: int, passed_over: int
+) -> Iterator[Metric]:
+    """Yield the families of the standby that this process reads history from."""
+    text = "1 if history is read from the standby"
+    yield GaugeMetricFamily("verbatim_standby_up", text, value=float(is_used))
+    text = "How old what it shows was at most, when it was looked at last"
+    yield GaugeMetricFamily("verbatim_standby_lag_seconds", text, value=lag_seconds)
+    reads = CounterMetricFamily(
+        "verbatim_standby_reads", "Reads of history by who had to answer them", labels=["by"]
+    )
+    reads.add_metric(["standby"], answered)
+    reads.add_metric(["primary"], passed_over)
+    yield reads
+
+
 def exposition(families: Iterable[Metric]) -> bytes:
     """Return this process's metrics, and the given families, in Prometheus' text format."""
     shared = CollectorRegistry()

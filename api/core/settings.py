@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     #: For migrations: they need a direct connection if `database_url` is a transaction pooler.
     database_direct_url: Secret = None
     worker_database_url: Secret = None
+    #: A hot standby of `database_url` that history is read from.
+    read_database_url: Secret = None
     #: The database's own id, as `verbatim status` shows it. With it an API that starts while
     #: PostgreSQL is away takes writes at once; without it, it waits until it can ask.
     database_identity: Annotated[str | None, Field(pattern=_UUID)] = None
@@ -220,6 +222,11 @@ class Settings(BaseSettings):
     def migration_database(self) -> URL:
         """The database for migrations, by a direct connection."""
         return postgres_url(self.database_direct_url) if self.database_direct_url else self.database
+
+    @property
+    def read_database(self) -> URL | None:
+        """A standby for reads, under the API's role; None where there is none."""
+        return postgres_url(self.read_database_url) if self.read_database_url else None
 
     @property
     def worker_database(self) -> URL:

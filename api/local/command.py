@@ -11,7 +11,7 @@ from typing import Final
 #: Settings that are secrets, or contain one: a program has those that it is given, and no others.
 SECRETS: Final = frozenset(
     {
-        *("DATABASE_URL", "DATABASE_DIRECT_URL", "WORKER_DATABASE_URL"),
+        *("DATABASE_URL", "DATABASE_DIRECT_URL", "WORKER_DATABASE_URL", "READ_DATABASE_URL"),
         *("REDIS_URL", "CELERY_BROKER_URL"),
         *("SECRET_KEY", "SECRET_KEY_OTHER", "METRICS_TOKEN", "OPENAI_API_KEY"),
         "OIDC_SHARED_SECRET",

@@ -40,6 +40,7 @@ def completed(settings: Settings) -> Settings:
             # As in `stack`: URLs for other roles belong to another database.
             found |= {"database_url": postgres.url}
             found |= {"database_direct_url": None, "worker_database_url": None}
+            found |= {"read_database_url": None}
             given = settings.model_copy(update=found)
             if logins.needs_roles(given):
                 found |= logins.urls(directory, given.migration_database)

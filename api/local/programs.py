@@ -69,6 +69,7 @@ class Api(PythonProgram):
         known = self._settings
         return {
             "DATABASE_URL": known.database_url,
+            "READ_DATABASE_URL": known.read_database_url,
             "REDIS_URL": known.redis,
             "CELERY_BROKER_URL": known.celery_broker_url,
             "SECRET_KEY": known.signing_key,

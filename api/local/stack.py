@@ -182,6 +182,7 @@ def _completed(settings: Settings, servers: dict[str, EmbeddedServer]) -> Settin
     decided: dict[str, object] = {name: server.url for name, server in servers.items()}
     if "database_url" in servers:
         decided |= {"database_direct_url": None, "worker_database_url": None}
+        decided |= {"read_database_url": None}
     if settings.secret_key is None:
         kept = data_dir.secret(settings.verbatim_data_dir / "secret_key")
         decided["secret_key"] = SecretStr(kept)

@@ -14,6 +14,7 @@ from api.core import metrics
 from api.core.async_database import AsyncDatabase
 from api.core.errors import Unavailable
 from api.core.postgres_urls import servers
+from api.reads.standby import Standby, State
 from api.writes.write_path import WritePath
 
 DatabaseState = Literal["up", "read_only", "down"]
@@ -31,8 +32,14 @@ class Monitor:
     """Reads the state of the log, of PostgreSQL and of Celery's broker."""
 
     def __init__(
-        self, write_path: WritePath, database: AsyncDatabase, address: URL, broker: str
+        self,
+        write_path: WritePath,
+        database: AsyncDatabase,
+        address: URL,
+        broker: str,
+        standby: Standby | None = None,
     ) -> None:
+        self._standby = standby
         self._write_path = write_path
         self._database = database
         self._address = address
@@ -66,6 +73,11 @@ class Monitor:
             return "down"
         return "read_only" if self._was_read_only else "up"
 
+    @property
+    def standby_state(self) -> State | None:
+        """Whether history is read from the standby; None where there is none."""
+        return self._standby.state if self._standby else None
+
     async def broker_answers(self) -> bool:
         """Return whether the broker answers within 1 s: else no worker hears a doorbell."""
         try:
@@ -94,12 +106,19 @@ class Monitor:
 
     async def exposition(self) -> bytes:
         """Return all metrics as text; without those of Redis while it does not answer."""
-        broker = metrics.broker_family(answers=await self.broker_answers())
+        own = [metrics.broker_family(answers=await self.broker_answers())]
+        if standby := self._standby:
+            own += metrics.standby_families(
+                is_used=standby.state == "up",
+                lag_seconds=standby.lag_seconds,
+                answered=standby.answered,
+                passed_over=standby.passed_over,
+            )
         try:
             shared = await self._shared()
         except Unavailable:
             shared = []
-        return metrics.exposition([broker, *shared])
+        return metrics.exposition([*own, *shared])
 
     async def _shared(self) -> list[Metric]:
         log = self._write_path.async_log

@@ -1,6 +1,6 @@
 """How far the drain has come, by partition."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import text
@@ -23,6 +23,11 @@ class PartitionRepository:
         """Return the id up to which a partition's entries are in PostgreSQL."""
         statement = select(LogPartition.last_id).where(LogPartition.id == partition)
         return self._session.exec(statement).one()
+
+    def last_ids(self) -> Sequence[int]:
+        """Return the same of all 16, in order."""
+        statement = select(LogPartition.last_id).order_by(col(LogPartition.id))
+        return self._session.exec(statement).all()
 
     def not_reached(self, entry_ids: Collection[int]) -> frozenset[int]:
         """Return those of the ids that the drain has not come to, as the primary says."""

@@ -8,8 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from sqlmodel import Session
 
@@ -22,6 +21,7 @@ from api.reads import reach
 from api.reads.owners import require_account
 from api.reads.partitions import PartitionRepository
 from api.reads.slots import ReadSlot
+from api.reads.standby import Found, Standby
 
 T = TypeVar("T")
 #: Which of these ids the log does not hold, and will not give out any more (`AsyncLog.absent`).
@@ -33,21 +33,31 @@ POLL_FIRST_SECONDS: Final = 0.005
 POLL_MOST_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class _Found(Generic[T]):
-    value: T
-
-
 #: What is tried again and again, given the ids that are known to be lost; None: not yet.
-_Attempt = Callable[[Session, frozenset[int]], _Found[T] | None]
+_Attempt = Callable[[Session, frozenset[int]], Found[T] | None]
 
 
 class Reads:
-    """Queries of one user's chat data, once PostgreSQL has what the reader may expect."""
+    """Queries of one user's chat data, once PostgreSQL has what the reader may expect.
 
-    def __init__(self, database: AsyncDatabase, absent_from_log: AbsentFromLog) -> None:
+    Where there is a `standby`, it is asked first; each answer that it has not is the primary's. So
+    what decides about a write is asked of `primary`.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase,
+        absent_from_log: AbsentFromLog,
+        standby: Standby | None = None,
+    ) -> None:
         self._database = database
         self._absent_from_log = absent_from_log
+        self._standby = standby
+
+    @property
+    def primary(self) -> "Reads":
+        """The same reads, of no standby."""
+        return type(self)(self._database, self._absent_from_log)
 
     async def after(
         self,
@@ -63,10 +73,24 @@ class Reads:
         an id was lost, TooMany when the slot is not free in time.
         """
 
-        def attempt(session: Session, lost: frozenset[int]) -> _Found[T] | None:
-            return _Found(work(session)) if reach.passed(session, read_after, lost) else None
+        def attempt(session: Session, lost: frozenset[int]) -> Found[T] | None:
+            return Found(work(session)) if reach.passed(session, read_after, lost) else None
 
+        if found := await self._on_standby(owner, read_after, work, slot):
+            return found.value
         return await self._until_found(owner, read_after, attempt, slot)
+
+    async def since(self, owner: int, last_ids: Sequence[int], work: Callable[[Session], T]) -> T:
+        """Run a query of an answer that takes several, and began when PostgreSQL had `last_ids`."""
+        if found := await self._on_standby(owner, last_ids, work, None):
+            return found.value
+        return await self._database.read(Viewer(owner), work)
+
+    async def row_since(self, owner: int, last_ids: Sequence[int], query: Query) -> Row | None:
+        """Return the first row of a query, likewise; None for no row."""
+        if found := await self._on_standby(owner, last_ids, lambda db: run(db, query), None):
+            return found.value
+        return await self._database.ask(owner, query)
 
     async def of_conversation(
         self,
@@ -83,7 +107,12 @@ class Reads:
         where the owner does not exist.
         """
 
-        def attempt(session: Session, lost: frozenset[int]) -> _Found[T] | None:
+        def known(session: Session) -> T:
+            if (found := work(session)) is None:
+                raise NotFound("the standby does not have it")
+            return found
+
+        def attempt(session: Session, lost: frozenset[int]) -> Found[T] | None:
             if not reach.passed(session, read_after, lost):
                 return None
             found = work(session)
@@ -95,8 +124,10 @@ class Reads:
             if found is None:
                 require_account(session, owner)
                 raise NotFound("there is no such conversation")
-            return _Found(found)
+            return Found(found)
 
+        if on_standby := await self._on_standby(owner, read_after, known, slot):
+            return on_standby.value
         wanted = [*read_after, conversation_id]
         return await self._until_found(owner, wanted, attempt, slot)
 
@@ -133,11 +164,26 @@ class Reads:
     ) -> Row | None:
         """Return the row if there is one, and it is of a time when nothing was missing."""
         await slot.take()
+        if self._standby and (row := await self._standby.ask(owner, read_after, query)):
+            return row
         row = await self._database.ask(owner, query)
         if row is None or not reach.includes(row[-1] or (), read_after):
             slot.release()
             return None
         return row
+
+    async def _on_standby(
+        self,
+        owner: int,
+        read_after: Sequence[int],
+        work: Callable[[Session], T],
+        slot: ReadSlot | None,
+    ) -> Found[T] | None:
+        if self._standby is None:
+            return None
+        if slot is not None:
+            await slot.take()
+        return await self._standby.read(owner, read_after, work)
 
     async def _until_found(
         self, owner: int, wanted: Sequence[int], attempt: _Attempt[T], slot: ReadSlot | None
@@ -157,7 +203,7 @@ class Reads:
 
     async def _attempt(
         self, owner: int, attempt: _Attempt[T], lost: frozenset[int], slot: ReadSlot | None
-    ) -> _Found[T] | None:
+    ) -> Found[T] | None:
         if slot is None:
             return await self._database.read(Viewer(owner), lambda db: attempt(db, lost))
         await slot.take()

@@ -11,8 +11,9 @@ from api.core.database import make_engine
 from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
 from tests.drain.world import FaultyLog, World
-from tests.support.pgpool import balanced, standby_of
+from tests.support.pgpool import balanced
 from tests.support.servers import fresh_database
+from tests.support.standby import standby_of
 
 pytestmark = pytest.mark.slow
 

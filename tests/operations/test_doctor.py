@@ -254,6 +254,9 @@ def test_roles_that_are_too_strong_or_unknown_are_told(settings: Settings, log: 
     assert told(changed(settings, database_url=stranger)) == {
         "nobody can connect by DATABASE_URL: the name or password is wrong"
     }
+    assert told(changed(settings, read_database_url=stranger)) == {
+        "nobody can connect by READ_DATABASE_URL: the name or password is wrong"
+    }
 
 
 def test_a_schema_that_is_behind_or_unknown_or_hidden_is_told(

@@ -150,6 +150,7 @@ OTHERS: Final = {
     "BranchRepository.branch",
     "PartitionRepository.last_id",
     "PartitionRepository.all",
+    "PartitionRepository.last_ids",
     "PartitionRepository.not_reached",
     "UserRepository.add",
     "UserRepository.has_password",

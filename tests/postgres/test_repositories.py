@@ -69,6 +69,7 @@ READS: dict[str, tuple[Call, Any]] = {
 OTHER_READS: dict[str, Call] = {
     "PartitionRepository.last_id": lambda s, _: PartitionRepository(s).last_id(5),
     "PartitionRepository.all": lambda s, _: PartitionRepository(s).all(),
+    "PartitionRepository.last_ids": lambda s, _: PartitionRepository(s).last_ids(),
     "PartitionRepository.not_reached": lambda s, _: PartitionRepository(s).not_reached([101]),
     "UserRepository.by_id": lambda s, o: UserRepository(s).by_id(o),
     "UserRepository.by_name": lambda s, _: UserRepository(s).by_name("alice"),
@@ -256,6 +257,7 @@ def test_the_partitions_are_read_in_order(engine: Engine) -> None:
     with reading(engine) as session:
         partitions = PartitionRepository(session).all()
         assert PartitionRepository(session).last_id(5) == 101
+        assert PartitionRepository(session).last_ids() == [101 if n == 5 else 0 for n in range(16)]
         assert PartitionRepository(session).not_reached([101, 117, 118]) == {117, 118}
 
     assert [(p.id, p.last_id) for p in partitions] == [(n, 101 * (n == 5)) for n in range(16)]

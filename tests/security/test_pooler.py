@@ -16,10 +16,11 @@ from api.reads.conversation_documents import Wanted
 from tests.security.layers import forget_the_owner
 from tests.support.pages import listed
 from tests.support.pgbouncer import pooled
-from tests.support.pgpool import balanced, standby_of
+from tests.support.pgpool import balanced
 from tests.support.rows import add_conversation, add_user
 from tests.support.scale import scaled
 from tests.support.servers import fresh_database, urls_of
+from tests.support.standby import standby_of
 
 pytestmark = pytest.mark.slow
 

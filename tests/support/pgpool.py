@@ -13,7 +13,6 @@ from sqlalchemy.engine import URL
 from api.local import data_dir
 from api.local.postgres import EmbeddedPostgres
 from tests.support.pgbouncer import answers
-from tests.support.servers import QuickPostgres, running
 from tests.support.waiting import eventually
 
 PROGRAM = shutil.which("pgpool", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -39,19 +38,6 @@ load_balance_mode = on
 sr_check_period = 0
 health_check_period = 0
 """
-
-
-@contextmanager
-def standby_of(primary: EmbeddedPostgres, directory: Path) -> Iterator[EmbeddedPostgres]:
-    """Run a standby that has what the primary has now, and gets nothing more: it lags."""
-    trust = primary.directory / "cluster" / "pg_hba.conf"
-    trust.write_text("host all all 127.0.0.1/32 trust\n")
-    primary.stop()
-    shutil.copytree(primary.directory, directory, ignore=shutil.ignore_patterns("port", "*.lock"))
-    (directory / "cluster" / "standby.signal").touch()
-    primary.start()
-    with running(QuickPostgres(directory)) as standby:
-        yield standby
 
 
 @contextmanager

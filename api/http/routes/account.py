@@ -56,7 +56,7 @@ async def export_everything(
     start = await export.begin(app.reads, caller.user_id, read_after)
     lines = export.lines if form == "lines" else export.conversations_with_messages
     return SessionStream(
-        lines(app.database, caller.user_id, start),
+        lines(app.reads, caller.user_id, start),
         until_ended=partial(app.sessions.until_ended, caller),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": 'attachment; filename="verbatim.jsonl"'},

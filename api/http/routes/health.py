@@ -25,6 +25,7 @@ async def livez() -> Alive:
     "/readyz",
     summary="Is the process ready",
     operation_id="readyz",
+    response_model_exclude_none=True,
     responses=documented(Unavailable),
 )
 async def readyz(app: App) -> Ready:
@@ -39,7 +40,11 @@ async def readyz(app: App) -> Ready:
     )
     if not app.monitor.log_is_open:
         raise Unavailable(f"the log does not answer or is not open; the database is {database}")
-    return Ready(database=database, broker="up" if broker else "down")
+    return Ready(
+        database=database,
+        broker="up" if broker else "down",
+        standby=app.monitor.standby_state,
+    )
 
 
 @router.get(

@@ -25,3 +25,8 @@ class Ready(Out):
     broker: Literal["up", "down"] = Field(
         description="`down`: no worker hears a doorbell, so messages wait in the log."
     )
+    standby: Literal["up", "behind", "down", "idle"] | None = Field(
+        default=None,
+        description="Where there is one: `up`: history is read from it; `behind` or `down`: the "
+        "primary is read instead; `idle`: there were no reads lately.",
+    )

@@ -47,11 +47,13 @@ _REASONS: Final = {
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield findings on the database that each URL leads to."""
-    wanted: Mapping[str, tuple[URL, roles.Role | None]] = {
+    wanted: dict[str, tuple[URL, roles.Role | None]] = {
         "DATABASE_URL": (settings.database, "verbatim_api"),
         "WORKER_DATABASE_URL": (settings.worker_database, "verbatim_worker"),
         "DATABASE_DIRECT_URL": (settings.migration_database, None),
     }
+    if settings.read_database:
+        wanted["READ_DATABASE_URL"] = (settings.read_database, "verbatim_api")
     is_known = False
     for name, (url, role) in wanted.items():
         plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -78,10 +80,15 @@ def _silent(name: str, message: str) -> Finding:
     why = next(
         (why for part, why in _REASONS.items() if part in message), "why, the server's log says"
     )
+    meanwhile = (
+        "the primary answers the reads meanwhile"
+        if name == "READ_DATABASE_URL"
+        else "chat goes on meanwhile, reads and sign-in do not"
+    )
     return problem(
         "postgresql",
         f"nobody can connect by {name}: {why}",
-        f"start the server, or correct {name}; chat goes on meanwhile, reads and sign-in do not",
+        f"start the server, or correct {name}; {meanwhile}",
     )
 
 
