@@ -233,6 +233,8 @@ def _log_at(level: str) -> None:
     if not package.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(
-            logging.Formatter("%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
+            logging.Formatter(
+                "%(asctime)s level=%(levelname)s process=%(process)d logger=%(name)s %(message)s"
+            )
         )
         package.addHandler(handler)

@@ -1,6 +1,7 @@
 """Metrics, as Prometheus families named `verbatim_…`.
 
-Each API process counts the entries it accepts, in memory. The workers' counts are in one Redis hash
+Each API process counts the entries it accepts, in memory; several behind one port, in files that
+each can add up (`api.local.processes`). The workers' counts are in one Redis hash
 of integers (`{ns}:drain:counts`), written by the trim script from `DrainCounts.mapping()`, so that
 any API process can show them. Fields of that hash:
 
@@ -11,6 +12,7 @@ any API process can show them. Fields of that hash:
                                                             are in <name>_count only
 """
 
+import os
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +25,7 @@ from prometheus_client.metrics_core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from api.core.log import LogStatus
 
@@ -44,12 +47,20 @@ DRAINED: Final = {
 }
 _ACCEPT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
+#: Names the folder of these files; prometheus-client reads it when it is imported.
+COUNTS_SETTING: Final = "PROMETHEUS_MULTIPROC_DIR"
 REGISTRY: Final = CollectorRegistry()
 accepted_total: Final = Counter(
-    "verbatim_accepted_total", "Entries accepted by this process", ["op"], registry=REGISTRY
+    "verbatim_accepted_total",
+    "Entries accepted by the API behind this port",
+    ["op"],
+    registry=REGISTRY,
 )
 refused_total: Final = Counter(
-    "verbatim_refused_total", "Entries refused by this process", ["reason"], registry=REGISTRY
+    "verbatim_refused_total",
+    "Entries refused by the API behind this port",
+    ["reason"],
+    registry=REGISTRY,
 )
 accept_seconds: Final = Histogram(
     "verbatim_accept_seconds",
@@ -155,10 +166,19 @@ def standby_families(
 
 
 def exposition(families: Iterable[Metric]) -> bytes:
-    """Return this process's metrics, and the given families, in Prometheus' text format."""
+    """Return what the API behind this port counted, and the given families, as Prometheus' text."""
     shared = CollectorRegistry()
     shared.register(_Families(list(families)))
-    return generate_latest(REGISTRY) + generate_latest(shared)
+    return generate_latest(_counted()) + generate_latest(shared)
+
+
+def _counted() -> CollectorRegistry:
+    """Return this process's counts; where several share a port, the sum, ended ones included."""
+    if COUNTS_SETTING not in os.environ:
+        return REGISTRY
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return together
 
 
 class _Families:

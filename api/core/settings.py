@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    #: Processes of the API behind its one port.
+    api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     verbatim_data_dir: Path = Path(".verbatim")
     #: The `redis-server` or `valkey-server` of a local stack, instead of the Valkey that it brings.
     verbatim_redis_server: Path | None = None

@@ -47,9 +47,10 @@ class EmbeddedPostgres(EmbeddedServer):
     #: Upper and lower case of all of Unicode, from PostgreSQL's own tables.
     locale: ClassVar = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, connections: int = 100) -> None:
         super().__init__(directory)
         self._cluster = self.directory / "cluster"
+        self._connections = connections
 
     @property
     def data(self) -> Path:
@@ -117,7 +118,8 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def command(self) -> Command:
         """Run in the foreground. SIGINT ends sessions and stops cleanly."""
-        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        several = SETTINGS | {"max_connections": str(self._connections)}
+        settings = [f"--{name}={value}" for name, value in several.items()]
         return self._as_server_user(
             [self.program("postgres"), "-D", str(self._cluster), "-p", str(self.port), *settings],
         )

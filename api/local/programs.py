@@ -50,17 +50,18 @@ class PythonProgram(ABC):
     def answers(self) -> bool:
         """Return whether it serves now."""
 
-    def _python(self, *arguments: str) -> Command:
+    def _python(self, *arguments: str, **settings: str) -> Command:
+        known = {name: value for name, value in self.env().items() if value is not None}
         return Command(
             [sys.executable, "-m", *arguments],
-            env={name: value for name, value in self.env().items() if value is not None},
+            env=settings | known,
             stop_seconds=self.stop_seconds,
             lock=self._lock,
         )
 
 
 class Api(PythonProgram):
-    """The API, in one process; more than one is for a larger installation."""
+    """The API, in API_PROCESSES processes."""
 
     name = "api"
 
@@ -80,15 +81,13 @@ class Api(PythonProgram):
         }
 
     def command(self) -> Command:
-        """Run uvicorn. Forwarded headers are the app's business, which knows TRUSTED_PROXIES."""
+        """Serve; where to, the stack may have decided."""
         return self._python(
-            *("uvicorn", "api.main:create_app", "--factory"),
-            *("--host", self._settings.host, "--port", str(self._settings.port)),
-            *("--workers", "1", "--loop", "uvloop"),
-            *("--http", "api.http.protocol:Connection", "--ws", "none"),
-            *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
-            *("--log-level", self._settings.log_level.lower()),
-            *("--timeout-graceful-shutdown", "10"),
+            "api.local.serve",
+            HOST=self._settings.host,
+            PORT=str(self._settings.port),
+            API_PROCESSES=str(self._settings.api_processes),
+            LOG_LEVEL=self._settings.log_level,
         )
 
     def answers(self) -> bool:

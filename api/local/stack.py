@@ -30,6 +30,9 @@ PATIENCE_SECONDS: Final = 8.0
 REDIS_SECONDS: Final = 5.0
 #: Between two tries of it.
 RETRY_SECONDS: Final = 0.2
+#: Connections to PostgreSQL: of one API process, its passwords' included; of all else, operators'.
+API_CONNECTIONS: Final = 16
+OTHER_CONNECTIONS: Final = 84
 #: Lines of a log that are shown while a step waits.
 WAITING_LINES: Final = 3
 _TITLES: Final = {
@@ -166,7 +169,8 @@ class Stack:
         servers: dict[str, EmbeddedServer] = {}
         directory = settings.verbatim_data_dir
         if not settings.database_url:
-            servers["database_url"] = EmbeddedPostgres(directory / "postgres")
+            connections = OTHER_CONNECTIONS + API_CONNECTIONS * settings.api_processes
+            servers["database_url"] = EmbeddedPostgres(directory / "postgres", connections)
         if not settings.redis_url:
             program = settings.verbatim_redis_server
             servers["redis_url"] = EmbeddedRedis(directory / "redis", program)

@@ -159,7 +159,7 @@ class Supervised:
         self.kill()
         code = await ended
         self.pid = None
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        return described_end(code)
 
     async def _started(self, command: Command) -> asyncio.subprocess.Process:
         output = self.log.open()
@@ -174,6 +174,11 @@ class Supervised:
             )
         finally:
             os.close(output)
+
+
+def described_end(code: int) -> str:
+    """Return in words how a process ended: its exit code, or the negative of a signal."""
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
 
 async def _any_done(*futures: "asyncio.Future[Any]", within_seconds: float | None = None) -> bool:
