@@ -13,10 +13,19 @@ from redis import Redis
 from tests.bench.figures import say
 from tests.bench.inserts import BATCHED_QUEUE, QUEUE
 from tests.bench.load import BODY, LoadError, Open, closed_loop, message_path, open_loop
-from tests.bench.processes import BATCHES_PYTHON, Running, Server, servers, worker
+from tests.bench.processes import (
+    BATCHES_PYTHON,
+    TWO_PROCESSES,
+    Running,
+    Server,
+    servers,
+    worker,
+)
 from tests.bench.site import Site, cpu_seconds, stored
 
 _SETTLE_SECONDS: Final = 60.0
+#: Those whose messages go through the log.
+_OURS: Final = ("verbatim", TWO_PROCESSES)
 #: What differs between two answers to the same request.
 _OWN: Final = ("id", "created_at")
 #: Where a message is worked on before its answer, and the rest.
@@ -58,7 +67,7 @@ class Field:
             time.sleep(0.2)
             return self._stored() > rows
         time.sleep(0.02)
-        return name == "verbatim" and self.at.backlog() > 0
+        return name in _OURS and self.at.backlog() > 0
 
     def throughput(self, name: str, connections: int, seconds: int) -> Accepted:
         """Accept messages from so many connections.
@@ -108,10 +117,9 @@ def field(
     env = dict(environment or at.environment)
     with ExitStack() as stack:
         workers: dict[str, Running] = {}
-        if "verbatim" in contestants:
-            workers["verbatim"] = stack.enter_context(
-                worker("workers.app", env, at.directory, options=["--task-events"])
-            )
+        if ours := [name for name in contestants if name in _OURS]:
+            drain = worker("workers.app", env, at.directory, options=["--task-events"])
+            workers |= dict.fromkeys(ours, stack.enter_context(drain))
         if "celery" in contestants:
             rival = worker("tests.bench.celery_rival", env, at.directory)
             workers["celery"] = stack.enter_context(rival)

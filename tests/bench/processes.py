@@ -17,6 +17,8 @@ from api.local.command import Command
 from tests.bench.site import cpu_seconds
 
 START_SECONDS: Final = 120.0
+#: The contestant that is Verbatim with API_PROCESSES=2; all others have one process.
+TWO_PROCESSES: Final = "verbatim_2"
 #: The virtual environment of the one rival that takes no Celery of today.
 BATCHES_PYTHON: Final = Path(sys.prefix).parent / "batches" / "bin" / "python"
 
@@ -69,22 +71,21 @@ class Running:
 
 
 class Server(Running):
-    """One API process."""
+    """The API of one contestant, started as Verbatim starts its own."""
 
     def __init__(self, contestant: str, env: Mapping[str, str], directory: Path) -> None:
         self.name = contestant
         self.port = data_dir.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(
-            [
-                *(sys.executable, "-m", "uvicorn", "tests.bench.contestants:create_app"),
-                *("--factory", "--host", "127.0.0.1", "--port", str(self.port)),
-                *("--workers", "1", "--loop", "uvloop"),
-                *("--http", "api.http.protocol:Connection", "--ws", "none"),
-                *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
-                *("--log-level", "warning"),
-            ],
-            {**env, "BENCH_CONTESTANT": contestant},
+            [sys.executable, "-m", "api.local.serve", "tests.bench.contestants:create_app"],
+            {
+                **env,
+                "BENCH_CONTESTANT": contestant,
+                "PORT": str(self.port),
+                "API_PROCESSES": "2" if contestant == TWO_PROCESSES else "1",
+                "LOG_LEVEL": "WARNING",
+            },
             directory / f"api-{contestant}-{self.port}.log",
         )
 
@@ -104,7 +105,7 @@ _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def servers(
     contestants: Sequence[str], env: Mapping[str, str], directory: Path
 ) -> Iterator[dict[str, Server]]:
-    """Run one API process for each contestant; they cost nothing while nobody asks them."""
+    """Run the API of each contestant; they cost nothing while nobody asks them."""
     started = {name: Server(name, env, directory) for name in contestants}
     try:
         for server in started.values():

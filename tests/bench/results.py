@@ -10,6 +10,7 @@ from tests.bench.figures import Figure, Section, load
 #: Contestants as people know them, in the order of the tables.
 NAMES: Final = {
     "verbatim": "Verbatim",
+    "verbatim_2": "Verbatim, two API processes",
     "no_io": "no I/O",
     "no_io_lane": "no I/O, fast lane",
     "sqlmodel": "SQLModel insert",

@@ -69,6 +69,7 @@ QUICK = Scale(
         "asyncpg_lane",
         "celery",
         "verbatim",
+        "verbatim_2",
     ),
     distances_ms=(5,),
     rates=(1_000,),
@@ -92,7 +93,7 @@ FULL = Scale(
     rate_seconds=5,
     contestants=(
         "no_io", "no_io_lane", "sqlmodel", "asyncpg", "asyncpg_lane", "background", "celery",
-        "batches", "langchain", "agents", "verbatim",
+        "batches", "langchain", "agents", "verbatim", "verbatim_2",
     ),
     distances_ms=(1, 5, 50),
     rates=(10, 100, 1_000),

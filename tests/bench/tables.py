@@ -11,6 +11,7 @@ from tests.bench.results import NAMES, Results
 #: What each contestant has done with a message when it answers.
 _DURABLE: Final = {
     "verbatim": "yes: fsync of the log",
+    "verbatim_2": "yes: fsync of the log",
     "no_io": "no: nothing is kept",
     "no_io_lane": "no: nothing is kept",
     "sqlmodel": "yes: commit",
