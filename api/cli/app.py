@@ -136,7 +136,7 @@ def status(
         common.open_stores("verbatim-status") as (redis, log, engine),
         common.open_standby("verbatim-status") as standby,
     ):
-        answered = report(log, engine, standby)
+        answered = report(log, engine, standby, common.find_settings().redis_replicas)
         if memory:
             _report_memory(redis, log)
     if not answered:

@@ -1,12 +1,13 @@
 """`verbatim status`: backlog, lag and dead letters; each server is asked separately."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
@@ -25,10 +26,13 @@ from api.reads.standby import LAG_MOST_SECONDS
 STANDBY_SECONDS: Final = 2 * LAG_MOST_SECONDS
 
 
-def report(log: Log, engine: Engine, standby: Engine | None = None) -> bool:
-    """Print the state of the log and of the databases; return whether all answered."""
+def report(log: Log, engine: Engine, standby: Engine | None = None, replicas: int = 0) -> bool:
+    """Print the state of the log and of the databases; return whether all answered.
+
+    `replicas` is how many must have a write before it is answered.
+    """
     answered = [
-        _answers("redis", lambda: _report_log(log)),
+        _answers("redis", lambda: _report_log(log, replicas)),
         _answers("postgresql", lambda: _report_database(engine)),
     ]
     if standby is not None:
@@ -46,13 +50,14 @@ def _answers(name: str, print_report: Callable[[], None]) -> bool:
     return True
 
 
-def _report_log(log: Log) -> None:
+def _report_log(log: Log, replicas: int) -> None:
     status, counts = log.status(), log.counts()
     held = sum(partition.bytes for partition in status.partitions)
     closed = [partition for partition in status.partitions if partition.tail is None]
     terminal.print_line(
         "redis", "CLOSED: nothing is accepted" if closed else "answers, the log is open"
     )
+    _report_replicas(log, replicas)
     busy = sum(partition.entries > 0 for partition in status.partitions)
     terminal.print_line("backlog", f"{status.entries} entries, {held} bytes, in {busy} partitions")
     terminal.print_line("oldest", terminal.format_age(timedelta(milliseconds=status.oldest_age_ms)))
@@ -66,6 +71,26 @@ def _report_log(log: Log) -> None:
     names = ("committed", "duplicates", "discarded", "dead_letters", "batches")
     totals = (f"{counts.get(name, 0)} {name.replace('_', ' ')}" for name in names)
     terminal.print_line("drained", ", ".join(totals))
+
+
+def _report_replicas(log: Log, wanted: int) -> None:
+    """Say how many replicas there are, and how far the last one is behind, if there are any."""
+    try:
+        shown = log.redis.info("replication")
+    except ResponseError:
+        return  # a service that shows none
+    offsets = [
+        int(replica["offset"])
+        for name, replica in shown.items()
+        if re.fullmatch(r"slave\d+", name) and replica["state"] == "online"
+    ]
+    if offsets or wanted:
+        asked = f"; an answer waits for {wanted}" if wanted else ""
+        behind = max((int(shown["master_repl_offset"]) - offset for offset in offsets), default=0)
+        few = "TOO FEW: " if len(offsets) < wanted else ""
+        terminal.print_line(
+            "replicas", f"{few}{len(offsets)} online, up to {behind} bytes behind{asked}"
+        )
 
 
 def _report_database(engine: Engine) -> None:

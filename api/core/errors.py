@@ -124,6 +124,10 @@ class Unavailable(Problem):
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
+class TooFewReplicas(Unavailable):
+    """Fewer replicas than REDIS_REPLICAS have what was written; they may get it yet."""
+
+
 class GatewayTimeout(Problem):
     """The assistant's model did not answer in time."""
 

@@ -165,6 +165,12 @@ def standby_families(
     yield reads
 
 
+def replicas_family(acknowledged: int) -> Metric:
+    """Return how many replicas had this process's last call to the log."""
+    text = "Replicas that had this process's last call to the log; 0 where REDIS_REPLICAS is 0"
+    return GaugeMetricFamily("verbatim_redis_replicas", text, value=acknowledged)
+
+
 def exposition(families: Iterable[Metric]) -> bytes:
     """Return what the API behind this port counted, and the given families, as Prometheus' text."""
     shared = CollectorRegistry()

@@ -83,8 +83,10 @@ def check(redis: Redis, durability: Durability) -> None:
     redis_kind.check(redis)
     if durability == "unchecked":
         return
-    check_info(_info(redis, durability), durability)
-    if durability != "managed":
+    info = _info(redis, durability)
+    if durability == "managed":
+        check_info(info)
+    else:
         check_config(_config(redis), durability)
 
 
@@ -94,11 +96,11 @@ def _info(redis: Redis, durability: Durability) -> Mapping[str, Any]:
         return redis.info()
     except ResponseError as error:
         _raise_if_busy(error)
-        refused = "this Redis does not show its INFO: allow its user +info"
+        refused = "this Redis does not show its INFO; allow its user +info"
         if durability != "managed":
             raise UnsafeRedisError(f"{refused}, or {_MANAGED}") from error
     _say_once(
-        f"{refused}; until then nobody sees how full it is, and whether it evicts: writes are "
+        f"{refused}: until then nobody sees how full it is, and whether it evicts: writes are "
         "refused only by itself, once it is full"
     )
     return {}
@@ -116,7 +118,7 @@ def _config(redis: Redis) -> Mapping[str, str]:
     except ResponseError as error:
         _raise_if_busy(error)
         raise UnsafeRedisError(
-            f"this Redis does not show its CONFIG: allow its user +config|get, or {_MANAGED}"
+            f"this Redis does not show its CONFIG; allow its user +config|get, or {_MANAGED}"
         ) from error
 
 
@@ -125,20 +127,15 @@ def _raise_if_busy(error: ResponseError) -> None:
         raise error
 
 
-def check_info(info: Mapping[str, Any], durability: Durability) -> None:
+def check_info(info: Mapping[str, Any]) -> None:
     """Raise UnsafeRedisError if a managed Redis, by its INFO, evicts what it has acknowledged.
 
-    Any other shows that in its configuration. Raises Unavailable for a replica of any kind: it may
-    be the primary soon.
+    Any other shows that in its configuration.
     """
-    if info.get("role") == "slave":
-        raise Unavailable("this Redis is a replica: REDIS_URL must lead to its primary")
-    if durability != "managed":
-        return
     if info.get("maxmemory_policy", "noeviction") != "noeviction":
         raise UnsafeRedisError(
             "this Redis does not keep what it accepts: its maxmemory-policy is "
-            f"{info['maxmemory_policy']!r}, must be noeviction (a parameter of the service)"
+            f"{info['maxmemory_policy']!r}, must be noeviction; that is a parameter of the service"
         )
     if not info.get("aof_enabled", 1):
         # Some services keep a log of their own instead, and some nothing.

@@ -157,6 +157,8 @@ class Settings(BaseSettings):
     #: managed: a service keeps what it answers; only what INFO shows is checked.
     #: unchecked: nothing is checked, for development.
     redis_durability: Durability = "always"
+    #: A write is answered once so many replicas have it, too.
+    redis_replicas: Annotated[int, Field(ge=0)] = 0
 
     # The database
     #: unchecked: for development; accepts a role that row-level security does not restrict.

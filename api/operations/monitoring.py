@@ -57,6 +57,13 @@ class Monitor:
         """Whether writes are accepted: the log answered the last call, and is open."""
         return self._write_path.ready
 
+    @property
+    def log_trouble(self) -> str:
+        """Why writes are not accepted, where they are not."""
+        if self._write_path.lacks_replicas:
+            return "too few replicas have what is written to the log"
+        return "the log does not answer or is not open"
+
     async def database_state(self) -> DatabaseState:
         """Return what PostgreSQL can serve, as far as it answers within 1 s.
 
@@ -106,7 +113,10 @@ class Monitor:
 
     async def exposition(self) -> bytes:
         """Return all metrics as text; without those of Redis while it does not answer."""
-        own = [metrics.broker_family(answers=await self.broker_answers())]
+        own = [
+            metrics.broker_family(answers=await self.broker_answers()),
+            metrics.replicas_family(self._write_path.replicas),
+        ]
         if standby := self._standby:
             own += metrics.standby_families(
                 is_used=standby.state == "up",

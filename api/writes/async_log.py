@@ -7,7 +7,8 @@ A reply never reaches a caller that it is not for. A connection serves one call 
 call that is cancelled or times out drops its connection, so that its late reply is never read.
 """
 
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Self, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -17,7 +18,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from api.core import ids, log, log_keys
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
-from api.core.errors import Unavailable
+from api.core.errors import TooFewReplicas, Unavailable
 from api.core.redis_client import redis_options, unavailable_on_error
 from api.core.redis_kind import refuse_replica
 from api.core.settings import Settings
@@ -30,15 +31,28 @@ CONNECTIONS: Final = 10
 POOL_TIMEOUT_SECONDS: Final = 10.0
 #: An id of this age is in the log, or was: the log never gives out ids behind its clock.
 SETTLED_SECONDS: Final = 10.0
+#: How long replicas may take to say that they have a call. The call's whole answer may take
+#: ANSWER_SECONDS; one that is healthy says so within its fsync and the way there and back.
+REPLICAS_MS: Final = 1_000
 
 
 class AsyncLog:
     """The log, for coroutines. Every method raises Unavailable where Redis does not answer."""
 
-    def __init__(self, client: Redis, namespace: str, owned: OwnedConnection | None = None) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        namespace: str,
+        owned: OwnedConnection | None = None,
+        replicas: int = 0,
+    ) -> None:
         self._client = client
+        self._owned = owned
         self._ask = owned.ask if owned else client.execute_command
+        self._replicas = replicas
         self.namespace = namespace
+        #: How many replicas had the last accept call, where any are asked for.
+        self.acknowledged = 0
         #: The database that the log must belong to, or "" before it is known.
         self.database_id = ""
 
@@ -59,7 +73,8 @@ class AsyncLog:
         client: Redis = Redis.from_url(
             settings.redis, single_connection_client=True, **_options(client_name)
         )
-        opened = cls(client, settings.log_namespace, OwnedConnection(client))
+        owned = OwnedConnection(client)
+        opened = cls(client, settings.log_namespace, owned, settings.redis_replicas)
         try:
             await _answered(client.initialize())
             refuse_replica(await _answered(opened._ask("HELLO")))
@@ -83,10 +98,36 @@ class AsyncLog:
     async def accept(
         self, limits: log.Limits, deadline_ms: int, requests: Sequence[AcceptRequest]
     ) -> AcceptReply:
-        """Accept requests in one call, which writes nothing after its deadline (Redis time)."""
+        """Accept requests in one call, which writes nothing after its deadline (Redis time).
+
+        Raises TooFewReplicas if fewer than REDIS_REPLICAS have it within REPLICAS_MS.
+        """
         partitions, arguments = log.accept_arguments(limits, deadline_ms, requests)
-        reply = await self._call("accept", self.database_id, partitions, arguments)
+        numbers = list(partitions)
+        ask = partial(self._ask_and_wait, numbers[0]) if self._replicas else self._ask
+        reply = await self._call("accept", self.database_id, numbers, arguments, ask)
         return log.read_reply(reply)
+
+    async def _ask_and_wait(self, partition: int, *command: bytes | str | int) -> Any:
+        """Send a command with WAIT, in one message; return the command's answer.
+
+        WAIT waits for what its own connection wrote last. A call that finds a key's earlier write,
+        made over another connection, writes nothing: so something is written before each WAIT, and
+        replicas that have that have all before it.
+        """
+        if self._owned is None:
+            raise Unavailable("replicas are waited for on one task's own connection only")
+        mark = ("SET", log_keys.key(self.namespace, partition, "replicated"), 1)
+        wait = ("WAIT", self._replicas, REPLICAS_MS)
+        answer, marked, count = await self._owned.ask_all(command, mark, wait)
+        if isinstance(answer, ResponseError):
+            raise answer
+        # Either is an error where the server is full, or ceased to be the primary meanwhile.
+        refused = isinstance(marked, ResponseError) or isinstance(count, ResponseError)
+        self.acknowledged = 0 if refused else int(count)
+        if self.acknowledged < self._replicas:
+            raise TooFewReplicas("too few replicas have what was written")
+        return answer
 
     async def spread_bell(self) -> None:
         """Set the bell of every partition, where that of any is set. Raises Unavailable."""
@@ -200,15 +241,17 @@ class AsyncLog:
         database_id: str,
         at: Iterable[int],
         arguments: Iterable[bytes | str | int],
+        ask: Callable[..., Awaitable[Any]] | None = None,
     ) -> Any:
         """Run the script. Only a script that Redis does not know is sent again."""
+        ask = ask or self._ask
         script = log.SCRIPTS[operation]
         keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
         with unavailable_on_error(), log.refusing_another_database():
             try:
-                return await self._ask("EVALSHA", script.sha, keys, *call)
+                return await ask("EVALSHA", script.sha, keys, *call)
             except NoScriptError:
-                return await self._ask("EVAL", script.text, keys, *call)
+                return await ask("EVAL", script.text, keys, *call)
 
 
 def _options(client_name: str) -> dict[str, Any]:

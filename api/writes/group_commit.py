@@ -14,7 +14,7 @@ from typing import Final
 
 from api.core import log, metrics
 from api.core.entries import AcceptReply, AcceptRequest, AcceptResult
-from api.core.errors import Unavailable
+from api.core.errors import TooFewReplicas, Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
 from api.writes.admission import Admission
@@ -36,6 +36,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 MEMORY_NO_OPENS: Final = 0.70
 MEMORY_NO_WRITES: Final = 0.80
 
+TOO_FEW_REPLICAS: Final = "too few replicas of the log answer; the request was not sent"
 UNKNOWN_OUTCOME: Final = (
     "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"
 )
@@ -81,6 +82,11 @@ class GroupCommit:
         self.database_id = ""
         #: The log answered last time it was asked, and was open.
         self.ready = False
+        #: Fewer than REDIS_REPLICAS had the last call: nothing is sent until the heartbeat's has
+        #: enough.
+        self.lacks_replicas = False
+        #: How many had it; 0 where none are asked for.
+        self.acknowledged = 0
 
     async def start(self) -> None:
         """Connect if Redis is there (it is tried again for ever) and begin to send."""
@@ -124,6 +130,9 @@ class GroupCommit:
         if not self.database_id:
             metrics.refused_total.labels("closed").inc()
             raise Unavailable("the log is not open yet")
+        if self.lacks_replicas:
+            metrics.refused_total.labels("replicas").inc()
+            raise Unavailable(TOO_FEW_REPLICAS)
         if self.memory_ratio > most:
             metrics.refused_total.labels("memory").inc()
             raise Unavailable("the log's memory is nearly full", retry_after_seconds=5)
@@ -177,11 +186,17 @@ class GroupCommit:
         if connection is None:
             self._fail(group, "the log cannot be reached; the request was not sent")
             return
+        if self.lacks_replicas:
+            self._fail(group, TOO_FEW_REPLICAS)
+            return
         try:
             reply = await self._accept(connection, group)
             if any(result.status == "late" for result in reply.results):
                 # Redis' clock was set: nothing was written, and now its time is known.
                 reply = await self._accept(connection, group)
+        except TooFewReplicas:
+            self._fail(group, UNKNOWN_OUTCOME)
+            return
         except _FAILURES as error:
             logger.warning("an accept call failed: %s", _cause(error))
             await self._drop()
@@ -214,7 +229,12 @@ class GroupCommit:
         deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
         requests = [waiting.request for waiting in group]
         connection.database_id = self.database_id
-        reply = await connection.accept(self._limits, deadline_ms, requests)
+        try:
+            reply = await connection.accept(self._limits, deadline_ms, requests)
+        except TooFewReplicas:
+            self._note_replicas(connection.acknowledged, lacking=True)
+            raise
+        self._note_replicas(connection.acknowledged, lacking=False)
         self._clock_offset_ms = reply.now_ms - loop.time() * 1000
         self.ready = reply.is_open
         if not reply.is_open:
@@ -222,6 +242,18 @@ class GroupCommit:
         if len(reply.results) != len(group):
             raise Unavailable("the script answered another call")
         return reply
+
+    def _note_replicas(self, acknowledged: int, *, lacking: bool) -> None:
+        self.acknowledged = acknowledged
+        if lacking != self.lacks_replicas:
+            logger.warning(
+                "%d of %d replicas have what is written: %s",
+                acknowledged,
+                self._settings.redis_replicas,
+                "writes are refused" if lacking else "writes are taken again",
+            )
+        self.lacks_replicas = lacking
+        self.ready = self.ready and not lacking
 
     async def _connected(self) -> AsyncLog | None:
         if self._log is None:
@@ -242,6 +274,8 @@ class GroupCommit:
             if connection := await self._connected():
                 self.memory_ratio = await connection.memory_ratio()
                 await self._accept(connection, [])
+        except TooFewReplicas:
+            pass  # noted, and the connection is sound
         except _FAILURES as error:
             logger.warning("the log does not answer: %s", _cause(error))
             await self._drop()

@@ -5,6 +5,7 @@ serves many more cases, and takes three to four times as long.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import hiredis
@@ -32,7 +33,17 @@ class OwnedConnection:
     async def ask(self, *command: bytes | str | int) -> Any:
         """Send a command and return its answer.
 
-        Raises ResponseError if Redis refuses the command, and leaves the connection as it is.
+        Raises ResponseError if Redis refuses the command, and leaves the connection as it is; else
+        what `ask_all` raises.
+        """
+        (answer,) = await self.ask_all(command)
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
+    async def ask_all(self, *commands: Sequence[bytes | str | int]) -> list[Any]:
+        """Send commands at once and return their answers; a refusal is returned as such.
+
         Raises RedisError or OSError if the connection is lost, or if the answer takes more than
         ANSWER_SECONDS. After that, and when it is cancelled, the connection is closed: what still
         comes on it would be taken for the next command's answer.
@@ -46,23 +57,15 @@ class OwnedConnection:
             raise NotConnectedError("the connection was lost")
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._exchange(reader, writer, command)
+                # All is sent by the time the last answer comes: that is enough.
+                writer.write(b"".join(map(_packed, commands)))
+                return [await self._answer(reader) for _ in commands]
         except BaseException:
             self._answers = _reader()
             await connection.disconnect(nowait=True)
             raise
-        if isinstance(answer, ResponseError):
-            raise answer
-        return answer
 
-    async def _exchange(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        command: tuple[bytes | str | int, ...],
-    ) -> Any:
-        # Its stub takes a tuple of one. All is sent by the time the answer comes: that is enough.
-        writer.write(hiredis.pack_command(cast("tuple[Any]", command)))
+    async def _answer(self, reader: asyncio.StreamReader) -> Any:
         while (answer := self._answers.gets()) is _INCOMPLETE or _is_no_answer(answer):
             if answer is _INCOMPLETE:
                 data = await reader.read(_READ_BYTES)
@@ -70,6 +73,11 @@ class OwnedConnection:
                     raise NotConnectedError("the connection was closed")
                 self._answers.feed(data)
         return answer
+
+
+def _packed(command: Sequence[bytes | str | int]) -> bytes:
+    # Its stub takes a tuple of one.
+    return bytes(hiredis.pack_command(cast("tuple[Any]", tuple(command))))
 
 
 def _reader() -> hiredis.Reader:

@@ -53,6 +53,16 @@ class WritePath:
         return self._commits.ready and not self._refused
 
     @property
+    def lacks_replicas(self) -> bool:
+        """Fewer replicas than REDIS_REPLICAS had what was written last: nothing is taken."""
+        return self._commits.lacks_replicas
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas had it; 0 where none are asked for."""
+        return self._commits.acknowledged
+
+    @property
     def memory_ratio(self) -> float:
         """Used memory as a part of Redis' maxmemory, 0 without a limit."""
         return self._commits.memory_ratio

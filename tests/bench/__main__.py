@@ -18,6 +18,7 @@ from tests.bench import (
     keys,
     losses,
     reads,
+    replicas,
     row_security,
     storm,
     streams,
@@ -43,7 +44,7 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "backlog": backlog.measure,
 }
 #: Those that run only when they are named.
-NAMED: Final = {"huge": reads.measure_huge}
+NAMED: Final = {"huge": reads.measure_huge, "replicas": replicas.measure}
 
 
 def main() -> None:

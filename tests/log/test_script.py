@@ -8,6 +8,7 @@ import pytest
 
 from api.accounts import deletion
 from api.core import entries, ids, log
+from api.writes import async_log
 
 LUA = Path(log.__file__).parent / "lua"
 HEAD = (LUA / "head.lua").read_text()
@@ -59,7 +60,7 @@ def test_the_table_at_the_head_names_the_keys_that_are_used() -> None:
     named = r"""(?:\bkey\([^'"]*?, f?|\bprefix(?:es\[[\w.]+\])? \.\. )['"]([a-z_:]+)"""
     used = {
         name.rstrip(":")
-        for path in [*LUA.glob("*.lua"), Path(log.__file__)]
+        for path in [*LUA.glob("*.lua"), Path(log.__file__), Path(async_log.__file__)]
         for name in re.findall(named, path.read_text())
     }
 

@@ -116,8 +116,8 @@ def streamed(client: httpx.Client, chat: str) -> None:
 FULL = "verify-full"
 #: What no day needs, but some do: kombu gives back what a lost worker had (WATCH), and unsubscribes
 #: as it ends (PUNSUBSCRIBE); a limit tells how long to wait (TTL); caches go where memory is short
-#: (SCAN).
-RARE = {"watch", "unwatch", "punsubscribe", "ttl", "scan"}
+#: (SCAN); replicas are waited for where there are any (WAIT).
+RARE = {"wait", "watch", "unwatch", "punsubscribe", "ttl", "scan"}
 
 
 def test_everything_works_over_tls_under_a_user_with_few_rights(

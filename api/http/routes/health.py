@@ -39,7 +39,7 @@ async def readyz(app: App) -> Ready:
         app.monitor.database_state(), app.monitor.broker_answers()
     )
     if not app.monitor.log_is_open:
-        raise Unavailable(f"the log does not answer or is not open; the database is {database}")
+        raise Unavailable(f"{app.monitor.log_trouble}; the database is {database}")
     return Ready(
         database=database,
         broker="up" if broker else "down",

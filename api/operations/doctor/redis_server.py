@@ -15,7 +15,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as NoAnswer
 
 from api.core import redis_client
-from api.core.errors import UnsafeRedisError
+from api.core.errors import Unavailable, UnsafeRedisError
 from api.core.settings import Settings
 from api.operations.doctor.findings import Finding, clock, ok, problem, warning
 
@@ -35,14 +35,15 @@ def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
     try:
         info = cast("Mapping[str, Any]", redis.info())
     except ResponseError:
-        info = {}
-        yield warning(
-            "redis",
-            "this Redis does not show its INFO, so its version, role, memory and disk are unknown",
-            "let the user of REDIS_URL run INFO, where your provider can",
-        )
+        # Else what is said of durability says so.
+        if settings.redis_durability in {"managed", "unchecked"}:
+            yield warning(
+                "redis",
+                "this Redis does not show its INFO, so its version, memory and disk are unknown",
+                "let the user of REDIS_URL run INFO, where your provider can",
+            )
     else:
-        yield from _version_and_role(info)
+        yield _version(info)
         yield _memory(info)
         yield _disk(info)
     yield _durability(redis, settings)
@@ -70,20 +71,13 @@ def _silent(error: Exception) -> Finding:
     )
 
 
-def _version_and_role(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _version(info: Mapping[str, Any]) -> Finding:
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version") or "0")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if numbers < OLDEST_VERSION:
-        yield problem("redis", f"{name} {version} is too old", "use Redis 6.2 or newer, or Valkey")
-    else:
-        yield ok("redis", f"{name} {version}")
-    if info.get("role", "master") != "master":
-        yield problem(
-            "redis",
-            "REDIS_URL leads to a replica, which takes no writes",
-            "let it lead to the primary",
-        )
+        return problem("redis", f"{name} {version} is too old", "use Redis 6.2 or newer, or Valkey")
+    return ok("redis", f"{name} {version}")
 
 
 def _memory(info: Mapping[str, Any]) -> Finding:
@@ -121,6 +115,12 @@ def _durability(redis: Redis, settings: Settings) -> Finding:
     wanted = settings.redis_durability
     try:
         redis_client.check(redis, wanted)
+    except Unavailable:
+        return problem(
+            "redis",
+            "REDIS_URL leads to a replica, which takes no writes",
+            "let it lead to the primary",
+        )
     except UnsafeRedisError as error:
         says, _, do = str(error).rpartition("; ")
         return problem("redis", says, f"change that on Redis, also in its file; {do}")
