@@ -38,7 +38,7 @@ class AsyncDatabase:
     be complete when it returns; the `viewer` is made anew for each transaction.
     """
 
-    def __init__(self, engine: Engine, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, engine: Engine, *, timeout_seconds: float | None = None) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
@@ -76,14 +76,12 @@ class AsyncDatabase:
                 return work(session)
 
         self.note_use()
-        return await self._in_thread(run, self._timeout_seconds)
+        return await self._in_thread(run)
 
     async def ask(self, user_id: int, query: single_reads.Query) -> single_reads.Row | None:
         """Return the first row of a query that is for one user; None for no row."""
         self.note_use()
-        return await self._in_thread(
-            lambda: single_reads.ask(self._engine, user_id, query), self._timeout_seconds
-        )
+        return await self._in_thread(lambda: single_reads.ask(self._engine, user_id, query))
 
     async def write(
         self, viewer: Viewer, work: Callable[[Session], T], *, timeout_seconds: float | None = None
@@ -99,18 +97,18 @@ class AsyncDatabase:
                 return work(session)
 
         self.note_use()
-        return await self._in_thread(run, timeout_seconds or self._timeout_seconds)
+        return await self._in_thread(run, timeout_seconds)
 
     def close(self) -> None:
         """Let running transactions finish and start no more."""
         self._threads.shutdown(cancel_futures=True)
 
-    async def _in_thread(self, run: Callable[[], T], timeout_seconds: float) -> T:
+    async def _in_thread(self, run: Callable[[], T], timeout_seconds: float | None = None) -> T:
         if self._in_flight >= IN_FLIGHT_MOST:
             raise Unavailable("too many requests wait for the database")
         self._in_flight += 1
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(timeout_seconds or self._timeout_seconds or TIMEOUT_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except TimeoutError as error:
             raise Unavailable("the database does not answer") from error
