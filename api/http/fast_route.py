@@ -4,7 +4,7 @@ What an endpoint takes is what FastAPI found in its signature.
 """
 
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
+from inspect import get_annotations, iscoroutinefunction
 from typing import Any, Final, NamedTuple, cast, get_origin
 
 from fastapi import Request, Response
@@ -26,6 +26,15 @@ _NOT_TAKEN: Final = (
     *("header_params", "cookie_params", "response_param_name"),
     *("background_tasks_param_name", "security_scopes_param_name"),
 )
+#: How FastAPI is told to show an answer otherwise, and what it does unless it is told.
+_SHOWN: Final = {
+    "response_model_include": None,
+    "response_model_exclude": None,
+    "response_model_by_alias": True,
+    "response_model_exclude_unset": False,
+    "response_model_exclude_defaults": False,
+    "response_model_exclude_none": False,
+}
 _Dependency = Callable[[Request], Awaitable[Any]]
 
 
@@ -124,7 +133,11 @@ def _check(route: APIRoute) -> None:
     """Raise TypeError where the lane would not do what FastAPI does."""
     takes, query = route.dependant, [field.field_info for field in route.dependant.query_params]
     does_all = (
-        not any(getattr(one, name) for one in (takes, *takes.dependencies) for name in _NOT_TAKEN)
+        iscoroutinefunction(route.endpoint)
+        and not takes.http_connection_param_name
+        and not any(
+            getattr(one, name) for one in (takes, *takes.dependencies) for name in _NOT_TAKEN
+        )
         and all(isinstance(one, StringConvertor) for one in route.param_convertors.values())
         and not any(field.is_required() or field.validate_default for field in query)
         # One body, which must be sent, and whose size is bounded.
@@ -132,18 +145,28 @@ def _check(route: APIRoute) -> None:
         and takes.body_params in ([], [route.body_field])
         and all(_is_model(field.field_info) for field in takes.body_params)
         and all(_takes_the_request(one) for one in takes.dependencies)
-        and isinstance(route.response_class, DefaultPlaceholder)
+        and _answers_as_declared(route)
     )
     if not does_all:
         raise TypeError(f"the fast lane does not do what {route.name} is declared with")
 
 
-def _is_model(field: FieldInfo) -> bool:
+def _answers_as_declared(route: APIRoute) -> bool:
+    """Return whether it answers a Response, or a model that is shown as FastAPI shows them."""
+    answer = get_annotations(route.endpoint, eval_str=True).get("return")
     return (
-        isinstance(field.annotation, type)
-        and issubclass(field.annotation, BaseModel)
-        and field.is_required()
+        isinstance(route.response_class, DefaultPlaceholder)
+        and all(getattr(route, name) == value for name, value in _SHOWN.items())
+        and (route.response_field is not None or _is_a(answer, Response))
     )
+
+
+def _is_model(field: FieldInfo) -> bool:
+    return _is_a(field.annotation, BaseModel) and field.is_required()
+
+
+def _is_a(annotation: object, kind: type) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, kind)
 
 
 def _takes_the_request(one: Dependant) -> bool:

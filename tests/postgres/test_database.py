@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import psycopg2.errors
 import pytest
 from sqlalchemy import Engine, text
@@ -33,6 +35,26 @@ def test_a_single_read_cannot_write_and_holds_for_one_user(engine: Engine) -> No
     with database.writing(engine) as session:
         kept = session.connection().scalar(text("SELECT current_setting('app.user_id', true)"))
     assert not kept
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1 / 0"])
+def test_a_single_read_leaves_nothing_behind_in_its_connection(
+    database_url: str, statement: str
+) -> None:
+    engine = database.make_engine(
+        postgres_url(database_url), application_name="verbatim-test", pool_size=1
+    )
+    with suppress(psycopg2.errors.DivisionByZero):
+        single_reads.ask(engine, 5, Query(statement, {}))
+
+    kept = "SELECT current_setting('app.user_id', true), pg_current_xact_id_if_assigned()"
+    with engine.connect() as connection:
+        assert not any(connection.exec_driver_sql(kept).one())
+        # It is in a transaction, as any other connection.
+        connection.exec_driver_sql("CREATE TABLE forgotten ()")
+        connection.rollback()
+        assert not connection.scalar(text("SELECT to_regclass('forgotten')"))
+    engine.dispose()
 
 
 def test_a_single_read_that_is_cut_is_unavailable_and_the_next_one_works(engine: Engine) -> None:

@@ -31,13 +31,18 @@ def talk(ada: httpx.Client) -> dict[str, Any]:
 
 @contextmanager
 def statements(api: Api) -> Iterator[list[str]]:
-    """Collect what the API sends meanwhile; the drain, in the same process, has another login."""
+    """Collect what the API sends meanwhile: BEGIN and COMMIT, where they come, as one more.
+
+    The drain, in the same process, has another login.
+    """
     sent: list[str] = []
 
     class Cursor(psycopg2.extensions.cursor):
         def execute(self, query: Any, variables: Any = None) -> None:
             if "FROM" in query:  # a ping of an idle connection has none
                 sent.append(query)
+                if not self.connection.autocommit:
+                    sent.append("BEGIN, COMMIT")
             super().execute(query, variables)
 
     def note(connection: Any, *_: Any) -> None:
@@ -62,7 +67,7 @@ def statements(api: Api) -> Iterator[list[str]]:
     [
         ("/api/conversations/", 1),
         ("/api/conversations/?q=hello", 1),
-        ("/api/conversations/{conversationId}", 1),
+        ("/api/conversations/{conversationId}", 2),
         ("/api/conversations/{conversationId}/messages", 1),
         ("/api/conversations/{conversationId}/messages?offset=1", 1),
         ("/api/conversations/{conversationId}/messages?before=2", 1),
@@ -70,7 +75,7 @@ def statements(api: Api) -> Iterator[list[str]]:
         ("/api/chat/{sessionId}/history", 1),
         ("/api/chat/{sessionId}/history?limit=1", 1),
         ("/api/chat/{sessionId}/history?read_after={replyId}", 1),
-        ("/auth/me", 1),
+        ("/auth/me", 2),
     ],
 )
 def test_a_read_is_so_many_statements(
