@@ -1,5 +1,7 @@
 """The watchdog: rings for entries that do not move, and ends a worker that hears no doorbell.
 
+It also says every few seconds that its worker is there, for `/readyz` and the metrics.
+
 A bootstep of the *worker*, with a thread of its own in each worker's main process. As a step of the
 consumer it would stop together with the consumer's timer while the broker is lost or frozen. It
 asks Redis only: an idle serverless PostgreSQL may sleep.
@@ -26,6 +28,8 @@ from api.core.settings import load
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 1.0
+#: How often a worker says that it is there. Redis writes that to its disk.
+PRESENT_SECONDS: Final = 5.0
 #: If no entry has moved for this long, the watchdog rings, even while the bell is set.
 STALL_SECONDS: Final = 2.0
 #: A worker is deaf after this many rings over this long, if no drain started anywhere.
@@ -96,6 +100,8 @@ class Watchdog(bootsteps.StartStopStep):
         self._app = parent.app
         self._hourly = HourlyRing() if settings.retention_days else None
         self._stall = StallDetector()
+        self._name = str(parent.hostname)  # type: ignore[attr-defined] # the stubs forget it
+        self._present_at = -PRESENT_SECONDS
         self._seen = {"backlog": 0, "oldest_ms": 0}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -128,6 +134,9 @@ class Watchdog(bootsteps.StartStopStep):
         if self._hourly and self._hourly.is_due(now):
             bell.ring(self._app)
             self._hourly.note_ring(now)
+        if now - self._present_at >= PRESENT_SECONDS:
+            self._log.present(self._name)
+            self._present_at = now
         heads = self._log.heads()
         status = self._log.status()
         self._seen = {"backlog": status.entries, "oldest_ms": status.oldest_age_ms}

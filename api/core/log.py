@@ -267,6 +267,10 @@ class Log:
         """Count a drain that started; the watch takes this as proof that doorbells are heard."""
         self.redis.incr(self.key(0, "drain:started"))
 
+    def present(self, worker: str) -> None:
+        """Say that a worker is there: without it, it counts as gone after 15 s."""
+        self.run("present", worker, at=(0,))
+
     def starts(self) -> int:
         """Return how many drains ever started."""
         return int(cast("bytes | None", self.redis.get(self.key(0, "drain:started"))) or 0)

@@ -18,8 +18,11 @@ from api.reads.standby import Standby, State
 from api.writes.write_path import WritePath
 
 DatabaseState = Literal["up", "read_only", "down"]
+DrainState = Literal["up", "behind", "down"]
 
 PROBE_SECONDS: Final = 1.0
+#: An entry this old is not on its way: it waits for somebody.
+BEHIND_MS: Final = 30_000
 #: PostgreSQL is asked a query only if a request used it in this time: it is awake then.
 AWAKE_SECONDS: Final = 60.0
 #: PostgreSQL's SSLRequest: any server answers it with one byte before authentication
@@ -93,6 +96,18 @@ class Monitor:
         except (RedisError, OSError, RuntimeError):
             return False
 
+    async def drain_state(self) -> tuple[DrainState, int]:
+        """Return whether entries are moved into PostgreSQL, and the oldest one's age in ms.
+
+        `down`: no worker is there. `behind`: there are, and yet an entry is older than 30 s.
+        Raises Unavailable while Redis does not answer.
+        """
+        log = self._write_path.async_log
+        age_ms = (await log.status()).oldest_age_ms
+        if not await log.workers():
+            return "down", age_ms
+        return "behind" if age_ms > BEHIND_MS else "up", age_ms
+
     async def close(self) -> None:
         """Close the connections."""
         await self._broker.aclose()
@@ -134,7 +149,11 @@ class Monitor:
         log = self._write_path.async_log
         status, counts = await log.status(), await log.counts()
         ratio = self._write_path.memory_ratio
-        return [*metrics.log_families(status, ratio), *metrics.drain_families(counts)]
+        return [
+            *metrics.log_families(status, ratio),
+            *metrics.worker_families(await log.workers(), went_back=await log.went_back()),
+            *metrics.drain_families(counts),
+        ]
 
     async def figures(self) -> dict[str, Any]:
         """Return the status page's figures. Raises Unavailable while Redis does not answer."""

@@ -165,6 +165,14 @@ class AsyncLog:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
         return log.read_status(await self._call("status", "", log.ALL, ()))
 
+    async def workers(self) -> int:
+        """Return how many workers have said within 15 s that they are there."""
+        return int(await self._call("workers", "", (0,), ()))
+
+    async def went_back(self) -> bool:
+        """Return whether the log was found to have lost entries, and nobody acknowledged it."""
+        return bool(await self._call("went_back", "", log.ALL, ()))
+
     async def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
         counts: Any = await _answered(self._client.hgetall(self._key(0, "drain:counts")))

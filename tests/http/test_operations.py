@@ -13,9 +13,12 @@ from fastapi import APIRouter
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from api.core import redis_client
+from api.core.log import Log
 from api.main import create_app
 from tests.support.api import Api, StartApi
 from tests.support.draining import draining
+from tests.support.waiting import eventually
 
 METRICS_TOKEN = "a token for prometheus"
 
@@ -42,7 +45,34 @@ def test_the_process_is_alive_and_ready(anybody: httpx.Client) -> None:
         "log": "open",
         "database": "up",
         "broker": "up",
+        "drain": "down",
+        "oldest_entry_seconds": 0,
     }
+
+
+def test_readiness_says_whether_somebody_drains_and_stays_200(
+    api: Api, ada: httpx.Client, anybody: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drain() -> str:
+        answer = anybody.get("/readyz")
+        assert answer.status_code == 200
+        return str(answer.json()["drain"])
+
+    with redis_client.connect(api.settings, "verbatim-test") as redis:
+        log = Log(redis, api.settings.log_namespace)
+        nobody = drain()
+        log.present("a worker")
+        idle, workers = drain(), anybody.get("/metrics").text
+        ada.post("/api/conversations/", json={}).raise_for_status()
+        waiting = drain()
+        monkeypatch.setattr("api.operations.monitoring.BEHIND_MS", -1)
+        behind = drain()
+        redis.delete(log.key(0, "workers"))
+
+    assert (nobody, idle, waiting, behind) == ("down", "up", "up", "behind")
+    assert "verbatim_workers 1.0" in workers
+    with draining(api.settings):
+        eventually(lambda: "verbatim_backlog_entries 0.0" in anybody.get("/metrics").text)
 
 
 def test_metrics_count_what_was_accepted_and_drained(

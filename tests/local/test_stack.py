@@ -37,6 +37,8 @@ def sign_up(stack: RunningStack) -> str:
 
 def test_ready_means_that_api_worker_and_dashboard_answer(stack: RunningStack) -> None:
     assert stack.get("/readyz") is not None
+    # Its first word comes within a second.
+    eventually(lambda: (stack.get("/readyz") or {}).get("drain") == "up")
     assert stack.consuming_worker() == stack.pid_of("worker")
 
 

@@ -145,6 +145,30 @@ def test_one_helper_is_rung_for_in_five_seconds(log: Log, redis: Redis) -> None:
     assert 0 < redis.pttl(log.key(0, "helper")) <= 5_000
 
 
+def test_a_worker_is_there_for_15_s_after_it_said_so(log: Log, redis: Redis) -> None:
+    log.present("one")
+    log.present("two")
+    log.present("two")
+    there = log.run("workers", at=(0,))
+
+    # What a clock that goes on would do.
+    redis.zincrby(log.key(0, "workers"), -15_001, "one")
+    later = log.run("workers", at=(0,))
+    log.present("two")
+
+    assert (there, later) == (2, 1)
+    assert redis.zrange(log.key(0, "workers"), 0, -1) == [b"two"]
+
+
+def test_a_log_that_went_back_says_so_until_that_is_acknowledged(log: Log, redis: Redis) -> None:
+    before = log.run("went_back")
+    redis.set(log.key(3, "went_back"), "1")
+    after = log.run("went_back")
+    log.acknowledge_going_back()
+
+    assert (before, after, log.run("went_back")) == (0, 1, 0)
+
+
 def test_a_started_drain_is_counted(log: Log) -> None:
     log.started()
     log.started()

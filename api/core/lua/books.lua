@@ -15,6 +15,19 @@ function operations.status()
   return answer
 end
 
+-- → workers that are there.
+function operations.workers()
+  local since = now_ms() - WORKER_SECONDS * 1000
+  return redis.call('ZCOUNT', key(declared[1], 'workers'), exact(since), '+inf')
+end
+
+-- → how many partitions were found to lack what PostgreSQL has had of them, and nobody acknowledged it.
+function operations.went_back()
+  local found = 0
+  for _, partition in ipairs(declared) do found = found + redis.call('EXISTS', key(partition, 'went_back')) end
+  return found
+end
+
 -- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
 local function count_above(partition, id)
   local stream, from, below = key(partition, 'log'), '-', 0

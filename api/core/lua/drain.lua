@@ -161,3 +161,12 @@ end
 function operations.retention()
   return redis.call('SET', key(declared[1], 'retention'), '1', 'NX', 'EX', RETENTION_SECONDS) and 1 or 0
 end
+
+-- Notes that a worker is there. ARGV: its name
+function operations.present()
+  local workers, now = key(declared[1], 'workers'), now_ms()
+  redis.call('ZADD', workers, exact(now), ARGV[4])
+  redis.call('ZREMRANGEBYSCORE', workers, '-inf', exact(now - WORKER_SECONDS * 1000))
+  redis.call('EXPIRE', workers, 4 * WORKER_SECONDS)
+  return 1
+end

@@ -56,6 +56,8 @@
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
 -- retention                                    string  old conversations are looked for, or were of late; TTL 1 h
+-- workers                                      zset    workers that are there, by the ms at which they last said so;
+--                                                      TTL 1 min
 -- drain:started                                integer drains that ever started
 -- drain:counts                                 hash    what drains counted (api/core/metrics.py names the fields)
 
@@ -66,6 +68,8 @@ local EPOCH_MS = 1735689600000 -- 2025-01-01T00:00Z
 local BELL_MS = 3000
 local HELPER_MS = 5000
 local RETENTION_SECONDS = 3600
+-- A worker that has not said for so long that it is there is not.
+local WORKER_SECONDS = 15
 local CONVERSATION_SECONDS = 7 * 24 * 3600
 local TURNS_SECONDS = 3600
 -- What an external id was is kept this long after PostgreSQL has it, however short memory is: a request

@@ -31,18 +31,21 @@ async def livez() -> Alive:
 async def readyz(app: App) -> Ready:
     """Ready means that the log is reachable and open, so writes and chat are accepted.
 
-    PostgreSQL may be down or read-only meanwhile, and Celery's broker away: it is reported here,
-    and chat stays ready. They are the same for every process, so to send clients to none of them
-    would only end what goes on.
+    PostgreSQL may be down or read-only meanwhile, Celery's broker away, and no worker there: it is
+    reported here, and chat stays ready. They are the same for every process, so to send clients to
+    none of them would only end what goes on.
     """
     database, broker = await asyncio.gather(
         app.monitor.database_state(), app.monitor.broker_answers()
     )
     if not app.monitor.log_is_open:
         raise Unavailable(f"{app.monitor.log_trouble}; the database is {database}")
+    drain, oldest_ms = await app.monitor.drain_state()
     return Ready(
         database=database,
         broker="up" if broker else "down",
+        drain=drain,
+        oldest_entry_seconds=oldest_ms // 1000,
         standby=app.monitor.standby_state,
     )
 

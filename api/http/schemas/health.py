@@ -25,6 +25,11 @@ class Ready(Out):
     broker: Literal["up", "down"] = Field(
         description="`down`: no worker hears a doorbell, so messages wait in the log."
     )
+    drain: Literal["up", "behind", "down"] = Field(
+        description="`down`: no worker is there. `behind`: there is one, and yet an entry has "
+        "waited for more than 30 s. Writes are safe meanwhile, and wait in the log."
+    )
+    oldest_entry_seconds: int = Field(description="Age of the oldest entry in the log, 0 for none.")
     standby: Literal["up", "behind", "down", "idle"] | None = Field(
         default=None,
         description="Where there is one: `up`: history is read from it; `behind` or `down`: the "
