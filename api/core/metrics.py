@@ -173,10 +173,12 @@ def standby_families(
     yield reads
 
 
-def replicas_family(acknowledged: int) -> Metric:
-    """Return how many replicas had this process's last call to the log."""
-    text = "Replicas that had this process's last call to the log; 0 where REDIS_REPLICAS is 0"
-    return GaugeMetricFamily("verbatim_redis_replicas", text, value=acknowledged)
+def replicas_families(acknowledged: int, *, lacking: bool) -> Iterator[Metric]:
+    """Yield how many replicas had this process's last call to the log, and whether too few."""
+    text = "Replicas that had the last call to the log, 0 where none are asked for"
+    yield GaugeMetricFamily("verbatim_redis_replicas", text, value=acknowledged)
+    text = "1 while these are fewer than REDIS_REPLICAS, so that nothing is accepted"
+    yield GaugeMetricFamily("verbatim_redis_replicas_missing", text, value=float(lacking))
 
 
 def exposition(families: Iterable[Metric]) -> bytes:

@@ -130,7 +130,9 @@ class Monitor:
         """Return all metrics as text; without those of Redis while it does not answer."""
         own = [
             metrics.broker_family(answers=await self.broker_answers()),
-            metrics.replicas_family(self._write_path.replicas),
+            *metrics.replicas_families(
+                self._write_path.replicas, lacking=self._write_path.lacks_replicas
+            ),
         ]
         if standby := self._standby:
             own += metrics.standby_families(
