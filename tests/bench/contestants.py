@@ -20,7 +20,6 @@ from sqlmodel import Session
 
 from api import main
 from api.chat.streaming.chat import StreamedChat
-from api.core.async_database import AsyncDatabase
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
 from api.http.dependencies import Writing
@@ -28,7 +27,7 @@ from api.http.fast_lane import fast
 from api.http.parameters import ConversationId
 from api.http.routes import chat, messages
 from api.http.schemas.messages import NewMessage, QueuedMessage
-from api.reads.read_after import AbsentFromLog, Reads
+from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot
 from tests.bench import bodies, sdks
 from tests.bench.inserts import ONE_STATEMENT, POOL, insert
@@ -72,8 +71,8 @@ def create_app() -> FastAPI:
 class RememberedReads(Reads):
     """Reads from memory what was read once: the same payload, and nobody is asked for it."""
 
-    def __init__(self, database: AsyncDatabase, absent_from_log: AbsentFromLog) -> None:
-        super().__init__(database, absent_from_log)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._known: dict[tuple[int, int], Any] = {}
 
     async def of_conversation(

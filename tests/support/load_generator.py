@@ -109,17 +109,20 @@ class LoadGenerator:
         for _ in range(connections):
             self._connect()
 
-    def run(self, seconds: float, per_second: float = inf, most: float = inf) -> None:
+    def run(
+        self, seconds: float, per_second: float = inf, most: float = inf, burst: int = 1
+    ) -> None:
         """Send so many a second, whether answered or not, at most so many at once.
 
         What is due later than that is late. Without a rate each asks as soon as it was answered.
+        `burst` of them are due at the same moment.
         """
         began = now = time.monotonic()
         count = 0
         while now - began < seconds and not self._is_told_to_stop:
             pause = _TICK_SECONDS
             while self._idle and len(self._busy) < most:
-                due = now if per_second == inf else began + count / per_second
+                due = now if per_second == inf else began + count // burst * burst / per_second
                 if due > now:
                     pause = min(due - now, _PAUSE_SECONDS)
                     break
@@ -137,6 +140,12 @@ class LoadGenerator:
             self._listen(_TICK_SECONDS)
         for asked in list(self._busy.values()):
             self._lose(asked)
+
+    def close(self) -> None:
+        """Close what is idle, which all connections are once all is answered."""
+        self._poll.close()
+        for connection in self._idle:
+            connection.close()
 
     def _send(self, due: float) -> None:
         request = self._request(len(self.sendings))
