@@ -14,7 +14,7 @@ from typing import Final
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 from sqlalchemy import Engine
 
-from api.core import failpoints, partition_counts
+from api.core import failpoints, partition_counts, went_back
 from api.core.bind import open_log
 from api.core.entries import MALFORMED, VERSION, Entry
 from api.core.errors import WrongDatabaseError
@@ -42,6 +42,7 @@ class BatchWriter:
         self._max_entries = settings.batch_max_entries
         self._max_bytes = settings.batch_max_bytes
         self._token_seconds = settings.access_token_minutes * 60
+        self._keep_ms = settings.log_keep_seconds * 1000
 
     def write_batch(
         self, partitions: Sequence[int], most: int, limits: Mapping[int, int]
@@ -113,7 +114,8 @@ class BatchWriter:
 
         A tail below `last_id` is raised, so that ids which PostgreSQL has passed are not given out
         again. A count of accepted entries below PostgreSQL's means that an older Redis was
-        restored, or a defect: it is raised as well, and logged as an error.
+        restored, or a defect: it is raised as well, and logged as an error. What PostgreSQL had,
+        and has no more, is taken from the log again.
         """
         marks = self._log.marks(list(locked))
         if marks.database_id is None or None in marks.tails.values():
@@ -121,6 +123,9 @@ class BatchWriter:
             return
         database_id = next(iter(locked.values())).database_id
         stored = {p: (p, known.last_id, known.counted) for p, known in locked.items()}
+        went_back.take_again(
+            self._log, [stored[p] for p in locked if marks.committed[p] > locked[p].last_id]
+        )
         behind = [p for p in locked if (marks.tails[p] or 0) < locked[p].last_id]
         if behind or marks.database_id != database_id:
             self._log.adopt(database_id, [stored[p] for p in behind or locked])
@@ -141,7 +146,14 @@ class BatchWriter:
         share = self._share(result.locked)
         max_bytes = max(1, self._max_bytes // len(result.locked))
         readable = {}
-        for partition, entries in self._log.read(result.locked, share, max_bytes).items():
+        result.reading = self._log.read(result.locked, share, max_bytes)
+        for partition, entries in result.reading.items():
+            last_id = result.locked[partition].last_id
+            if result.reading.after[partition] < last_id and (
+                not entries or entries[0].id > last_id
+            ):
+                # A worker of before there were kept entries has removed some.
+                result.reading.after[partition] = -1
             known = cut = entries[: _end(entries, limits.get(partition, share))]
             if not {entry.version for entry in cut} <= _READABLE:
                 known = list(takewhile(lambda entry: entry.version in _READABLE, cut))
@@ -159,9 +171,11 @@ class BatchWriter:
         """Remove the committed entries from the log, and count them for the metrics."""
         for letter in result.dead_letters:
             logger.error("dead letter %d: %s %s", letter.entry.id, letter.reason, letter.sqlstate)
-        committed = {p: entries[-1].id for p, entries in result.done.items() if entries}
-        if not committed:
+        if not result.locked:
             return
+        committed = {
+            p: entries[-1].id if (entries := result.done.get(p)) else 0 for p in result.reading
+        }
         counts = DrainCounts()
         counts.count(
             committed=len(result.applied),
@@ -171,15 +185,19 @@ class BatchWriter:
         )
         counts.observe_lags(result.lags_ms)
         entries = result.entries
-        counts.observe_batch(
-            entries=len(entries), drain_ms=round((time.monotonic() - started) * 1000)
-        )
+        if entries:
+            drain_ms = round((time.monotonic() - started) * 1000)
+            counts.observe_batch(entries=len(entries), drain_ms=drain_ms)
         conversations = {entry.conversation_id for entry in entries}
         users = _held(result.done)
         for user in result.lost_users:
             # What else such a token writes is to be refused, not accepted and then discarded.
             self._log.refuse_lost_user(user, self._token_seconds)
-        self._log.trim(committed, conversations, counts.mapping(), users)
+        self._log.trim(
+            *(committed, conversations, counts.mapping(), users),
+            reading=result.reading,
+            keep_ms=self._keep_ms,
+        )
 
 
 def _end(entries: Sequence[Entry], most: int) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from api.core.entries import Entry
+from api.core.log import Reading
 from api.core.partition_counts import Locked, Tally
 from workers.plan import DeadLetter, Plan
 
@@ -13,6 +14,8 @@ class BatchResult:
     """What one transaction did. Without locked partitions: other drains hold them all."""
 
     locked: dict[int, Locked] = field(default_factory=dict)
+    #: What was read of the log.
+    reading: Reading = field(default_factory=Reading)
     #: Entries that were decided on, whether applied, discarded or dead-lettered.
     done: dict[int, list[Entry]] = field(default_factory=dict)
     plans: list[Plan] = field(default_factory=list)

@@ -35,9 +35,9 @@ from typing import Final
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
-from api.core import ids
+from api.core import ids, went_back
 from api.core.bind import open_log
 from api.core.errors import WrongDatabaseError
 from api.core.failures import describe
@@ -91,7 +91,9 @@ class Drain:
         self._purger = Purger(engine)
         writer = BatchWriter(log, engine, settings)
         self._attempts = Attempts(writer, self._health, self._purger)
+        self._keep_ms = settings.log_keep_seconds * 1000
         self._opened = False
+        event.listen(engine, "connect", self._note_connection)
 
     def run(self) -> dict[str, int]:
         """Drain, and return what was done. Raises DrainFailedError: the next ring tries again."""
@@ -111,11 +113,19 @@ class Drain:
         return run.summary()
 
     def _open(self) -> None:
-        """Once per process: check that the log is this database's, and load unfinished purges."""
+        """Check that the log is this database's, and load unfinished purges.
+
+        Once per process, and after new connections.
+        """
         if not self._opened:
-            open_log(self._log, self._engine)
+            if open_log(self._log, self._engine):
+                went_back.mend(self._log, self._engine)
             self._purger.load()
             self._opened = True
+
+    def _note_connection(self, *_: object) -> None:
+        """A new connection may lead to another PostgreSQL, or to one that went back."""
+        self._opened = False
 
     def _run(self, run: Run) -> None:
         state = _State.DRAINING
@@ -213,7 +223,8 @@ class Drain:
         return not run.is_younger_than(SLICE_SECONDS)
 
     def _workable_heads(self) -> list[Head]:
-        return [head for head in self._log.heads() if self._health.is_workable(head.partition)]
+        heads = self._log.heads(self._keep_ms)
+        return [head for head in heads if self._health.is_workable(head.partition)]
 
     def _ring(self) -> None:
         try:

@@ -27,9 +27,9 @@ class Purger:
         return not self._conversations
 
     def load(self) -> None:
-        """Add those that earlier processes left unfinished."""
+        """Take those that are unfinished, also by earlier processes."""
         with sql.transaction(self._engine) as cursor:
-            self.add(sql.unpurged(cursor))
+            self._conversations = deque(sql.unpurged(cursor))
 
     def add(self, conversations: Iterable[int]) -> None:
         """Add conversations that were deleted just now."""

@@ -97,6 +97,7 @@ class Watchdog(bootsteps.StartStopStep):
         self._broker = Redis.from_url(
             settings.broker, **redis_client.redis_options("verbatim-watchdog")
         )
+        self._keep_ms = settings.log_keep_seconds * 1000
         self._app = parent.app
         self._hourly = HourlyRing() if settings.retention_days else None
         self._stall = StallDetector()
@@ -137,7 +138,7 @@ class Watchdog(bootsteps.StartStopStep):
         if now - self._present_at >= PRESENT_SECONDS:
             self._log.present(self._name)
             self._present_at = now
-        heads = self._log.heads()
+        heads = self._log.heads(self._keep_ms)
         status = self._log.status()
         self._seen = {"backlog": status.entries, "oldest_ms": status.oldest_age_ms}
         if not self._stall.is_ring_due(now, {head.partition: head.first_id for head in heads}):
@@ -145,7 +146,8 @@ class Watchdog(bootsteps.StartStopStep):
         self._stall.note_ring(now, self._log.starts())
         if self._stall.is_deaf(now) and self._broker.ping():
             self._exit()
-        logger.warning("no entry moves: ringing for %d entries", status.entries)
+        if status.entries:
+            logger.warning("no entry moves: ringing for %d entries", status.entries)
         bell.ring(self._app)
 
     def _exit(self) -> None:

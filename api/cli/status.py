@@ -61,6 +61,9 @@ def _report_log(log: Log, replicas: int) -> None:
     busy = sum(partition.entries > 0 for partition in status.partitions)
     terminal.print_line("backlog", f"{status.entries} entries, {held} bytes, in {busy} partitions")
     terminal.print_line("oldest", terminal.format_age(timedelta(milliseconds=status.oldest_age_ms)))
+    terminal.print_line(
+        "kept", f"{status.kept} entries that PostgreSQL has, in case that it goes back"
+    )
     observed = lag.of_counts(counts)
     p50, p99 = (terminal.format_seconds(observed.quantile_seconds(q)) for q in (0.5, 0.99))
     terminal.print_line(

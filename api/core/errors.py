@@ -20,6 +20,10 @@ class WrongDatabaseError(VerbatimError):
     """The log in this Redis belongs to another database."""
 
 
+class DatabaseWentBackError(WrongDatabaseError):
+    """PostgreSQL lacks entries that it had, and the log does not have all of them any more."""
+
+
 class UnsafeRedisError(VerbatimError):
     """The configuration of this Redis allows it to lose writes it has acknowledged."""
 

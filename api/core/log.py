@@ -39,8 +39,8 @@ class Script(NamedTuple):
 #: before its use. One script for all would take longer in each call than a small call itself.
 _FILES: Final = (
     ("head", "streams", "idempotency", "conversations", "quotas", "accept", "dispatch"),
-    ("head", "streams", "drain", "dispatch"),
-    ("head", "streams", "idempotency", "books", "turns", "sessions", "caches", "dispatch"),
+    ("head", "streams", "kept", "drain", "dispatch"),
+    ("head", "streams", "kept", "idempotency", "books", "turns", "sessions", "caches", "dispatch"),
 )
 
 
@@ -104,6 +104,8 @@ class PartitionStatus:
     entries: int
     bytes: int
     oldest_at_ms: int | None
+    #: Entries that PostgreSQL has, and that are kept in case it goes back.
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,11 @@ class LogStatus:
     def entries(self) -> int:
         """Entries not known to be in PostgreSQL."""
         return sum(partition.entries for partition in self.partitions)
+
+    @property
+    def kept(self) -> int:
+        """Entries that PostgreSQL has, and that are kept in case it goes back."""
+        return sum(partition.kept for partition in self.partitions)
 
     @property
     def oldest_age_ms(self) -> int:
@@ -133,15 +140,30 @@ class Marks:
     database_id: str | None
     tails: dict[int, int | None]
     accepted: dict[int, int]
+    #: The ids up to which PostgreSQL is known to have had everything.
+    committed: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The oldest entry of a partition that has any."""
+    """The oldest entry of a partition that has any which PostgreSQL is not known to have.
+
+    Id 0 and no entries: it has none, and is to be asked whether what it keeps may go.
+    """
 
     partition: int
     first_id: int
     entries: int
+
+
+class Reading(dict[int, list[Entry]]):
+    """Entries by partition, in the order of the log, and what they were read with."""
+
+    #: The log's clock then.
+    as_of_ms: int
+    #: By partition, the id after which was read: up to it everything is known to be committed. -1
+    #: where that is not all that was trimmed.
+    after: dict[int, int]
 
 
 @contextmanager
@@ -225,19 +247,24 @@ class Log:
         partitions, arguments = accept_arguments(limits, deadline_ms, list(requests))
         return read_reply(self.run("accept", *arguments, at=partitions))
 
-    def heads(self) -> list[Head]:
-        """Return the oldest entry of each partition that has any."""
-        return [Head(int(p), int(first), int(n)) for p, first, n in self.run("heads")]
+    def heads(self, keep_ms: int | None = None) -> list[Head]:
+        """Return the oldest entry of each partition that has any PostgreSQL is not known to have.
 
-    def read(
-        self, partitions: Iterable[int], max_entries: int, max_bytes: int
-    ) -> dict[int, list[Entry]]:
-        """Return each partition's oldest entries: at least one, up to the most of each."""
-        reply = self.run("read", max_entries, max_bytes, at=partitions)
-        return {
-            int(partition): [read_entry(*entry) for entry in entries]
-            for partition, entries in reply
-        }
+        With `keep_ms` also the partitions that have kept entries for longer than that.
+        """
+        found = self.run("heads", "" if keep_ms is None else keep_ms)
+        return [Head(int(p), int(first), int(n)) for p, first, n in found]
+
+    def read(self, partitions: Iterable[int], max_entries: int, max_bytes: int) -> Reading:
+        """Return each partition's oldest entries that PostgreSQL is not known to have.
+
+        At least one of each, up to the most of each.
+        """
+        as_of_ms, *reply = self.run("read", max_entries, max_bytes, at=partitions)
+        reading = Reading((int(p), [read_entry(*one) for one in found]) for p, _, found in reply)
+        reading.as_of_ms = int(as_of_ms)
+        reading.after = {int(partition): int(after) for partition, after, _ in reply}
+        return reading
 
     def trim(
         self,
@@ -245,22 +272,32 @@ class Log:
         conversations: Iterable[int],
         counts: Mapping[str, int],
         users: Mapping[tuple[int, int], tuple[int, int]] | None = None,
+        *,
+        reading: Reading | None = None,
+        keep_ms: int = 0,
     ) -> None:
-        """Remove what was committed (partition → last id), give TTLs, add up the counts.
+        """Note what was committed (partition → last id, 0: nothing), give TTLs, add up the counts.
 
-        `users` says how many entries, and bytes of them, were removed of each partition and user.
+        Committed entries are kept for `keep_ms`, and until PostgreSQL was found to have them at
+        that age: it has what `reading` began after. `users` says how many entries, and bytes of
+        them, were committed of each partition and user.
         """
-        pairs = [number for pair in committed.items() for number in pair]
+        pairs = [
+            number
+            for partition, last_id in committed.items()
+            for number in (partition, last_id, *_read_until(reading, partition, last_id))
+        ]
         touched = list(conversations)
         held = [number for whose, what in (users or {}).items() for number in (*whose, *what)]
         increments = [item for pair in counts.items() for item in pair]
+        as_of_ms = reading.as_of_ms if reading else 0
         self.run(
-            "trim", len(committed), *pairs, len(touched), *touched, len(held) // 4, *held,
-            *increments,
+            "trim", keep_ms, as_of_ms, len(committed), *pairs, len(touched), *touched,
+            len(held) // 4, *held, *increments,
         )  # fmt: skip
 
     def finish(self) -> bool:
-        """Put the bell away if every stream is empty, and tell whether it was."""
+        """Put the bell away if PostgreSQL is known to have everything; tell whether it is."""
         return bool(self.run("finish"))
 
     def started(self) -> None:
@@ -312,10 +349,10 @@ class Log:
 
     def marks(self, partitions: Sequence[int]) -> Marks:
         """Return whose database this log is, and what it remembers of partitions."""
-        kinds = ("database", "tail", "accepted")
+        kinds = ("database", "tail", "accepted", "committed")
         names = [self.key(partition, kind) for kind in kinds for partition in partitions]
         found = cast("list[bytes | None]", self.redis.mget(names))
-        databases, tails, accepted = (
+        databases, tails, accepted, committed = (
             found[start : start + len(partitions)]
             for start in range(0, len(found), len(partitions))
         )
@@ -323,6 +360,10 @@ class Log:
             None if None in databases else min(name.decode() for name in databases if name),
             {p: int(tail) if tail else None for p, tail in zip(partitions, tails, strict=True)},
             {p: int(count or 0) for p, count in zip(partitions, accepted, strict=True)},
+            {
+                p: int(said.partition(b" ")[0]) if said else 0
+                for p, said in zip(partitions, committed, strict=True)
+            },
         )
 
     def balance(self, partition: int, last_id: int) -> tuple[int | None, int]:
@@ -382,6 +423,21 @@ class Log:
         numbers = [number for _, *numbers in known for number in numbers]
         self.run("recount", *numbers, at=[partition for partition, *_ in known])
 
+    def take_again(
+        self, partitions: Iterable[tuple[int, int, int]], *, lost_is_known: bool = False
+    ) -> tuple[int, int]:
+        """Have what a PostgreSQL that went back lacks drained again, as far as the log has it.
+
+        A partition is as in `adopt`, and locked. Return how many entries these are, and how many
+        more are in neither: with any of those nothing is done to their partition, unless that is
+        known, and they are no longer counted as accepted.
+        """
+        known = list(partitions)
+        numbers = [number for _, *numbers in known for number in numbers]
+        at = [partition for partition, *_ in known]
+        again, lost = self.run("take_again", int(lost_is_known), *numbers, at=at)
+        return int(again), int(lost)
+
     def run(self, operation: str, *arguments: bytes | str | int, at: Iterable[int] = ALL) -> Any:
         """Run one of the script's operations, which touches keys of the partitions `at` only."""
         return self._call(operation, self.database_id, at, *arguments)
@@ -398,6 +454,13 @@ class Log:
                 return self.redis.eval(script.text, keys, *call)
 
 
+def _read_until(reading: Reading | None, partition: int, last_id: int) -> tuple[int, int]:
+    """Return after which id was read, and how many entries up to another; -1 where unknown."""
+    if reading is None:
+        return -1, -1
+    return reading.after[partition], sum(one.id <= last_id for one in reading[partition])
+
+
 def read_status(reply: Sequence[Any]) -> LogStatus:
     """Read the script's reply to `status`."""
     now_ms, *partitions = reply
@@ -410,7 +473,7 @@ def read_counts(counts: Mapping[bytes, bytes]) -> dict[str, int]:
 
 
 def _partition_status(fields: Sequence[Any]) -> PartitionStatus:
-    partition, tail, accepted, entries, held, oldest = fields
+    partition, tail, accepted, entries, held, oldest, kept = fields
     return PartitionStatus(
         partition,
         int(tail) if tail else None,
@@ -418,4 +481,5 @@ def _partition_status(fields: Sequence[Any]) -> PartitionStatus:
         entries,
         int(held),
         int(oldest) if oldest else None,
+        int(kept),
     )

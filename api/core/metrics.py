@@ -138,6 +138,7 @@ def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:
         ("backlog_entries", "Entries not known to be in PostgreSQL", log.entries),
         ("backlog_bytes", "Bytes of those entries", held),
         ("backlog_oldest_seconds", "Age of the oldest of them", log.oldest_age_ms / 1000),
+        ("kept_entries", "Entries that PostgreSQL has, kept in case it goes back", log.kept),
         ("redis_memory_ratio", "Used memory by maxmemory, 0 without a limit", memory_ratio),
     ):
         yield GaugeMetricFamily(f"verbatim_{name}", text, value=value)

@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     log_max_bytes: Positive = 64 * 1024 * 1024
     #: Writes get 503 while the oldest entry of their partition is older than this.
     log_max_age_seconds: Positive = 24 * 3600
+    #: What was committed stays in the log for so long, in case PostgreSQL goes back; 0: not at all.
+    log_keep_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     idempotency_seconds: Positive = 3600
     # Limits of one user; 0: no limit. High, since a user may be a program; lower them for people.
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000

@@ -34,7 +34,7 @@ maxmemory-policy noeviction
 """
 
 #: The streams of all logs in a Redis, whatever their namespace (keys: `api/core/lua/head.lua`).
-LOG_STREAMS: Final = "*:log:*"
+LOG_STREAMS: Final = "*:log*"
 #: Where another server's data is put while it is read, and while it is replaced.
 _COPY: Final = "carried-over"
 _REPLACED: Final = f"{DATA}.replaced"
@@ -165,12 +165,18 @@ class _Copy(EmbeddedRedis):
         try:
             with redis.Redis.from_url(self.url, socket_timeout=5) as client:
                 streams = client.scan_iter(LOG_STREAMS, count=1000, _type="stream")
-                entries = sum(int(client.xlen(stream)) for stream in streams)
+                entries = sum(_pending(client, stream) for stream in streams)
                 if not entries:
                     _rewrite(client)
         finally:
             self.stop()
         return entries
+
+
+def _pending(client: "redis.Redis", stream: bytes) -> int:
+    """Return how many entries of a log PostgreSQL is not known to have."""
+    committed = client.get(stream.removesuffix(b"log") + b"committed") or b"0"
+    return len(client.xrange(stream, min=f"{int(committed.split()[0]) + 1}-0") or ())
 
 
 def _rewrite(client: "redis.Redis") -> None:

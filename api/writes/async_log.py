@@ -151,15 +151,27 @@ class AsyncLog:
         wanted = list(entry_ids)
         # A young id is none of them, whatever becomes of clocks and servers meanwhile.
         settled_ms = await self.now_ms() - SETTLED_SECONDS * 1000
-        heads = await self.run("heads", at={ids.partition_of(entry_id) for entry_id in wanted})
+        heads = await self.run("heads", "", at={ids.partition_of(entry_id) for entry_id in wanted})
         oldest = {int(partition): int(first_id) for partition, first_id, _ in heads}
         return frozenset(
-            entry_id
-            for entry_id in wanted
-            if ids.unix_ms_of(entry_id) < settled_ms
-            # While something before it waits, it is not its turn.
-            and oldest.get(ids.partition_of(entry_id), ids.MAX_ID + 1) > entry_id
+            [
+                entry_id
+                for entry_id in wanted
+                if ids.unix_ms_of(entry_id) < settled_ms
+                # While something before it waits, it is not its turn.
+                and oldest.get(ids.partition_of(entry_id), ids.MAX_ID + 1) > entry_id
+                and not await self._keeps(entry_id)
+            ]
         )
+
+    async def _keeps(self, written_id: int) -> bool:
+        """Return whether the log holds an entry, or a message of one, be it committed or not."""
+        stream = self._key(written_id, "log")
+        found: Any = await _answered(self._client.xrange(stream, min=written_id, count=1))
+        for stream_id, fields in found:
+            entry = read_entry(stream_id, [item for field in fields.items() for item in field])
+            return written_id in {entry.id, *(message.id for message in entry.messages)}
+        return False
 
     async def status(self) -> log.LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
@@ -216,6 +228,10 @@ class AsyncLog:
         if found:
             await self.run("evict", *found)
         return int(cursor)
+
+    async def drop_kept(self) -> int:
+        """Remove what the log keeps though PostgreSQL has it; return how many entries it was."""
+        return int(await self.run("drop_kept"))
 
     async def now_ms(self) -> float:
         """Return Redis' clock, in Unix milliseconds."""

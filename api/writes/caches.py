@@ -1,7 +1,8 @@
 """Caches go before anybody is refused: while Redis fills up, what PostgreSQL also has is removed.
 
-Recent turns and finished streams first, then what is known of conversations and external ids. A
-turn whose recent turns went loads them from PostgreSQL again.
+What the log keeps though it was committed goes first, then recent turns and finished streams, then
+what is known of conversations and external ids. A turn whose recent turns went loads them from
+PostgreSQL again.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from api.writes.async_log import AsyncLog
 logger = logging.getLogger(__name__)
 
 #: Parts of Redis' maxmemory above which caches go; `group_commit` says from when on who is refused.
+KEPT_GOES: Final = 0.50
 TURNS_GO: Final = 0.55
 CONVERSATIONS_GO: Final = 0.60
 CHECK_SECONDS: Final = 1.0
@@ -56,6 +58,8 @@ class Caches:
     async def check(self) -> None:
         """Remove caches until the memory suffices, or all keys were looked at once."""
         ratio = self._memory_ratio()
+        if ratio > KEPT_GOES and await self._log.drop_kept():
+            ratio = await self._log.memory_ratio()
         while not self._stopping.is_set() and (kinds := _going(ratio)):
             for _ in range(CALLS):
                 self._cursor = await self._log.evict(kinds, self._cursor)

@@ -11,7 +11,13 @@ from starlette.concurrency import run_in_threadpool
 from api.core import bell, redis_client
 from api.core.async_database import AsyncDatabase
 from api.core.bind import open_log
-from api.core.errors import Unavailable, UnsafeRedisError, UnsafeRoleError, WrongDatabaseError
+from api.core.errors import (
+    DatabaseWentBackError,
+    Unavailable,
+    UnsafeRedisError,
+    UnsafeRoleError,
+    WrongDatabaseError,
+)
 from api.core.failures import describe
 from api.core.log import Limits, Log
 from api.core.settings import Settings
@@ -116,6 +122,10 @@ class WritePath:
             try:
                 await self._check_and_open()
             except (Unavailable, RedisError):
+                await asyncio.sleep(RETRY_SECONDS)
+            except DatabaseWentBackError as error:
+                # It may come back; the log takes writes meanwhile, but none is drained.
+                logger.critical("nothing is drained: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             except (WrongDatabaseError, UnsafeRedisError, UnsafeRoleError) as error:
                 logger.critical("writes are refused: %s", error)

@@ -35,9 +35,9 @@ def test_a_row_that_an_operator_holds_delays_its_partition_only(
         trimmed: list[float] = []
         trim = world.log.trim
 
-        def watching(*arguments: Any) -> None:
+        def watching(*arguments: Any, **options: Any) -> None:
             trimmed.append(time.monotonic())
-            trim(*arguments)
+            trim(*arguments, **options)
 
         monkeypatch.setattr(world.log, "trim", watching)
         started = time.monotonic()

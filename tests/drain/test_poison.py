@@ -237,7 +237,7 @@ def test_other_words_under_a_dead_letters_id_are_a_second_dead_letter(world: Wor
     (poison,) = world.add(conversation, b"\xff")
     world.drain.run()
     for number, words in enumerate(("second", "third"), start=2):
-        world.log.redis.delete(world.log.key(0, "log"))
+        world.log.redis.delete(*(world.log.key(0, name) for name in ("log", "committed")))
         world.put(
             0, poison, v=1, op="add", user=conversation.owner, conv=conversation.id, role="user",
             status="stored", at=1, total=1, data=words,

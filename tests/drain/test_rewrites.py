@@ -162,9 +162,9 @@ def test_readers_see_what_an_edit_takes_away_and_what_it_brings_at_once(
     world.add(conversation, "d")
     seen = []
 
-    def trim(*arguments: Any) -> None:
+    def trim(*arguments: Any, **options: Any) -> None:
         seen.append(world.contents(conversation))
-        FaultyLog.trim(world.log, *arguments)
+        FaultyLog.trim(world.log, *arguments, **options)
 
     monkeypatch.setattr(world.log, "trim", trim)
 
@@ -188,9 +188,9 @@ def test_an_edit_just_after_a_cut_is_seen_at_once(
     say_instead(world, conversation, b, "d")
     seen = []
 
-    def trim(*arguments: Any) -> None:
+    def trim(*arguments: Any, **options: Any) -> None:
         seen.append(world.contents(conversation))
-        FaultyLog.trim(world.log, *arguments)
+        FaultyLog.trim(world.log, *arguments, **options)
 
     monkeypatch.setattr(world.log, "trim", trim)
     world.drain_all(world.new_drain(batch_max_entries=1))

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import Engine, text
 
 from api.core import ids
-from api.core.entries import AcceptRequest, AcceptResult, Entry, Op
-from api.core.log import Limits, Log
+from api.core.entries import AcceptRequest, AcceptResult, Op
+from api.core.log import Limits, Log, Reading
 from api.core.settings import Settings
 from workers.drain import Drain
 from workers.failures import DrainFailedError
@@ -34,24 +34,16 @@ class FaultyLog(Log):
     before_commit: Callable[[], None] | None = None
     loses_trim = False
 
-    def read(
-        self, partitions: Iterable[int], max_entries: int, max_bytes: int
-    ) -> dict[int, list[Entry]]:
+    def read(self, partitions: Iterable[int], max_entries: int, max_bytes: int) -> Reading:
         entries = super().read(partitions, max_entries, max_bytes)
         if self.before_commit:
             self.before_commit()
         return entries
 
-    def trim(
-        self,
-        committed: Mapping[int, int],
-        conversations: Iterable[int],
-        counts: Mapping[str, int],
-        users: Mapping[tuple[int, int], tuple[int, int]] | None = None,
-    ) -> None:
+    def trim(self, *arguments: Any, **options: Any) -> None:
         if self.loses_trim:
             raise RedisConnectionError
-        super().trim(committed, conversations, counts, users)
+        super().trim(*arguments, **options)
 
 
 @dataclass(frozen=True)

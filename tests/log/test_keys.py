@@ -74,7 +74,9 @@ def test_an_operation_touches_the_keys_of_its_partitions_only(log: Log, redis: R
     log.run("gone", 9, 60, at=(3,))
     log.run("revoke", 60, 9, "s", at=(3,))
     log.run("revoked", at=(3,))
-    log.run("trim", 1, 3, asked.id, 1, mine, 1, 3, 3, 2, 4, "committed", 1, at=(3,))
+    trimmed = (1, 0, 1, 3, asked.id, -1, -1, 1, mine, 1, 3, 3, 2, 4, "committed", 1)
+    log.run("trim", *trimmed, at=(3,))
+    log.take_again([(3, asked.id - 16, 0)])
     log.run("finish", at=(3,))
 
     after = contents(redis)
@@ -93,6 +95,7 @@ def test_an_operation_touches_the_keys_of_its_partitions_only(log: Log, redis: R
             b"spent",
             b"held",
             b"room",
+            b"committed",
         ),
         *(b"stream", b"gone", b"revoked", b"helper", b"drain"),
     }

@@ -114,6 +114,19 @@ def promote(server: EmbeddedPostgres) -> None:
         assert cursor.fetchone() == (True,)
 
 
+def copied_database(server: EmbeddedPostgres, url: str) -> str:
+    """Return the URL of a copy of a database, to which nobody is connected."""
+    name = f"test_{secrets.token_hex(4)}"
+    original = make_url(url).database
+    assert original is not None
+    with closing(psycopg2.connect(server.admin_url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            statement = SQL("CREATE DATABASE {} OWNER verbatim TEMPLATE {}")
+            cursor.execute(statement.format(Identifier(name), Identifier(original)))
+    return _url_of(server, name)
+
+
 def drop_database(server: EmbeddedPostgres, url: str) -> None:
     """Drop a database, whoever is still connected to it."""
     name = make_url(url).database

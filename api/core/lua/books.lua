@@ -1,15 +1,16 @@
 -- What the audit and the opening of the log ask.
 
 -- → now ms, then per partition: number, tail or '', accepted or '', entries, bytes, the oldest's
--- created_at ms or ''.
+-- created_at ms or '', entries that are kept.
 function operations.status()
   local answer = { exact(now_ms()) }
   for _, partition in ipairs(declared) do
     local entries, bytes, _, oldest_at = backlog_of(partition)
+    local _, kept_entries = committed_of(partition)
     answer[#answer + 1] = {
       partition, redis.call('GET', key(partition, 'tail')) or '',
       redis.call('GET', key(partition, 'accepted')) or '', entries, exact(bytes),
-      oldest_at and exact(oldest_at) or '',
+      oldest_at and exact(oldest_at) or '', kept_entries,
     }
   end
   return answer
@@ -26,17 +27,6 @@ function operations.went_back()
   local found = 0
   for _, partition in ipairs(declared) do found = found + redis.call('EXISTS', key(partition, 'went_back')) end
   return found
-end
-
--- → entries above an id. Those at or below it were committed and wait for their trim: they are few.
-local function count_above(partition, id)
-  local stream, from, below = key(partition, 'log'), '-', 0
-  while true do
-    local chunk = redis.call('XRANGE', stream, from, exact(id) .. '-0', 'COUNT', READ_CHUNK)
-    below = below + #chunk
-    if #chunk < READ_CHUNK then return redis.call('XLEN', stream) - below end
-    from = exact(number_of(chunk[#chunk][1]) + 1) .. '-0'
-  end
 end
 
 -- → accepted or '', entries above an id: what the audit weighs, at one moment. ARGV: id
@@ -93,4 +83,24 @@ function operations.recount()
     end
   end
   return 1
+end
+
+-- Has the drain take again what a PostgreSQL that went back does not have, where the log has all of it, or where
+-- that is known. To be called under the partitions' locks. ARGV: 1 where it is known, (last id, counted)…, in
+-- the order of the partitions → how many entries are to be taken again, and how many are in neither.
+function operations.take_again()
+  local again, lost, is_known = 0, 0, ARGV[4] == '1'
+  for index, partition in ipairs(declared) do
+    local last, counted = number_argument(2 * index + 3), number_argument(2 * index + 4)
+    local committed = committed_of(partition)
+    local above = count_above(partition, last)
+    local missing = tonumber(redis.call('GET', key(partition, 'accepted')) or '0') - counted - above
+    if committed > last and (missing <= 0 or is_known) then
+      again = again + count_between(partition, last, committed)
+      kept.take_again(partition, last)
+    end
+    if committed > last or is_known then lost = lost + math.max(missing, 0) end
+    if is_known then redis.call('SET', key(partition, 'accepted'), exact(counted + above)) end
+  end
+  return { again, lost }
 end

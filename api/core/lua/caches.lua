@@ -22,3 +22,14 @@ function operations.evict()
   end
   return gone
 end
+
+-- Removes what the log keeps though PostgreSQL has it. → how many entries that were.
+function operations.drop_kept()
+  local gone = 0
+  for _, partition in ipairs(declared) do
+    local id, entries = committed_of(partition)
+    if entries > 0 then kept.drop(partition, id) end
+    gone = gone + entries
+  end
+  return gone
+end

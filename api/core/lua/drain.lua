@@ -8,12 +8,14 @@ local function follows_cut(before, entry)
   return string.find(field(before, 'h') or '', CUT) and number_of(entry[1]) == number_of(before[1]) + PARTITIONS
 end
 
--- → for each partition that the call is for: its number, then its oldest entries as they stand,
--- at least one, up to a share of entries and bytes; one more where it goes with the last one.
+-- → now ms, then for each partition that the call is for: its number, the id up to which all is known to be
+-- in PostgreSQL, and the entries after that as they stand, at least one, up to a share of entries and
+-- bytes; one more where it goes with the last one.
 function operations.read()
-  local most_entries, most_bytes, answer = number_argument(4), number_argument(5), {}
+  local most_entries, most_bytes, answer = number_argument(4), number_argument(5), { exact(now_ms()) }
   for _, partition in ipairs(declared) do
-    local stream, from, entries, bytes = key(partition, 'log'), '-', {}, 0
+    local committed = committed_of(partition)
+    local stream, from, entries, bytes = key(partition, 'log'), after(committed), {}, 0
     local more = true
     while more do
       local count = math.min(READ_CHUNK, most_entries - #entries)
@@ -27,13 +29,13 @@ function operations.read()
         end
         entries[#entries + 1] = entry
       end
-      if more then from = exact(number_of(chunk[count][1]) + 1) .. '-0' end
+      if more then from = after(number_of(chunk[count][1])) end
     end
     if #entries == most_entries and string.find(field(entries[#entries], 'h') or '', CUT) then
       local next_one = end_of(stream, 'XRANGE', from, '+')
       if next_one and follows_cut(entries[#entries], next_one) then entries[#entries + 1] = next_one end
     end
-    answer[#answer + 1] = { partition, entries }
+    answer[#answer + 1] = { partition, exact(committed), entries }
   end
   return answer
 end
@@ -79,17 +81,18 @@ local function settle(id, partition, committed, gone)
   end
 end
 
--- Removes what was committed, gives conversations with nothing left in the log their TTLs, counts.
--- ARGV: number of partitions, (partition, last committed id)…, number of conversations,
--- conversation…, number of users, (partition, user, entries, bytes)…, (field, increment)…
+-- Notes what was committed, removes what need not be kept any more, gives conversations with nothing left to
+-- be committed their TTLs, counts.
+-- ARGV: for how many ms committed entries are kept, when they were read (ms), number of partitions,
+-- (partition, last committed id, the id after which was read, entries read or -1)…, number of
+-- conversations, conversation…, number of users, (partition, user, entries, bytes)…, (field, increment)…
 function operations.trim()
-  local committed, at = {}, 5
-  for _ = 1, number_argument(4) do
-    local last = number_argument(at + 1)
-    committed[tonumber(ARGV[at])] = last
-    -- MINID evicts ids *below* it.
-    redis.call('XTRIM', key(tonumber(ARGV[at]), 'log'), 'MINID', exact(last + 1) .. '-0')
-    at = at + 2
+  local keep_ms, as_of, committed, at = number_argument(4), number_argument(5), {}, 7
+  for _ = 1, number_argument(6) do
+    local partition, last = number_argument(at), number_argument(at + 1)
+    committed[partition] = last
+    kept.commit(partition, last, number_argument(at + 2), number_argument(at + 3), keep_ms, as_of)
+    at = at + 4
   end
   local conversations, gone = number_argument(at), {}
   for index = at + 1, at + conversations do
@@ -126,11 +129,29 @@ function operations.spread_bell()
   return 1
 end
 
--- → 1 and no bell if every stream is empty, else 0.
-function operations.finish()
+-- Calls a function for each partition with its number, the id up to which all is committed, the entries that are
+-- kept, when the first of them was committed, and whether the partition may have entries after that.
+local function each_partition(visit)
+  local names = {}
   for _, partition in ipairs(declared) do
-    if redis.call('XLEN', key(partition, 'log')) > 0 then return 0 end
+    names[#names + 1] = key(partition, 'committed')
+    names[#names + 1] = key(partition, 'tail')
   end
+  local found = redis.call('MGET', unpack(names))
+  for i, partition in ipairs(declared) do
+    local committed, kept_entries, _, first_ms = read_committed(found[2 * i - 1])
+    local tail = tonumber(found[2 * i] or '')
+    visit(partition, committed, kept_entries, first_ms, not tail or tail > committed)
+  end
+end
+
+-- → 1 and no bell if everything is known to be in PostgreSQL, else 0.
+function operations.finish()
+  local pending = false
+  each_partition(function(partition, committed, _, _, may_have)
+    pending = pending or may_have and end_of(key(partition, 'log'), 'XRANGE', after(committed), '+')
+  end)
+  if pending then return 0 end
   -- Nothing is held by anybody: whatever was miscounted is right again.
   for _, partition in ipairs(declared) do
     redis.call('DEL', key(partition, 'bell'), key(partition, 'held'))
@@ -138,17 +159,21 @@ function operations.finish()
   return 1
 end
 
--- → partition, oldest entry's id, entries for each partition that has any.
+-- → partition, oldest entry's id, entries for each partition that has any which are not known to be in
+-- PostgreSQL; id 0 and no entries for one that has none, and keeps some longer than so many ms.
+-- ARGV: ms, or '' for those with entries only
 function operations.heads()
-  local answer = {}
-  for _, partition in ipairs(declared) do
-    local stream = key(partition, 'log')
-    local entries = redis.call('XLEN', stream)
-    if entries > 0 then
-      local first = end_of(stream, 'XRANGE', '-', '+')
+  local answer, keep_ms = {}, tonumber(ARGV[4])
+  local due_ms = keep_ms and now_ms() - keep_ms or 0
+  each_partition(function(partition, committed, kept_entries, first_ms, may_have)
+    local first, entries
+    if may_have then first, entries = pending_of(partition, committed, kept_entries) end
+    if first then
       answer[#answer + 1] = { partition, exact(number_of(first[1])), entries }
+    elseif first_ms > 0 and first_ms <= due_ms then
+      answer[#answer + 1] = { partition, '0', 0 }
     end
-  end
+  end)
   return answer
 end
 

@@ -11,10 +11,17 @@
 --
 -- key (all start with "{<namespace>:…}:")      type    meaning, each of one partition
 -- database                                     string  id of the database this log belongs to
--- log                                          stream  entries not known to be in PostgreSQL, oldest first;
+-- log                                          stream  entries not known to be in PostgreSQL, oldest first; before
+--                                                      them those that were committed of late (kept.lua);
 --                                                      never deleted, only trimmed. Entry id: "<id>-0", fields
 --                                                      h "<version> <op> <user> <conversation> <role> <status> <at ms>
 --                                                      <running total of bytes> <form of d>", and d (entries.py)
+-- committed                                    string  "<id> <entries> <last ms> <first ms>": up to which id all is
+--                                                      known to be in PostgreSQL, how many entries of that are
+--                                                      kept, and by when the last and the first of them had
+--                                                      been committed (0 without any)
+-- kept                                         list    "<ms> <id>", oldest first: by this ms all up to the id had been
+--                                                      committed. Those of the last ms are not in it
 -- tail                                         integer the partition's last id
 -- accepted                                     integer entries ever accepted, for the audit
 -- room                                         string  what accept last found in the log, so that it need not look
@@ -46,8 +53,9 @@
 -- spent:<user>                                 string  "<minute> <entries> <bytes> <hour> <keys> <day> <opens>": what
 --                                                      a user was accepted in the running minute, hour and day.
 --                                                      TTL 1 day
--- held                                         hash    "<user>:all": entries of a user in the log, times HELD_ENTRY, and
---                                                      the bytes of their text; gone whenever the log is empty
+-- held                                         hash    "<user>:all": a user's entries that are not committed, times
+--                                                      HELD_ENTRY, and the bytes of their text; gone whenever all
+--                                                      entries are
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can;
 --                                                      "<user>:<key>" of API keys, for a day; in every partition
