@@ -43,7 +43,7 @@ class Process:
         failed.
         """
         if not self._checked:
-            redis_client.check(self._redis, self._settings.redis_durability)
+            redis_client.check_all(self._redis, self._settings.redis_durability)
             self._checked = True
         done = self._drain.run()
         if expired := self._retention.run():
@@ -65,7 +65,7 @@ def refuse_to_start(settings: Settings) -> None:
     engine = _engine(settings)
     try:
         with redis_client.connect(settings, "verbatim-worker-start") as redis:
-            redis_client.check(redis, settings.redis_durability)
+            redis_client.check_all(redis, settings.redis_durability)
             redis_client.check_broker(settings.broker)
             open_log(Log(redis, settings.log_namespace), engine)
     finally:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from api.core import addresses, redis_client
@@ -90,7 +91,7 @@ class Throttle:
         # A hash tag: on a cluster the counters of one call must be on one server.
         self._prefix = f"{{{settings.log_namespace}:limits}}"
         self._redis = redis_client.connect(settings, "verbatim-limits")
-        self._script = self._redis.register_script(_COUNT)
+        self._slot = key_slot(self._prefix.encode())
         self._memory = _MemoryCounters()
 
     def admit(self, account: str, address: str) -> None:
@@ -111,7 +112,7 @@ class Throttle:
         """Reset the failures of this account from this address."""
         keys = [window.key for window in self._windows({"pair": _pair(account, address)})]
         try:
-            self._redis.delete(*keys)
+            self._redis.ask(self._slot, lambda redis: redis.delete(*keys))
         except RedisError:
             self._memory.delete(keys)
 
@@ -145,7 +146,9 @@ class Throttle:
         keys = [window.key for window in windows]
         lengths = [window.rule.window_seconds for window in windows]
         try:
-            found = self._script(keys, [amount, *lengths])
+            found = self._redis.ask(
+                self._slot, lambda redis: redis.register_script(_COUNT)(keys, [amount, *lengths])
+            )
         except RedisError as error:
             logger.warning("attempts are counted in this process only: %s", type(error).__name__)
             return self._memory.count(windows, amount)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from redis import Redis
 
 from api.cli import (
     balances,
@@ -133,20 +132,20 @@ def status(
     Exit code 1: one of them does not answer.
     """
     with (
-        common.open_stores("verbatim-status") as (redis, log, engine),
+        common.open_stores("verbatim-status") as (_, log, engine),
         common.open_standby("verbatim-status") as standby,
     ):
         answered = report(log, engine, standby, common.find_settings().redis_replicas)
         if memory:
-            _report_memory(redis, log)
+            _report_memory(log)
     if not answered:
         raise typer.Exit(common.EXIT_PROBLEM)
 
 
-def _report_memory(redis: Redis, log: Log) -> None:
-    held = log_memory.streams_bytes(redis, log)
+def _report_memory(log: Log) -> None:
+    held = log_memory.streams_bytes(log)
     terminal.print_line("memory", f"{held} bytes in the 16 logs (MEMORY USAGE, which samples)")
-    for kind in log_memory.expiring(redis, log):
+    for kind in log_memory.expiring(log):
         terminal.print_line(
             "apart",
             f"{kind.name}: {kind.keys} keys, about {kind.bytes} bytes, {kind.ttl_share:.0%} with a "

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import typer
-from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +14,7 @@ from api.cli import terminal
 from api.core import database, redis_client
 from api.core.errors import VerbatimError
 from api.core.log import Log
+from api.core.log_servers import LogServers
 from api.core.settings import Settings, load
 from api.local import discover
 from api.local.addresses import client_url
@@ -63,8 +63,10 @@ def default_url(settings: Settings) -> str:
 
 
 @contextmanager
-def open_stores(name: str, *, of_accounts: bool = False) -> Iterator[tuple[Redis, Log, Engine]]:
-    """Yield clients of Redis, the log and PostgreSQL, and close them at the end.
+def open_stores(
+    name: str, *, of_accounts: bool = False
+) -> Iterator[tuple[LogServers, Log, Engine]]:
+    """Yield the servers of the log, the log and PostgreSQL, and close them at the end.
 
     `name` is what the servers show for these connections. PostgreSQL is opened as a worker does, or
     with `of_accounts` as the API does. Nothing is connected before its first use. Raises

@@ -29,15 +29,36 @@ class Kind:
     ttl_share: float
 
 
-def streams_bytes(redis: Redis, log: Log) -> int:
+def streams_bytes(log: Log) -> int:
     """Return the memory of all 16 streams in bytes. Redis samples within a stream."""
-    keys = (log.key(partition, "log") for partition in range(ids.PARTITIONS))
-    # None for a stream that does not exist yet.
-    return sum(redis.memory_usage(key) or 0 for key in keys)
+
+    def bytes_of(partition: int) -> int:
+        name = log.key(partition, "log")
+        # None for a stream that does not exist yet.
+        return log.ask(partition, lambda redis: redis.memory_usage(name)) or 0
+
+    return sum(bytes_of(partition) for partition in range(ids.PARTITIONS))
 
 
-def expiring(redis: Redis, log: Log) -> list[Kind]:
-    """Return the keys that expire, by kind; scans every key of this Redis, a thousand at a time."""
+def expiring(log: Log) -> list[Kind]:
+    """Return the keys that expire, by kind; scans every key of every server of the log."""
+    found = [_expiring(redis, log) for redis in log.servers.masters()]
+    return [_total(kinds) for kinds in zip(*found, strict=True)]
+
+
+def _total(kinds: tuple[Kind, ...]) -> Kind:
+    sampled = sum(kind.sampled for kind in kinds)
+    with_ttl = sum(kind.ttl_share * kind.sampled for kind in kinds)
+    return Kind(
+        kinds[0].name,
+        sum(kind.keys for kind in kinds),
+        sum(kind.bytes for kind in kinds),
+        sampled,
+        with_ttl / sampled if sampled else 0.0,
+    )
+
+
+def _expiring(redis: Redis, log: Log) -> list[Kind]:
     counted: Counter[str] = Counter()
     samples: defaultdict[str, list[bytes]] = defaultdict(list)
     for key in redis.scan_iter(match=f"{{{log.namespace}:*}}:*", count=_SCAN_COUNT):

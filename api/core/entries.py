@@ -40,7 +40,7 @@ Scope = Literal["open", "message", "edit", "turn", "reply", "retention"]
 Status = Literal[
     "ok", "replay", "conflict", "cold", "unknown", "unnamed", "exists", "foreign", "deleted",
     "conversation_closed", "active", "full", "log_closed", "wrong_database", "gone", "revoked",
-    "quota", "late", "error", "taken", "look", "ask_last", "appended",
+    "quota", "late", "error", "taken", "look", "ask_last", "appended", "elsewhere",
 ]  # fmt: skip
 
 

@@ -6,26 +6,30 @@ transaction of PostgreSQL. Coroutines use `api.writes.async_log`, with the shape
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import resources
-from typing import Any, Final, NamedTuple, Self, cast
+from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from api.core import log_keys, old_names
+from api.core import log_calls, log_keys, old_names
 from api.core.entries import (
     AcceptReply,
     AcceptRequest,
+    AcceptResult,
     Entry,
     read_entry,
     read_result,
 )
 from api.core.errors import WrongDatabaseError
 from api.core.ids import PARTITIONS, partition_of
+from api.core.log_servers import NOT_DONE, Command, LogServers
 from api.core.settings import Settings
+
+T = TypeVar("T")
 
 
 class Script(NamedTuple):
@@ -205,6 +209,45 @@ def accept_arguments(
     return partitions or ALL, call
 
 
+def accept_parts(
+    limits: Limits, deadline_ms: int, requests: Sequence[AcceptRequest], at: Iterable[int] = ALL
+) -> list[log_calls.Part]:
+    """Return an accept call divided by partitions; without requests it is for those `at`."""
+    places: dict[int, list[int]] = {} if requests else {one: [] for one in at}
+    for place, request in enumerate(requests):
+        places.setdefault(request.partition, []).append(place)
+    return [
+        log_calls.Part(
+            partition,
+            accept_arguments(limits, deadline_ms, [requests[place] for place in taken])[1],
+            taken,
+        )
+        for partition, taken in places.items()
+    ]
+
+
+def read_replies(parts: Sequence[log_calls.Part], answers: Sequence[Any]) -> AcceptReply:
+    """Read the replies to an accept call that was divided, as one.
+
+    What a server did not do, because the partition is not there, or not alone, is `elsewhere`.
+    """
+    results = [AcceptResult("elsewhere")] * sum(len(part.places) for part in parts)
+    done = [
+        (part, read_reply(answer))
+        for part, answer in zip(parts, answers, strict=True)
+        if not isinstance(answer, NOT_DONE)
+    ]
+    for part, reply in done:
+        for place, result in zip(part.places, reply.results, strict=True):
+            results[place] = result
+    return AcceptReply(
+        max((reply.now_ms for _, reply in done), default=0),
+        any(reply.ring for _, reply in done),
+        bool(done) and all(reply.is_open for _, reply in done),
+        results,
+    )
+
+
 def script_call(
     namespace: str,
     operation: str,
@@ -228,13 +271,18 @@ def read_reply(reply: Sequence[Any]) -> AcceptReply:
 class Log:
     """The log, synchronously: what workers, the command line and the tests do with it."""
 
-    def __init__(self, redis: Redis, namespace: str) -> None:
+    def __init__(self, servers: Redis | LogServers, namespace: str) -> None:
         #: What it speaks to Redis with.
-        self.redis = redis
+        self.servers = servers if isinstance(servers, LogServers) else LogServers(servers)
         self.namespace = namespace
         #: The database that the log must belong to, or "" before it is known. The script compares
         #: it in each call; without it nothing is accepted.
         self.database_id = ""
+
+    @property
+    def redis(self) -> Redis:
+        """The client of its Redis; of a cluster, that of one master."""
+        return self.servers.at(0)
 
     def key(self, of: int, name: str) -> str:
         """Return a key of a partition, named by its number or by any id in it."""
@@ -244,8 +292,16 @@ class Log:
         self, limits: Limits, deadline_ms: int, requests: Iterable[AcceptRequest]
     ) -> AcceptReply:
         """Accept entries in one call (the API does the same through its group commit)."""
+        if self.servers.is_cluster:
+            parts = accept_parts(limits, deadline_ms, list(requests))
+            with refusing_another_database():
+                return read_replies(parts, raised(self._asked_parts("accept", parts)))
         partitions, arguments = accept_arguments(limits, deadline_ms, list(requests))
         return read_reply(self.run("accept", *arguments, at=partitions))
+
+    def ask(self, of: int, question: Callable[[Redis], T]) -> T:
+        """Return what the server of a partition answers, named as in `key`."""
+        return self.servers.ask(log_keys.slot(self.namespace, of), question)
 
     def heads(self, keep_ms: int | None = None) -> list[Head]:
         """Return the oldest entry of each partition that has any PostgreSQL is not known to have.
@@ -282,18 +338,42 @@ class Log:
         that age: it has what `reading` began after. `users` says how many entries, and bytes of
         them, were committed of each partition and user.
         """
+        touched = list(conversations)
+        # On a cluster each partition by itself; partition 0 has the counts.
+        groups = [(one,) for one in sorted({*committed, 0})] if self.servers.is_cluster else [ALL]
+        for at in groups:
+            self._trim(
+                at,
+                {partition: last for partition, last in committed.items() if partition in at},
+                [one for one in touched if partition_of(one) in at],
+                {whose: what for whose, what in (users or {}).items() if whose[0] in at},
+                counts=counts if 0 in at else {},
+                reading=reading,
+                keep_ms=keep_ms,
+            )
+
+    def _trim(
+        self,
+        at: Iterable[int],
+        committed: Mapping[int, int],
+        conversations: Sequence[int],
+        users: Mapping[tuple[int, int], tuple[int, int]],
+        *,
+        counts: Mapping[str, int],
+        reading: Reading | None,
+        keep_ms: int,
+    ) -> None:
         pairs = [
             number
             for partition, last_id in committed.items()
             for number in (partition, last_id, *_read_until(reading, partition, last_id))
         ]
-        touched = list(conversations)
-        held = [number for whose, what in (users or {}).items() for number in (*whose, *what)]
+        held = [number for whose, what in users.items() for number in (*whose, *what)]
         increments = [item for pair in counts.items() for item in pair]
         as_of_ms = reading.as_of_ms if reading else 0
         self.run(
-            "trim", keep_ms, as_of_ms, len(committed), *pairs, len(touched), *touched,
-            len(held) // 4, *held, *increments,
+            "trim", keep_ms, as_of_ms, len(committed), *pairs, len(conversations), *conversations,
+            len(held) // 4, *held, *increments, at=at,
         )  # fmt: skip
 
     def finish(self) -> bool:
@@ -302,7 +382,8 @@ class Log:
 
     def started(self) -> None:
         """Count a drain that started; the watch takes this as proof that doorbells are heard."""
-        self.redis.incr(self.key(0, "drain:started"))
+        name = self.key(0, "drain:started")
+        self.ask(0, lambda redis: redis.incr(name))
 
     def present(self, worker: str) -> None:
         """Say that a worker is there: without it, it counts as gone after 15 s."""
@@ -310,18 +391,16 @@ class Log:
 
     def starts(self) -> int:
         """Return how many drains ever started."""
-        return int(cast("bytes | None", self.redis.get(self.key(0, "drain:started"))) or 0)
+        name = self.key(0, "drain:started")
+        return int(cast("bytes | None", self.ask(0, lambda redis: redis.get(name))) or 0)
 
     def silence(self) -> None:
         """Put the bell away though entries are left, so that the next accept rings."""
-        self.redis.delete(*(self.key(partition, "bell") for partition in ALL))
+        self._each((one, ("DEL", self.key(one, "bell"))) for one in ALL)
 
     def hold_bell(self) -> None:
         """Keep accepts from ringing for a while: a drain now would fail as the last one did."""
-        with self.redis.pipeline(transaction=False) as pipeline:
-            for partition in ALL:
-                pipeline.set(self.key(partition, "bell"), 1, px=BELL_MS)
-            pipeline.execute()
+        self._each((one, ("SET", self.key(one, "bell"), 1, "PX", BELL_MS)) for one in ALL)
 
     def wants_helper(self) -> bool:
         """Tell whether the caller is the one to ring for a second drain (once in 5 s)."""
@@ -337,7 +416,8 @@ class Log:
 
     def forget_turns(self, conversation_id: int) -> None:
         """Have the next chat turn of a conversation load its recent turns from PostgreSQL."""
-        self.redis.delete(self.key(conversation_id, f"turns:{conversation_id}"))
+        name = self.key(conversation_id, f"turns:{conversation_id}")
+        self.ask(conversation_id, lambda redis: redis.delete(name))
 
     def wants_retention(self) -> bool:
         """Tell whether the caller is the one to look for old conversations (once an hour)."""
@@ -350,11 +430,15 @@ class Log:
     def marks(self, partitions: Sequence[int]) -> Marks:
         """Return whose database this log is, and what it remembers of partitions."""
         kinds = ("database", "tail", "accepted", "committed")
-        names = [self.key(partition, kind) for kind in kinds for partition in partitions]
-        found = cast("list[bytes | None]", self.redis.mget(names))
+        # Of keys on several servers none answers.
+        groups = [[one] for one in partitions] if self.servers.is_cluster else [partitions]
+        answers = self._each(
+            (group[0], ("MGET", *(self.key(one, kind) for one in group for kind in kinds)))
+            for group in groups
+        )
+        found: list[bytes | None] = [value for answer in answers for value in answer]
         databases, tails, accepted, committed = (
-            found[start : start + len(partitions)]
-            for start in range(0, len(found), len(partitions))
+            found[start :: len(kinds)] for start in range(len(kinds))
         )
         return Marks(
             None if None in databases else min(name.decode() for name in databases if name),
@@ -373,9 +457,9 @@ class Log:
 
     def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
-        return read_counts(
-            cast("dict[bytes, bytes]", self.redis.hgetall(self.key(0, "drain:counts")))
-        )
+        name = self.key(0, "drain:counts")
+        counts = self.ask(0, lambda redis: redis.hgetall(name))
+        return read_counts(cast("dict[bytes, bytes]", counts))
 
     def adopt(self, database_id: str, partitions: Iterable[tuple[int, int, int]]) -> bool:
         """Bind the log to its database and open it; return whether it began anew or went back.
@@ -391,19 +475,19 @@ class Log:
 
     def went_back_at_ms(self) -> int | None:
         """Return when the log was found to have lost entries or begun anew, if it ever was."""
-        with self.redis.pipeline(transaction=False) as pipeline:
-            for partition in ALL:
-                pipeline.get(self.key(partition, "went_back"))
-            known = [int(at_ms) for at_ms in pipeline.execute() if at_ms]
-        return min(known, default=None)
+        found = self._each((one, ("GET", self.key(one, "went_back"))) for one in ALL)
+        return min((int(at_ms) for at_ms in found if at_ms), default=None)
 
     def acknowledge_going_back(self) -> None:
         """Take it as known that the log lost entries or began anew."""
-        self.redis.delete(*(self.key(partition, "went_back") for partition in ALL))
+        self._each((one, ("DEL", self.key(one, "went_back"))) for one in ALL)
 
     def has_old_names(self) -> bool:
-        """Return whether there is, or was, a log whose keys did not carry their partition yet."""
-        return old_names.known(self.redis, self.namespace)
+        """Return whether there is, or was, a log whose keys did not carry their partition yet.
+
+        None was ever opened on a cluster.
+        """
+        return not self.servers.is_cluster and old_names.known(self.servers.at(0), self.namespace)
 
     def leave_old_names(self, database_id: str) -> bool:
         """Take over from a log whose keys did not carry their partition yet, if there is one.
@@ -411,8 +495,10 @@ class Log:
         Return whether that was done now. Raises OldLogError while that log has entries,
         WrongDatabaseError if it is another's.
         """
+        if self.servers.is_cluster:
+            return False
         with refusing_another_database():
-            revoked = old_names.leave(self.redis, self.namespace, database_id)
+            revoked = old_names.leave(self.servers.at(0), self.namespace, database_id)
         for user, session, seconds in revoked or ():
             self.revoke(user, [session], seconds)
         return revoked is not None
@@ -445,13 +531,61 @@ class Log:
     def _call(
         self, operation: str, database_id: str, at: Iterable[int], *arguments: bytes | str | int
     ) -> Any:
-        script = SCRIPTS[operation]
-        keys, call = script_call(self.namespace, operation, database_id, at, arguments)
         with refusing_another_database():
+            if self.servers.is_cluster:
+                parts = log_calls.split(operation, at, arguments)
+                answers = self._asked_parts(operation, parts, database_id)
+                return log_calls.merge(operation, parts, raised(answers))
+            script = SCRIPTS[operation]
+            keys, call = script_call(self.namespace, operation, database_id, at, arguments)
+            redis = self.servers.at(0)
             try:
-                return self.redis.evalsha(script.sha, keys, *call)
+                return redis.evalsha(script.sha, keys, *call)
             except NoScriptError:
-                return self.redis.eval(script.text, keys, *call)
+                return redis.eval(script.text, keys, *call)
+
+    def _asked_parts(
+        self, operation: str, parts: Sequence[log_calls.Part], database_id: str | None = None
+    ) -> list[Any]:
+        """Make one call for each partition, all at once; what a server refuses is an answer."""
+        whose = self.database_id if database_id is None else database_id
+        commands = [
+            (part.partition, part_commands(self.namespace, operation, whose, part))
+            for part in parts
+        ]
+        answers = self._asked((of, known) for of, (known, _) in commands)
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        again = self._asked((commands[i][0], commands[i][1][1]) for i in unknown)
+        for i, answer in zip(unknown, again, strict=True):
+            answers[i] = answer
+        return answers
+
+    def _each(self, commands: Iterable[tuple[int, Command]]) -> list[Any]:
+        """Return the answers of partitions' servers to commands. Raises RedisError."""
+        return raised(self._asked(commands))
+
+    def _asked(self, commands: Iterable[tuple[int, Command]]) -> list[Any]:
+        """Likewise; what a server refuses is an answer."""
+        return self.servers.ask_each(
+            [(log_keys.slot(self.namespace, of), command) for of, command in commands]
+        )
+
+
+def part_commands(
+    namespace: str, operation: str, database_id: str, part: log_calls.Part
+) -> tuple[Command, Command]:
+    """Return what asks one partition: for a server that knows the script, and for any."""
+    script = SCRIPTS[operation]
+    keys, call = script_call(namespace, operation, database_id, (part.partition,), part.arguments)
+    return ("EVALSHA", script.sha, keys, *call), ("EVAL", script.text, keys, *call)
+
+
+def raised(answers: list[Any]) -> list[Any]:
+    """Return answers of servers. Raises the first error among them."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
 def _read_until(reading: Reading | None, partition: int, last_id: int) -> tuple[int, int]:

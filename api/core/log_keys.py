@@ -27,6 +27,16 @@ def key(namespace: str, of: int, name: str) -> str:
     return f"{prefixes(namespace)[partition_of(of)]}:{name}"
 
 
+def slot(namespace: str, of: int) -> int:
+    """Return the slot of a partition on a cluster, named as in `key`."""
+    return _slots(namespace)[partition_of(of)]
+
+
+@cache
+def _slots(namespace: str) -> tuple[int, ...]:
+    return tuple(key_slot(prefix.encode()) for prefix in prefixes(namespace))
+
+
 def call(namespace: str, partitions: Iterable[int]) -> tuple[list[str], str]:
     """Return the script's KEYS for a call that is for these partitions, and its ARGV[2]."""
     known = prefixes(namespace)

@@ -11,8 +11,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from api.core import redis_kind
+from api.core import redis_kind, redis_urls
 from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
+from api.core.log_servers import ClusterServers, LogServers
 from api.core.settings import Durability, Settings
 
 logger = logging.getLogger(__name__)
@@ -42,15 +43,20 @@ def redis_options(client_name: str) -> dict[str, Any]:
     }
 
 
-def connect(settings: Settings, client_name: str) -> Redis:
-    """Open a synchronous client for `Log`.
+def connect(settings: Settings, client_name: str) -> LogServers:
+    """Open synchronous clients of what holds the log. Nothing is connected before its first use.
 
-    It never sends anything twice: redis-py's default sent a timed-out script ten times more.
+    They never send anything twice: redis-py's default sent a timed-out script ten times more.
     """
-    client: Redis = Redis.from_url(
-        settings.redis, retry=Retry(NoBackoff(), 0), **redis_options(client_name)
-    )
-    return client
+
+    def client_of(url: str) -> Redis:
+        options = redis_options(client_name)
+        client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+        return client
+
+    if redis_urls.is_cluster(settings.redis):
+        return ClusterServers(settings.redis, client_of)
+    return LogServers(client_of(settings.redis))
 
 
 def check_broker(url: str) -> None:
@@ -72,7 +78,13 @@ def unavailable_on_error() -> Iterator[None]:
         raise Unavailable("the log does not answer") from error
 
 
-def check(redis: Redis, durability: Durability) -> None:
+def check_all(servers: LogServers, durability: Durability) -> None:
+    """Raise what `check` raises for any server that holds a part of the log."""
+    for redis in servers.masters():
+        check(redis, durability, of_cluster=servers.is_cluster)
+
+
+def check(redis: Redis, durability: Durability, *, of_cluster: bool = False) -> None:
     """Raise UnsafeRedisError if this Redis may lose writes that it has acknowledged.
 
     `everysec` also allows appendfsync everysec, which can lose the last seconds at a power loss;
@@ -80,7 +92,7 @@ def check(redis: Redis, durability: Durability) -> None:
     UnsuitableRedisError for a cluster, Unavailable for a replica, redis-py's RedisError if it does
     not answer.
     """
-    redis_kind.check(redis)
+    redis_kind.check(redis, of_cluster=of_cluster)
     if durability == "unchecked":
         return
     info = _info(redis, durability)

@@ -13,15 +13,20 @@ from api.core.errors import Unavailable, UnsuitableRedisError
 _NO_SUCH_DATABASE: Final = re.compile("DB index|cluster mode")
 
 
-def check(redis: Redis) -> None:
-    """Raise UnsuitableRedisError if this Redis is one of a cluster, Unavailable if a replica.
+def check(redis: Redis, *, of_cluster: bool = False) -> None:
+    """Raise UnsuitableRedisError where a Redis is, or is not, one of a cluster against its URL.
 
-    Raises redis-py's RedisError if it does not answer.
+    Raises Unavailable for a replica, redis-py's RedisError if it does not answer.
     """
     hello = _hello(redis, "REDIS_URL")
-    if _is_cluster(hello):
+    if _is_cluster(hello) and not of_cluster:
         raise UnsuitableRedisError(
-            "REDIS_URL is a Redis Cluster; the log needs a Redis that is none"
+            "REDIS_URL is a Redis Cluster: let it begin with redis+cluster:// (rediss+cluster:// "
+            "for TLS), and set CELERY_BROKER_URL to a Redis that is none"
+        )
+    if of_cluster and not _is_cluster(hello):
+        raise UnsuitableRedisError(
+            "REDIS_URL begins with redis+cluster://, but its Redis is not in cluster mode"
         )
     refuse_replica(hello)
 

@@ -5,6 +5,8 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 _SCHEMES: Final = frozenset({"redis", "rediss"})
+#: What a URL of a cluster's servers has after its scheme.
+_CLUSTER: Final = "+cluster"
 _ALTERNATIVE: Final = re.compile(r";\w+://")
 
 
@@ -28,6 +30,41 @@ def check(url: str) -> None:
         raise ValueError("it must end in a database number, or in none")
 
 
+def check_log(url: str) -> None:
+    """Raise ValueError unless a URL names one Redis, as `check` says, or servers of a cluster."""
+    if not is_cluster(url):
+        return check(url)
+    parts = urlsplit(url)
+    if parts.path.strip("/") not in {"", "0"} or "db=" in parts.query:
+        raise ValueError("it names a cluster, which has database 0 only")
+    for server in servers(url):
+        check(server)
+    return None
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether a URL names a cluster: redis+cluster://, or rediss+cluster:// for TLS."""
+    return urlsplit(url).scheme in {f"{scheme}{_CLUSTER}" for scheme in _SCHEMES}
+
+
+def servers(url: str) -> list[str]:
+    """Return the URLs of the servers that the URL of a cluster names, separated by commas."""
+    hosts = urlsplit(url).netloc.rpartition("@")[2]
+    return [_server(url, host) for host in hosts.split(",")]
+
+
+def server(url: str, host: str, port: int) -> str:
+    """Return the URL of one server of a cluster, with all else that the cluster's URL says."""
+    return _server(url, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _server(url: str, address: str) -> str:
+    parts = urlsplit(url)
+    user = "".join(parts.netloc.rpartition("@")[:2])
+    scheme = parts.scheme.removesuffix(_CLUSTER)
+    return urlunsplit(parts._replace(scheme=scheme, netloc=f"{user}{address}", path="/0"))
+
+
 def next_database(url: str) -> str:
     """Return the same checked URL with the next database number, for Celery's broker."""
     parts = urlsplit(url)
@@ -42,3 +79,8 @@ def checking_certificates(url: str) -> str:
         return url
     query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
     return urlunsplit(parts._replace(query=query))
+
+
+def host_of(url: str) -> str:
+    """Return the host of a checked URL."""
+    return urlsplit(url).hostname or ""

@@ -178,10 +178,20 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url", "celery_broker_url")
     @classmethod
-    def _log_and_broker_are_on_redis(cls, value: str | None) -> str | None:
+    def _log_and_broker_are_on_redis(cls, value: str | None, field: ValidationInfo) -> str | None:
         if value:
-            redis_urls.check(value)
+            check = redis_urls.check_log if field.field_name == "redis_url" else redis_urls.check
+            check(value)
         return value
+
+    @model_validator(mode="after")
+    def _broker_is_on_no_cluster(self) -> "Settings":
+        if self.redis_url and redis_urls.is_cluster(self.redis_url) and not self.celery_broker_url:
+            raise ValueError(
+                "CELERY_BROKER_URL is required where REDIS_URL is a cluster, which Celery cannot"
+                " use: a Redis, or Valkey, of its own, however small"
+            )
+        return self
 
     @field_validator("trusted_proxies", "public_origin", "allowed_hosts", "cors_origins")
     @classmethod

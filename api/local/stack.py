@@ -222,7 +222,7 @@ def _check_redis(settings: Settings) -> None:
     with redis_client.connect(settings, "verbatim-start") as client:
         while True:
             try:
-                return redis_client.check(client, settings.redis_durability)
+                return redis_client.check_all(client, settings.redis_durability)
             except RedisError as error:
                 if monotonic() > deadline:
                     raise LocalError(f"no Redis answers at REDIS_URL: {error}") from error

@@ -16,12 +16,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
-from api.core import ids, log, log_keys
+from api.core import ids, log, log_calls, log_keys, redis_urls
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import TooFewReplicas, Unavailable
+from api.core.log_servers import NOT_DONE, Command
 from api.core.redis_client import redis_options, unavailable_on_error
 from api.core.redis_kind import refuse_replica
 from api.core.settings import Settings
+from api.writes.async_servers import AsyncClusterServers, AsyncServers
 from api.writes.owned_connection import OwnedConnection
 
 T = TypeVar("T")
@@ -41,15 +43,19 @@ class AsyncLog:
 
     def __init__(
         self,
-        client: Redis,
+        servers: Redis | AsyncServers,
         namespace: str,
         owned: OwnedConnection | None = None,
         replicas: int = 0,
+        *,
+        is_one_of_many: bool = False,
     ) -> None:
-        self._client = client
+        #: What it speaks to Redis with.
+        self.servers = servers if isinstance(servers, AsyncServers) else AsyncServers(servers)
         self._owned = owned
-        self._ask = owned.ask if owned else client.execute_command
         self._replicas = replicas
+        #: It is the connection to one master of a cluster, which takes one partition in each call.
+        self._is_one_of_many = is_one_of_many
         self.namespace = namespace
         #: How many replicas had the last accept call, where any are asked for.
         self.acknowledged = 0
@@ -59,25 +65,40 @@ class AsyncLog:
     @classmethod
     def pool(cls, settings: Settings, client_name: str) -> Self:
         """Open a client that any number of coroutines may use at once."""
-        connections = BlockingConnectionPool.from_url(
-            settings.redis,
-            max_connections=CONNECTIONS,
-            timeout=POOL_TIMEOUT_SECONDS,
-            **_options(client_name),
-        )
-        return cls(Redis.from_pool(connections), settings.log_namespace)
+
+        def client_of(url: str) -> Redis:
+            connections = BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=POOL_TIMEOUT_SECONDS,
+                **_options(client_name),
+            )
+            return Redis.from_pool(connections)
+
+        if redis_urls.is_cluster(settings.redis):
+            servers: AsyncServers = AsyncClusterServers(settings.redis, client_of)
+        else:
+            servers = AsyncServers(client_of(settings.redis))
+        return cls(servers, settings.log_namespace)
 
     @classmethod
-    async def connected(cls, settings: Settings, client_name: str) -> Self:
-        """Open one connection, for one task alone."""
-        client: Redis = Redis.from_url(
-            settings.redis, single_connection_client=True, **_options(client_name)
-        )
+    async def connected(
+        cls, settings: Settings, client_name: str, master: str | None = None
+    ) -> Self:
+        """Open one connection, for one task alone; to one master of a cluster, by its URL."""
+        url = master or settings.redis
+        client: Redis = Redis.from_url(url, single_connection_client=True, **_options(client_name))
         owned = OwnedConnection(client)
-        opened = cls(client, settings.log_namespace, owned, settings.redis_replicas)
+        opened = cls(
+            client,
+            settings.log_namespace,
+            owned,
+            settings.redis_replicas,
+            is_one_of_many=master is not None,
+        )
         try:
             await _answered(client.initialize())
-            refuse_replica(await _answered(opened._ask("HELLO")))
+            refuse_replica(await _answered(owned.ask("HELLO")))
         except BaseException:
             await opened.close()
             raise
@@ -96,20 +117,41 @@ class AsyncLog:
         return await self._call(operation, self.database_id, at, arguments)
 
     async def accept(
-        self, limits: log.Limits, deadline_ms: int, requests: Sequence[AcceptRequest]
+        self,
+        limits: log.Limits,
+        deadline_ms: int,
+        requests: Sequence[AcceptRequest],
+        at: Iterable[int] = log.ALL,
     ) -> AcceptReply:
         """Accept requests in one call, which writes nothing after its deadline (Redis time).
 
-        Raises TooFewReplicas if fewer than REDIS_REPLICAS have it within REPLICAS_MS.
+        Without requests it looks whether the partitions `at` are open. Raises TooFewReplicas if
+        fewer than REDIS_REPLICAS have it within REPLICAS_MS.
         """
+        if self._is_one_of_many:
+            parts = log.accept_parts(limits, deadline_ms, requests, at)
+            answers = await self._ask_parts("accept", self.database_id, parts)
+            refused = [answer for answer in answers if not isinstance(answer, NOT_DONE)]
+            with unavailable_on_error():
+                log.raised(refused)
+            return log.read_replies(parts, answers)
         partitions, arguments = log.accept_arguments(limits, deadline_ms, requests)
         numbers = list(partitions)
-        ask = partial(self._ask_and_wait, numbers[0]) if self._replicas else self._ask
+        ask = partial(self._ask_and_wait, numbers[0]) if self._replicas else None
         reply = await self._call("accept", self.database_id, numbers, arguments, ask)
         return log.read_reply(reply)
 
     async def _ask_and_wait(self, partition: int, *command: bytes | str | int) -> Any:
-        """Send a command with WAIT, in one message; return the command's answer.
+        """Send a command with WAIT, in one message; return the command's answer."""
+        (answer,) = await self._all_and_wait((partition,), [command])
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
+    async def _all_and_wait(
+        self, partitions: Sequence[int], commands: Sequence[Command]
+    ) -> list[Any]:
+        """Send commands with WAIT, in one message; return their answers.
 
         WAIT waits for what its own connection wrote last. A call that finds a key's earlier write,
         made over another connection, writes nothing: so something is written before each WAIT, and
@@ -117,26 +159,35 @@ class AsyncLog:
         """
         if self._owned is None:
             raise Unavailable("replicas are waited for on one task's own connection only")
-        mark = ("SET", log_keys.key(self.namespace, partition, "replicated"), 1)
+        marks = [("SET", log_keys.key(self.namespace, one, "replicated"), 1) for one in partitions]
         wait = ("WAIT", self._replicas, REPLICAS_MS)
-        answer, marked, count = await self._owned.ask_all(command, mark, wait)
-        if isinstance(answer, ResponseError):
-            raise answer
+        *found, count = await self._owned.ask_all(*commands, *marks, wait)
+        answers, marked = found[: len(commands)], found[len(commands) :]
+        # What is elsewhere has nothing here to wait for.
+        done = [not isinstance(answer, NOT_DONE) for answer in answers]
         # Either is an error where the server is full, or ceased to be the primary meanwhile.
-        refused = isinstance(marked, ResponseError) or isinstance(count, ResponseError)
+        refused = isinstance(count, ResponseError) or any(
+            isinstance(mark, ResponseError) for mark, one in zip(marked, done, strict=True) if one
+        )
         self.acknowledged = 0 if refused else int(count)
-        if self.acknowledged < self._replicas:
+        if any(done) and self.acknowledged < self._replicas:
             raise TooFewReplicas("too few replicas have what was written")
-        return answer
+        return answers
 
     async def spread_bell(self) -> None:
-        """Set the bell of every partition, where that of any is set. Raises Unavailable."""
-        await self.run("spread_bell")
+        """Set the bell of every partition, where that of any is set. Raises Unavailable.
+
+        Not on a cluster, where no call sees two of them: each rings for itself.
+        """
+        if not self._is_one_of_many:
+            await self.run("spread_bell")
 
     async def find(self, user_id: int, conversation_id: int, entry_id: int) -> Entry | None:
         """Return a user's entry if it is still in the log; else it is in PostgreSQL."""
         stream, name = self._key(conversation_id, "log"), f"{entry_id}-0"
-        found: Any = await _answered(self._client.xrange(stream, name, name))
+        found: Any = await self._at(
+            conversation_id, lambda client: client.xrange(stream, name, name)
+        )
         for stream_id, fields in found:
             entry = read_entry(stream_id, [item for field in fields.items() for item in field])
             if (entry.user_id, entry.conversation_id) == (user_id, conversation_id):
@@ -167,7 +218,9 @@ class AsyncLog:
     async def _keeps(self, written_id: int) -> bool:
         """Return whether the log holds an entry, or a message of one, be it committed or not."""
         stream = self._key(written_id, "log")
-        found: Any = await _answered(self._client.xrange(stream, min=written_id, count=1))
+        found: Any = await self._at(
+            written_id, lambda client: client.xrange(stream, min=written_id, count=1)
+        )
         for stream_id, fields in found:
             entry = read_entry(stream_id, [item for field in fields.items() for item in field])
             return written_id in {entry.id, *(message.id for message in entry.messages)}
@@ -187,7 +240,8 @@ class AsyncLog:
 
     async def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
-        counts: Any = await _answered(self._client.hgetall(self._key(0, "drain:counts")))
+        name = self._key(0, "drain:counts")
+        counts: Any = await self._at(0, lambda client: client.hgetall(name))
         return log.read_counts(counts)
 
     async def refuse_user(self, user_id: int, seconds: int) -> None:
@@ -205,9 +259,15 @@ class AsyncLog:
 
     async def forget(self, names: Iterable[tuple[int, str]]) -> None:
         """Remove keys that belonged to a deleted account, each `of, name` as in `Log.key`."""
-        keys = [self._key(of, name) for of, name in names]
-        for start in range(0, len(keys), log.FORGET_CHUNK):
-            await _answered(self._client.unlink(*keys[start : start + log.FORGET_CHUNK]))
+        keys: dict[int, list[str]] = {}
+        for of, name in names:
+            # On one server all go together.
+            group = ids.partition_of(of) if self.servers.is_cluster else 0
+            keys.setdefault(group, []).append(self._key(of, name))
+        for partition, known in keys.items():
+            for start in range(0, len(known), log.FORGET_CHUNK):
+                chunk = known[start : start + log.FORGET_CHUNK]
+                await self._at(partition, partial(_unlink, chunk))
 
     async def evict(self, kinds: Collection[str], cursor: int) -> int:
         """Look at some keys, from a cursor on, and remove those of these kinds that may go.
@@ -216,8 +276,11 @@ class AsyncLog:
         `ext`.
         """
         pattern = f"{{{self.namespace}:*}}:*"
-        scan = self._client.scan(cursor, match=pattern, count=log.FORGET_CHUNK)
-        cursor, keys = cast("tuple[int, list[bytes]]", await _answered(scan))
+        masters = await _answered(self.servers.masters())
+        # One number for both: the master, and where in its keys.
+        within, number = divmod(cursor, len(masters))
+        scan = masters[number].scan(within, match=pattern, count=log.FORGET_CHUNK)
+        within, keys = cast("tuple[int, list[bytes]]", await _answered(scan))
         found: list[str | int] = []
         for key in keys:
             kind, _, name = key.decode().partition("}:")[2].partition(":")
@@ -227,24 +290,32 @@ class AsyncLog:
                 found += ids.partition_of(int(of)), kind, name
         if found:
             await self.run("evict", *found)
-        return int(cursor)
+        if not within:
+            number += 1
+        return int(within) * len(masters) + number if number < len(masters) else 0
 
     async def drop_kept(self) -> int:
         """Remove what the log keeps though PostgreSQL has it; return how many entries it was."""
         return int(await self.run("drop_kept"))
 
     async def now_ms(self) -> float:
-        """Return Redis' clock, in Unix milliseconds."""
-        seconds, microseconds = await _answered(self._client.time())
-        return seconds * 1000 + microseconds / 1000
+        """Return Redis' clock, in Unix milliseconds; of several the one that is most behind."""
+        times = [
+            await _answered(client.time()) for client in await _answered(self.servers.masters())
+        ]
+        return min(seconds * 1000 + microseconds / 1000 for seconds, microseconds in times)
 
     async def memory_ratio(self) -> float:
-        """Return used memory as a part of Redis' maxmemory, 0 without a limit.
+        """Return used memory as a part of Redis' maxmemory, 0 without a limit; the most of several.
 
         Also 0 where a managed Redis refuses to say.
         """
+        masters = await _answered(self.servers.masters())
+        return max([await self._memory_ratio_of(client) for client in masters])
+
+    async def _memory_ratio_of(self, client: Redis) -> float:
         try:
-            memory = cast("dict[str, Any]", await _answered(self._client.info("memory")))
+            memory = cast("dict[str, Any]", await _answered(client.info("memory")))
         except Unavailable as error:
             if isinstance(error.__cause__, ResponseError):
                 return 0.0
@@ -254,28 +325,72 @@ class AsyncLog:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self.servers.close()
 
     def _key(self, of: int, name: str) -> str:
         return log_keys.key(self.namespace, of, name)
+
+    async def _at(self, of: int, question: Callable[[Redis], Awaitable[T]]) -> T:
+        """Return what the server of a partition answers."""
+        return await _answered(self.servers.ask(log_keys.slot(self.namespace, of), question))
 
     async def _call(
         self,
         operation: str,
         database_id: str,
         at: Iterable[int],
-        arguments: Iterable[bytes | str | int],
+        arguments: Sequence[bytes | str | int],
         ask: Callable[..., Awaitable[Any]] | None = None,
     ) -> Any:
         """Run the script. Only a script that Redis does not know is sent again."""
-        ask = ask or self._ask
-        script = log.SCRIPTS[operation]
-        keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
         with unavailable_on_error(), log.refusing_another_database():
+            if self.servers.is_cluster:
+                parts = log_calls.split(operation, at, arguments)
+                answers = await self._ask_parts(operation, database_id, parts)
+                return log_calls.merge(operation, parts, log.raised(answers))
+            script = log.SCRIPTS[operation]
+            keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
+            if ask is None:
+                ask = self._owned.ask if self._owned else self.servers.only.execute_command
             try:
                 return await ask("EVALSHA", script.sha, keys, *call)
             except NoScriptError:
                 return await ask("EVAL", script.text, keys, *call)
+
+    async def _ask_parts(
+        self, operation: str, database_id: str, parts: Sequence[log_calls.Part]
+    ) -> list[Any]:
+        """Make one call for each partition, all at once; a refusal is an answer."""
+        commands = [
+            (part.partition, log.part_commands(self.namespace, operation, database_id, part))
+            for part in parts
+        ]
+        answers = await self._asked([(of, known) for of, (known, _) in commands])
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        again = await self._asked([(commands[i][0], commands[i][1][1]) for i in unknown])
+        for i, answer in zip(unknown, again, strict=True):
+            answers[i] = answer
+        return answers
+
+    async def _asked(self, commands: Sequence[tuple[int, Command]]) -> list[Any]:
+        with unavailable_on_error():
+            if self._owned:
+                return await self._asked_owned(self._owned, commands)
+            return await self.servers.ask_each(
+                [(log_keys.slot(self.namespace, of), command) for of, command in commands]
+            )
+
+    async def _asked_owned(
+        self, owned: OwnedConnection, commands: Sequence[tuple[int, Command]]
+    ) -> list[Any]:
+        asked = [command for _, command in commands]
+        if not asked or not self._replicas:
+            return await owned.ask_all(*asked) if asked else []
+        return await self._all_and_wait([of for of, _ in commands], asked)
+
+
+async def _unlink(keys: Sequence[str], client: Redis) -> None:
+    await client.unlink(*keys)
 
 
 def _options(client_name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from api.core import log, metrics
@@ -51,17 +51,34 @@ class _Waiting:
     result: asyncio.Future[AcceptResult] = field(default_factory=asyncio.Future)
 
 
+@dataclass(frozen=True, slots=True)
+class Master:
+    """One master of a cluster, and which partitions it has."""
+
+    url: str
+    partitions: Sequence[int]
+    #: Called when it does not answer: another server may have its place.
+    on_lost: Callable[[], None]
+
+
 class GroupCommit:
     """Sends requests to the log in groups, in the order in which they came.
 
     `ring` is called when a doorbell is due, `on_connected` after each new connection and whenever
-    the log is found closed; neither may block.
+    the log is found closed; neither may block. On a cluster there is one for each `master`. A
+    request for what that master does not have comes back as `elsewhere`.
     """
 
     def __init__(
-        self, settings: Settings, *, ring: Callable[[], None], on_connected: Callable[[], None]
+        self,
+        settings: Settings,
+        *,
+        ring: Callable[[], None],
+        on_connected: Callable[[], None],
+        master: Master | None = None,
     ) -> None:
         self._settings = settings
+        self._master = master
         self._limits = log.Limits.of(settings)
         self._ring = ring
         self._on_connected = on_connected
@@ -191,9 +208,12 @@ class GroupCommit:
             return
         try:
             reply = await self._accept(connection, group)
-            if any(result.status == "late" for result in reply.results):
+            if late := [i for i, result in enumerate(reply.results) if result.status == "late"]:
                 # Redis' clock was set: nothing was written, and now its time is known.
-                reply = await self._accept(connection, group)
+                again = await self._accept(connection, [group[i] for i in late])
+                for i, result in zip(late, again.results, strict=True):
+                    reply.results[i] = result
+                reply = replace(reply, ring=reply.ring or again.ring)
         except TooFewReplicas:
             self._fail(group, UNKNOWN_OUTCOME)
             return
@@ -229,13 +249,15 @@ class GroupCommit:
         deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
         requests = [waiting.request for waiting in group]
         connection.database_id = self.database_id
+        at = self._master.partitions if self._master else log.ALL
         try:
-            reply = await connection.accept(self._limits, deadline_ms, requests)
+            reply = await connection.accept(self._limits, deadline_ms, requests, at)
         except TooFewReplicas:
             self._note_replicas(connection.acknowledged, lacking=True)
             raise
         self._note_replicas(connection.acknowledged, lacking=False)
-        self._clock_offset_ms = reply.now_ms - loop.time() * 1000
+        if reply.now_ms:  # not where all of it is elsewhere
+            self._clock_offset_ms = reply.now_ms - loop.time() * 1000
         self.ready = reply.is_open
         if not reply.is_open:
             self._on_connected()
@@ -258,7 +280,8 @@ class GroupCommit:
     async def _connected(self) -> AsyncLog | None:
         if self._log is None:
             try:
-                self._log = await AsyncLog.connected(self._settings, "verbatim-accept")
+                url = self._master.url if self._master else None
+                self._log = await AsyncLog.connected(self._settings, "verbatim-accept", url)
                 here_ms = asyncio.get_running_loop().time() * 1000
                 self._clock_offset_ms = await self._log.now_ms() - here_ms
             except _FAILURES as error:
@@ -284,6 +307,8 @@ class GroupCommit:
     async def _drop(self) -> None:
         """Give the connection up: a late answer on it could reach the wrong request."""
         self.ready = False
+        if self._master is not None:
+            self._master.on_lost()
         connection, self._log = self._log, None
         if connection is not None:
             with suppress(*_FAILURES):

@@ -5,19 +5,35 @@ serves many more cases, and takes three to four times as long.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import hiredis
 from redis.asyncio import Redis
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    InvalidResponse,
+    MovedError,
+    NoScriptError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as NotConnectedError
-from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 
 from api.core.redis_client import ANSWER_SECONDS
 
 _READ_BYTES: Final = 64 * 1024
 #: Stands for an answer that has not come as a whole.
 _INCOMPLETE: Final = object()
+
+#: What a server of a cluster says instead of running a command.
+_ELSEWHERE: Final[Mapping[str, type[ResponseError]]] = {
+    "MOVED": MovedError,
+    "ASK": AskError,
+    "TRYAGAIN": TryAgainError,
+    "CLUSTERDOWN": ClusterDownError,
+}
 
 
 class OwnedConnection:
@@ -87,7 +103,10 @@ def _reader() -> hiredis.Reader:
 
 
 def _refusal(text: str) -> Exception:
-    return NoScriptError(text) if text.startswith("NOSCRIPT ") else ResponseError(text)
+    kind, _, rest = text.partition(" ")
+    if kind in _ELSEWHERE:
+        return _ELSEWHERE[kind](rest)
+    return NoScriptError(text) if kind == "NOSCRIPT" else ResponseError(text)
 
 
 def _is_no_answer(reply: object) -> bool:

@@ -23,7 +23,7 @@ from api.core.errors import (
 from api.core.log import Limits
 from api.reads.conversations import ConversationRepository, ConversationState
 from api.reads.read_after import Reads
-from api.writes.group_commit import GroupCommit
+from api.writes.master_commits import Commits
 
 _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
     "unknown": lambda: NotFound("there is no such conversation"),
@@ -65,7 +65,7 @@ class Submitter:
     """
 
     def __init__(
-        self, commits: GroupCommit, database: AsyncDatabase, reads: Reads, limits: Limits
+        self, commits: Commits, database: AsyncDatabase, reads: Reads, limits: Limits
     ) -> None:
         self._commits = commits
         self._limits = limits

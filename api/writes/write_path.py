@@ -24,8 +24,10 @@ from api.core.settings import Settings
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
+from api.writes.async_servers import AsyncClusterServers
 from api.writes.caches import Caches
 from api.writes.group_commit import GroupCommit
+from api.writes.master_commits import Commits, MasterCommits
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +48,18 @@ class WritePath:
         self.log = Log(self._redis, settings.log_namespace)
         #: For coroutines. Accepting has a connection of its own, that one task owns.
         self.async_log = AsyncLog.pool(settings, "verbatim-api")
-        self._commits = GroupCommit(settings, ring=self._bell.ring, on_connected=self._open_soon)
+        self._commits = self._make_commits()
         self._caches = Caches(self.async_log, lambda: self._commits.memory_ratio)
         reads = Reads(database, self.async_log.absent)
         self.accept = Accept(self._commits, database, reads, Limits.of(settings))
         if settings.database_identity:
             self._bind(settings.database_identity)
+
+    def _make_commits(self) -> Commits:
+        servers, ring = self.async_log.servers, self._bell.ring
+        if isinstance(servers, AsyncClusterServers):
+            return MasterCommits(self._settings, servers, ring=ring, on_connected=self._open_soon)
+        return GroupCommit(self._settings, ring=ring, on_connected=self._open_soon)
 
     @property
     def ready(self) -> bool:
@@ -100,7 +108,7 @@ class WritePath:
         """Open the log; from then on each call says which database it is for."""
 
         def opened() -> None:
-            redis_client.check(self._redis, self._settings.redis_durability)
+            redis_client.check_all(self._redis, self._settings.redis_durability)
             redis_client.check_broker(self._settings.broker)
             open_log(self.log, self._engine, self._settings.database_identity)
 

@@ -58,8 +58,8 @@ def test_readiness_says_whether_somebody_drains_and_stays_200(
         assert answer.status_code == 200
         return str(answer.json()["drain"])
 
-    with redis_client.connect(api.settings, "verbatim-test") as redis:
-        log = Log(redis, api.settings.log_namespace)
+    with redis_client.connect(api.settings, "verbatim-test") as servers:
+        log = Log(servers, api.settings.log_namespace)
         nobody = drain()
         log.present("a worker")
         idle, workers = drain(), anybody.get("/metrics").text
@@ -67,7 +67,7 @@ def test_readiness_says_whether_somebody_drains_and_stays_200(
         waiting = drain()
         monkeypatch.setattr("api.operations.monitoring.BEHIND_MS", -1)
         behind = drain()
-        redis.delete(log.key(0, "workers"))
+        log.redis.delete(log.key(0, "workers"))
 
     assert (nobody, idle, waiting, behind) == ("down", "up", "up", "behind")
     assert "verbatim_workers 1.0" in workers

@@ -13,13 +13,13 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
-from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from api.accounts.repositories import UserRepository
 from api.accounts.session_store import SessionStore
 from api.accounts.tokens import Tokens
+from api.core import redis_client
 from api.core.database import Viewer, make_engine, writing
 from api.core.ids import partition_of
 from api.core.log import Log
@@ -106,10 +106,10 @@ def start_api(postgres_server: EmbeddedPostgres, redis_server: EmbeddedRedis) ->
             settings = Settings(_env_file=None, **known)
             app = create_app(settings)
             url = running.enter_context(serving(app))
-            redis = running.enter_context(Redis.from_url(settings.redis))
+            servers = running.enter_context(redis_client.connect(settings, "verbatim-test"))
             engine = make_engine(settings.migration_database, application_name="test")
             running.callback(engine.dispose)
-            log = Log(redis, settings.log_namespace)
+            log = Log(servers, settings.log_namespace)
             with suppress(RedisError):  # some APIs start without it
                 bound(log)
             return Api(url, settings, app, log, engine)

@@ -19,6 +19,7 @@ from api.core.log import ALL
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
+from api.writes.group_commit import GroupCommit
 from api.writes.write_path import WritePath
 from tests.support.servers import fresh_database
 
@@ -183,6 +184,7 @@ def test_a_clock_that_was_set_back_or_forth_refuses_nothing(own_settings: Settin
     async def scenario() -> None:
         async with started(own_settings) as path:
             for hours in (-1, 1):
+                assert isinstance(path._commits, GroupCommit)
                 path._commits._clock_offset_ms += hours * 3_600_000
                 await path.accept.open(Caller(1), None, None)
 

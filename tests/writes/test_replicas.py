@@ -97,6 +97,7 @@ async def opened_in_time(path: WritePath) -> int:
     while True:
         with suppress(Unavailable):
             return (await path.accept.open(Caller(1), None, None)).id
+        assert isinstance(path._commits, group_commit.GroupCommit)
         await path._commits._heartbeat()
 
 

@@ -172,6 +172,7 @@ end
 -- An open takes its external id, and deleting frees it at once.
 function conversations.remember_external(entry, digest)
   local name = external_key(entry.user, digest)
+  if not name then return end
   if entry.op == 'open' then
     redis.call('SET', name, entry.conversation)
   else

@@ -124,9 +124,12 @@ end
 
 local function first_at(ms, partition) return math.max(ms - EPOCH_MS, 0) * 4096 + partition end
 
+-- nil where the call is not for the user's home partition: on a cluster each call is for one partition. A
+-- conversation elsewhere is older than external ids, so it has none.
 local function external_key(user, digest)
   -- The home partition of a user: of the last digits, since an id may have more than a number holds.
-  return key(tonumber(string.sub(user, -4)) % PARTITIONS, 'ext:' .. user .. ':' .. digest)
+  local prefix = prefixes[tonumber(string.sub(user, -4)) % PARTITIONS]
+  return prefix and prefix .. 'ext:' .. user .. ':' .. digest
 end
 
 local function another_database()

@@ -24,8 +24,8 @@ def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
     if settings.database_url:
         found += postgres_server.examine(settings)
     if settings.redis_url:
-        with redis_client.connect(settings, "verbatim-doctor") as redis:
-            found += redis_server.examine(redis, settings)
+        with redis_client.connect(settings, "verbatim-doctor") as log_servers:
+            found += redis_server.examine_all(log_servers, settings)
     if settings.redis_url or settings.celery_broker_url:
         found += queue.examine_workers(settings)
     if settings.database_url and settings.redis_url:

@@ -14,8 +14,9 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as NoAnswer
 
-from api.core import redis_client
+from api.core import redis_client, redis_urls
 from api.core.errors import Unavailable, UnsafeRedisError
+from api.core.log_servers import LogServers
 from api.core.settings import Settings
 from api.operations.doctor.findings import Finding, clock, ok, problem, warning
 
@@ -23,6 +24,17 @@ OLDEST_VERSION: Final = (6, 2)
 #: Shares of maxmemory above which caches go, and above which new conversations are refused.
 MEMORY_HIGH: Final = 0.55
 MEMORY_FULL: Final = 0.70
+
+
+def examine_all(servers: LogServers, settings: Settings) -> Iterator[Finding]:
+    """Yield findings on each server that holds a part of the log."""
+    try:
+        masters = servers.masters()
+    except (RedisError, OSError) as error:
+        yield _silent(error)
+        return
+    for redis in masters:
+        yield from examine(redis, settings)
 
 
 def examine(redis: Redis, settings: Settings) -> Iterator[Finding]:
@@ -114,7 +126,9 @@ def _disk(info: Mapping[str, Any]) -> Finding:
 def _durability(redis: Redis, settings: Settings) -> Finding:
     wanted = settings.redis_durability
     try:
-        redis_client.check(redis, wanted)
+        redis_client.check(
+            redis, wanted, of_cluster=redis_urls.is_cluster(settings.redis_url or "")
+        )
     except Unavailable:
         return problem(
             "redis",

@@ -1,0 +1,155 @@
+"""The servers that hold the log, for coroutines; see `api.core.log_servers`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NotConnectedError
+from redis.exceptions import MovedError, RedisError, ResponseError
+
+from api.core.log_servers import MOST_HOPS, Command
+from api.core.slots import SlotMap
+
+T = TypeVar("T")
+
+
+class AsyncServers:
+    """One Redis, which has every slot."""
+
+    is_cluster = False
+
+    def __init__(self, only: Redis) -> None:
+        #: Its client.
+        self.only = only
+
+    async def masters(self) -> list[Redis]:
+        """Return the clients of all servers that have slots."""
+        return [self.only]
+
+    async def ask(self, _slot: int, question: Callable[[Redis], Awaitable[T]]) -> T:
+        """Return what the server that has a slot answers. Raises redis-py's RedisError."""
+        return await question(self.only)
+
+    async def ask_each(self, commands: Sequence[tuple[int, Command]]) -> list[Any]:
+        """Return the answers to commands, each for the server of a slot, all sent at once.
+
+        What a server refuses is an answer, an exception. Raises RedisError if one does not answer.
+        """
+        return await _pipelined(self.only, [command for _, command in commands])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.only.aclose()
+
+
+class AsyncClusterServers(AsyncServers):
+    """The masters of a cluster. `connect` makes the client of a server by its URL."""
+
+    is_cluster = True
+
+    def __init__(self, url: str, connect: Callable[[str], Redis]) -> None:
+        self._slots = SlotMap(url)
+        self._connect = connect
+        self._clients: dict[str, Redis] = {}
+
+    async def masters(self) -> list[Redis]:
+        """Return the clients of all masters. Raises RedisError if no server answers."""
+        return [self._client(url) for url in await self.master_urls()]
+
+    async def master_urls(self) -> list[str]:
+        """Return the URLs of all masters. Raises RedisError if no server answers."""
+        if self._slots.is_stale:
+            await self._learn()
+        return self._slots.masters()
+
+    async def url_of(self, slot: int) -> str:
+        """Return the URL of the master that has a slot. Raises RedisError where none has."""
+        if self._slots.is_stale:
+            await self._learn()
+        master = self._slots.master_of(slot)
+        if master is None:
+            self.forget()
+            raise NotConnectedError("no server of the cluster has this slot")
+        return master
+
+    async def ask(self, slot: int, question: Callable[[Redis], Awaitable[T]]) -> T:
+        """Return what the master that has a slot answers. Raises redis-py's RedisError."""
+        for _ in range(MOST_HOPS - 1):
+            try:
+                return await question(self._client(await self.url_of(slot)))
+            except MovedError:
+                self.forget()
+            except RedisError as error:
+                if not isinstance(error, ResponseError):
+                    self.forget()
+                raise
+        return await question(self._client(await self.url_of(slot)))
+
+    async def ask_each(self, commands: Sequence[tuple[int, Command]]) -> list[Any]:
+        """Return the answers to commands, each for the master of a slot."""
+        answers: list[Any] = [None] * len(commands)
+        places: Sequence[int] = range(len(commands))
+        for _ in range(MOST_HOPS):
+            by_server: dict[str, list[int]] = {}
+            for place in places:
+                by_server.setdefault(await self.url_of(commands[place][0]), []).append(place)
+            found = await asyncio.gather(
+                *(
+                    self._pipelined(url, [commands[place][1] for place in asked])
+                    for url, asked in by_server.items()
+                )
+            )
+            for asked, of_server in zip(by_server.values(), found, strict=True):
+                for place, answer in zip(asked, of_server, strict=True):
+                    answers[place] = answer
+            places = [p for p, answer in enumerate(answers) if isinstance(answer, MovedError)]
+            if not places:
+                break
+            self.forget()
+        return answers
+
+    def forget(self) -> None:
+        """Ask who has which slots before the next call."""
+        self._slots.is_stale = True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
+    def _client(self, url: str) -> Redis:
+        if url not in self._clients:
+            self._clients[url] = self._connect(url)
+        return self._clients[url]
+
+    async def _pipelined(self, url: str, commands: Sequence[Command]) -> list[Any]:
+        try:
+            return await _pipelined(self._client(url), commands)
+        except RedisError:
+            self.forget()
+            raise
+
+    async def _learn(self) -> None:
+        failure: Exception = NotConnectedError("no server of the cluster answers")
+        for url in self._slots.to_ask():
+            try:
+                reply = await self._client(url).execute_command(  # type: ignore[no-untyped-call]
+                    "CLUSTER", "SLOTS"
+                )
+            except RedisError as error:
+                failure = error
+                continue
+            if reply:
+                self._slots.learn(url, reply)
+                return
+        raise failure
+
+
+async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:
+    if not commands:
+        return []
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
