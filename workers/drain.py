@@ -19,11 +19,12 @@ in parallel or twice for one doorbell: what it does is decided under PostgreSQL'
      | dead letters                    v               v
      +---------------------------------------------> ENDED
 
-DRAINING commits batches of all workable partitions, and purges deleted conversations meanwhile. A
-batch that fails is tried again partition by partition. LEAVING puts the bell away, so that the next
-accept rings, and rings at once for what is left. RETRYING tries the suspects one by one: partitions
-that failed in an earlier run (`workers.health`). From DRAINING to ENDED the bell stays as it is:
-another drain puts it away, or it expires. Losing a server ends the run in any state.
+DRAINING commits batches of all workable partitions; where they leave time, it purges deleted
+conversations and writes the words for search. A batch that fails is tried again partition by
+partition. LEAVING puts the bell away, so that the next accept rings, and rings at once for what is
+left. RETRYING tries the suspects one by one: partitions that failed in an earlier run
+(`workers.health`). From DRAINING to ENDED the bell stays as it is: another drain puts it away, or
+it expires. Losing a server ends the run in any state.
 """
 
 import logging
@@ -49,6 +50,7 @@ from workers.failures import DrainFailedError
 from workers.health import PartitionHealth
 from workers.purge import Purger
 from workers.run import Run
+from workers.search_words import SearchWords
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ QUIET_TICKS: Final = 3
 MAX_REST_SECONDS: Final = 0.05
 #: A drain gives its process back after this time, and rings for the next one.
 SLICE_SECONDS: Final = 5.0
+#: While messages come in all the time, words for search are written at each such tick only: many at
+#: once cost less.
+WORDS_EVERY: Final = 8
 #: Above this many entries a second drain is rung for, and each locks a few partitions only.
 HELPER_BACKLOG: Final = 2_000
 HELPED_PARTITIONS: Final = 4
@@ -92,6 +97,7 @@ class Drain:
         writer = BatchWriter(log, engine, settings)
         self._attempts = Attempts(writer, self._health, self._purger)
         self._keep_ms = settings.log_keep_seconds * 1000
+        self._words = SearchWords(engine)
         self._opened = False
         event.listen(engine, "connect", self._note_connection)
 
@@ -151,7 +157,7 @@ class Drain:
 
     def _drain(self, run: Run) -> _State:
         """Commit batches until the log is quiet, the slice is over, or the worker shuts down."""
-        quiet_ticks = 0
+        quiet_ticks = ticks = 0
         while quiet_ticks < QUIET_TICKS and not self._is_over(run) and not self._should_stop():
             began = time.monotonic()
             heads = self._workable_heads()
@@ -161,6 +167,9 @@ class Drain:
             moved = step.moved
             if not step.more:
                 moved = self._attempts.purge_some(run) or moved
+                ticks += 1
+                if not moved or ticks % WORDS_EVERY == 0:
+                    moved = self._words.write_some() or moved
                 took = time.monotonic() - began
                 time.sleep(max(self._tick_seconds, min(took, MAX_REST_SECONDS)))
             quiet_ticks = 0 if moved else quiet_ticks + 1
@@ -180,7 +189,7 @@ class Drain:
     def _leave(self, run: Run) -> _State:
         """Put the bell away, and see that what is left in the log is rung for."""
         if self._log.finish():
-            if not self._purger.is_done and self._is_over(run):
+            if not (self._purger.is_done and self._words.is_done) and self._is_over(run):
                 self._ring()
             return _State.ENDED
         if self._should_stop():

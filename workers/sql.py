@@ -90,6 +90,12 @@ _PURGE_ASIDE: Final = """
             SELECT id FROM conversation WHERE id = %(conversation)s AND deleted_at IS NOT NULL)
         LIMIT %(chunk)s)
 """
+_PURGE_WORDS: Final = """
+    DELETE FROM message_search WHERE conversation_id = %(conversation)s AND position IN (
+        SELECT position FROM message_search WHERE conversation_id = (
+            SELECT id FROM conversation WHERE id = %(conversation)s AND deleted_at IS NOT NULL)
+        ORDER BY position LIMIT %(chunk)s)
+"""
 _PURGED: Final = """
     UPDATE conversation SET message_count = 0
     WHERE id = %(conversation)s AND deleted_at IS NOT NULL AND message_count > 0
@@ -225,7 +231,7 @@ def unpurged(cursor: Cursor) -> list[int]:
 
 
 def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
-    """Remove at most `chunk` messages of a deleted conversation, then as many that are aside.
+    """Remove at most `chunk` of a deleted conversation: words, messages, what is aside.
 
     Return whether none are left.
 
@@ -235,12 +241,10 @@ def purge(cursor: Cursor, conversation_id: int, chunk: int) -> bool | None:
     cursor.execute(_MAY_PURGE, facts)
     if cursor.fetchone() == (False,):
         return None
-    cursor.execute(_PURGE, facts)
-    if cursor.rowcount == chunk:
-        return False
-    cursor.execute(_PURGE_ASIDE, facts)
-    if cursor.rowcount == chunk:
-        return False
+    for statement in (_PURGE_WORDS, _PURGE, _PURGE_ASIDE):
+        cursor.execute(statement, facts)
+        if cursor.rowcount == chunk:
+            return False
     cursor.execute(_PURGED, facts)
     partition_counts.settle_deleted_conversation(cursor.execute, conversation_id)
     return True

@@ -58,7 +58,8 @@ _CHANGE: Final = f"""
         title = CASE WHEN e.deleted_at IS NOT NULL THEN NULL WHEN e.renamed THEN e.title
             ELSE c.title END,
         closed_at = coalesce(c.closed_at, {_AT.format("e.closed_at")}),
-        deleted_at = {_AT.format("e.deleted_at")}
+        deleted_at = {_AT.format("e.deleted_at")},
+        searched = CASE WHEN e.renamed THEN -1 ELSE c.searched END
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bool[], %s::text[], %s::bigint[],
         %s::bigint[]) AS e (id, added, at, renamed, title, closed_at, deleted_at)
     WHERE c.id = e.id

@@ -45,6 +45,8 @@ _ASIDE: Final = text("DELETE FROM message_aside WHERE user_id = :user RETURNING 
 _CONVERSATIONS: Final = text(
     "DELETE FROM conversation WHERE user_id = :user RETURNING id, external_id"
 )
+#: After the conversations: until they are gone, a worker may add words.
+_WORDS: Final = text("DELETE FROM message_search WHERE user_id = :user")
 _SESSIONS: Final = text("DELETE FROM session WHERE user_id = :user RETURNING id")
 _USER: Final = text('DELETE FROM "user" WHERE id = :user')
 
@@ -171,6 +173,7 @@ def _transaction(owner: int, password_hash: str) -> Callable[[Session], _Deleted
         recent = ids.first_at(int(time.time() * 1000) - STREAM_MS, 0)
         turns = [message for message in messages if message >= recent]
         conversations = connection.execute(_CONVERSATIONS, facts).all()
+        connection.execute(_WORDS, facts)
         deleted = _Deleted(
             [row.id for row in conversations],
             [row.external_id for row in conversations if row.external_id is not None],

@@ -32,6 +32,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
@@ -221,6 +222,13 @@ class Conversation(Base, table=True):
             unique=True,
             postgresql_where=text("external_id IS NOT NULL AND deleted_at IS NULL"),
         ),
+        # What search does not know yet.
+        Index(
+            "ix_conversation_unsearched",
+            "user_id",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND message_count > searched"),
+        ),
         CheckConstraint("message_count >= 0", "message_count"),
     )
 
@@ -248,6 +256,10 @@ class Conversation(Base, table=True):
     #: The last entry that cut, edited or moved messages. No entry up to it can be checked by the
     #: rows of its messages, and none is to be applied again.
     rewritten_id: int | None = Field(default=None, sa_type=BigInteger)
+    #: Search knows the messages up to this position, and the title as position 0; -1: nothing.
+    searched: int = Field(
+        default=-1, sa_column=Column(BigInteger, nullable=False, server_default=text("-1"))
+    )
 
 
 class Message(Base, table=True):
@@ -325,6 +337,34 @@ class MessageAside(Base, table=True):
     #: The message it follows; null for a first one.
     parent_id: int | None = Field(default=None, sa_type=BigInteger)
     aside_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class MessageSearch(Base, table=True):
+    """The words of a message, or of a conversation's title as position 0, for search.
+
+    Without foreign keys: it is written after what it is made of, and removed before that.
+    """
+
+    __tablename__ = "message_search"
+    __table_args__ = (
+        Index(
+            "ix_message_search_latest",
+            "user_id",
+            desc("created_at"),
+            desc("conversation_id"),
+            desc("position"),
+        ),
+        Index("ix_message_search_words", "words", postgresql_using="gin"),
+    )
+
+    conversation_id: int = Field(
+        sa_column=Column(BigInteger, primary_key=True, autoincrement=False)
+    )
+    position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    user_id: int = Field(sa_type=BigInteger)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    #: Each word begins with its owner (`api.core.search_query`).
+    words: str = Field(sa_type=TSVECTOR)
 
 
 class LogPartition(Base, table=True):

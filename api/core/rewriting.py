@@ -73,11 +73,20 @@ _REMOVE: Final = f"""
         edited_at = {_AT}
     WHERE id = %(message)s AND conversation_id = %(conversation)s
 """  # noqa: S608 - our own words
+#: What is searched ends before what was changed, until the words are written anew.
 _REWRITTEN: Final = f"""
+    WITH last AS (
+        SELECT coalesce(max(position), 0) AS position FROM message
+        WHERE conversation_id = %(conversation)s
+    )
     UPDATE conversation SET rewritten_id = greatest(rewritten_id, %(entry)s),
-        updated_at = greatest(updated_at, {_AT}), message_count = coalesce((
-            SELECT max(position) FROM message WHERE conversation_id = %(conversation)s), 0)
-    WHERE id = %(conversation)s
+        updated_at = greatest(updated_at, {_AT}), message_count = last.position,
+        searched = least(searched, last.position, ({_FROM_MESSAGE}) - 1, (
+            SELECT min(position) - 1 FROM message_aside
+            WHERE conversation_id = %(conversation)s AND branch_id = %(entry)s))
+    FROM last WHERE id = %(conversation)s;
+    DELETE FROM message_search WHERE conversation_id = %(conversation)s
+        AND position > (SELECT searched FROM conversation WHERE id = %(conversation)s)
 """  # noqa: S608 - our own words
 #: Ids of the copies follow the conversation's, as the script left room for them. A source that was
 #: deleted meanwhile leaves nothing to copy.
