@@ -51,6 +51,7 @@ from api.http.routes import (
     imports,
     keys,
     messages,
+    search,
     streams,
     web,
 )
@@ -132,6 +133,7 @@ def _app(known: Settings) -> FastAPI:
         account,
         keys,
         imports,
+        search,
         health,
     ):
         app.router.routes.extend(routes.router.routes)

@@ -134,9 +134,7 @@ def _reached(taken: Sequence[_Taken], found: Sequence[Sequence[Any]]) -> dict[in
     return done
 
 
-def _titles(
-    taken: Iterable[_Taken], done: dict[int, int]
-) -> Iterable[tuple[int, int, str, Any]]:
+def _titles(taken: Iterable[_Taken], done: dict[int, int]) -> Iterable[tuple[int, int, str, Any]]:
     """Yield the titles of conversations that begin in this chunk, as messages at position 0."""
     for one in taken:
         if one.searched < 0 and one.title and one.id in done:

@@ -42,9 +42,7 @@ def upgrade() -> None:
         "message_search",
         ["user_id", sa.desc("created_at"), sa.desc("conversation_id"), sa.desc("position")],
     )
-    op.create_index(
-        "ix_message_search_words", "message_search", ["words"], postgresql_using="gin"
-    )
+    op.create_index("ix_message_search_words", "message_search", ["words"], postgresql_using="gin")
     _secure()
 
 

@@ -1,11 +1,13 @@
-"""The cursor of a list: the sort value and id of the last row shown, opaque to clients.
+"""Cursors of lists and of searches: what tells the last row shown, opaque to clients.
 
-It contains nothing that the client was not shown, and grants no access: a page contains only rows
-of its owner.
+A cursor contains nothing that the client was not shown, and grants no access: a page contains only
+rows of its owner.
 """
 
 import base64
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Self
@@ -19,7 +21,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SORTS: Final[dict[str, Sort]] = {"u": "updated_at", "c": "created_at"}
 _ORDERS: Final[dict[str, Order]] = {"a": "asc", "d": "desc"}
-_TEXT: Final = re.compile(r"^([uc])([ad])(-?[0-9]{1,18})\.([0-9]{1,16})$")
+_NUMBER: Final = "(0|[1-9][0-9]{0,15})"
+_AT: Final = "(0|-?[1-9][0-9]{0,17})"
+_TEXT: Final = re.compile(rf"([uc])([ad]){_AT}\.{_NUMBER}")
+_TIME: Final = re.compile(rf"t{_AT}\.{_NUMBER}\.{_NUMBER}")
+_RANK: Final = re.compile(r"r([1-9][0-9]{0,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +40,75 @@ class Cursor:
     def encode(self) -> str:
         """Return the text that a client sends back."""
         microseconds = (self.at - _EPOCH) // _MICROSECOND
-        text = f"{self.sort[0]}{self.order[0]}{microseconds}.{self.id}"
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return _encode(f"{self.sort[0]}{self.order[0]}{microseconds}.{self.id}")
 
     @classmethod
     def decode(cls, encoded: str) -> Self:
         """Parse a client's text. Raises BadRequest for anything that `encode` did not return."""
-        try:
-            padded = encoded + "=" * (-len(encoded) % 4)
-            text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-            sort, order, microseconds, row_id = _TEXT.findall(text)[0]
+        with _malformed():
+            sort, order, microseconds, row_id = _decode(encoded, _TEXT)
             at = _EPOCH + int(microseconds) * _MICROSECOND
-        except (ValueError, IndexError, OverflowError):
-            raise BadRequest("the cursor is malformed") from None
-        cursor = cls(_SORTS[sort], _ORDERS[order], at, int(row_id))
-        if cursor.encode() != encoded:
-            raise BadRequest("the cursor is malformed")
-        return cursor
+            return cls(_SORTS[sort], _ORDERS[order], at, int(row_id))
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCursor:
+    """The last hit of a page of a search, by time."""
+
+    at: datetime
+    conversation_id: int
+    position: int
+
+    def encode(self) -> str:
+        """Return the text that a client sends back."""
+        microseconds = (self.at - _EPOCH) // _MICROSECOND
+        return _encode(f"t{microseconds}.{self.conversation_id}.{self.position}")
+
+    @classmethod
+    def decode(cls, encoded: str) -> Self:
+        """Parse a client's text. Raises BadRequest for anything that `encode` did not return."""
+        with _malformed():
+            microseconds, conversation_id, position = _decode(encoded, _TIME)
+            at = _EPOCH + int(microseconds) * _MICROSECOND
+            return cls(at, int(conversation_id), int(position))
+
+
+@dataclass(frozen=True, slots=True)
+class RankCursor:
+    """How many hits of a search by relevance were shown."""
+
+    left_out: int
+
+    def encode(self) -> str:
+        """Return the text that a client sends back."""
+        return _encode(f"r{self.left_out}")
+
+    @classmethod
+    def decode(cls, encoded: str) -> Self:
+        """Parse a client's text. Raises BadRequest for anything that `encode` did not return."""
+        with _malformed():
+            (left_out,) = _decode(encoded, _RANK)
+            return cls(int(left_out))
+
+
+def _encode(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OverflowError):
+        raise BadRequest("the cursor is malformed") from None
+
+
+def _decode(encoded: str, pattern: re.Pattern[str]) -> Sequence[str]:
+    """Return the groups of a cursor's text. Raises ValueError for one that was not encoded here."""
+    padded = encoded + "=" * (-len(encoded) % 4)
+    text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    match = pattern.fullmatch(text)
+    # One cursor has one text: no other padding, no leading zeros.
+    if match is None or _encode(text) != encoded:
+        raise ValueError("no cursor")
+    return match.groups()

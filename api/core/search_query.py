@@ -1,7 +1,7 @@
 """What a person searches for: words, "phrases", -exclusions; and how PostgreSQL is asked for it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self
@@ -10,6 +10,11 @@ from api.core.words import Word, words
 
 #: Words of a query that count; the rest of a longer one is refused.
 WORDS_MOST: Final = 32
+#: A `tsvector` has 1 MiB at most (https://www.postgresql.org/docs/18/textsearch-limitations.html).
+VECTOR_MOST_BYTES: Final = 900_000
+#: What a word and a position take there, beside the word's text.
+_WORD_BYTES: Final = 4
+_POSITION_BYTES: Final = 2
 
 _TERM: Final = re.compile(r'(?P<excluded>-?)(?:"(?P<phrase>[^"]*)(?:"|$)|(?P<bare>[^\s"]+))')
 
@@ -66,8 +71,7 @@ class SearchQuery:
     def asks_for(self, word: Word) -> bool:
         """Tell whether a text's word is one that is searched for."""
         return any(
-            word.text == asked.text
-            or (_goes_on(term, asked) and word.text.startswith(asked.text))
+            word.text == asked.text or (_goes_on(term, asked) and word.text.startswith(asked.text))
             for term in self.terms
             if not term.is_excluded
             for asked in (*term.words, *([term.whole] if term.whole else []))
@@ -82,18 +86,25 @@ def prefix_of(owner: int) -> str:
     return f"{owner:x}."
 
 
-def vector(owner: int, found: Sequence[Word]) -> str:
+def vector(owner: int, found: Iterable[Word]) -> str:
     """Return the text of a `tsvector` of an owner's words.
 
     Word after word with its positions. PostgreSQL keeps 255 of each word, up to 16,383; what is
-    behind that is found, but not as a phrase.
+    behind that is found, but not as a phrase. Words beyond `VECTOR_MOST_BYTES` are left out.
     """
-    positions: dict[str, list[int]] = {}
-    for word in found:
-        positions.setdefault(word.text, []).append(min(word.position, 16_383))
     prefix = prefix_of(owner)
+    positions: dict[str, list[int]] = {}
+    size_bytes = 0
+    for word in found:
+        at = positions.setdefault(word.text, [])
+        if not at:
+            size_bytes += len(prefix) + len(word.text.encode()) + _WORD_BYTES
+        size_bytes += _POSITION_BYTES
+        if size_bytes > VECTOR_MOST_BYTES:
+            break
+        at.append(min(word.position, 16_383))
     return " ".join(
-        f"'{prefix}{text}':{','.join(map(str, at[:255]))}" for text, at in positions.items()
+        f"'{prefix}{text}':{','.join(map(str, at[:255]))}" for text, at in positions.items() if at
     )
 
 

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 #: Code points of a word that count; the rest of a longer one is left out.
@@ -66,7 +67,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
 _PART: Final = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 #: What decomposition leaves as it is, and people leave out.
 _LETTERS: Final = str.maketrans(
-    {"ł": "l", "ø": "o", "đ": "d", "ı": "i", "ħ": "h", "æ": "ae", "œ": "oe", "ё": "е"}
+    {"ł": "l", "ø": "o", "đ": "d", "\u0131": "i", "ħ": "h", "æ": "ae", "œ": "oe", "ё": "\u0435"}
     | dict.fromkeys("\u200b\u200c\u200d\u2060\ufe0e\ufe0f\u00ad\u0640", "")
 )
 #: Changes of a picture's look.
@@ -101,7 +102,7 @@ def words(text: str) -> Iterator[Word]:
 def _parts(found: str) -> list[tuple[str, int]]:
     """Return the parts of a word that capitals divide, and where each begins."""
     cuts = [0, *(cut.start() for cut in _PART.finditer(found)), len(found)]
-    return [(found[a:b], a) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(found[a:b], a) for a, b in pairwise(cuts)]
 
 
 def _pairs(found: str, position: int, start: int) -> Iterator[Word]:

@@ -20,6 +20,7 @@ from api.http.fields import (
     EXAMPLE_KEY,
     EXAMPLE_SESSION,
     SESSION_PREFIX,
+    Role,
     session_id,
     storable,
 )
@@ -141,6 +142,20 @@ Search = Annotated[
     str,
     Query(max_length=TITLE_MOST, description="Only titles that contain this, in any case."),
     AfterValidator(storable),
+]
+SearchWords = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=TITLE_MOST,
+        description="What to search for.",
+        examples=['milk "tomorrow morning" -oat'],
+    ),
+    AfterValidator(storable),
+]
+RoleIfAny = Annotated[Role | None, Query(description="Only messages of this role, no titles.")]
+ConversationIdIfAny = Annotated[
+    int | None, Query(ge=1, le=MAX_ID, description="Only this conversation.")
 ]
 ExternalIdIfAny = Annotated[
     str | None,

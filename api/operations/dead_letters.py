@@ -61,6 +61,9 @@ class DeadLetter:
         return "discarded" if self.discarded_at else "dead"
 
 
+_FORGET_WORDS: Final = text("UPDATE conversation SET searched = -1 WHERE id = :id")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a redrive. `why`: the reason why the letter is still dead or was discarded."""
@@ -110,6 +113,8 @@ def redrive(engine: Engine, log: Log, letter_id: int) -> Outcome:
             connection, letter, exists=bool(owner)
         ):
             return Outcome(letter_id, "dead", reason)
+        # Its words for search are written anew, those of the whole conversation.
+        connection.execute(_FORGET_WORDS, {"id": letter.conversation_id})
         partition_counts.settle_redriven(connection.exec_driver_sql, letter_id)
         log.forget_turns(letter.conversation_id)
     with suppress(RedisError):  # again, for a turn that loaded them before the commit

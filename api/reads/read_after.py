@@ -65,8 +65,9 @@ class Reads:
         read_after: Sequence[int],
         work: Callable[[Session], T],
         slot: ReadSlot | None = None,
+        is_ready: Callable[[Session], bool] = lambda _: True,
     ) -> T:
-        """Run a query once every entry up to the given ids is in PostgreSQL.
+        """Run a query once every entry up to the given ids is in PostgreSQL, and `is_ready`.
 
         The `slot` is held while PostgreSQL is asked, and stays so with what was found. Raises
         BadRequest for an id from the future, Unavailable when the drain takes too long, Gone when
@@ -74,7 +75,8 @@ class Reads:
         """
 
         def attempt(session: Session, lost: frozenset[int]) -> Found[T] | None:
-            return Found(work(session)) if reach.passed(session, read_after, lost) else None
+            is_there = reach.passed(session, read_after, lost) and is_ready(session)
+            return Found(work(session)) if is_there else None
 
         if found := await self._on_standby(owner, read_after, work, slot):
             return found.value
