@@ -140,7 +140,7 @@ def _search(db: Session, wanted: Wanted) -> Found:
     where, facts = _where(wanted)
     cursor = wanted.cursor
     enough = wanted.limit + 1 if by_time else ENOUGH_RANKED
-    rank = None if by_time else (RankCursor.decode(cursor) if cursor else RankCursor(0))
+    rank = None if by_time else (RankCursor(0) if cursor is None else RankCursor.decode(cursor))
     facts |= {
         "hits": wanted.limit + 1 if by_time else RANKED,
         "most": wanted.limit + 1,
