@@ -18,7 +18,10 @@ from tests.support.draining import draining
 from tests.support.waiting import eventually
 from workers import purge
 
-TABLES = ("message", "message_aside", "conversation", "dead_letter", "session", "api_key")
+TABLES = (
+    *("message", "message_aside", "message_search", "conversation", "dead_letter", "session"),
+    "api_key",
+)
 WORDS = "for-nobody-else-6d1c"
 
 

@@ -40,6 +40,7 @@ OBJECTS = {
     "a conversation": "Conversation",
     "an accepted change": "Change",
     "an accepted message": "QueuedMessage",
+    "a hit, one of `hits`,": "Hit",
     "a branch, one of `branches`,": "Branch",
     "a stored message, one of `messages`,": "Message",
     "a chat answer": "ChatAnswer",

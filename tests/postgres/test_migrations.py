@@ -37,6 +37,7 @@ TABLES = {
     "log_partition",
     "message",
     "message_aside",
+    "message_search",
     "session",
     "user",
 }

@@ -112,6 +112,12 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/", {"cursor": "{cursor}", "limit": "1"}, names=False),
         Row("/api/conversations/", {"read_after": "{message}"}, names=False),
     ],
+    "search": [
+        Row("/api/search", {"q": "canary"}, names=False),
+        Row("/api/search", {"q": "canary", "order": "time"}, names=False),
+        Row("/api/search", {"q": "canary", "conversation": "{conversation}"}, names=False),
+        Row("/api/search", {"q": "canary", "read_after": "{message}"}, names=False),
+    ],
     "getConversation": [
         Row("/api/conversations/{conversation}"),
         Row("/api/conversations/{conversation}", {"read_after": "{message}"}),

@@ -27,7 +27,7 @@ from tests.support.rows import add_conversation, add_messages, add_user, stateme
 from tests.support.servers import urls_of
 
 ADA_OWNS, EVE_OWNS = 32, 48
-CHAT = ("conversation", "message", "message_aside", "dead_letter")
+CHAT = ("conversation", "message", "message_aside", "message_search", "dead_letter")
 ADD_SUBJECT = 'INSERT INTO "user" (username, email, password_hash, owner_id)'
 
 
@@ -57,6 +57,13 @@ def people(engine: Engine) -> tuple[int, int]:
                     "INSERT INTO message_aside (id, conversation_id, user_id, position, role,"
                     " content, status, created_at, branch_id, aside_at) VALUES (:c + 8, :c, :u, 2,"
                     " 'user', 'private', 'stored', now(), :c, now())"
+                ),
+                {"c": conversation, "u": owner},
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO message_search (conversation_id, position, user_id, created_at,"
+                    " words) VALUES (:c, 1, :u, now(), 'private')"
                 ),
                 {"c": conversation, "u": owner},
             )
@@ -105,6 +112,7 @@ def test_the_api_sees_the_rows_of_one_user_and_of_nobody_without_one(
         "UPDATE conversation SET title = 'mine now'",
         "UPDATE message SET content = 'mine now'",
         "UPDATE message_aside SET content = 'mine now'",
+        "UPDATE message_search SET words = 'mine now'",
         "UPDATE dead_letter SET payload = ''",
         "INSERT INTO message SELECT 7, 48, 2, 9, 'user', 'x', 'stored', now()",
         "UPDATE log_partition SET last_id = 7",
@@ -130,7 +138,7 @@ def test_the_api_deletes_nothing_of_anybody_else(
 ) -> None:
     with closing(connect(urls["database_url"])) as connection:
         ask(connection, "SELECT set_config('app.user_id', %s, true)", str(people[0]))
-        for one in ("message", "message_aside", "conversation", "dead_letter"):
+        for one in ("message", "message_aside", "message_search", "conversation", "dead_letter"):
             ask(connection, f"DELETE FROM {one}")
         ask(connection, f"DELETE FROM {table}")
         connection.commit()
