@@ -42,33 +42,36 @@ _LATEST_WORDS: Final = """
 _ALL_WORDS: Final = (
     "SELECT * FROM message_search AS s WHERE {where} AND words @@ %(query)s::tsquery"
 )
+#: Of messages, only what is shown is looked up: rows of words go with what they are made of.
 _HITS: Final = """
     WITH found AS MATERIALIZED ({words})
-    SELECT f.conversation_id, c.title, f.position, f.created_at, m.id AS message_id, m.role,
-        coalesce(m.content, c.title) AS content, f.words
+    SELECT f.conversation_id, c.title, f.position, f.created_at, f.words
     FROM found AS f
     JOIN conversation AS c ON c.id = f.conversation_id
         AND c.user_id = %(owner)s AND c.deleted_at IS NULL
-    LEFT JOIN message AS m ON m.conversation_id = f.conversation_id AND m.position = f.position
-        AND m.user_id = %(owner)s AND m.status IN ('stored', 'interrupted')
-    WHERE (f.position = 0 OR m.id IS NOT NULL)
-        AND (%(role)s::text IS NULL OR m.role = %(role)s)
-        AND (%(tag)s::text IS NULL OR %(tag)s = ANY(c.tags))
-        AND (%(archived)s::bool IS NULL OR %(archived)s = (c.archived_at IS NOT NULL))
+    WHERE {filters}
     ORDER BY f.created_at DESC, f.conversation_id DESC, f.position DESC LIMIT %(hits)s
 """
 _BY_TIME: Final = """
-    SELECT conversation_id, title, position, created_at, message_id, role, content FROM ({hits})
-    AS h ORDER BY created_at DESC, conversation_id DESC, position DESC
+    SELECT *, row_number() OVER () AS place, 0 AS n FROM ({hits}) AS h
 """
 #: A title counts as more than a message; a long text as less than a short one.
 _BY_RELEVANCE: Final = """
-    SELECT conversation_id, title, position, created_at, message_id, role, content, n
-    FROM (SELECT *, count(*) OVER () AS n FROM ({hits}) AS h) AS h
-    ORDER BY ts_rank_cd(words, %(query)s::tsquery, 1) * CASE WHEN position = 0 THEN 2 ELSE 1 END
-        DESC, created_at DESC, conversation_id DESC, position DESC
-    LIMIT %(most)s OFFSET %(left_out)s
+    SELECT *, row_number() OVER (ORDER BY
+        ts_rank_cd(words, %(query)s::tsquery, 1) * CASE WHEN position = 0 THEN 2 ELSE 1 END DESC,
+        created_at DESC, conversation_id DESC, position DESC) AS place, count(*) OVER () AS n
+    FROM ({hits}) AS h ORDER BY place LIMIT %(most)s OFFSET %(left_out)s
 """
+_SHOWN: Final = """
+    SELECT s.conversation_id, s.title, s.position, s.created_at, s.n, m.id AS message_id, m.role,
+        CASE WHEN s.position = 0 THEN s.title ELSE coalesce(m.content, '') END AS content
+    FROM ({page}) AS s
+    LEFT JOIN message AS m ON m.conversation_id = s.conversation_id AND m.position = s.position
+        AND m.user_id = %(owner)s
+    ORDER BY s.place
+"""
+_HAS_ROLE: Final = """EXISTS (SELECT FROM message AS m WHERE m.conversation_id = f.conversation_id
+    AND m.position = f.position AND m.user_id = %(owner)s AND m.role = %(role)s)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +140,25 @@ async def search(reads: Reads, wanted: Wanted, read_after: Sequence[int], slot: 
 
 def _search(db: Session, wanted: Wanted) -> Found:
     by_time = wanted.order == "time"
-    where, facts = _where(wanted)
     cursor = wanted.cursor
-    enough = wanted.limit + 1 if by_time else ENOUGH_RANKED
-    rank = None if by_time else (RankCursor(0) if cursor is None else RankCursor.decode(cursor))
+    rank = None
+    if not by_time:
+        rank = RankCursor(0) if cursor is None else RankCursor.decode(cursor)
+    where, filters, facts = _conditions(wanted)
     facts |= {
         "hits": wanted.limit + 1 if by_time else RANKED,
         "most": wanted.limit + 1,
         "left_out": rank.left_out if rank else 0,
     }
-    statement = _BY_TIME if by_time else _BY_RELEVANCE
 
     def ask(words: str) -> Sequence[Any]:
-        hits = _HITS.replace("{words}", words.replace("{where}", where))
-        return _ask(db, statement.replace("{hits}", hits), facts)
+        words = words.replace("{where}", where)
+        hits = _HITS.replace("{words}", words).replace("{filters}", filters)
+        page = (_BY_TIME if by_time else _BY_RELEVANCE).replace("{hits}", hits)
+        return _ask(db, _SHOWN.replace("{page}", page), facts)
 
     rows = ask(_LATEST_WORDS)
-    if (len(rows) if by_time else _count(rows)) < enough:
+    if (len(rows) <= wanted.limit) if by_time else (_count(rows) < ENOUGH_RANKED):
         rows = ask(_ALL_WORDS)
     return _page(wanted, rows, rank)
 
@@ -163,38 +168,32 @@ def _count(ranked: Sequence[Any]) -> int:
     return int(ranked[0].n) if ranked else 0
 
 
-def _where(wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    """Return the conditions on rows of words, and all parameters of a statement."""
+def _conditions(wanted: Wanted) -> tuple[str, str, dict[str, Any]]:
+    """Return the conditions on rows of words, those on their conversations, and the parameters."""
     filters = wanted.filters
     facts: dict[str, Any] = {
         "owner": wanted.owner,
         "query": wanted.query.sql(wanted.owner),
         "latest": LATEST,
-        "role": filters.role,
-        "tag": filters.tag,
-        "archived": filters.archived,
     }
-    conditions = ["s.user_id = %(owner)s"]
-    for condition, name, value in (
-        ("s.conversation_id = %(conversation)s", "conversation", filters.conversation_id),
-        ("s.created_at >= %(since)s", "since", filters.since),
-        ("s.created_at < %(before)s", "before", filters.before),
+    rows = ["s.user_id = %(owner)s"]
+    hits = ["true"]
+    for conditions, condition, name, value in (
+        (rows, "s.conversation_id = %(conversation)s", "conversation", filters.conversation_id),
+        (rows, "s.created_at >= %(since)s", "since", filters.since),
+        (rows, "s.created_at < %(before)s", "before", filters.before),
+        (hits, "%(tag)s = ANY(c.tags)", "tag", filters.tag),
+        (hits, "%(archived)s = (c.archived_at IS NOT NULL)", "archived", filters.archived),
+        (hits, _HAS_ROLE, "role", filters.role),
     ):
         if value is not None:
             conditions.append(condition)
             facts[name] = value
     if wanted.order == "time" and wanted.cursor is not None:
         last = TimeCursor.decode(wanted.cursor)
-        conditions.append(
-            "(s.created_at, s.conversation_id, s.position)"
-            " < (%(last_at)s, %(last_conversation)s, %(last_position)s)"
-        )
-        facts |= {
-            "last_at": last.at,
-            "last_conversation": last.conversation_id,
-            "last_position": last.position,
-        }
-    return " AND ".join(conditions), facts
+        rows.append("(s.created_at, s.conversation_id, s.position) < (%(at)s, %(of)s, %(last)s)")
+        facts |= {"at": last.at, "of": last.conversation_id, "last": last.position}
+    return " AND ".join(rows), " AND ".join(hits), facts
 
 
 def _page(wanted: Wanted, rows: Sequence[Any], rank: RankCursor | None) -> Found:
