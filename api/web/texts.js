@@ -8,11 +8,18 @@ export const texts = {
   newChat: "New chat",
   openSidebar: "Show conversations",
   closeSidebar: "Hide conversations",
-  search: "Search titles",
+  search: "Search",
   noConversations: "Your conversations will appear here.",
   nothingFound: "No title contains this.",
-  /** @param {number} count */
-  found: (count) => (count === 1 ? "1 conversation found" : `${count} conversations found`),
+  inMessages: "In messages",
+  noHits: "No message contains this.",
+  moreHits: "Show more",
+  /**
+   * @param {number} titles
+   * @param {number} messages
+   */
+  found: (titles, messages) =>
+    `${titles === 1 ? "1 conversation" : `${titles} conversations`} and ${messages === 1 ? "1 message" : `${messages} messages`} found`,
   loadingMore: "Loading more …",
   rename: "Rename",
   delete: "Delete",

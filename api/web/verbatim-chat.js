@@ -5,7 +5,8 @@
  *     <verbatim-chat></verbatim-chat>
  *
  * Attributes, all optional: `api` (the path before the API's own paths; none at the root),
- * `conversation` (an id, or `new`; without one the latest is shown), `theme` (`light`, `dark`,
+ * `conversation` (an id, or `id:position` to begin with a message, or `new`; without one the latest is
+ * shown), `theme` (`light`, `dark`,
  * `auto`). Events: `verbatim-navigate` when another conversation is shown (`detail`: `conversation`
  * as in the attribute, `title`, `isInitial`), `verbatim-title` when its title changes, and
  * `verbatim-theme` when the user chose another theme.

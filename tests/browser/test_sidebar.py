@@ -39,7 +39,7 @@ def test_the_open_conversation_has_its_title_though_the_list_does_not_show_it(
 
     window.open()
     expect(window.page).to_have_title("Conversation 50 · Verbatim")
-    window.page.get_by_role("searchbox", name="Search titles").fill("no such title")
+    window.page.get_by_role("searchbox", name="Search").fill("no such title")
     expect(window.page.get_by_text("No title contains this.")).to_be_visible()
 
     expect(window.page.get_by_role("heading", name="Conversation 50")).to_be_visible()
@@ -140,7 +140,7 @@ def test_titles_can_be_searched(window: Window, person: Person) -> None:
     person.import_conversations(200)
     person.conversation("hello", "hi", title="Müsli für 100% Ümit")
     window.open()
-    search = window.page.get_by_role("searchbox", name="Search titles")
+    search = window.page.get_by_role("searchbox", name="Search")
 
     search.fill("ürsli")
     expect(window.page.get_by_text("No title contains this.")).to_be_visible()
@@ -162,7 +162,7 @@ def test_a_search_shows_what_it_finds_and_its_end_all_that_there_is(
     person.rename_imported(ids[::2], "Apple")
     window.open()
     scroll_to(window, 150)
-    search = window.page.get_by_role("searchbox", name="Search titles")
+    search = window.page.get_by_role("searchbox", name="Search")
 
     search.fill("apple")
     expect(window.entries.first).to_have_text("Apple")
@@ -189,7 +189,7 @@ def test_a_page_of_an_earlier_search_that_comes_late_is_not_shown(
     with window.page.expect_request("**/api/conversations/*cursor=*"):
         scroller = window.page.locator(".entries-scroller")
         scroller.evaluate("list => list.scrollTop = list.scrollHeight")
-    window.page.get_by_role("searchbox", name="Search titles").fill("apple")
+    window.page.get_by_role("searchbox", name="Search").fill("apple")
     expect(window.entries).to_have_text(["Apple"] * 3)
     late.pop().continue_()
     window.page.evaluate(LOOK)

@@ -10,6 +10,7 @@ import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
 import { Toasts } from "./toasts.js";
 import { Client } from "../model/client.js";
+import { Hits } from "../model/hits.js";
 import { Session } from "../model/session.js";
 import { texts } from "../texts.js";
 
@@ -82,12 +83,13 @@ export class ChatApp {
     this.#sidebar = new Sidebar(
       {
         open: (id) => this.#choose(id),
+        find: (id, position) => this.#find(id, position),
         rename: (id, title) => this.#rename(id, title),
         remove: (id, title) => this.#remove(id, title),
         announce: (words) => this.#announce(words),
         close: () => this.#drawer.close(),
       },
-      (id) => `?conversation=${id}`,
+      (place) => `?conversation=${place}`,
       this.#account.element,
     );
     const chat = make(
@@ -142,6 +144,7 @@ export class ChatApp {
     session.addEventListener("entered", () => this.#entered());
     session.addEventListener("left", () => this.#left());
     session.addEventListener("opened", () => this.#opened());
+    session.addEventListener("moved", () => this.#tell("verbatim-navigate", { isInitial: false }));
     session.addEventListener("identified", () => this.#identified());
     session.addEventListener("change", () => this.#showTitle());
     this.#banner.addEventListener("back", () => session.wake());
@@ -159,7 +162,8 @@ export class ChatApp {
     this.#layout.hidden = false;
     this.#signIn.element.hidden = true;
     this.#account.showName(this.#session.user?.username ?? "");
-    if (this.#session.conversations) this.#sidebar.use(this.#session.conversations);
+    const { conversations } = this.#session;
+    if (conversations) this.#sidebar.use(conversations, new Hits(this.#client));
   }
 
   #left() {
@@ -274,6 +278,15 @@ export class ChatApp {
     this.#drawer.close();
     this.#session.open(id === null ? "new" : String(id));
     if (id === null || wasOpen) this.#composer.focus();
+  }
+
+  /**
+   * @param {number} id
+   * @param {number} position
+   */
+  #find(id, position) {
+    this.#drawer.close();
+    this.#session.open(`${id}:${position}`);
   }
 
   /**

@@ -72,8 +72,10 @@ export class MessageList {
   update() {
     const items = this.#thread?.items ?? [];
     this.#showHint(items);
+    this.#keepPlace();
     this.#kept = this.#anchor(items);
     this.#reconcile(items);
+    this.#reveal(items);
     this.#keepPlace();
     this.#noteEnd();
     this.#page();
@@ -121,6 +123,28 @@ export class MessageList {
   }
 
   /**
+   * Bring the message that is sought into the middle, mark it, and give it the focus. One that is not
+   * shown (a tool's, say) is looked for after it.
+   * @param {Item[]} items
+   */
+  #reveal(items) {
+    const thread = this.#thread;
+    const sought = thread?.sought ?? null;
+    const item = items.find(({ row }) => row !== null && sought !== null && row.position >= sought);
+    const element = item && this.#views.get(item.key)?.element;
+    if (!thread || !element) return;
+    thread.sought = null;
+    for (const marked of this.#list.querySelectorAll("[data-sought]")) marked.removeAttribute("data-sought");
+    element.setAttribute("data-sought", "");
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
+    const { clientHeight } = this.#scroller;
+    this.#scroller.scrollTop = element.offsetTop - Math.max(0, (clientHeight - element.offsetHeight) / 2);
+    this.#follows = false;
+    this.#kept = { element, top: element.offsetTop };
+  }
+
+  /**
    * The first message in sight that will still be there, and where it is.
    * @param {Item[]} items
    */
@@ -143,11 +167,14 @@ export class MessageList {
     if (this.#follows) return this.#keepEnd();
     if (!this.#kept) return;
     const { element, top } = this.#kept;
+    if (!element.isConnected) return;
     this.#kept.top = element.offsetTop;
     this.#scroller.scrollTop += element.offsetTop - top;
   }
 
   #scrolled() {
+    // What has grown or shrunk since is made up for before another place is kept.
+    if (!this.#follows) this.#keepPlace();
     this.#follows = this.#isNearEnd;
     this.#kept = this.#anchor(this.#thread?.items ?? []);
     this.#noteEnd();

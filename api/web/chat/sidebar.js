@@ -1,14 +1,18 @@
 /** The conversations: search, list, and what can be done with each. */
 
+import { HitList } from "./hit-list.js";
 import { SidebarEntry } from "./sidebar-entry.js";
 import { iconButton, icon, make } from "./dom.js";
+import { Problem } from "../model/problem.js";
 import { texts } from "../texts.js";
 
 /**
  * @import { ConversationList } from "../model/conversation-list.js"
+ * @import { Hits } from "../model/hits.js"
  *
  * @typedef {object} SidebarActions
  * @property {(id: number | null) => void} open null for a new one
+ * @property {(id: number, position: number) => void} find a message
  * @property {(id: number, title: string) => void} rename
  * @property {(id: number, title: string) => void} remove
  * @property {(words: string) => void} announce
@@ -28,6 +32,9 @@ export class Sidebar {
   #hrefOf;
   /** @type {ConversationList | null} */
   #conversations = null;
+  /** @type {Hits | null} */
+  #hits = null;
+  #found;
   /** @type {Map<number, SidebarEntry>} */
   #entries = new Map();
   /** @type {number | null} */
@@ -39,7 +46,7 @@ export class Sidebar {
 
   /**
    * @param {SidebarActions} actions
-   * @param {(id: number) => string} hrefOf
+   * @param {(place: string | number) => string} hrefOf of a conversation, or a message as `id:position`
    * @param {HTMLElement} footer
    */
   constructor(actions, hrefOf, footer) {
@@ -53,7 +60,11 @@ export class Sidebar {
       oninput: () => this.#typed(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#searchKey(event),
     });
-    this.#scroller = make("div", { class: "entries-scroller" }, this.#list, this.#hint);
+    this.#found = new HitList(
+      { open: (id, position) => actions.find(id, position), more: () => void this.#more() },
+      (id, position) => hrefOf(`${id}:${position}`),
+    );
+    this.#scroller = make("div", { class: "entries-scroller" }, this.#list, this.#hint, this.#found.element);
     this.#scroller.addEventListener("scroll", () => this.#fill(), { passive: true });
     this.#list.addEventListener("keydown", (event) => this.#pressed(event));
     this.element = make(
@@ -78,9 +89,14 @@ export class Sidebar {
     );
   }
 
-  /** @param {ConversationList} conversations */
-  use(conversations) {
+  /**
+   * @param {ConversationList} conversations
+   * @param {Hits} hits
+   */
+  use(conversations, hits) {
     this.#conversations = conversations;
+    this.#hits = hits;
+    this.#found.show(hits);
     this.#search.value = "";
     conversations.addEventListener("change", () => this.update());
     this.update();
@@ -176,21 +192,31 @@ export class Sidebar {
 
   async #find() {
     const conversations = this.#conversations;
-    if (!conversations) return;
+    const hits = this.#hits;
+    if (!conversations || !hits) return;
+    const words = this.#search.value;
     try {
-      await conversations.search(this.#search.value);
-      if (conversations.query) this.#actions.announce(texts.found(conversations.total));
+      await Promise.all([conversations.search(words), hits.search(words).catch(isNoWord)]);
+      this.#found.show(hits);
+      if (conversations.query) this.#actions.announce(texts.found(conversations.total, hits.shown.length));
       this.#scroller.scrollTop = 0;
     } catch {
       // The banner says why; typing on tries again.
     }
   }
 
+  async #more() {
+    await this.#hits?.more().catch(() => {}); // another click tries again
+    if (this.#hits) this.#found.show(this.#hits);
+  }
+
   /** @param {KeyboardEvent} event */
   #searchKey(event) {
     if (event.key === "ArrowDown") {
       event.preventDefault();
-      this.#list.querySelector("a")?.focus();
+      const first = this.#list.querySelector("a");
+      if (first) first.focus();
+      else this.#found.focus();
     } else if (event.key === "Escape" && this.#search.value) {
       event.stopPropagation();
       event.preventDefault();
@@ -227,4 +253,12 @@ export class Sidebar {
     this.#entries.get(this.#reachable)?.setReachable(true);
     element.querySelector("a")?.focus();
   }
+}
+
+/**
+ * What is typed need not be anything to search messages for; titles are searched all the same.
+ * @param {unknown} error
+ */
+function isNoWord(error) {
+  if (Problem.from(error).status !== 422) throw error;
 }

@@ -2,7 +2,7 @@
 
 import { Problem, UNREACHED } from "./problem.js";
 
-/** @import { BranchRow, ConversationPage, ConversationRow, Key, KeyScope, MessagePage, User } from "./wire.js" */
+/** @import { BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope, MessagePage, User } from "./wire.js" */
 
 /** Longer than any call but a stream takes. */
 const TIMEOUT_SECONDS = 20;
@@ -73,6 +73,15 @@ export class Client extends EventTarget {
    */
   conversation(conversation) {
     return this.#json("GET", `/api/conversations/${conversation}`);
+  }
+
+  /**
+   * @param {string} q
+   * @param {string | null} cursor
+   * @returns {Promise<HitPage>}
+   */
+  search(q, cursor) {
+    return this.#json("GET", "/api/search", { query: { q, cursor } });
   }
 
   /**

@@ -14,12 +14,14 @@ import { texts } from "../texts.js";
  * @import { User } from "./wire.js"
  */
 
+/** A conversation, and a message in it. */
+const PLACE = /^([1-9]\d{0,15})(?::([1-9]\d{0,15}))?$/;
 /** A title comes a moment after the first answer. */
 const TITLE_SECONDS = [0.5, 2, 5];
 
 /**
  * Events: `entered` and `left` when a user signs in or out; `opened` when another
- * thread is shown; `identified` when the open one got its id; `change` when its title may have
+ * thread is shown; `moved` when another place of it is; `identified` when the open one got its id; `change` when its title may have
  * changed.
  */
 export class Session extends EventTarget {
@@ -48,6 +50,8 @@ export class Session extends EventTarget {
   #lastUser = null;
   /** @type {string | null} the id, or `new`; null while nothing is open */
   #shown = null;
+  /** @type {number | null} the position of the message that was asked for, in what is open */
+  #sought = null;
 
   /**
    * @param {Client} client
@@ -62,7 +66,7 @@ export class Session extends EventTarget {
 
   /** What is open, as the element's attribute has it. */
   get conversation() {
-    return this.#shown;
+    return this.#sought === null ? this.#shown : `${this.#shown}:${this.#sought}`;
   }
 
   get title() {
@@ -144,17 +148,29 @@ export class Session extends EventTarget {
   }
 
   /**
-   * @param {string | null} conversation an id, or `new`; null for the latest
+   * @param {string | null} conversation an id, or one and the position of a message as `id:position`, or
+   *   `new`; null for the latest
    */
   open(conversation) {
-    if (conversation === this.#shown && conversation !== null) return;
+    if (conversation === this.conversation && conversation !== null) return;
     this.#wanted = conversation;
     if (!this.user || !this.#outbox) return;
     if (conversation === null) return void this.openLatest();
-    const id = /^[1-9]\d{0,15}$/.test(conversation) ? Number(conversation) : null;
-    this.#shown = id === null ? "new" : String(id);
-    const opening = id === null ? this.#opening : null;
-    this.#show(new Thread(this.#client, this.#outbox, { conversation: id, opening }));
+    const [, id = "new", position] = PLACE.exec(conversation) ?? [];
+    const wasShown = id === this.#shown && id !== "new";
+    this.#shown = id;
+    this.#sought = position === undefined ? null : Number(position);
+    if (wasShown) return void this.#move();
+    const place = id === "new" ? { conversation: null, opening: this.#opening } : { conversation: Number(id), opening: null };
+    this.#show(new Thread(this.#client, this.#outbox, place, this.#sought));
+  }
+
+  /** Show another place of the open conversation: a message, or the end. */
+  #move() {
+    const { thread } = this;
+    this.dispatchEvent(new Event("moved"));
+    const moved = this.#sought === null ? thread?.latest() : thread?.around(this.#sought);
+    moved?.catch(() => {}); // the banner says why
   }
 
   /** Show the conversation with the newest activity; a new one only if there is none at all. */
@@ -329,13 +345,14 @@ export class Session extends EventTarget {
   #close(isExpired) {
     this.#leaveThreads();
     this.#channel?.close();
-    if (isExpired) this.#wanted = this.#shown;
+    if (isExpired) this.#wanted = this.conversation;
     else [ofTab, ofBrowser].forEach((store) => store.clear());
     this.isExpired = isExpired;
     this.thread = null;
     this.conversations = null;
     this.user = null;
     this.#shown = null;
+    this.#sought = null;
     this.dispatchEvent(new Event("left"));
   }
 }

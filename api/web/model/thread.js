@@ -27,6 +27,8 @@ export class Thread extends EventTarget {
   problem = null;
   /** @type {Turn[]} in the order they were said */
   turns = [];
+  /** @type {number | null} the position of the message to be shown next; who shows it, clears it */
+  sought;
 
   #client;
   #outbox;
@@ -42,13 +44,15 @@ export class Thread extends EventTarget {
    * @param {Client} client
    * @param {Outbox} outbox
    * @param {Place} place its conversation is null until its first message opens it
+   * @param {number | null} [sought] the position of the message to begin with; the end without one
    */
-  constructor(client, outbox, { conversation, opening }) {
+  constructor(client, outbox, { conversation, opening }, sought = null) {
     super();
     this.#client = client;
     this.#outbox = outbox;
     this.id = conversation;
     this.opening = opening;
+    this.sought = sought;
     outbox.whenRemoved((key) => this.#removed(key), this.#abort.signal);
   }
 
@@ -80,7 +84,8 @@ export class Thread extends EventTarget {
     this.#variants = new VariantIndex(this.#client, this.id, this.#abort.signal);
     void this.#follow();
     for (let failures = 1; this.state === "loading" && this.#isOpen; failures++) {
-      const problem = await this.#attempt(() => this.latest());
+      const { sought } = this;
+      const problem = await this.#attempt(() => (sought === null ? this.latest() : this.around(sought)));
       if (problem && this.#isOpen) {
         await pause(delaySeconds(failures, problem.retryAfter), { signal: this.#abort.signal });
       }
@@ -95,6 +100,17 @@ export class Thread extends EventTarget {
   /** Show the end of the history. */
   async latest() {
     await this.#window?.latest();
+    this.#taken();
+    this.#become("ready", null);
+  }
+
+  /**
+   * Show a message, with what is before and after it.
+   * @param {number} position
+   */
+  async around(position) {
+    await this.#window?.around(position);
+    this.sought = position;
     this.#taken();
     this.#become("ready", null);
   }

@@ -71,6 +71,18 @@ export class HistoryWindow {
     });
   }
 
+  /**
+   * Show the page with a message in its middle.
+   * @param {number} position
+   */
+  around(position) {
+    return this.#inTurn(async () => {
+      const page = await this.#read({ before: position + PAGE / 2, limit: PAGE });
+      this.messages = page.messages;
+      this.isLoaded = true;
+    });
+  }
+
   older() {
     return this.#inTurn(async () => {
       if (!this.hasOlder) return;

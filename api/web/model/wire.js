@@ -24,6 +24,15 @@
  * @property {number} total
  * @property {string | null} next_cursor
  *
+ * @typedef {object} HitRow A message that a search found, or a conversation by its title.
+ * @property {number} conversation_id
+ * @property {string | null} title
+ * @property {number} position 0 for a title
+ * @property {string} snippet
+ * @property {[number, number][]} marks code points of the snippet, from and up to
+ *
+ * @typedef {{hits: HitRow[], next_cursor: string | null}} HitPage
+ *
  * @typedef {object} MessageRow
  * @property {number} id
  * @property {number} position 1 to n within its conversation, no gaps
