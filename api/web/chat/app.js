@@ -144,7 +144,7 @@ export class ChatApp {
     session.addEventListener("entered", () => this.#entered());
     session.addEventListener("left", () => this.#left());
     session.addEventListener("opened", () => this.#opened());
-    session.addEventListener("moved", () => this.#tell("verbatim-navigate", { isInitial: false }));
+    session.addEventListener("moved", () => this.#moved());
     session.addEventListener("identified", () => this.#identified());
     session.addEventListener("change", () => this.#showTitle());
     this.#banner.addEventListener("back", () => session.wake());
@@ -201,6 +201,14 @@ export class ChatApp {
       this.#showState();
       this.#announceTurn(turn);
     });
+  }
+
+  /** Another place of the open conversation is asked for. */
+  #moved() {
+    this.#tell("verbatim-navigate", { isInitial: false });
+    const { sought } = this.#session;
+    if (sought === null) void this.#messages.toEnd();
+    else this.#thread?.around(sought).catch(() => {}); // the banner says why
   }
 
   /** A new conversation got its id from its first message. */

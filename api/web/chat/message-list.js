@@ -40,7 +40,7 @@ export class MessageList {
       this.#list,
     );
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.#jump = iconButton("down", texts.jumpToEnd, () => this.#toEnd(), { class: "jump", hidden: true });
+    this.#jump = iconButton("down", texts.jumpToEnd, () => this.toEnd(), { class: "jump", hidden: true });
     this.element = make("div", { class: "reader" }, this.#scroller, this.#jump);
     // A composer that grows, or a keyboard that slides in, must not hide the end.
     new ResizeObserver(() => this.#keepEnd()).observe(this.#scroller);
@@ -205,7 +205,8 @@ export class MessageList {
     if (!problem && thread === this.#thread) void this.#page();
   }
 
-  async #toEnd() {
+  /** Show the end of the conversation. */
+  async toEnd() {
     this.#follows = true;
     if (!this.#thread?.isAtEnd) await this.#thread?.latest().catch(() => {});
     this.#keepEnd();

@@ -51,7 +51,7 @@ export class Session extends EventTarget {
   /** @type {string | null} the id, or `new`; null while nothing is open */
   #shown = null;
   /** @type {number | null} the position of the message that was asked for, in what is open */
-  #sought = null;
+  sought = null;
 
   /**
    * @param {Client} client
@@ -66,7 +66,7 @@ export class Session extends EventTarget {
 
   /** What is open, as the element's attribute has it. */
   get conversation() {
-    return this.#sought === null ? this.#shown : `${this.#shown}:${this.#sought}`;
+    return this.sought === null ? this.#shown : `${this.#shown}:${this.sought}`;
   }
 
   get title() {
@@ -159,18 +159,10 @@ export class Session extends EventTarget {
     const [, id = "new", position] = PLACE.exec(conversation) ?? [];
     const wasShown = id === this.#shown && id !== "new";
     this.#shown = id;
-    this.#sought = position === undefined ? null : Number(position);
-    if (wasShown) return void this.#move();
+    this.sought = position === undefined ? null : Number(position);
+    if (wasShown) return void this.dispatchEvent(new Event("moved"));
     const place = id === "new" ? { conversation: null, opening: this.#opening } : { conversation: Number(id), opening: null };
-    this.#show(new Thread(this.#client, this.#outbox, place, this.#sought));
-  }
-
-  /** Show another place of the open conversation: a message, or the end. */
-  #move() {
-    const { thread } = this;
-    this.dispatchEvent(new Event("moved"));
-    const moved = this.#sought === null ? thread?.latest() : thread?.around(this.#sought);
-    moved?.catch(() => {}); // the banner says why
+    this.#show(new Thread(this.#client, this.#outbox, place, this.sought));
   }
 
   /** Show the conversation with the newest activity; a new one only if there is none at all. */
@@ -352,7 +344,7 @@ export class Session extends EventTarget {
     this.conversations = null;
     this.user = null;
     this.#shown = null;
-    this.#sought = null;
+    this.sought = null;
     this.dispatchEvent(new Event("left"));
   }
 }
