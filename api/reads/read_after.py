@@ -78,7 +78,12 @@ class Reads:
             is_there = reach.passed(session, read_after, lost) and is_ready(session)
             return Found(work(session)) if is_there else None
 
-        if found := await self._on_standby(owner, read_after, work, slot):
+        def known(session: Session) -> T:
+            if not is_ready(session):
+                raise NotFound("the standby does not have it")
+            return work(session)
+
+        if found := await self._on_standby(owner, read_after, known, slot):
             return found.value
         return await self._until_found(owner, read_after, attempt, slot)
 

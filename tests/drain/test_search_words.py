@@ -204,7 +204,7 @@ def test_what_is_redriven_is_found(world: World, conversation: Conversation) -> 
     [(entry, _, _)] = world.dead()
     world.sql("UPDATE dead_letter SET payload = convert_to('five melons', 'UTF8')")
 
-    dead_letters.redrive(world.engine, world.letter(entry))
+    dead_letters.redrive(world.engine, world.log, world.letter(entry))
     world.drain.run()
 
     assert found(world, conversation, "melons ") == [5]

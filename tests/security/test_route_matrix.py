@@ -51,6 +51,8 @@ class Things:
     #: The id of an API key.
     key: str = f"{2**40:014x}{0:010x}"
     branch: int = 0
+    #: The next page of a search.
+    found: str = ""
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -64,6 +66,7 @@ class Things:
             "cursor": self.cursor,
             "key": self.key,
             "branch": self.branch,
+            "found": self.found,
         }
 
     def never_made(self, cursor: str) -> "Things":
@@ -76,6 +79,7 @@ class Things:
             self.turn - NOT_GIVEN_OUT,
             *("0-of-nobody", "1-of-nobody", cursor),
             branch=self.branch - NOT_GIVEN_OUT,
+            found=self.found,
         )
 
 
@@ -114,7 +118,7 @@ ROWS: dict[str, list[Row]] = {
     ],
     "search": [
         Row("/api/search", {"q": "canary"}, names=False),
-        Row("/api/search", {"q": "canary", "order": "time"}, names=False),
+        Row("/api/search", {"q": "canary", "order": "time", "cursor": "{found}"}, names=False),
         Row("/api/search", {"q": "canary", "conversation": "{conversation}"}, names=False),
         Row("/api/search", {"q": "canary", "read_after": "{message}"}, names=False),
     ],
@@ -232,7 +236,7 @@ NO_IDS = {
     *("keep", "position", "parts"),
     *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
-    *("name", "scopes", "acts_for", "form"),
+    *("name", "scopes", "acts_for", "form", "from", "to"),
 }
 
 
@@ -320,8 +324,12 @@ def belongings(person: httpx.Client) -> Things:
     branch = person.delete(
         f"/api/conversations/{conversation}/messages/{cut}", params={"after": True, "keep": True}
     ).json()["entry_id"]
+    asked = {"q": "canary", "order": "time", "limit": 1, "read_after": branch}
+    found = person.get("/api/search", params=asked).json()["next_cursor"]
     made = Things(
-        *(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor), branch=branch
+        *(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor),
+        branch=branch,
+        found=found,
     )
     if person.headers["Authorization"].startswith("Bearer vbk_"):
         return made
