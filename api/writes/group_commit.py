@@ -91,7 +91,8 @@ class GroupCommit:
         self._refusing = ""
         self._log: AsyncLog | None = None
         self._clock_offset_ms = 0.0
-        self._heartbeat_due = 0.0
+        self._is_heartbeat_due = False
+        self._next_heartbeat: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         #: Used memory as a part of Redis' maxmemory, 0 without a limit; as of the last heartbeat.
         self.memory_ratio = 0.0
@@ -115,6 +116,8 @@ class GroupCommit:
         """Send what waits, then close the connection."""
         self._stopping, self._refusing = True, "the server is stopping"
         self._admission.stop()
+        if self._next_heartbeat is not None:
+            self._next_heartbeat.cancel()
         self._arrived.set()
         if self._task is not None:
             with suppress(TimeoutError):
@@ -164,14 +167,13 @@ class GroupCommit:
         clock = asyncio.get_running_loop().time
         while not (self._stopping and not self._queue):
             if not self._queue:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), self._heartbeat_due - clock())
+                await self._arrived.wait()
             self._arrived.clear()
             if group := self._next_group(clock()):
                 self._in_flight = len(group)
                 await self._commit(group)
                 self._in_flight = 0
-            if clock() >= self._heartbeat_due:
+            if self._is_heartbeat_due:
                 await self._heartbeat()
 
     def _take(self, most: int) -> list[_Waiting]:
@@ -302,7 +304,17 @@ class GroupCommit:
         except _FAILURES as error:
             logger.warning("the log does not answer: %s", _cause(error))
             await self._drop()
-        self._heartbeat_due = asyncio.get_running_loop().time() + HEARTBEAT_SECONDS
+        # One timer a second: a time-out of each wait for requests would be one for each request.
+        self._is_heartbeat_due = False
+        if self._next_heartbeat is not None:
+            self._next_heartbeat.cancel()
+        self._next_heartbeat = asyncio.get_running_loop().call_later(
+            HEARTBEAT_SECONDS, self._call_for_heartbeat
+        )
+
+    def _call_for_heartbeat(self) -> None:
+        self._is_heartbeat_due = True
+        self._arrived.set()
 
     async def _drop(self) -> None:
         """Give the connection up: a late answer on it could reach the wrong request."""
