@@ -14,7 +14,8 @@ from typing import Any, Final
 from matplotlib import pyplot as plt
 from matplotlib.ticker import LogFormatter
 
-from tests.bench import capacity, tables
+from tests.bench import tables
+from tests.bench.capacity.estimate import estimate
 from tests.bench.figures import RESULTS, short
 from tests.bench.load import QUANTILES
 from tests.bench.results import NAMES, Results
@@ -137,7 +138,7 @@ _PARTS: Final[Mapping[str, Callable[[Results], str]]] = {
     "rates": tables.rates,
     "reading": _reading,
     "growth": tables.growth,
-    "capacity": capacity.estimate,
+    "capacity": estimate,
     "environments": tables.environments,
     "everything": tables.everything,
 }
