@@ -89,7 +89,8 @@ clean: ## Remove everything that was made here, except data (.verbatim)
 system-deps: ## Install what the tests need of the system (Debian, as root)
 	@missing=''; \
 	PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
-	for need in chromium nginx npm pgbouncer pgpool=pgpool2 gcc redis-server postgres=postgresql promtool=prometheus; do \
+	for need in chromium nginx npm pgbouncer pgpool=pgpool2 gcc redis-server postgres=postgresql promtool=prometheus \
+	  rabbitmq-server; do \
 	  command -v "$${need%=*}" > /dev/null || missing="$$missing $${need#*=}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
@@ -104,7 +105,7 @@ system-deps: ## Install what the tests need of the system (Debian, as root)
 	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy; \
 	fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$install || exit; \
-	for service in redis-server postgresql pgbouncer nginx prometheus; do \
+	for service in redis-server postgresql pgbouncer nginx prometheus rabbitmq-server; do \
 	  case "$$missing " in *" $$service "*) systemctl --quiet disable $$service 2> /dev/null;; esac; \
 	done; true
 

@@ -31,6 +31,7 @@ from api.chat.titles import Titles
 from api.chat.turn import Chat
 from api.core import garbage_collector
 from api.core.async_database import THREADS, AsyncDatabase
+from api.core.bell import make_celery
 from api.core.database import api_engine
 from api.core.errors import SettingsError
 from api.core.settings import Settings, load
@@ -196,7 +197,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(streamed.stop)
         credentials.start()
         stack.push_async_callback(credentials.stop)
-        monitor = Monitor(write_path, database, settings.database, settings.broker, standby)
+        monitor = Monitor(write_path, database, settings.database, make_celery(settings), standby)
         stack.push_async_callback(monitor.close)
         yield Services(
             settings=settings,

@@ -21,6 +21,7 @@ from api.core.errors import (
     Unavailable,
     UnsafeRedisError,
     UnsafeRoleError,
+    UnsuitableBrokerError,
     WrongDatabaseError,
 )
 from api.core.failures import describe
@@ -73,7 +74,13 @@ def _check_servers(**_: Any) -> None:
     """Refuse to start on another database's log, or on a Redis that may lose what it accepted."""
     try:
         refuse_to_start(settings)
-    except (UnsafeRedisError, UnsafeRoleError, WrongDatabaseError, SettingsError) as error:
+    except (
+        UnsafeRedisError,
+        UnsafeRoleError,
+        UnsuitableBrokerError,
+        WrongDatabaseError,
+        SettingsError,
+    ) as error:
         raise SystemExit(f"the worker does not start: {error}") from None
     except (Unavailable, RedisError) as error:
         # Each process checks again at its first drain.

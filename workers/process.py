@@ -9,7 +9,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from api.core import redis_client
+from api.core import broker, redis_client
+from api.core.bell import make_celery
 from api.core.bind import open_log
 from api.core.database import make_engine
 from api.core.log import Log
@@ -59,8 +60,8 @@ class Process:
 def refuse_to_start(settings: Settings) -> None:
     """Check the servers at the start of a worker, where an operator sees the error.
 
-    Raises UnsafeRedisError, UnsafeRoleError or WrongDatabaseError. Raises Unavailable or RedisError
-    if a server does not answer, which is no reason not to start.
+    Raises UnsafeRedisError, UnsafeRoleError, WrongDatabaseError or UnsuitableBrokerError. Raises
+    Unavailable or RedisError if a server does not answer, which is no reason not to start.
     """
     engine = _engine(settings)
     try:
@@ -70,6 +71,8 @@ def refuse_to_start(settings: Settings) -> None:
             open_log(Log(redis, settings.log_namespace), engine)
     finally:
         engine.dispose()
+    with make_celery(settings) as app:
+        broker.connect(app)
 
 
 def _engine(settings: Settings) -> Engine:

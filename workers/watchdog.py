@@ -17,10 +17,9 @@ from typing import Any, Final
 from celery import bootsteps
 from celery.worker import WorkController, state
 from kombu.exceptions import OperationalError
-from redis import Redis
 from redis.exceptions import RedisError
 
-from api.core import bell, redis_client
+from api.core import bell, broker, redis_client
 from api.core.failures import describe
 from api.core.log import RETENTION_SECONDS, Log
 from api.core.settings import load
@@ -94,9 +93,6 @@ class Watchdog(bootsteps.StartStopStep):
         super().__init__(parent, **kwargs)
         settings = load()
         self._log = Log(redis_client.connect(settings, "verbatim-watchdog"), settings.log_namespace)
-        self._broker = Redis.from_url(
-            settings.broker, **redis_client.redis_options("verbatim-watchdog")
-        )
         self._keep_ms = settings.log_keep_seconds * 1000
         self._app = parent.app
         self._hourly = HourlyRing() if settings.retention_days else None
@@ -144,7 +140,7 @@ class Watchdog(bootsteps.StartStopStep):
         if not self._stall.is_ring_due(now, {head.partition: head.first_id for head in heads}):
             return
         self._stall.note_ring(now, self._log.starts())
-        if self._stall.is_deaf(now) and self._broker.ping():
+        if self._stall.is_deaf(now) and broker.answers(self._app):
             self._exit()
         if status.entries:
             logger.warning("no entry moves: ringing for %d entries", status.entries)

@@ -12,6 +12,7 @@ from typing import Final
 
 from celery import Celery
 
+from api.core import broker_urls
 from api.core.redis_client import ANSWER_SECONDS, CONNECT_SECONDS
 from api.core.settings import Settings
 
@@ -23,12 +24,28 @@ DRAIN_TASK: Final = "persist"
 #: Delay before publishing, so that pending HTTP responses go out first: publishing holds the GIL
 #: for milliseconds.
 RING_DELAY_SECONDS: Final = 0.003
+BROKER_HEARTBEAT_SECONDS: Final = 10
 
 
 def make_celery(settings: Settings) -> Celery:
     """Return the Celery app of API and workers: JSON only, no results, one queue."""
-    app = Celery("verbatim", broker=settings.broker)
+    url, master = broker_urls.of_kombu(settings.broker)
+    options: dict[str, object] = {}
+    if master or broker_urls.is_redis(url):
+        options = {
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": ANSWER_SECONDS,
+            # Bounds how long a consumer waits on a half-open connection (kombu 5.7).
+            "health_check_interval": 5,
+        }
+    if master:
+        options["master_name"] = master
+    app = Celery("verbatim")
     app.conf.update(
+        # Not `broker_url`: Celery prefers what the environment has as CELERY_BROKER_URL, and that
+        # may lack what we add, such as that a certificate is checked.
+        broker_read_url=url,
+        broker_write_url=url,
         accept_content=["json"],
         task_serializer="json",
         result_backend=None,
@@ -36,12 +53,10 @@ def make_celery(settings: Settings) -> Celery:
         task_default_queue=f"{settings.log_namespace}:doorbell",
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_timeout": ANSWER_SECONDS,
-            # Bounds how long a consumer waits on a half-open connection (kombu 5.7).
-            "health_check_interval": 5,
-        },
+        broker_connection_timeout=ANSWER_SECONDS,
+        # Of RabbitMQ: a connection that is half open is noticed within twice as long.
+        broker_heartbeat=BROKER_HEARTBEAT_SECONDS,
+        broker_transport_options=options,
         worker_prefetch_multiplier=1,
         task_acks_late=False,
         task_time_limit=60,

@@ -28,6 +28,10 @@ class UnsafeRedisError(VerbatimError):
     """The configuration of this Redis allows it to lose writes it has acknowledged."""
 
 
+class UnsuitableBrokerError(VerbatimError):
+    """Celery's broker refuses this user, or nothing here can speak to it."""
+
+
 class OldLogError(UnsafeRedisError):
     """The log's keys have the names that an older version gave them, and it is not empty."""
 

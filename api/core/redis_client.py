@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from api.core import redis_kind, redis_urls
+from api.core import broker_urls, redis_kind, redis_urls
 from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
 from api.core.log_servers import ClusterServers, LogServers
 from api.core.settings import Durability, Settings
@@ -61,6 +61,8 @@ def connect(settings: Settings, client_name: str) -> LogServers:
 
 def check_broker(url: str) -> None:
     """Raise UnsuitableRedisError if Celery's broker is a cluster; see `redis_kind.check_broker`."""
+    if not broker_urls.is_redis(url):
+        return
     options = redis_options("verbatim-check")
     with Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options) as broker:
         redis_kind.check_broker(broker)

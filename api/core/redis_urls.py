@@ -1,4 +1,4 @@
-"""URLs of the log's Redis and of Celery's broker, which must be a Redis, too."""
+"""URLs of the log's Redis, and of Celery's broker where that is a Redis, too."""
 
 import re
 from typing import Final
@@ -14,9 +14,7 @@ def check(url: str) -> None:
     """Raise ValueError unless a URL names one Redis, by TCP, and a database of it by number."""
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
-        raise ValueError(
-            "it must start with redis:// or rediss://: Redis or Valkey, and no other broker"
-        )
+        raise ValueError("it must start with redis:// or rediss://: Redis or Valkey")
     # redis-py takes several hosts for one name, kombu what follows `;` for another broker.
     if "," in parts.netloc.rpartition("@")[2] or _ALTERNATIVE.search(url):
         raise ValueError("it must name one server")

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
-from api.core import addresses, postgres_urls, redis_urls
+from api.core import addresses, broker_urls, postgres_urls, redis_urls
 from api.core.errors import SettingsError
 
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
@@ -178,9 +178,10 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url", "celery_broker_url")
     @classmethod
-    def _log_and_broker_are_on_redis(cls, value: str | None, field: ValidationInfo) -> str | None:
+    def _log_and_broker_can_be_reached(cls, value: str | None, field: ValidationInfo) -> str | None:
         if value:
-            check = redis_urls.check_log if field.field_name == "redis_url" else redis_urls.check
+            is_log = field.field_name == "redis_url"
+            check = redis_urls.check_log if is_log else broker_urls.check
             check(value)
         return value
 

@@ -3,14 +3,11 @@
 import asyncio
 from typing import Any, Final, Literal
 
+from celery import Celery
 from prometheus_client.metrics_core import Metric
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from sqlalchemy.engine import URL
 
-from api.core import metrics
+from api.core import broker, metrics
 from api.core.async_database import AsyncDatabase
 from api.core.errors import Unavailable
 from api.core.postgres_urls import servers
@@ -39,20 +36,15 @@ class Monitor:
         write_path: WritePath,
         database: AsyncDatabase,
         address: URL,
-        broker: str,
+        broker: Celery,
         standby: Standby | None = None,
     ) -> None:
         self._standby = standby
         self._write_path = write_path
         self._database = database
         self._address = address
-        self._broker: Redis = Redis.from_url(
-            broker,
-            client_name="verbatim-probe",
-            socket_connect_timeout=PROBE_SECONDS,
-            socket_timeout=PROBE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._broker = broker
+        self._broker_probe: asyncio.Task[bool] | None = None
         self._was_read_only = False
 
     @property
@@ -90,11 +82,13 @@ class Monitor:
 
     async def broker_answers(self) -> bool:
         """Return whether the broker answers within 1 s: else no worker hears a doorbell."""
-        try:
-            return bool(await self._broker.ping())
-        # uvloop raises a plain RuntimeError for a connection that is reset as soon as it is made.
-        except (RedisError, OSError, RuntimeError):
-            return False
+        # A thread that waits for a broker cannot be stopped: who asks meanwhile waits for the same.
+        if self._broker_probe is None or self._broker_probe.done():
+            self._broker_probe = asyncio.create_task(
+                asyncio.to_thread(broker.answers, self._broker), name="broker-probe"
+            )
+        done, _ = await asyncio.wait({self._broker_probe}, timeout=PROBE_SECONDS)
+        return bool(done) and self._broker_probe.result()
 
     async def drain_state(self) -> tuple[DrainState, int]:
         """Return whether entries are moved into PostgreSQL, and the oldest one's age in ms.
@@ -109,8 +103,10 @@ class Monitor:
         return "behind" if age_ms > BEHIND_MS else "up", age_ms
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._broker.aclose()
+        """End a probe that is under way."""
+        if self._broker_probe is not None:
+            await asyncio.wait({self._broker_probe})
+        await asyncio.to_thread(self._broker.close)
 
     async def _server_answers(self) -> bool:
         """Return whether any of the servers at PostgreSQL's address answers."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from celery import Celery
 from sqlalchemy.engine import URL
 
 from api.core.async_database import AsyncDatabase
@@ -29,7 +30,7 @@ async def look(address: URL) -> str:
     """Return what `/readyz` says of a database that no request has used."""
     engine = make_engine(address, application_name="verbatim-test")
     with closing(AsyncDatabase(engine)) as database:
-        monitor = Monitor(cast("WritePath", None), database, address, "redis://127.0.0.1:1")
+        monitor = Monitor(cast("WritePath", None), database, address, Celery("test"))
         try:
             return await monitor.database_state()
         finally:
