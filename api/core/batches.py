@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from pydantic_core import from_json
+
 from api.core.ids import PARTITIONS
 
 #: Messages of one batch.
@@ -67,34 +69,43 @@ def decode(entry_id: int, data: bytes) -> tuple[AddedMessage, ...]:
 
     Raises ValueError where it is no batch.
     """
-    elements = json.loads(data)
+    elements = _parsed(data)
     if not isinstance(elements, list) or not 1 <= len(elements) <= MOST:
         raise ValueError("a batch is a list of 1 to 100 messages")
     first = entry_id - PARTITIONS * (len(elements) - 1)
-    return tuple(_message(first + PARTITIONS * at, one) for at, one in enumerate(elements))
+    return tuple([_message(first + PARTITIONS * at, one) for at, one in enumerate(elements)])
+
+
+def _parsed(data: bytes) -> Any:
+    """Return JSON. Pydantic takes half the time of `json`, which takes lone surrogates, too."""
+    try:
+        return from_json(data)
+    except ValueError:
+        return json.loads(data)
 
 
 def _message(message_id: int, element: Any) -> AddedMessage:
     """Return one message. Without pattern matching: its calls took most of a batch's time."""
     if message_id > 0 and isinstance(element, dict):
         get = element.get
-        role, content, external_id, extra = map(get, ("role", "content", "external_id", "extra"))
-        created_at, status = get("created_at"), get("status")
-        if (
-            isinstance(role, str)
-            and role in ROLES
-            and isinstance(content, str)
-            and (external_id is None or isinstance(external_id, str))
-            and (extra is None or isinstance(extra, str))
-            and _are_of_an_import(created_at, status)
-        ):
+        role, content = get("role"), get("content")
+        if isinstance(role, str) and role in ROLES and isinstance(content, str):
             # A lone surrogate is found where it is made a text again.
             text = content.encode(errors="surrogatepass")
-            message = message_id, role, text, external_id, extra, created_at, status
-            return tuple.__new__(AddedMessage, message)
+            if len(element) == 2:  # noqa: PLR2004 - no more than these, as most
+                return tuple.__new__(AddedMessage, (message_id, role, text, None, None, None, None))
+            rest = get("external_id"), get("extra"), get("created_at"), get("status")
+            if _are_optional(*rest):
+                return tuple.__new__(AddedMessage, (message_id, role, text, *rest))
     raise ValueError("a message has a role and a content")
 
 
-def _are_of_an_import(created_at: Any, status: Any) -> bool:
+def _are_optional(external_id: Any, extra: Any, created_at: Any, status: Any) -> bool:
+    """Return whether a message may have these: the last two are of an import."""
     is_time = created_at is None or (type(created_at) is int and 0 <= created_at <= TIME_MOST_MS)
-    return is_time and (status is None or status == "interrupted")
+    return (
+        (external_id is None or isinstance(external_id, str))
+        and (extra is None or isinstance(extra, str))
+        and is_time
+        and (status is None or status == "interrupted")
+    )
