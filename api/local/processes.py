@@ -70,7 +70,11 @@ class Processes:
         delay = None
         while not self._stopping.is_set():
             began = loop.time()
-            code = await self._run(counts)
+            try:
+                code = await self._run(counts)
+                end = described_end(code)
+            except OSError as error:  # no memory for it, for one, may be there again
+                code, end = 1, f"cannot be started: {error}"
             if self._stopping.is_set():
                 return
             if not self._listener.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):
@@ -78,9 +82,7 @@ class Processes:
                 self._stop(signal.SIGTERM)
                 return
             delay = self._backoff.after(delay, loop.time() - began)
-            sys.stderr.write(
-                f"an API process {described_end(code)}; starting again in {delay:g} s\n"
-            )
+            sys.stderr.write(f"an API process {end}; starting again in {delay:g} s\n")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
 
