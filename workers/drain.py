@@ -109,6 +109,8 @@ class Drain:
             self._open()
             self._health.begin_run()
             self._run(run)
+            if not (self._purger.is_done and self._words.is_done):
+                self._log.leave_undone()
         except WrongDatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 - its text may quote rows, so it goes no further

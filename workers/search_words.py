@@ -81,7 +81,7 @@ class SearchWords:
         Fails without an exception: it is tried again later.
         """
         after, self._after = self._after, (0, 0)
-        self.is_done = True
+        self.is_done = False
         try:
             with sql.transaction(self._engine) as cursor:
                 cursor.execute(_LOOSE)

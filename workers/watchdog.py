@@ -71,13 +71,20 @@ class StallDetector:
 
 @dataclass(slots=True)
 class HourlyRing:
-    """Decides when to ring so that a drain looks for old conversations (`workers.retention`)."""
+    """Decides when to ring though nothing is in the log.
 
+    At a worker's start, for what others left undone; each hour where a drain is to look for old
+    conversations (`workers.retention`).
+    """
+
+    is_hourly: bool
     _rang_at: float | None = None
 
     def is_due(self, now: float) -> bool:
-        """Return whether it is an hour after the last ring, or there was none."""
-        return self._rang_at is None or now - self._rang_at >= RETENTION_SECONDS
+        """Return whether there was no ring yet, or the last one was an hour ago."""
+        if self._rang_at is None:
+            return True
+        return self.is_hourly and now - self._rang_at >= RETENTION_SECONDS
 
     def note_ring(self, now: float) -> None:
         """Note a ring."""
@@ -95,7 +102,7 @@ class Watchdog(bootsteps.StartStopStep):
         self._log = Log(redis_client.connect(settings, "verbatim-watchdog"), settings.log_namespace)
         self._keep_ms = settings.log_keep_seconds * 1000
         self._app = parent.app
-        self._hourly = HourlyRing() if settings.retention_days else None
+        self._hourly = HourlyRing(is_hourly=settings.retention_days > 0)
         self._stall = StallDetector()
         self._name = str(parent.hostname)  # type: ignore[attr-defined] # the stubs forget it
         self._present_at = -PRESENT_SECONDS
@@ -128,12 +135,14 @@ class Watchdog(bootsteps.StartStopStep):
                 logger.error("the watchdog failed: %s", describe(error))  # noqa: TRY400 - no text
 
     def _check(self, now: float) -> None:
-        if self._hourly and self._hourly.is_due(now):
+        if self._hourly.is_due(now):
             bell.ring(self._app)
             self._hourly.note_ring(now)
         if now - self._present_at >= PRESENT_SECONDS:
             self._log.present(self._name)
             self._present_at = now
+            if self._log.take_undone():
+                bell.ring(self._app)
         heads = self._log.heads(self._keep_ms)
         status = self._log.status()
         self._seen = {"backlog": status.entries, "oldest_ms": status.oldest_age_ms}

@@ -389,6 +389,14 @@ class Log:
         """Say that a worker is there: without it, it counts as gone after 15 s."""
         self.run("present", worker, at=(0,))
 
+    def leave_undone(self) -> None:
+        """Say that a drain ended though the database has work left; a watchdog rings again."""
+        self.ask(0, lambda redis: redis.set(self.key(0, "undone"), 1))
+
+    def take_undone(self) -> bool:
+        """Tell whether a drain said so; who is told so rings."""
+        return bool(self.ask(0, lambda redis: redis.getdel(self.key(0, "undone"))))
+
     def starts(self) -> int:
         """Return how many drains ever started."""
         name = self.key(0, "drain:started")

@@ -252,4 +252,4 @@ async def _waiting(site: Site) -> str:
 
 async def _is_empty(site: Site) -> bool:
     entries, _ = await site.backlog()
-    return entries == 0
+    return entries == 0 and await asyncio.to_thread(site.knows_all_words)

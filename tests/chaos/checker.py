@@ -55,6 +55,8 @@ def check(events: Iterable[Event], tables: Tables, *, losses_allowed: bool = Fal
         report,
     )
     _check_shut(known, report)
+    for conversation, position in tables.misfound:
+        report.break_promise("misfound", f"{conversation}", f"position {position}")
     for event in known:
         if isinstance(event, Alarm):
             report.break_promise(event.kind, "tester", event.detail)

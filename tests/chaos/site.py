@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -247,6 +247,16 @@ class Site:
         """Return entries in the log, and the age of the oldest in seconds."""
         status = await self.ask_redis(lambda client: Log(client, NAMESPACE).status())
         return status.entries, status.oldest_age_ms / 1000
+
+    def knows_all_words(self) -> bool:
+        """Tell whether search knows everything that is stored."""
+        connected = closing(psycopg2.connect(self.postgres_server.url))
+        with connected as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT NOT EXISTS (SELECT FROM conversation"
+                " WHERE deleted_at IS NULL AND message_count > searched)"
+            )
+            return bool(cursor.fetchall()[0][0])
 
     async def tails(self) -> dict[int, int]:
         """Return the last id that each partition of the log gave out."""

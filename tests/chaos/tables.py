@@ -10,6 +10,8 @@ from typing import Final
 import psycopg2
 
 from api.core.ids import PARTITIONS
+from api.core.search_query import prefix_of
+from api.core.words import words
 from tests.chaos.stream import SHOWN_MOST
 
 #: An operation's name as it stands in the text it wrote, in front.
@@ -70,6 +72,8 @@ class Tables:
     messages: list[MessageRow] = field(default_factory=list)
     dead: list[DeadRow] = field(default_factory=list)
     aside: list[MessageRow] = field(default_factory=list)
+    #: What search has wrong words of: conversation and position.
+    misfound: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def everywhere(self) -> list[MessageRow]:
@@ -123,7 +127,26 @@ def load(url: str) -> Tables:
             list(_messages(connection, "message", "0")),
             dead,
             list(_messages(connection, "message_aside", "branch_id")),
+            list(_misfound(connection)),
         )
+
+
+def _misfound(connection: "psycopg2.extensions.connection") -> Iterator[tuple[int, int]]:
+    """Yield titles and messages whose words are not those that search knows of them."""
+    with connection.cursor("words") as cursor:
+        cursor.itersize = _ROWS_AT_ONCE
+        cursor.execute(
+            "SELECT coalesce(t.conversation_id, s.conversation_id), coalesce(t.position,"
+            " s.position), t.user_id, coalesce(t.content, ''), tsvector_to_array(s.words)"
+            " FROM (SELECT id AS conversation_id, 0::bigint AS position, user_id, title AS content"
+            " FROM conversation WHERE deleted_at IS NULL AND title IS NOT NULL"
+            " UNION ALL SELECT conversation_id, position, user_id, content FROM message) AS t"
+            " FULL JOIN message_search AS s USING (conversation_id, position)"
+        )
+        for conversation, position, user, content, known in cursor:
+            told = {prefix_of(user or 0) + word.text for word in words(content)}
+            if told != set(known or ()):
+                yield conversation, position
 
 
 def _messages(

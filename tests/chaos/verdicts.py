@@ -17,6 +17,7 @@ Verdict = Literal[
 #: given without the turns before it. title: not the last rename's. opened: a write was answered 2xx
 #: while the log had to be shut. unbalanced: the audit. stuck: no healing. uncivil: an answer with
 #: the wrong form (503 without Retry-After, a 500). slow: overload made what was admitted wait.
+#: misfound: a search finds what is gone or was said otherwise, or does not find what is there.
 #: full: overload filled the log's memory beyond its mark. blind: no promise of the system's, but a
 #: fault that the tester took for dealt and that never happened.
 BAD: Final = frozenset({"lost", "doubled", "reordered", "foreign", "corrupt", "ghost", "buried"})

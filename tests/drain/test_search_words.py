@@ -210,14 +210,33 @@ def test_what_is_redriven_is_found(world: World, conversation: Conversation) -> 
     assert found(world, conversation, "melons ") == [5]
 
 
-def test_what_cannot_be_written_now_is_written_later(
-    world: World, conversation: Conversation
+def test_what_cannot_be_written_now_is_rung_for_and_written_later(
+    world: World, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add(conversation, "five melons")
-    with world.locked(conversation):
-        # The drain cannot write the message either.
-        world.fail_to_drain(world.new_drain())
-    world.drain_all()
+    with monkeypatch.context() as broken:
+        broken.setattr(search_words, "_WRITE", "SELECT 1/0")
+        world.drain.run()
+    undone = world.log.take_undone()
+    before = found(world, conversation, "melons ")
+
     world.drain.run()
 
-    assert found(world, conversation, "melons ") == [5]
+    assert (undone, before) == (True, [])
+    assert (world.log.take_undone(), found(world, conversation, "melons ")) == (False, [5])
+
+
+def test_who_has_a_conversation_locked_delays_its_words_only(
+    world: World, conversation: Conversation
+) -> None:
+    other = world.open(world.user())
+    world.add(other, "five melons")
+    world.sql("DELETE FROM message_search")
+    world.sql("UPDATE conversation SET searched = -1")
+    with world.locked(conversation):
+        world.drain.run()
+        during = (found(world, other, "melons "), rows_of(world, conversation))
+    world.drain.run()
+
+    assert during == ([1], [])
+    assert rows_of(world, conversation) == [0, 1, 2, 3, 4]

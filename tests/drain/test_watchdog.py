@@ -84,11 +84,17 @@ def test_a_drain_that_started_anywhere_proves_hearing() -> None:
 
 
 def test_old_conversations_are_rung_for_at_the_start_and_once_an_hour() -> None:
-    ring = HourlyRing()
+    assert rung(HourlyRing(is_hourly=True)) == [0, 3_600, 7_200]
+
+
+def test_without_them_it_is_rung_at_the_start_only() -> None:
+    assert rung(HourlyRing(is_hourly=False)) == [0]
+
+
+def rung(ring: HourlyRing) -> list[int]:
     rang = []
     for now in range(0, 10_000, 50):
         if ring.is_due(now):
             ring.note_ring(now)
             rang.append(now)
-
-    assert rang == [0, 3_600, 7_200]
+    return rang
