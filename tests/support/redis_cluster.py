@@ -14,11 +14,13 @@ from tests.support.waiting import eventually
 
 SLOTS = 16_384
 PASSWORD = "one-for-all-nodes"
+#: How long a server may be silent before the others take it for dead: a busy machine's often are.
+PATIENCE_MS = 60_000
 #: One slot without a master must not stop the others.
 CONFIGURATION = """\
 cluster-enabled yes
 cluster-port {bus}
-cluster-node-timeout 1000
+cluster-node-timeout {timeout_ms}
 cluster-require-full-coverage no
 cluster-replica-validity-factor 0
 masterauth {password}
@@ -29,13 +31,15 @@ repl-diskless-sync-delay 0
 class ClusterNode(EmbeddedRedis):
     """One server of a cluster. It may be killed and started again."""
 
+    timeout_ms = PATIENCE_MS
+
     def prepare(self) -> None:
         """Write the configuration."""
         if not self.more_configuration:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             data_dir.write_privately(self.directory / "password", PASSWORD)
             self.more_configuration = CONFIGURATION.format(
-                bus=data_dir.free_port(), password=PASSWORD
+                bus=data_dir.free_port(), password=PASSWORD, timeout_ms=self.timeout_ms
             )
         super().prepare()
 
@@ -109,6 +113,24 @@ def id_of(node: ClusterNode) -> str:
     return name.decode()
 
 
+def is_master(node: ClusterNode) -> bool:
+    """Tell whether a server is a master now."""
+    return bool(node.ask("HELLO")[b"role"] == b"master")
+
+
+def owns(node: ClusterNode, slot: int) -> bool:
+    """Tell whether a server finds a slot to be its own."""
+    slots = node.ask("CLUSTER", "SLOTS")
+    return any(first <= slot <= last and found[1] == node.port for first, last, found, *_ in slots)
+
+
+def move_keys(source: ClusterNode, target: ClusterNode, slot: int) -> None:
+    """Move the keys of a slot one by one, as servers did before they could do it at once."""
+    while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
+        to = ("127.0.0.1", target.port, "", 0, 5_000, "AUTH", PASSWORD, "KEYS", *keys)
+        source.ask("MIGRATE", *to)
+
+
 def _lines(node: ClusterNode, what: str) -> list[str]:
     answer: bytes = node.ask("CLUSTER", what)
     return answer.decode().splitlines()
@@ -116,13 +138,15 @@ def _lines(node: ClusterNode, what: str) -> list[str]:
 
 @contextmanager
 def running_cluster(
-    directory: Path, masters: int, replicas: int = 0, program: Path | None = None
+    directory: Path, masters: int, replicas: int = 0, timeout_ms: int = PATIENCE_MS
 ) -> Iterator[RedisCluster]:
-    """Run a cluster, whole from the start."""
+    """Run a cluster, whole from the start. `timeout_ms` is how soon a failover begins."""
     with ExitStack() as stack:
 
         def node(number: int) -> ClusterNode:
-            return stack.enter_context(running(ClusterNode(directory / str(number), program)))
+            made = ClusterNode(directory / str(number))
+            made.timeout_ms = timeout_ms
+            return stack.enter_context(running(made))
 
         cluster = RedisCluster(
             [node(number) for number in range(masters)],
