@@ -61,9 +61,6 @@ QUIET_TICKS: Final = 3
 MAX_REST_SECONDS: Final = 0.05
 #: A drain gives its process back after this time, and rings for the next one.
 SLICE_SECONDS: Final = 5.0
-#: While messages come in all the time, words for search are written at each such tick only: many at
-#: once cost less.
-WORDS_EVERY: Final = 8
 #: Above this many entries a second drain is rung for, and each locks a few partitions only.
 HELPER_BACKLOG: Final = 2_000
 HELPED_PARTITIONS: Final = 4
@@ -159,7 +156,7 @@ class Drain:
 
     def _drain(self, run: Run) -> _State:
         """Commit batches until the log is quiet, the slice is over, or the worker shuts down."""
-        quiet_ticks = ticks = 0
+        quiet_ticks = 0
         while quiet_ticks < QUIET_TICKS and not self._is_over(run) and not self._should_stop():
             began = time.monotonic()
             heads = self._workable_heads()
@@ -169,8 +166,7 @@ class Drain:
             moved = step.moved
             if not step.more:
                 moved = self._attempts.purge_some(run) or moved
-                ticks += 1
-                if not moved or ticks % WORDS_EVERY == 0:
+                if not moved or self._words.is_due:
                     moved = self._words.write_some() or moved
                 took = time.monotonic() - began
                 time.sleep(max(self._tick_seconds, min(took, MAX_REST_SECONDS)))

@@ -6,6 +6,7 @@ two may work side by side: each locks the conversations that it takes.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,9 @@ BYTES: Final = 1 << 20
 
 #: What is lost with PostgreSQL is written again, since `searched` is lost with it.
 _LOOSE: Final = "SET LOCAL synchronous_commit = off"
+#: The share of the drain's time that words may take while messages come in all the time.
+BUSY_SHARE: Final = 0.1
+
 #: NO KEY: who adds messages need not wait for it.
 _TAKE: Final = """/*NO LOAD BALANCE*/
     SELECT id, user_id, searched, message_count, title, created_at FROM conversation
@@ -74,12 +78,19 @@ class SearchWords:
         #: The last account and conversation that was taken: others come next.
         self._after = (0, 0)
         self.is_done = False
+        self._rests_until = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether words may take time that messages wait for."""
+        return time.monotonic() >= self._rests_until
 
     def write_some(self) -> bool:
         """Write a chunk; return whether there was anything to write.
 
         Fails without an exception: it is tried again later.
         """
+        began = time.monotonic()
         after, self._after = self._after, (0, 0)
         self.is_done = False
         try:
@@ -92,6 +103,8 @@ class SearchWords:
             logger.warning("words for search were not written: %s", describe(error))
             return False
         self.is_done = not taken
+        now = time.monotonic()
+        self._rests_until = now + (now - began) * (1 - BUSY_SHARE) / BUSY_SHARE
         return bool(taken)
 
     def _write(self, cursor: Cursor, taken: Sequence[_Taken]) -> None:
