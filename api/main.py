@@ -34,6 +34,7 @@ from api.core.async_database import THREADS, AsyncDatabase
 from api.core.bell import make_celery
 from api.core.database import api_engine
 from api.core.errors import SettingsError
+from api.core.log_lines import LogFormat, capture_warnings, formatter
 from api.core.settings import Settings, load
 from api.http import openapi as docs
 from api.http import problems
@@ -81,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _app(known: Settings) -> FastAPI:
-    _log_at(known.log_level)
+    _log_at(known.log_level, known.log_format)
     other = known.secret_key_other
     tokens = Tokens(
         known.signing_key,
@@ -229,15 +230,13 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         )
 
 
-def _log_at(level: str) -> None:
-    """Send this package's log lines to stderr, one plain line each; uvicorn writes its own."""
+def _log_at(level: str, log_format: LogFormat) -> None:
+    """Send this package's log lines to stderr; uvicorn writes its own."""
     package = logging.getLogger("api")
     package.setLevel(level)
     if not package.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(
-            logging.Formatter(
-                "%(asctime)s level=%(levelname)s process=%(process)d logger=%(name)s %(message)s"
-            )
-        )
+        handler.setFormatter(formatter(log_format))
         package.addHandler(handler)
+        if log_format == "json":
+            capture_warnings()

@@ -7,6 +7,8 @@ import threading
 from typing import Any
 
 from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
@@ -25,6 +27,7 @@ from api.core.errors import (
     WrongDatabaseError,
 )
 from api.core.failures import describe
+from api.core.log_lines import capture_warnings, formatter
 from api.core.settings import load
 from workers.process import Process, refuse_to_start
 from workers.watchdog import Watchdog
@@ -36,6 +39,8 @@ try:
     app = make_celery(settings)
 except SettingsError as reason:
     raise SystemExit(f"the worker does not start: {reason}") from None
+if settings.log_format == "json":
+    capture_warnings()
 app.conf.update(include=["workers.tasks"], worker_concurrency=2)
 app.steps["worker"].add(Watchdog)
 
@@ -67,6 +72,15 @@ def _process() -> Process:
 
 def _should_stop() -> bool:
     return _terminated.is_set() or _shutting_down[0] != 0
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def _write_json(logger: logging.Logger, **_: Any) -> None:
+    """Have Celery's handlers write JSON where settings say so; its own lines are text."""
+    if settings.log_format == "json":
+        for handler in logger.handlers:
+            handler.setFormatter(formatter("json"))
 
 
 @worker_init.connect

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 
 from api.core import addresses, broker_urls, postgres_urls, redis_urls
 from api.core.errors import SettingsError
+from api.core.log_lines import LogFormat
 
 #: HS256 wants a key at least as long as its hash (RFC 7518, section 3.2).
 SECRET_KEY_MIN_BYTES = 32
@@ -175,6 +176,7 @@ class Settings(BaseSettings):
     tick_ms: Positive = 8
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat = "text"
 
     @field_validator("redis_url", "celery_broker_url")
     @classmethod

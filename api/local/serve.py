@@ -6,13 +6,14 @@ of the socket that they share.
 """
 
 import asyncio
+import copy
 import socket
 import sys
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
 from api.core.errors import SettingsError
 from api.core.settings import Settings, load
@@ -62,6 +63,14 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _log_config(settings: Settings) -> dict[str, Any]:
+    """Return uvicorn's own configuration of its log lines, which are JSON where settings say so."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    if settings.log_format == "json":
+        config["formatters"]["default"] = {"()": "api.core.log_lines.JsonLines"}
+    return config
+
+
 def _serve(app: str, settings: Settings, sockets: list[socket.socket] | None = None) -> None:
     """Run uvicorn. Forwarded headers are the app's business, which knows TRUSTED_PROXIES."""
     server = uvicorn.Server(
@@ -78,6 +87,7 @@ def _serve(app: str, settings: Settings, sockets: list[socket.socket] | None = N
             proxy_headers=False,
             server_header=False,
             log_level=settings.log_level.lower(),
+            log_config=_log_config(settings),
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -1,5 +1,6 @@
 """What people write, and what they are called, is in no output that they did not ask for."""
 
+import json
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -31,7 +32,8 @@ FLOWER_PAGES = ("/", "/tasks", "/workers", "/broker", "/api/tasks", "/api/worker
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("stack") / "data", LOG_LEVEL="DEBUG") as started:
+    data = tmp_path_factory.mktemp("stack") / "data"
+    with running_stack(data, LOG_LEVEL="DEBUG", LOG_FORMAT="json") as started:
         yield started
 
 
@@ -117,6 +119,19 @@ def test_no_log_has_it(stack: RunningStack, answers: list[httpx.Response]) -> No
 
     assert "ready http" in stack.log.read_text()
     assert [path for path in logs if has_one(path.read_text(errors="replace"))] == []
+
+
+def test_each_line_of_api_and_worker_is_json_where_settings_say_so(
+    stack: RunningStack, answers: list[httpx.Response]
+) -> None:
+    for name in ("api", "worker"):
+        # The last line may be written at this moment.
+        *lines, _ = stack.log_of(name).split("\n")
+        assert [line for line in lines if not line.startswith("{")] == []
+        found = [json.loads(line) for line in lines]
+        assert {"time", "level", "process", "logger", "message"} <= set.intersection(
+            *map(set, found)
+        )
 
 
 def test_flower_and_its_broker_have_never_seen_it(
