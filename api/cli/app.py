@@ -17,6 +17,7 @@ from api.cli import (
     keys,
     log_memory,
     migration,
+    restored,
     terminal,
 )
 from api.cli.replay import dialogues
@@ -177,6 +178,21 @@ def audit(
         is_well = balances.report(log, engine)
     if not is_well:
         raise typer.Exit(common.EXIT_PROBLEM)
+
+
+@app.command("restored")
+def after_restore(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Go on after PostgreSQL, or Redis, went back in time: a restore, a failover that lagged.
+
+    Shows what is missing, and what it will do; asks; then counts anew, forgets what points to lost
+    rows, ends all sign-in sessions, and says what is lost. Where the log still has all that
+    PostgreSQL lacks, nothing is to be done: drains write it again. APIs and workers may run.
+
+    Exit code 1: the answer was no.
+    """
+    restored.run(yes=yes)
 
 
 def main() -> None:

@@ -34,6 +34,9 @@ def open_log(log: Log, engine: Engine, expected: str | None = None) -> bool:
         raise WrongDatabaseError("DATABASE_IDENTITY is not the identity of this database")
     moved = log.leave_old_names(identity)
     log_went_back = log.adopt(identity, counted)
+    if log_went_back:
+        # A list of recent turns that exists is taken to be complete; now it may lack some.
+        log.forget("turns:*")
     lacks_some = bool(went_back.refuse_lost(log, marks, counted))
     if moved:
         log.acknowledge_going_back()

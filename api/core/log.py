@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import resources
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from redis import Redis
@@ -462,6 +464,27 @@ class Log:
         """Return a partition's entries ever accepted, and those in the log above an id."""
         accepted, above = self.run("balance", last_id, at=(partition,))
         return int(accepted) if accepted else None, above
+
+    def first_above(self, partition: int, entry_id: int) -> int | None:
+        """Return the id of a partition's first entry above an id, be it committed or not."""
+        stream = self.key(partition, "log")
+        found: Any = self.ask(partition, lambda redis: redis.xrange(stream, entry_id + 1, count=1))
+        return int(found[0][0].partition(b"-")[0]) if found else None
+
+    def scan(self, pattern: str) -> Iterator[tuple[Redis, bytes]]:
+        """Yield the log's keys of some names within their partitions, each with its server."""
+        for redis in self.servers.masters():
+            for name in redis.scan_iter(f"{{{self.namespace}:*}}:{pattern}", FORGET_CHUNK):
+                yield redis, name
+
+    def forget(self, pattern: str) -> None:
+        """Remove the log's keys of some names within their partitions."""
+        for redis, names in groupby(self.scan(pattern), key=itemgetter(0)):
+            while chunk := list(islice(names, FORGET_CHUNK)):
+                with redis.pipeline(transaction=False) as pipeline:
+                    for _, name in chunk:
+                        pipeline.unlink(name)
+                    pipeline.execute()
 
     def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from api.core import migrations, redis_client, roles
+from api.core.errors import DatabaseWentBackError
 from api.core.settings import Settings
 from api.local import data_dir, logins, written_log
 from api.local.addresses import LOOPBACK, base_url, client_url
@@ -30,6 +31,8 @@ PATIENCE_SECONDS: Final = 8.0
 REDIS_SECONDS: Final = 5.0
 #: Between two tries of it.
 RETRY_SECONDS: Final = 0.2
+#: Between two looks whether an operator has decided what to do with a restored database.
+OPEN_AGAIN_SECONDS: Final = 1.0
 #: Connections to PostgreSQL: of one API process, its passwords' included; of all else, operators'.
 API_CONNECTIONS: Final = 16
 OTHER_CONNECTIONS: Final = 84
@@ -106,9 +109,24 @@ class Stack:
             await self._step("redis", asyncio.to_thread(_check_redis, self._settings))
         migrating = asyncio.to_thread(_migrate, self._settings, self._own_postgres)
         await self._step("migrations", migrating)
-        await self._step("log", asyncio.to_thread(written_log.open_written, self._settings))
+        await self._open_log()
         await self._start_and_wait(self._programs)
         self._print_addresses()
+
+    async def _open_log(self) -> None:
+        """Open the log; the servers stay up while it waits for an operator's decision."""
+        is_told = False
+        while True:
+            opening = asyncio.to_thread(written_log.open_written, self._settings)
+            try:
+                await self._step("log", opening)
+            except DatabaseWentBackError as error:
+                if not is_told:
+                    self._console.line(f"waits, with the servers up: {error}")
+                is_told = True
+                await asyncio.sleep(OPEN_AGAIN_SECONDS)
+            else:
+                return
 
     async def _start_and_wait(self, several: Sequence[Supervised]) -> None:
         for one in several:

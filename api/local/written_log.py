@@ -14,7 +14,12 @@ from redis.exceptions import RedisError
 
 from api.core import database, redis_client
 from api.core.bind import open_log
-from api.core.errors import OldLogError, Unavailable, WrongDatabaseError
+from api.core.errors import (
+    DatabaseWentBackError,
+    OldLogError,
+    Unavailable,
+    WrongDatabaseError,
+)
 from api.core.log import Log
 from api.core.settings import Settings
 from api.local import data_dir
@@ -41,7 +46,7 @@ def open_written(settings: Settings) -> None:
     """Open the log, and remember that it is written to from now on.
 
     Raises LocalError if Redis has no log, though this stack has written one under this name, or
-    has that of another database.
+    has that of another database; DatabaseWentBackError if PostgreSQL lacks what it had.
     """
     marker = settings.verbatim_data_dir / _FILE
     engine = database.make_engine(
@@ -59,6 +64,8 @@ def open_written(settings: Settings) -> None:
                     f"delete {marker}"
                 )
             open_log(log, engine, settings.database_identity)
+    except DatabaseWentBackError:
+        raise
     except (WrongDatabaseError, OldLogError, Unavailable, RedisError) as error:
         raise LocalError(f"the log cannot be opened: {error}") from error
     finally:

@@ -123,6 +123,24 @@ def test_a_drain_that_goes_on_notices_it_in_its_next_batch(
     assert restored.contents(conversation) == ["lost", "and found", "new"]
 
 
+def test_a_drain_that_connects_anew_notices_it_at_once(
+    world: World, back: Callable[[], World]
+) -> None:
+    conversation = world.open(world.user())
+    world.drain_all()
+    restored = back()
+    restored.drain.run()
+    world.add(conversation, "lost")
+    world.drain_all()
+    restored.engine.dispose()
+    with restored.engine.connect():
+        pass  # the first new connection
+
+    restored.drain.run()
+
+    assert restored.contents(conversation) == ["lost"]
+
+
 def test_what_the_log_does_not_keep_is_counted_and_nothing_is_drained_over_it(
     world: World, back: Callable[[], World], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,17 +1,28 @@
 """A server's folder is lost: the start says so, instead of beginning anew silently."""
 
 import json
+import os
 import secrets
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from api.core import log_keys
-from api.core.settings import Settings
+from api.core import log_keys, migrations
+from api.core.bind import open_log
+from api.core.database import make_engine
+from api.core.settings import Settings, postgres_url
 from api.local import written_log
 from api.local.errors import LocalError
+from api.local.redis import EmbeddedRedis
+from tests.drain.world import FaultyLog, World
 from tests.local.test_refusals import assert_refused, run
+from tests.support.servers import QuickPostgres, running
+from tests.support.stacks import START_SECONDS, RunningStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +89,55 @@ def test_a_log_with_the_key_names_of_an_older_version_is_no_lost_one(
     redis_client.delete(left)
 
     written_log.open_written(settings)
+
+
+def test_an_older_copy_of_postgresql_waits_for_verbatim_restored(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    cluster, copy = data / "postgres" / "cluster", tmp_path / "copy"
+    with running(EmbeddedRedis(data / "redis")) as redis, Redis.from_url(redis.url) as client:
+        talk = None
+        for words in ("stored", "lost"):
+            with running(QuickPostgres(data / "postgres")) as postgres:
+                url = postgres_url(postgres.url)
+                migrations.migrate(url)
+                engine = make_engine(url, application_name="verbatim-test")
+                settings = Settings(
+                    _env_file=None,
+                    database_url=postgres.url,
+                    redis_url=redis.url,
+                    log_keep_seconds=0,
+                )
+                log = FaultyLog(client, settings.log_namespace)
+                open_log(log, engine)
+                world = World(log, engine, settings)
+                talk = talk or world.open(world.user())
+                world.add(talk, words)
+                world.drain_all()
+                engine.dispose()
+            if not copy.exists():
+                shutil.copytree(cluster, copy)
+    shutil.rmtree(cluster)
+    copy.rename(cluster)
+
+    stack = RunningStack(data)
+    try:
+        eventually(
+            lambda: "1 entries that it had" in stack.log.read_text(),
+            within_seconds=START_SECONDS,
+            otherwise=stack.log.read_text,
+        )
+        assert "ready" not in stack.log.read_text()
+        done = subprocess.run(
+            [sys.executable, "-m", "api.cli", "restored", "--yes"],
+            env=os.environ | {"VERBATIM_DATA_DIR": str(data)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        stack.wait_until_ready()
+    finally:
+        stack.stop()
 
 
 def test_a_new_log_may_begin_under_another_name(settings: Settings) -> None:
