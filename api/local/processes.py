@@ -25,7 +25,7 @@ from api.local.command import Command
 from api.local.supervisor import Backoff, described_end
 
 #: A file system in memory, where there is one: writing to a file on disk may wait for that disk.
-_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder gets a name of its own
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # nosec B108 - its folder has a name of its own
 
 
 class Processes:
