@@ -45,9 +45,14 @@ class UnloggedChat:
     talker: Talker
 
     async def send(
-        self, caller: Caller, conversation_id: int, message: str, key: str | None
+        self,
+        caller: Caller,
+        conversation_id: int,
+        message: str,
+        key: str | None,
+        **_again: int | None,
     ) -> AsyncIterator[Event]:
-        """Return a turn's events, as api.chat.streaming.chat does."""
+        """Return a turn's events, as api.chat.streaming.chat does; nothing is said again."""
         return self._events(
             TurnName(caller.user_id, conversation_id, time.time_ns() % 2**50), message
         )
