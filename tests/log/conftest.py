@@ -1,4 +1,4 @@
-"""The log on every server it must run on: a fake, the oldest Redis, a new one, and Valkey.
+"""The log on every server it must run on: a fake, the oldest Redis, a new one, Valkey, clusters.
 
 On real ones the log has the rights of the manual's user, without those that a service may refuse.
 """
@@ -16,15 +16,20 @@ from typing import Any
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
-from redis import Redis
+from redis import Redis, RedisCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as NotThere
 
 from api.core.log import Log
+from api.core.log_servers import ClusterServers, LogServers
 from api.local import data_dir, redis_version
 from api.writes.async_log import AsyncLog
+from api.writes.async_servers import AsyncClusterServers, AsyncServers
 from tests.support import redis_users
 from tests.support.log_requests import DATABASE, open_everywhere
+from tests.support.redis_cluster import RedisCluster as OurCluster
+from tests.support.redis_cluster import running_cluster
+from tests.support.scale import FULL
 from tests.support.servers import redis_8
 
 #: Servers by name, oldest first, and where each comes from.
@@ -84,15 +89,50 @@ def listening(program: Path, directory: Path) -> Iterator[int]:
 class Server:
     """A Redis, and how its administrator, the log, and the log for asyncio open it."""
 
-    administer: Callable[[], Redis]
-    open: Callable[[], Redis]
-    open_async: Callable[[], AsyncRedis]
+    administer: Callable[[], Redis | RedisCluster]
+    open: Callable[[], Redis | LogServers]
+    open_async: Callable[[], AsyncRedis | AsyncServers]
+    is_cluster: bool = False
+
+
+#: Clusters by name, and how many masters each has.
+CLUSTERS = {"one-shard": 1, "three-masters": 3}
+
+
+@pytest.fixture(scope="session")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], OurCluster]]:
+    """Return a cluster by its name; each is started when a test first needs it."""
+    with ExitStack() as stack:
+
+        @cache
+        def cluster_of(name: str) -> OurCluster:
+            directory = tmp_path_factory.mktemp(name)
+            return stack.enter_context(running_cluster(directory, masters=CLUSTERS[name]))
+
+        yield cluster_of
 
 
 @pytest.fixture(
-    params=["fakeredis", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS)]
+    params=[
+        "fakeredis",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in CLUSTERS if FULL),
+    ]
 )
-def server(request: pytest.FixtureRequest, servers: Callable[[str], int]) -> Server:
+def server(
+    request: pytest.FixtureRequest,
+    servers: Callable[[str], int],
+    clusters: Callable[[str], OurCluster],
+) -> Server:
+    if request.param in CLUSTERS:
+        cluster = clusters(request.param)
+        cluster.flush()
+        return Server(
+            partial(RedisCluster.from_url, cluster.masters[0].url),
+            partial(ClusterServers, cluster.url, Redis.from_url),
+            partial(AsyncClusterServers, cluster.url, AsyncRedis.from_url),
+            is_cluster=True,
+        )
     if request.param == "fakeredis":
         fake = FakeServer()
         opened = partial(FakeRedis, server=fake)
@@ -110,7 +150,7 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], int]) -> Ser
 
 
 @pytest.fixture
-def redis(server: Server) -> Iterator[Redis]:
+def redis(server: Server) -> Iterator[Redis | RedisCluster]:
     """The server, as its administrator sees it."""
     with server.administer() as client:
         yield client
@@ -132,6 +172,13 @@ def ask(server: Server) -> Ask:
         return asyncio.run(asked())
 
     return ask
+
+
+@pytest.fixture
+def on_one_server(server: Server) -> None:
+    """Leave a test out on a cluster, where no call sees more than one partition."""
+    if server.is_cluster:
+        pytest.skip("only where a call sees all partitions")
 
 
 @pytest.fixture

@@ -123,13 +123,13 @@ def old_log(redis: Redis) -> None:
     redis.zadd("verbatim:revoked", {"7:gone": 1, "7:ended": (seconds + 600) * 1000})
 
 
-@pytest.mark.usefixtures("old_log")
+@pytest.mark.usefixtures("on_one_server", "old_log")
 def test_a_log_under_old_names_must_be_empty(closed_log: Log) -> None:
     with pytest.raises(OldLogError, match=r"holds 1 entries .* version 0\.1"):
         closed_log.leave_old_names(DATABASE)
 
 
-@pytest.mark.usefixtures("old_log")
+@pytest.mark.usefixtures("on_one_server", "old_log")
 def test_an_empty_log_under_old_names_is_left_for_good(closed_log: Log, redis: Redis) -> None:
     redis.delete("verbatim:log:3")
 
@@ -141,7 +141,7 @@ def test_an_empty_log_under_old_names_is_left_for_good(closed_log: Log, redis: R
     assert redis.get("verbatim:database") not in {None, DATABASE.encode()}
 
 
-@pytest.mark.usefixtures("old_log")
+@pytest.mark.usefixtures("on_one_server", "old_log")
 def test_a_log_of_another_database_under_old_names_is_not_touched(closed_log: Log) -> None:
     with pytest.raises(WrongDatabaseError):
         closed_log.leave_old_names("another")
