@@ -18,10 +18,13 @@ def read(log: Log) -> Reading:
     return log.read([0], 100, 10**6)
 
 
-def commit(log: Log, later_ms: int = 0) -> None:
-    """Do what a drain does that reads and commits everything, so much later."""
+def commit(log: Log, due_ms: int = 0) -> None:
+    """Do what a drain does that reads and commits everything.
+
+    At its time that may go which had been committed by `due_ms`.
+    """
     reading = read(log)
-    reading.as_of_ms += later_ms
+    reading.as_of_ms = due_ms + KEEP_MS
     last = reading[0][-1].id if reading[0] else 0
     log.trim({0: last}, [], {}, reading=reading, keep_ms=KEEP_MS)
 
@@ -47,18 +50,24 @@ def test_what_was_committed_is_kept_and_counts_as_nothing(log: Log, redis: Redis
     assert not log.finish()
 
 
+def committed_by_ms(log: Log, redis: Redis) -> int:
+    """Return by when the last kept entry had been committed."""
+    found = redis.get(log.key(0, "committed"))
+    assert isinstance(found, bytes)
+    return int(found.split()[2])
+
+
 def test_kept_entries_go_once_they_were_found_to_be_old(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     commit(log)
-    commit(log, later_ms=KEEP_MS - 10)
+    by_ms = committed_by_ms(log, redis)
+    commit(log, by_ms - 1)
     assert (entries(redis, log), log.heads(KEEP_MS), log.heads()) == (1, [], [])
     add(log, conversation, "a")
 
-    # What is committed just now stays, also where a part of the time is over.
-    commit(log, later_ms=2 * KEEP_MS)
-    assert entries(redis, log) == log.status().kept
-    commit(log, later_ms=2 * KEEP_MS)
+    commit(log, committed_by_ms(log, redis) + 10 * KEEP_MS)
 
+    # Also what was committed just now: its time was over by far.
     assert (entries(redis, log), log.status().kept) == (0, 0)
 
 
@@ -66,19 +75,18 @@ def test_each_part_of_the_time_goes_by_itself(log: Log, redis: Redis) -> None:
     """As after two commits, the first ten seconds before the second."""
     conversation = open_conversation(log)
     commit(log)
-    key = log.key(0, "committed")
-    found = redis.get(key)
-    assert isinstance(found, bytes)
-    said, kept, last_ms, _ = found.decode().split()
-    early = int(last_ms) - 10_000
-    redis.set(key, f"{said} {kept} {early} {early}")
+    early = committed_by_ms(log, redis) - 10_000
+    redis.set(log.key(0, "committed"), f"{conversation} 1 {early} {early}")
     add(log, conversation, "a", "b")
     commit(log)
+    late = committed_by_ms(log, redis)
     assert (entries(redis, log), log.status().kept) == (3, 3)
 
-    commit(log, later_ms=KEEP_MS - 1_000)
+    commit(log, early - 1)
+    assert (entries(redis, log), log.status().kept) == (3, 3)
+    commit(log, late - 1)
     assert (entries(redis, log), log.status().kept) == (2, 2)
-    commit(log, later_ms=KEEP_MS + 10_000)
+    commit(log, late)
 
     assert (entries(redis, log), log.status().kept) == (0, 0)
     assert redis.exists(log.key(0, "kept")) == 0
