@@ -3,9 +3,9 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import Engine
@@ -77,23 +77,29 @@ def _report_log(log: Log, replicas: int) -> None:
 
 
 def _report_replicas(log: Log, wanted: int) -> None:
-    """Say how many replicas there are, and how far the last one is behind, if there are any."""
+    """Say how many replicas there are, and how far the last one is behind, if there are any.
+
+    Of a cluster: those of the master with the fewest.
+    """
     try:
-        shown = log.redis.info("replication")
+        masters = [_lags(master.info("replication")) for master in log.servers.masters()]
     except ResponseError:
         return  # a service that shows none
-    offsets = [
-        int(replica["offset"])
+    online = min(map(len, masters))
+    if online or wanted:
+        asked = f"; an answer waits for {wanted}" if wanted else ""
+        behind = max((lag for lags in masters for lag in lags), default=0)
+        few = "TOO FEW: " if online < wanted else ""
+        terminal.print_line("replicas", f"{few}{online} online, up to {behind} bytes behind{asked}")
+
+
+def _lags(shown: Mapping[str, Any]) -> list[int]:
+    """Return how many bytes each replica is behind, as its master's INFO shows them."""
+    return [
+        int(shown["master_repl_offset"]) - int(replica["offset"])
         for name, replica in shown.items()
         if re.fullmatch(r"slave\d+", name) and replica["state"] == "online"
     ]
-    if offsets or wanted:
-        asked = f"; an answer waits for {wanted}" if wanted else ""
-        behind = max((int(shown["master_repl_offset"]) - offset for offset in offsets), default=0)
-        few = "TOO FEW: " if len(offsets) < wanted else ""
-        terminal.print_line(
-            "replicas", f"{few}{len(offsets)} online, up to {behind} bytes behind{asked}"
-        )
 
 
 def _report_database(engine: Engine) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.accounts.throttle import Throttle
-from api.cli import log_memory
+from api.cli import log_memory, status
 from api.core.entries import AcceptRequest
 from api.core.errors import TooMany
 from api.core.ids import PARTITIONS, partition_of
@@ -130,3 +130,13 @@ def test_what_is_there_only_once_is_found(api: Api, cluster: RedisCluster) -> No
     assert api.log.starts() > 0
     assert log_memory.streams_bytes(api.log) > 0
     assert {kind.name: kind.keys > 0 for kind in log_memory.expiring(api.log)}["conv"]
+
+
+def test_status_shows_the_replicas_of_the_master_with_the_fewest(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status.report(api.log, api.engine, replicas=1)
+
+    assert (
+        "TOO FEW: 0 online, up to 0 bytes behind; an answer waits for 1" in capsys.readouterr().out
+    )
