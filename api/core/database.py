@@ -19,10 +19,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 from api.core import roles
-from api.core.errors import Unavailable
+from api.core.errors import OldPostgresError, Unavailable
 from api.core.failures import is_read_only, sqlstate_of
 from api.core.settings import Settings
 
+#: The oldest major version that all tests pass on (`make test-postgres`), and that is maintained.
+OLDEST_POSTGRES: Final = 14
 #: Serverless PostgreSQL ends idle connections after five minutes.
 POOL_RECYCLE_SECONDS: Final = 300
 #: A connection that was idle for longer is pinged before its use.
@@ -83,8 +85,9 @@ def make_engine(
 ) -> Engine:
     """Return an engine for one process: made after its fork, disposed of at its end.
 
-    `application_name` is what PostgreSQL shows for its connections. With `role`, each new
-    connection raises UnsafeRoleError unless row-level security restricts it to that role's rows.
+    `application_name` is what PostgreSQL shows for its connections. Each new one raises
+    OldPostgresError on a server before OLDEST_POSTGRES, and with `role` UnsafeRoleError unless
+    row-level security restricts it to that role's rows.
     """
     engine = create_engine(
         url,
@@ -104,6 +107,7 @@ def make_engine(
     event.listen(engine, "before_cursor_execute", _prepend_viewer, retval=True)
     event.listen(engine, "handle_error", _leave_read_only)
     _ping_after_idling(engine)
+    event.listen(engine, "connect", _refuse_old)
     if role is not None:
         event.listen(engine, "connect", roles.guard(role))
     return engine
@@ -117,6 +121,16 @@ def api_engine(settings: Settings, url: URL, *, pool_size: int) -> Engine:
         role="verbatim_api" if settings.row_security == "enforced" else None,
         pool_size=pool_size,
     )
+
+
+def _refuse_old(connection: Any, _record: object) -> None:
+    # As the server told when the connection began, so nothing is asked; 0: it told no number.
+    version = connection.server_version // 10_000
+    if 0 < version < OLDEST_POSTGRES:
+        raise OldPostgresError(
+            f"the database is on PostgreSQL {version}, and {OLDEST_POSTGRES} is the oldest that "
+            "Verbatim works with: move it to a newer one"
+        )
 
 
 def _ping_after_idling(engine: Engine) -> None:

@@ -24,6 +24,10 @@ class DatabaseWentBackError(WrongDatabaseError):
     """PostgreSQL lacks entries that it had, and the log does not have all of them any more."""
 
 
+class OldPostgresError(WrongDatabaseError):
+    """The database is on a PostgreSQL that is older than any Verbatim is tested with."""
+
+
 class UnsafeRedisError(VerbatimError):
     """The configuration of this Redis allows it to lose writes it has acknowledged."""
 

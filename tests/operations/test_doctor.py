@@ -259,6 +259,18 @@ def test_roles_that_are_too_strong_or_unknown_are_told(settings: Settings, log: 
     }
 
 
+def test_a_postgresql_that_is_too_old_is_told(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("api.core.database", "api.operations.doctor.postgres_server"):
+        monkeypatch.setattr(f"{module}.OLDEST_POSTGRES", 99)
+
+    assert told(settings) == {
+        "PostgreSQL 18 is too old",
+        "the log was not looked at: it needs both servers",
+    }
+
+
 def test_a_schema_that_is_behind_or_unknown_or_hidden_is_told(
     settings: Settings, log: Log, engine: Engine
 ) -> None:

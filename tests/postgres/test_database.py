@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from api.accounts.repositories import UserRepository
 from api.core import database, postgres_urls, single_reads
-from api.core.errors import SettingsError, Unavailable
+from api.core.errors import OldPostgresError, SettingsError, Unavailable
 from api.core.models import Conversation, User
 from api.core.settings import postgres_url
 from api.core.single_reads import Query
@@ -230,10 +230,23 @@ def test_a_read_only_server_is_unavailable_for_writes_and_its_connections_are_re
 
 
 def test_a_transaction_that_the_server_ended_for_its_length_is_unavailable(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if (connection.dialect.server_version_info or ()) < (17,):
+            pytest.skip("transaction_timeout came with PostgreSQL 17")
+
     with pytest.raises(Unavailable), database.reading(engine) as session:
         session.connection().execute(
             text("SET LOCAL transaction_timeout = '10ms'; SELECT pg_sleep(60)")
         )
+
+
+def test_an_old_server_is_refused_with_what_to_do(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "OLDEST_POSTGRES", 99)
+
+    with pytest.raises(OldPostgresError, match="99 is the oldest"):
+        engine.connect()
 
 
 @pytest.mark.parametrize(

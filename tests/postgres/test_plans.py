@@ -222,7 +222,7 @@ def plan_of(engine: Engine, read: Read) -> tuple[object, dict[str, Any]]:
         [(statement, parameters)] = sent
         [explained] = (
             session.connection()
-            .exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            .exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
             .scalar_one()
         )
     return found, explained["Plan"]

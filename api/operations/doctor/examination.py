@@ -6,7 +6,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.core import database, redis_client
-from api.core.errors import Unavailable
+from api.core.errors import VerbatimError
 from api.core.log import Log
 from api.core.settings import Settings
 from api.operations.doctor import postgres_server, queue, redis_server
@@ -41,7 +41,7 @@ def _of_log(settings: Settings) -> Iterator[Finding]:
         with redis_client.connect(settings, "verbatim-doctor") as redis:
             log = Log(redis, settings.log_namespace)
             yield from queue.examine_log(log, engine, settings)
-    except (RedisError, SQLAlchemyError, Unavailable):
+    except (RedisError, SQLAlchemyError, VerbatimError):
         yield problem(
             "log", "the log was not looked at: it needs both servers", "mend what is said above"
         )

@@ -13,11 +13,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.core import migrations, roles
+from api.core.database import OLDEST_POSTGRES
 from api.core.errors import SettingsError, UnsafeRoleError
 from api.core.settings import Settings
 from api.operations.doctor.findings import Finding, clock, ok, problem, warning
 
-OLDEST_VERSION: Final = 14
 CONNECT_SECONDS: Final = 5
 _FACTS: Final = """
     SELECT current_setting('server_version_num')::int / 10000 AS version,
@@ -67,6 +67,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
                     skew = facts["now"] - (before + after) / 2
                     yield clock("postgresql", "PostgreSQL", skew, (after - before) / 2)
                     is_known = True
+                if facts["version"] < OLDEST_POSTGRES:
+                    return
                 if role is None:
                     yield from _pooler(connection, facts["pid"])
                     yield from _schema(url)
@@ -100,9 +102,9 @@ def _facts(connection: Connection) -> dict[str, Any]:
 
 def _server(facts: Mapping[str, Any]) -> Iterator[Finding]:
     version = facts["version"]
-    if version < OLDEST_VERSION:
+    if version < OLDEST_POSTGRES:
         yield problem(
-            "postgresql", f"PostgreSQL {version} is too old", f"use {OLDEST_VERSION} or newer"
+            "postgresql", f"PostgreSQL {version} is too old", f"use {OLDEST_POSTGRES} or newer"
         )
     else:
         yield ok("postgresql", f"PostgreSQL {version}")
