@@ -20,6 +20,7 @@ from tests.support.redis_cluster import (
     id_of,
     is_master,
     move_keys,
+    move_slot,
     owns,
     running_cluster,
 )
@@ -117,6 +118,12 @@ def goes_on(writers: list[Writer]) -> None:
     eventually(lambda: all(len(one.said) > before[one.partition] for one in writers))
 
 
+def is_ready(api: Api) -> bool:
+    """Tell whether every part of the log takes writes."""
+    with closing(api.client()) as anybody:
+        return anybody.get("/readyz").status_code == 200
+
+
 def is_drained(api: Api) -> bool:
     """Tell whether nothing is left in the log; a cluster may not say so at once."""
     with suppress(RedisError):
@@ -133,7 +140,7 @@ def check(api: Api, writers: list[Writer]) -> None:
 
 
 def test_a_partition_whose_slot_moves_goes_on_elsewhere(
-    start_api: StartApi, redis_server: EmbeddedRedis, two_masters: RedisCluster
+    two_masters: RedisCluster, start_api: StartApi, redis_server: EmbeddedRedis
 ) -> None:
     """All of it at once, as Valkey 9 does it."""
     api = start_api(redis_url=two_masters.url, celery_broker_url=redis_server.url)
@@ -143,16 +150,14 @@ def test_a_partition_whose_slot_moves_goes_on_elsewhere(
     with everybody(api) as writers, draining(api.settings):
         with writing(writers):
             goes_on(writers)
-            to = ("SLOTSRANGE", slot, slot, "NODE", id_of(target))
-            source.ask("CLUSTER", "MIGRATESLOTS", *to)
-            eventually(lambda: owns(target, slot))
+            move_slot(source, target, slot)
             goes_on(writers)
         check(api, writers)
 
 
 @pytest.mark.skipif(not FULL, reason="only with FULL=1")
 def test_a_partition_whose_keys_move_one_by_one_waits(
-    start_api: StartApi, redis_server: EmbeddedRedis, two_masters: RedisCluster
+    two_masters: RedisCluster, start_api: StartApi, redis_server: EmbeddedRedis
 ) -> None:
     """As older servers do it: what is on two servers is touched by nobody."""
     api = start_api(redis_url=two_masters.url, celery_broker_url=redis_server.url)
@@ -185,6 +190,9 @@ def test_a_master_that_dies_is_followed_by_its_replica(
                 goes_on(writers)
                 cluster.masters[0].kill()
                 eventually(lambda: is_master(cluster.replicas[0]))
+                # The new master has no replica yet.
+                eventually(lambda: not is_ready(api))
                 cluster.masters[0].start()  # now the replica of what was its own
                 goes_on(writers)
             check(api, writers)
+            eventually(lambda: is_ready(api))

@@ -1,11 +1,12 @@
 """A Redis Cluster of real servers on loopback."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from api.local import data_dir
 from api.local.redis import EmbeddedRedis
@@ -122,6 +123,20 @@ def owns(node: ClusterNode, slot: int) -> bool:
     """Tell whether a server finds a slot to be its own."""
     slots = node.ask("CLUSTER", "SLOTS")
     return any(first <= slot <= last and found[1] == node.port for first, last, found, *_ in slots)
+
+
+def move_slot(source: ClusterNode, target: ClusterNode, slot: int) -> None:
+    """Move all of a slot at once, as Valkey 9 does; a busy machine may need several tries."""
+
+    def has_moved() -> bool:
+        if owns(target, slot):
+            return True
+        # Refused while it is under way.
+        with suppress(ResponseError):
+            source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", id_of(target))
+        return False
+
+    eventually(has_moved)
 
 
 def move_keys(source: ClusterNode, target: ClusterNode, slot: int) -> None:
