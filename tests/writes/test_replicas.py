@@ -208,6 +208,7 @@ def test_a_missing_replica_is_shown_and_healed_without_a_restart(
     assert refused.status_code == unready.status_code == 503
     assert "too few replicas" in refused.json()["detail"]
     assert "\nverbatim_redis_replicas 0.0\n" in lacking
+    assert "\nverbatim_redis_replicas_missing 1.0\n" in lacking
     for name in ("redis_url", "worker_database_url", "log_namespace"):
         monkeypatch.setenv(name.upper(), getattr(api.settings, name))
     for wanted, said in (("1", "1 online"), ("2", "TOO FEW: 1 online")):
