@@ -132,7 +132,10 @@ def load(url: str) -> Tables:
 
 
 def _misfound(connection: "psycopg2.extensions.connection") -> Iterator[tuple[int, int]]:
-    """Yield titles and messages whose words are not those that search knows of them."""
+    """Yield titles and messages whose words are not those that search knows of them.
+
+    Not of deleted conversations, where words may have gone before the messages.
+    """
     with connection.cursor("words") as cursor:
         cursor.itersize = _ROWS_AT_ONCE
         cursor.execute(
@@ -140,8 +143,11 @@ def _misfound(connection: "psycopg2.extensions.connection") -> Iterator[tuple[in
             " s.position), t.user_id, coalesce(t.content, ''), tsvector_to_array(s.words)"
             " FROM (SELECT id AS conversation_id, 0::bigint AS position, user_id, title AS content"
             " FROM conversation WHERE deleted_at IS NULL AND title IS NOT NULL"
-            " UNION ALL SELECT conversation_id, position, user_id, content FROM message) AS t"
-            " FULL JOIN message_search AS s USING (conversation_id, position)"
+            " UNION ALL SELECT conversation_id, position, m.user_id, content FROM message AS m"
+            " JOIN conversation AS c ON c.id = m.conversation_id WHERE deleted_at IS NULL) AS t"
+            " FULL JOIN (SELECT w.* FROM message_search AS w LEFT JOIN conversation AS c"
+            " ON c.id = w.conversation_id WHERE deleted_at IS NULL) AS s"
+            " USING (conversation_id, position)"
         )
         for conversation, position, user, content, known in cursor:
             told = {prefix_of(user or 0) + word.text for word in words(content)}
