@@ -85,7 +85,8 @@ def test_a_deleted_account_leaves_nothing(
             named = client.post("/api/conversations/", json={"external_id": WORDS}).json()
             client.get(f"/api/conversations/{named['id']}").raise_for_status()
         eventually(lambda: api.log.status().entries == 0)
-        assert rows_of(engine, me).keys() == {"message", "conversation", "session", "user"}
+        kinds = {"message", "message_search", "conversation", "session", "user"}
+        assert rows_of(engine, me).keys() == kinds
 
         wrong = leave(ada, "not the password")
         answer = leave(ada)
