@@ -79,8 +79,8 @@ def started(log: Path) -> Iterator[Serving]:
             assert started.get_from(pid) == str(pid)
         yield started
     finally:
-        started.process.kill()
-        started.process.wait()
+        started.process.terminate()
+        started.process.wait(START_SECONDS)
 
 
 @pytest.fixture(scope="module")
