@@ -13,8 +13,11 @@ end
 -- bytes; one more where it goes with the last one.
 function operations.read()
   local most_entries, most_bytes, answer = number_argument(4), number_argument(5), { exact(now_ms()) }
-  for _, partition in ipairs(declared) do
-    local committed = committed_of(partition)
+  local known = {}
+  for i, partition in ipairs(declared) do known[i] = key(partition, 'committed') end
+  known = redis.call('MGET', unpack(known))
+  for i, partition in ipairs(declared) do
+    local committed = read_committed(known[i])
     local stream, from, entries, bytes = key(partition, 'log'), after(committed), {}, 0
     local more = true
     while more do
@@ -87,11 +90,14 @@ end
 -- (partition, last committed id, the id after which was read, entries read or -1)…, number of
 -- conversations, conversation…, number of users, (partition, user, entries, bytes)…, (field, increment)…
 function operations.trim()
-  local keep_ms, as_of, committed, at = number_argument(4), number_argument(5), {}, 7
-  for _ = 1, number_argument(6) do
+  local keep_ms, as_of, committed, at, now = number_argument(4), number_argument(5), {}, 7, now_ms()
+  local partitions, known = number_argument(6), {}
+  for i = 1, partitions do known[i] = key(number_argument(at + 4 * i - 4), 'committed') end
+  if partitions > 0 then known = redis.call('MGET', unpack(known)) end
+  for i = 1, partitions do
     local partition, last = number_argument(at), number_argument(at + 1)
     committed[partition] = last
-    kept.commit(partition, last, number_argument(at + 2), number_argument(at + 3), keep_ms, as_of)
+    kept.commit(partition, known[i], last, number_argument(at + 2), number_argument(at + 3), keep_ms, as_of, now)
     at = at + 4
   end
   local conversations, gone = number_argument(at), {}

@@ -46,14 +46,14 @@ end
 
 -- Notes that PostgreSQL has everything up to `last`, and removes what need not be kept any more: PostgreSQL had
 -- everything up to `from` at `as_of`. `entries` were read after `from`, and are the last of it; -1 where
--- somebody else had committed meanwhile.
-function kept.commit(partition, last, from, entries, keep_ms, as_of)
-  local id, before, last_ms, first_ms = committed_of(partition)
+-- somebody else had committed meanwhile. `stored` is what `committed` says.
+function kept.commit(partition, stored, last, from, entries, keep_ms, as_of, now)
+  local id, before, last_ms, first_ms = read_committed(stored)
   if keep_ms == 0 then return kept.drop(partition, math.max(last, id)) end
   if last > id then
     before = id == from and entries >= 0 and before + entries or count_between(partition, 0, last)
     local part = math.max(math.floor(keep_ms / KEPT_PARTS), 1)
-    local by_ms = math.max((math.floor(now_ms() / part) + 1) * part, last_ms)
+    local by_ms = math.max((math.floor(now / part) + 1) * part, last_ms)
     if last_ms == 0 then
       first_ms = by_ms
     elseif by_ms > last_ms then
