@@ -292,3 +292,10 @@ def test_the_log_of_another_database_is_neither_read_nor_changed(
 
 def contents(redis: Redis) -> dict[str | bytes, bytes | None]:
     return {key: redis.dump(key) for key in redis.keys("*")}
+
+
+def test_what_a_drain_left_undone_is_told_to_one_watchdog(log: Log) -> None:
+    log.leave_undone()
+    log.leave_undone()
+
+    assert [log.take_undone() for _ in range(2)] == [True, False]
