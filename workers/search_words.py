@@ -15,7 +15,6 @@ from sqlalchemy import Engine
 
 from api.core.failures import describe
 from api.core.search_query import vector
-from api.core.words import words
 from workers import arrays, sql
 
 logger = logging.getLogger(__name__)
@@ -117,7 +116,7 @@ class SearchWords:
         rows = [
             (of, position, owners[of], at.isoformat(), text)
             for of, position, content, at in (*_titles(taken, done), *found)
-            if (text := vector(owners[of], words(content)))
+            if (text := vector(owners[of], content))
         ]
         columns = zip(*rows, strict=True) if rows else ([],) * 5
         reached = arrays.literal(list(done)), arrays.literal(list(done.values()))

@@ -1,12 +1,12 @@
 """What a person searches for: words, "phrases", -exclusions; and how PostgreSQL is asked for it."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self
 
-from api.core.words import Word, words
+from api.core.words import Word, tuples, words
 
 #: Words of a query that count; the rest of a longer one is refused.
 WORDS_MOST: Final = 32
@@ -15,6 +15,7 @@ VECTOR_MOST_BYTES: Final = 900_000
 #: What a word and a position take there, beside the word's text.
 _WORD_BYTES: Final = 4
 _POSITION_BYTES: Final = 2
+_CHARACTER_BYTES: Final = 4
 
 _TERM: Final = re.compile(r'(?P<excluded>-?)(?:"(?P<phrase>[^"]*)(?:"|$)|(?P<bare>[^\s"]+))')
 
@@ -86,26 +87,30 @@ def prefix_of(owner: int) -> str:
     return f"{owner:x}."
 
 
-def vector(owner: int, found: Iterable[Word]) -> str:
-    """Return the text of a `tsvector` of an owner's words.
+def vector(owner: int, content: str) -> str:
+    """Return the text of a `tsvector` of the words of an owner's text.
 
     Word after word with its positions. PostgreSQL keeps 255 of each word, up to 16,383; what is
     behind that is found, but not as a phrase. Words beyond `VECTOR_MOST_BYTES` are left out.
     """
     prefix = prefix_of(owner)
     positions: dict[str, list[int]] = {}
-    size_bytes = 0
-    for word in found:
-        at = positions.setdefault(word.text, [])
-        if not at:
-            size_bytes += len(prefix) + len(word.text.encode()) + _WORD_BYTES
-        size_bytes += _POSITION_BYTES
-        if size_bytes > VECTOR_MOST_BYTES:
+    left_bytes = VECTOR_MOST_BYTES
+    for text, position, *_ in tuples(content):
+        if (known := positions.get(text)) is None:
+            left_bytes -= len(prefix) + _CHARACTER_BYTES * len(text) + _WORD_BYTES
+            known = positions[text] = []
+        known.append(position)
+        left_bytes -= _POSITION_BYTES
+        if left_bytes < 0:
             break
-        at.append(min(word.position, 16_383))
-    return " ".join(
-        f"'{prefix}{text}':{','.join(map(str, at[:255]))}" for text, at in positions.items() if at
-    )
+    return " ".join([f"'{prefix}{text}':{_listed(at)}" for text, at in positions.items()])
+
+
+def _listed(positions: Sequence[int]) -> str:
+    if len(positions) == 1:
+        return str(min(positions[0], 16_383))
+    return ",".join([str(min(at, 16_383)) for at in positions[:255]])
 
 
 def _goes_on(term: Term, asked: Word) -> bool:

@@ -11,7 +11,7 @@ from api.reads.snippets import MOST, snippet
 def is_found(db: Connection, query: str, content: str) -> bool:
     """Ask PostgreSQL."""
     statement = text("SELECT CAST(:vector AS tsvector) @@ CAST(:query AS tsquery)")
-    facts = {"vector": vector(7, words(content)), "query": SearchQuery.of(query).sql(7)}
+    facts = {"vector": vector(7, content), "query": SearchQuery.of(query).sql(7)}
     return bool(db.execute(statement, facts).scalar_one())
 
 
@@ -102,7 +102,7 @@ def test_a_query_without_a_word_to_search_for_is_empty(query: str) -> None:
 
 
 def test_words_of_a_vector_are_the_owners_with_their_positions() -> None:
-    assert vector(255, words("a b a")) == "'ff.a':1,3 'ff.b':2"
+    assert vector(255, "a b a") == "'ff.a':1,3 'ff.b':2"
 
 
 def test_a_vector_of_a_huge_text_is_one_that_postgresql_takes(engine: Engine) -> None:
