@@ -21,8 +21,8 @@ from typing import Final, Literal, NamedTuple
 WORD_MOST: Final = 64
 
 
-#: `whole`: the parts that follow, from the same position on, together. `last`: the last character of
-#: a run of a script without blanks.
+#: `whole`: the parts that follow, from the same position on, together. `last`: the last character
+#: of a run of a script without blanks.
 Kind = Literal["word", "whole", "last"]
 
 
