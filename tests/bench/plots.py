@@ -1,6 +1,6 @@
-"""Turns the results into the tables and plots of docs/performance.md.
+"""Turns the results into the tables and plots of docs/performance.md, and docs/measurements.md.
 
-What it writes into the page stands between two marks; the words around it are written by hand.
+What it writes into a page stands between two marks; the words around it are written by hand.
 `python -m tests.bench.plots [FILE]`
 """
 
@@ -21,7 +21,6 @@ from tests.bench.load import QUANTILES
 from tests.bench.results import NAMES, Results
 
 _DOCS: Final = Path(__file__).parents[2] / "docs"
-_PAGE: Final = _DOCS / "performance.md"
 _OURS: Final = "#1098ad"
 _THEIRS: Final = "#868e96"
 #: As far from white as from what is nearly black: nobody knows the page's background.
@@ -51,10 +50,12 @@ def main() -> None:
     results = Results.read(parser.parse_args().file)
     plt.rcParams.update(_STYLE)
     (_DOCS / "images").mkdir(exist_ok=True)
-    page = _PAGE.read_text()
-    for mark, write in _PARTS.items():
-        page = _put(page, mark, write(results))
-    _PAGE.write_text(page)
+    for name, parts in _PAGES.items():
+        path = _DOCS / name
+        page = path.read_text()
+        for mark, write in parts.items():
+            page = _put(page, mark, write(results))
+        path.write_text(page)
 
 
 def _put(page: str, mark: str, text: str) -> str:
@@ -63,7 +64,7 @@ def _put(page: str, mark: str, text: str) -> str:
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     page, found = pattern.subn(lambda _: f"{begin}\n\n{text}\n\n{end}", page)
     if found != 1:
-        raise ValueError(f"docs/performance.md has {found} places for {mark}")
+        raise ValueError(f"the page has {found} places for {mark}")
     return page
 
 
@@ -130,17 +131,19 @@ def _reading(results: Results) -> str:
     return _bars("reads", "ms to the latest page (LangChain: all pages)", groups, log=True)
 
 
-_PARTS: Final[Mapping[str, Callable[[Results], str]]] = {
-    "targets": tables.targets,
-    "accepting": _accepting,
-    "distance": _distance,
-    "draining": _draining,
-    "rates": tables.rates,
-    "reading": _reading,
-    "growth": tables.growth,
-    "capacity": estimate,
-    "environments": tables.environments,
-    "everything": tables.everything,
+_PAGES: Final[Mapping[str, Mapping[str, Callable[[Results], str]]]] = {
+    "performance.md": {
+        "targets": tables.targets,
+        "accepting": _accepting,
+        "distance": _distance,
+        "draining": _draining,
+        "rates": tables.rates,
+        "reading": _reading,
+        "growth": tables.growth,
+        "capacity": estimate,
+        "environments": tables.environments,
+    },
+    "measurements.md": {"everything": tables.everything},
 }
 
 
