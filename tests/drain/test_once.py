@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from api.core.entries import VERSION, Entry
 from api.core.partition_counts import lock_free
 from tests.drain.world import World
@@ -169,3 +171,27 @@ def test_entries_are_read_with_their_fields(world: World) -> None:
         message, VERSION, "add", conversation.owner, conversation.id, "user", "stored",
         added.created_at_ms, added.total_bytes, b"hello",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_other_words_under_a_known_id_are_not_dropped_where_nothing_is_kept(
+    world: World, follows: bool
+) -> None:
+    conversation = world.open(world.user())
+    old, _ = world.add(conversation, "a", "b")
+    world.new_drain(log_keep_seconds=0).run()
+    log = world.log.key(conversation.id, "log")
+    assert world.log.redis.xlen(log) == 0
+    world.log.redis.execute_command("XSETID", log, f"{old - 1}-0")
+    world.put(
+        conversation.partition, old,
+        v="1", op="add", user=conversation.owner, conv=conversation.id, role="user",
+        status="stored", at=1, total=0, data="other words",
+    )  # fmt: skip
+    world.log.redis.incr(world.log.key(conversation.id, "accepted"))
+    if follows:
+        world.add(conversation, "c")
+    world.drain_all()
+
+    assert world.contents(conversation) == ["a", "b", *["c"] * follows]
+    assert [(entry, reason) for entry, reason, _ in world.dead()] == [(old, "conflict")]

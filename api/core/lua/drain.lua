@@ -17,8 +17,8 @@ function operations.read()
   for i, partition in ipairs(declared) do known[i] = key(partition, 'committed') end
   known = redis.call('MGET', unpack(known))
   for i, partition in ipairs(declared) do
-    local committed = read_committed(known[i])
-    local stream, from, entries, bytes = key(partition, 'log'), after(committed), {}, 0
+    local committed, kept_entries = read_committed(known[i])
+    local stream, from, entries, bytes = key(partition, 'log'), pending_from(committed, kept_entries), {}, 0
     local more = true
     while more do
       local count = math.min(READ_CHUNK, most_entries - #entries)
@@ -147,15 +147,19 @@ local function each_partition(visit)
   for i, partition in ipairs(declared) do
     local committed, kept_entries, _, first_ms = read_committed(found[2 * i - 1])
     local tail = tonumber(found[2 * i] or '')
-    visit(partition, committed, kept_entries, first_ms, not tail or tail > committed)
+    local may_have = not tail or tail > committed
+    -- Of what no script of ours wrote, `tail` knows nothing.
+    if not may_have and kept_entries == 0 then may_have = redis.call('XLEN', key(partition, 'log')) > 0 end
+    visit(partition, committed, kept_entries, first_ms, may_have)
   end
 end
 
 -- → 1 and no bell if everything is known to be in PostgreSQL, else 0.
 function operations.finish()
   local pending = false
-  each_partition(function(partition, committed, _, _, may_have)
-    pending = pending or may_have and end_of(key(partition, 'log'), 'XRANGE', after(committed), '+')
+  each_partition(function(partition, committed, kept_entries, _, may_have)
+    local from = pending_from(committed, kept_entries)
+    pending = pending or may_have and end_of(key(partition, 'log'), 'XRANGE', from, '+')
   end)
   if pending then return 0 end
   -- Nothing is held by anybody: whatever was miscounted is right again.

@@ -60,6 +60,8 @@ function kept.commit(partition, stored, last, from, entries, keep_ms, as_of, now
       redis.call('RPUSH', key(partition, 'kept'), exact(last_ms) .. ' ' .. exact(id))
     end
     id, last_ms = last, by_ms
+  elseif before == 0 and last > 0 then
+    redis.call('XTRIM', key(partition, 'log'), 'MINID', after(last))
   end
   local due_ms = as_of - keep_ms
   if first_ms > 0 and first_ms <= due_ms then

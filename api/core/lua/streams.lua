@@ -24,10 +24,14 @@ end
 
 local function committed_of(partition) return read_committed(redis.call('GET', key(partition, 'committed'))) end
 
+-- Where entries begin that are not known to be in PostgreSQL: with none kept that is all there are, also one
+-- under an id that was given out before.
+local function pending_from(committed, kept) return kept == 0 and '-' or after(committed) end
+
 -- The first entry that is not known to be in PostgreSQL, and how many there are.
 local function pending_of(partition, committed, kept)
   local stream = key(partition, 'log')
-  local first = end_of(stream, 'XRANGE', after(committed), '+')
+  local first = end_of(stream, 'XRANGE', pending_from(committed, kept), '+')
   -- A worker of before there were kept entries may have trimmed some.
   return first, first and math.max(redis.call('XLEN', stream) - kept, 1) or 0
 end
