@@ -182,7 +182,7 @@ def test_other_words_under_a_known_id_are_not_dropped_where_nothing_is_kept(
     world.new_drain(log_keep_seconds=0).run()
     log = world.log.key(conversation.id, "log")
     assert world.log.redis.xlen(log) == 0
-    world.log.redis.execute_command("XSETID", log, f"{old - 1}-0")
+    world.log.redis.eval("redis.call('XSETID', KEYS[1], ARGV[1])", 1, log, f"{old - 1}-0")
     world.put(
         conversation.partition, old,
         v="1", op="add", user=conversation.owner, conv=conversation.id, role="user",
