@@ -23,7 +23,8 @@ def check(
         conversation = tables.conversations.get(ops[0].conversation)
         if conversation is None or conversation.deleted:
             continue
-        if trouble := _trouble([_row_of(op, by_id, by_mark) for op in ops], ops, changes):
+        rows = _with_deleted([_row_of(op, by_id, by_mark) for op in ops], by_id)
+        if trouble := _trouble(rows, ops, changes):
             report.break_promise("torn", name, trouble)
     named = Counter((row.conversation, row.external) for row in tables.messages if row.external)
     for (where, external), count in named.items():
@@ -43,6 +44,19 @@ def _row_of(
     if op.entry:
         return by_id.get(op.entry)
     return min(by_mark.get((op.name, op.role), ()), key=lambda row: row.id, default=None)
+
+
+def _with_deleted(
+    rows: Sequence[MessageRow | None], by_id: Mapping[int, MessageRow]
+) -> list[MessageRow | None]:
+    """Return the rows of a batch, with those that lost their text, and their mark, since."""
+    found = list(rows)
+    first = next((r.id - PARTITIONS * at for at, r in enumerate(rows) if r is not None), None)
+    for at, row in enumerate(rows):
+        place = None if first is None else by_id.get(first + PARTITIONS * at)
+        if row is None and place is not None and place.status == "deleted":
+            found[at] = place
+    return found
 
 
 def _trouble(rows: Sequence[MessageRow | None], ops: Sequence[Operation], changes: Changes) -> str:

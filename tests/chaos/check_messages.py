@@ -79,7 +79,8 @@ class _Stored:
         silent = (self.by_id.get(entry) for entry in sent.entries | dead)
         rows += [r for r in silent if r is not None and not r.op and r not in rows]
         is_answer = sent.op.kind == "turn" and sent.role == "assistant"
-        if not rows and is_answer and sent.outcome != "refused":
+        # One whose id was told is that row, or is gone: it was cut off.
+        if not rows and is_answer and sent.outcome != "refused" and not sent.entries:
             rows += self._take_unmarked(sent)
         return rows
 

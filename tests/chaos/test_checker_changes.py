@@ -77,6 +77,30 @@ def test_a_batch_that_is_there_in_part_is_torn(ideal: Ideal, here: int, at: int)
     assert check_of(ideal).kinds == {"torn": 1}
 
 
+@pytest.mark.parametrize("at", [-3, -2, -1])
+def test_a_batch_of_unknown_outcome_may_lose_one_to_a_deletion(
+    ideal: Ideal, here: int, at: int
+) -> None:
+    ideal.batch(here, 3, "unknown")
+    ideal.remove(here, at)
+
+    assert not check_of(ideal).violations
+
+
+def test_an_answer_that_was_cut_off_is_not_what_another_turn_left(ideal: Ideal) -> None:
+    here = ideal.open(1)
+    ideal.message(here)
+    ideal.turn(here)
+    name = ideal.cut_turn(here, shown=0)
+    ideal.truncate(here, 1, keep=False)
+    ideal.rescue(here, name)
+    ideal.rows[here][-1] = replace(
+        ideal.rows[here][-1], op="", status="interrupted", position=2, digest=digest("Y"), start="Y"
+    )
+
+    assert not check_of(ideal).violations
+
+
 def test_a_batch_with_something_between_is_torn(ideal: Ideal, here: int) -> None:
     ideal.batch(here, 2, "unknown")
     ideal.message(here, "unknown")
