@@ -1,7 +1,7 @@
 """Checks on messages: each is there once, whole, in its place, and nothing else is."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -266,7 +266,7 @@ def _misplaced(
             lowest_id = min(lowest_id, row.id)
             earliest_answer = min(earliest_answer, _answered(row, op))
         if not was_moved:
-            _check_memory(members, authors, report)
+            _check_memory(members, authors, changes.edited, report)
 
 
 def _answered(row: MessageRow, op: Operation | None) -> float:
@@ -277,13 +277,17 @@ def _answered(row: MessageRow, op: Operation | None) -> float:
 
 
 def _check_memory(
-    members: Sequence[MessageRow], authors: Sequence[Operation | None], report: Report
+    members: Sequence[MessageRow],
+    authors: Sequence[Operation | None],
+    edited: Collection[int],
+    report: Report,
 ) -> None:
     """Find answers that were given with holes in what the assistant remembered.
 
     None remembered, or nothing newer than a certain message, is allowed: while PostgreSQL is down
     or behind, a turn that the log has forgotten goes on with what there is. A repeated turn
-    may find that the conversation went on. Poison that was redriven since had no text then.
+    may find that the conversation went on. Poison that was redriven since had no text then. What
+    was edited may have been so long that nothing before it was remembered.
     """
     places = {row.op: at for at, row in enumerate(members) if row.role == "user" and row.op}
     for at, (row, op) in enumerate(zip(members, authors, strict=True)):
@@ -292,7 +296,7 @@ def _check_memory(
         last = places.get(op.last)
         if op.remembered <= 0 or last is None:
             continue
-        oldest = at - sum(1 for _ in _within_memory(members[:at]))
+        oldest = at - sum(1 for _ in _within_memory(members[:at], edited))
         before = slice(oldest, last + 1)
         due = sum(
             earlier.role == "user"
@@ -305,12 +309,12 @@ def _check_memory(
             report.break_promise("forgotten", op.name, detail)
 
 
-def _within_memory(earlier: Sequence[MessageRow]) -> Iterator[MessageRow]:
+def _within_memory(earlier: Sequence[MessageRow], edited: Collection[int]) -> Iterator[MessageRow]:
     """Yield what must be remembered, newest first."""
     held = 0
     # Of the 20, one may be the new message itself.
     for row in reversed(earlier[-(_TURNS_MOST - 1) :]):
         held += row.size + _TURN_LINE_BYTES
-        if held > _TURNS_MOST_BYTES:
+        if held > _TURNS_MOST_BYTES or row.id in edited:
             return
         yield row

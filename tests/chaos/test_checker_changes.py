@@ -101,6 +101,22 @@ def test_an_answer_that_was_cut_off_is_not_what_another_turn_left(ideal: Ideal) 
     assert not check_of(ideal).violations
 
 
+@pytest.mark.parametrize("is_edited", [True, False])
+def test_an_answer_need_not_know_what_came_before_a_long_text_that_was_edited_since(
+    ideal: Ideal, is_edited: bool
+) -> None:
+    here = ideal.open(1)
+    ideal.message(here)
+    ideal.message(here)
+    ideal.turn(here)
+    told = ideal.events[-1]
+    assert isinstance(told, Answered)
+    ideal.events[-1] = replace(told, remembered=1)
+    ideal.put(here, 0 if is_edited else 2)
+
+    assert check_of(ideal).kinds == ({} if is_edited else {"forgotten": 1})
+
+
 def test_a_batch_with_something_between_is_torn(ideal: Ideal, here: int) -> None:
     ideal.batch(here, 2, "unknown")
     ideal.message(here, "unknown")
