@@ -76,6 +76,8 @@ class SearchWords:
         self._engine = engine
         #: The last account and conversation that was taken: others come next.
         self._after = (0, 0)
+        #: How many conversations are taken at once.
+        self._most = CONVERSATIONS
         self.is_done = False
         self._rests_until = 0.0
 
@@ -90,23 +92,40 @@ class SearchWords:
         Fails without an exception: it is tried again later.
         """
         began = time.monotonic()
-        after, self._after = self._after, (0, 0)
         self.is_done = False
+        taken: list[_Taken] = []
         try:
             with sql.transaction(self._engine) as cursor:
                 cursor.execute(_LOOSE)
-                taken = _taken(cursor, after) or (_taken(cursor, (0, 0)) if after[0] else [])
-                if taken:
-                    self._write(cursor, taken)
+                taken = self._take(cursor)
+                reached = self._write(cursor, taken) if taken else (0, 0)
         except Exception as error:  # noqa: BLE001 - the drain, which runs it, must go on
             logger.warning("words for search were not written: %s", describe(error))
+            self._isolate(taken)
             return False
+        self._after = reached
         self.is_done = not taken
         now = time.monotonic()
         self._rests_until = now + (now - began) * (1 - BUSY_SHARE) / BUSY_SHARE
         return bool(taken)
 
-    def _write(self, cursor: Cursor, taken: Sequence[_Taken]) -> None:
+    def _take(self, cursor: Cursor) -> list[_Taken]:
+        """Lock the next conversations, after the last one the first again."""
+        for after in dict.fromkeys([self._after, (0, 0)]):
+            cursor.execute(_TAKE, (*after, self._most))
+            if taken := [_Taken(*row) for row in cursor.fetchall()]:
+                return taken
+        return []
+
+    def _isolate(self, taken: Sequence[_Taken]) -> None:
+        """After a failure take them one by one, and pass over the one that fails alone."""
+        if len(taken) == 1:
+            self._after, self._most = (taken[0].user_id, taken[0].id), CONVERSATIONS
+        elif taken:
+            self._most = 1
+
+    def _write(self, cursor: Cursor, taken: Sequence[_Taken]) -> tuple[int, int]:
+        """Write their words as far as a chunk goes; return the last account and conversation."""
         ids, searched = [one.id for one in taken], [one.searched for one in taken]
         known = arrays.literal(ids), arrays.literal(searched)
         cursor.execute(_READ, (*known, MESSAGES, MESSAGES, BYTES))
@@ -123,12 +142,7 @@ class SearchWords:
         written = (arrays.literal(column) for column in columns)
         cursor.execute(_WRITE, (*known, *written, *reached))
         last = next(one for one in reversed(taken) if one.id in done)
-        self._after = last.user_id, last.id
-
-
-def _taken(cursor: Cursor, after: tuple[int, int]) -> list[_Taken]:
-    cursor.execute(_TAKE, (*after, CONVERSATIONS))
-    return [_Taken(*row) for row in cursor.fetchall()]
+        return last.user_id, last.id
 
 
 def _reached(taken: Sequence[_Taken], found: Sequence[Sequence[Any]]) -> dict[int, int]:

@@ -20,7 +20,6 @@ from typing import Final, Literal, NamedTuple
 #: Code points of a word that count; the rest of a longer one is left out.
 WORD_MOST: Final = 64
 
-
 #: `whole`: the parts that follow, from the same position on, together. `last`: the last character
 #: of a run of a script without blanks.
 Kind = Literal["word", "whole", "last"]
@@ -94,7 +93,7 @@ def tuples(text: str) -> Iterator[tuple[str, int, int, int, Kind]]:
             yield from _pairs(found, position, start)
             position += len(found)
         elif kind == "emoji":
-            yield found.translate(_LOOKS), position, start, end, "word"
+            yield found.translate(_LOOKS)[:WORD_MOST], position, start, end, "word"
             position += 1
         elif _is_plain(found) or len(parts := _parts(found)) == 1:
             yield fold(found), position, start, end, "word"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.core import changes
+from api.core import changes, search_query
 from api.core.entries import AcceptRequest, Op
 from api.core.search_query import SearchQuery
 from api.operations import dead_letters
@@ -240,3 +240,29 @@ def test_who_has_a_conversation_locked_delays_its_words_only(
 
     assert during == ([1], [])
     assert rows_of(world, conversation) == [0, 1, 2, 3, 4]
+
+
+def test_a_message_whose_words_are_refused_delays_no_other(
+    world: World, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [world.open(world.user()) for _ in range(3)]
+    for other in others:
+        world.add(other, "five melons")
+    world.add(conversation, "poison")
+    right = search_query.vector
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            search_words,
+            "vector",
+            lambda owner, text: "'" if text == "poison" else right(owner, text),
+        )
+        words = search_words.SearchWords(world.engine)
+        world.drain_all()
+        for _ in range(10):
+            words.write_some()
+        during = [found(world, other, "melons ") for other in others]
+        is_done = words.is_done
+    world.drain.run()
+
+    assert (during, is_done) == ([[1], [1], [1]], False)
+    assert found(world, conversation, "poison ") == [5]

@@ -69,6 +69,13 @@ def test_what_follows_each_other_differs_by_one() -> None:
     ]  # fmt: skip
 
 
+def test_an_emoji_without_end_is_one_that_postgresql_takes(engine: Engine) -> None:
+    content = "\u200d".join("👍" * 10_000) + " 👍" + "\u20e3" * 10_000
+
+    with engine.connect() as db:
+        assert is_found(db, "👍", content)
+
+
 def test_a_word_without_end_is_cut() -> None:
     [word] = words("x" * 100_000)
     [other] = words("é" * 100_000)
