@@ -53,12 +53,8 @@ test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: half a minut
 	$(BIN)/python -m pytest --fast --numprocesses 2 --dist loadfile $(T)
 
 # Without pins: they are to work with what people install today.
-test-clients: $(VENV)/dev.stamp ## Run the adapters of clients/python, with the frameworks' current releases
-	@$(BIN)/python -m venv $(VENV)/clients
-	@rm -rf $(VENV)/clients/source && cp -r clients/python $(VENV)/clients/source
-	@$(VENV)/clients/bin/$(PLAIN_PIP) --upgrade pip && $(VENV)/clients/bin/$(PLAIN_PIP) --upgrade \
-		'$(VENV)/clients/source[agents,langchain]' openai-agents langchain-core pytest
-	CLIENTS_PYTHON=$(abspath $(VENV)/clients/bin/python) $(BIN)/python -m pytest tests/clients/frameworks.py
+test-clients: $(VENV)/dev.stamp ## Run the adapters of clients/python, with the frameworks' current and oldest releases
+	CLIENTS=$(abspath $(VENV)/clients) $(BIN)/python -m pytest tests/clients/frameworks.py $(if $(T),-k '$(T)')
 
 test-postgres: $(VENV)/dev.stamp ## Run the tests that ask PostgreSQL on each version from 14 to 18; VERSIONS=
 	@failed=''; for version in $(VERSIONS); do \

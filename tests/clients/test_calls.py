@@ -125,6 +125,27 @@ def test_each_person_a_program_acts_for_has_conversations_of_their_own(
     zoe.delete_account()
 
 
+def test_messages_are_found_by_their_words_page_after_page(client: Client) -> None:
+    trip = client.open_conversation(title="Zürich", tags=["trip"]).id
+    other = client.open_conversation().id
+    client.add_messages(trip, [{"role": "user", "content": f"zurich {n}"} for n in range(4)])
+    client.add_message(other, "assistant", "Rain in Zürich")
+
+    def found(query: str, **options: Any) -> list[tuple[int, int]]:
+        hits = client.search(query, page_size=2, **options)
+        return sorted((hit.conversation_id, hit.position) for hit in hits)
+
+    everything = [*((trip, position) for position in range(5)), (other, 1)]
+    assert found("zurich") == everything
+    assert found("zurich", order="time") == everything
+    assert found("zurich -rain", role="user", conversation=trip) == everything[1:5]
+    assert found("rain", tag="trip") == []
+    assert found("rain", from_time="2999-01-01T00:00:00Z") == []
+    (hit,) = client.search('"rain in"')
+    assert (hit.role, hit.title, hit.snippet) == ("assistant", None, "Rain in Zürich")
+    assert [hit.snippet[start:end] for start, end in hit.marks] == ["Rain", "in"]
+
+
 def test_an_account_is_made_and_makes_keys_that_may_do_what_they_are_for(
     api: Api, kind: str
 ) -> None:

@@ -22,7 +22,14 @@ from verbatim_client.steps import Pause, Reply, Send
 
 SOURCES = sorted((Path(__file__).parents[2] / "clients" / "python").rglob("*.py"))
 #: Modules that may import what their extra installs.
-EXTRAS: Mapping[str, set[str]] = {"agents": {"agents"}, "langchain": {"langchain_core"}}
+EXTRAS: Mapping[str, set[str]] = {
+    "agents": {"agents"},
+    "langchain": {"langchain_core"},
+    "langchain_form": {"langchain_core"},
+    "langchain_middleware": {"langchain", "langchain_core", "langgraph", "typing_extensions"},
+    "pydantic_ai": {"pydantic_ai"},
+    "pydantic_ai_form": {"pydantic", "pydantic_ai"},
+}
 
 PROBLEM = {"content-type": "application/problem+json"}
 READ: Call[Any] = Call("GET", "/", lambda answer: answer)
@@ -149,6 +156,17 @@ def test_the_newest_write_of_a_partition_is_kept_whatever_comes_later() -> None:
         written.note({"id": written_id})
 
     assert written.ids() == [64]
+
+
+def test_whoever_is_named_again_reads_what_was_written_and_nobody_else_waits_for_it() -> None:
+    program = somebody()
+    program.acting_for("ada").written.note({"id": 32})
+    eve = program.acting_for("eve")
+
+    assert eve.acting_for("ada").written.ids() == [32]
+    assert eve.written.ids() == []
+    assert program.written.ids() == []
+    assert eve.acting_for("eve") is eve
 
 
 def test_retry_after_may_be_a_date_and_nonsense_is_none() -> None:

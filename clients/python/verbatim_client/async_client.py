@@ -13,6 +13,7 @@ from verbatim_client.calls import accounts as of_accounts
 from verbatim_client.calls import chat as of_chat
 from verbatim_client.calls import conversations as of_conversations
 from verbatim_client.calls import messages as of_messages
+from verbatim_client.calls.search import search
 from verbatim_client.connecting import identity_of, no_answer, options, sent
 from verbatim_client.errors import NoAnswer
 from verbatim_client.exchange import exchange, renewal
@@ -93,6 +94,8 @@ class AsyncClient:
     put_message = AsyncMethod(of_messages.put_message)
     delete_message = AsyncMethod(of_messages.delete_message)
     truncate = AsyncMethod(of_messages.truncate)
+
+    search = AsyncListing(search)
 
     start_chat = AsyncMethod(of_chat.start_chat)
     say = AsyncMethod(of_chat.say)

@@ -2,12 +2,16 @@
 
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 #: A token is renewed this long before its end.
 _MARGIN_SECONDS: Final = 30.0
 #: The 16 partitions of the log are told by an id's lowest bits.
 _PARTITION_BITS: Final = 15
+#: Above it, whoever was named longest ago is forgotten.
+_MOST_SUBJECTS: Final = 10_000
 _WRITTEN: Final = ("id", "entry_id", "entryId", "messageId", "replyId")
 
 
@@ -60,22 +64,59 @@ class SignIn:
         return self.access is None or time.monotonic() > self._good_until
 
 
+class Subjects:
+    """The people whom a program acts for, the last ones used.
+
+    Whoever is named again is the same one, so that reads go on including what was written.
+    """
+
+    def __init__(self, first: "Identity") -> None:
+        self._known: OrderedDict[str, Identity] = OrderedDict()
+        if first.subject is not None:
+            self._known[first.subject] = first
+        self._lock = threading.Lock()
+
+    def named(self, subject: str, make: "Callable[[], Identity]") -> "Identity":
+        """Return the one of this name, made if it is not known."""
+        with self._lock:
+            if subject not in self._known:
+                self._known[subject] = make()
+                if len(self._known) > _MOST_SUBJECTS:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(subject)
+            return self._known[subject]
+
+
 class Identity:
     """Who acts: somebody with a key or token, somebody who signs in, or nobody."""
 
     def __init__(
-        self, *, key: str | None, sign_in: SignIn | None, subject: str | None, retry_seconds: float
+        self,
+        *,
+        key: str | None,
+        sign_in: SignIn | None,
+        subject: str | None,
+        retry_seconds: float,
+        subjects: Subjects | None = None,
     ) -> None:
         self.key = key
         self.sign_in = sign_in
         self.subject = subject
         self.retry_seconds = retry_seconds
         self.written = Written()
+        self._subjects = Subjects(self) if subjects is None else subjects
 
     def acting_for(self, subject: str) -> "Identity":
         """Return the same caller, acting for a person of its own."""
+        return self._subjects.named(subject, lambda: self._with(subject))
+
+    def _with(self, subject: str) -> "Identity":
         return Identity(
-            key=self.key, sign_in=self.sign_in, subject=subject, retry_seconds=self.retry_seconds
+            key=self.key,
+            sign_in=self.sign_in,
+            subject=subject,
+            retry_seconds=self.retry_seconds,
+            subjects=self._subjects,
         )
 
     @property

@@ -2,25 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
 
 from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from langchain_core.messages import BaseMessage
 
-from verbatim_client.calls.messages import Role
 from verbatim_client.client import Client
 from verbatim_client.errors import NotFound, VerbatimError
-from verbatim_client.items import batches, plain, unwrapped, wrapped
-from verbatim_client.models import Message, NewMessage
-
-_FORM: Final = "langchain"
-_ROLES: Final[dict[str, Role]] = {
-    "human": "user",
-    "system": "system",
-    "tool": "tool",
-    "function": "tool",
-}
-_TYPES: Final = {"user": "human", "assistant": "ai", "system": "system", "tool": "system"}
+from verbatim_client.items import batches
+from verbatim_client.langchain_form import stored, told
+from verbatim_client.models import NewMessage
 
 
 class VerbatimChatMessageHistory(BaseChatMessageHistory):  # type: ignore[misc] # not installed here
@@ -41,17 +31,15 @@ class VerbatimChatMessageHistory(BaseChatMessageHistory):  # type: ignore[misc] 
     def messages(self) -> list[BaseMessage]:
         """All messages, oldest first."""
         try:
-            stored = list(self._client.messages(self.session_id))
+            return told(list(self._client.messages(self.session_id)))
         except NotFound:
             return []
-        found: list[BaseMessage] = messages_from_dict([_told(message) for message in stored])
-        return found
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages, in this order. After an error none of them is stored."""
         added: list[int] = []
         try:
-            for batch in batches([_stored(message) for message in messages]):
+            for batch in batches([stored(message) for message in messages]):
                 added += self._add(batch)
         except VerbatimError:
             if added:
@@ -73,16 +61,3 @@ class VerbatimChatMessageHistory(BaseChatMessageHistory):  # type: ignore[misc] 
             self._client.open_conversation(external_id=self.session_id)
             accepted = self._client.add_messages(self.session_id, batch)
         return [message.id for message in accepted.messages]
-
-
-def _stored(message: BaseMessage) -> NewMessage:
-    role = _ROLES.get(message.type, "assistant")
-    return wrapped(_FORM, message_to_dict(message), role=role, text=plain(message.content))
-
-
-def _told(message: Message) -> Any:
-    """Return a message as LangChain tells it; those of others by their role and text."""
-    item = unwrapped(_FORM, message)
-    if item is None:
-        return {"type": _TYPES[message.role], "data": {"content": message.content}}
-    return item

@@ -122,9 +122,28 @@ class Branch:
     id: int
     position: int
     parent_id: int | None
+    first_id: int
     messages: int
     aside_at: str
     fits: bool
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A message that was found, or a conversation by its title: then `position` is 0.
+
+    `snippet` is a piece of its text; `marks` are pairs of code points in it, from and up to, of
+    what was searched for.
+    """
+
+    conversation_id: int
+    title: str | None
+    position: int
+    message_id: int | None
+    role: str | None
+    created_at: str
+    snippet: str
+    marks: list[list[int]]
 
 
 @dataclass(frozen=True)
