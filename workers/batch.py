@@ -16,9 +16,8 @@ from sqlalchemy import Engine
 
 from api.core import failpoints, partition_counts, went_back
 from api.core.bind import open_log
-from api.core.entries import MALFORMED, VERSION, Entry
+from api.core.entries import MALFORMED, VERSION, Entry, end_of_share
 from api.core.errors import WrongDatabaseError
-from api.core.ids import PARTITIONS
 from api.core.log import Log
 from api.core.metrics import DrainCounts
 from api.core.settings import Settings
@@ -154,7 +153,7 @@ class BatchWriter:
             ):
                 # A worker of before there were kept entries has removed some.
                 result.reading.after[partition] = -1
-            known = cut = entries[: _end(entries, limits.get(partition, share))]
+            known = cut = entries[: end_of_share(entries, limits.get(partition, share))]
             if not {entry.version for entry in cut} <= _READABLE:
                 known = list(takewhile(lambda entry: entry.version in _READABLE, cut))
             if len(known) < len(cut):
@@ -198,22 +197,6 @@ class BatchWriter:
             reading=result.reading,
             keep_ms=self._keep_ms,
         )
-
-
-def _end(entries: Sequence[Entry], most: int) -> int:
-    """Return how many entries to take: one more where it goes with the last one.
-
-    What puts messages aside for a new one was accepted with that one: readers are to see both at
-    once, or neither.
-    """
-    if len(entries) <= most:
-        return len(entries)
-    last, following = entries[most - 1], entries[most]
-    go_together = (last.op, last.conversation_id, last.id + PARTITIONS) == (
-        *("truncate", following.conversation_id, following.id),
-    )
-    # Not two cuts: the second may have a message of its own.
-    return most + (go_together and bool(following.added))
 
 
 def _held(done: Mapping[int, Sequence[Entry]]) -> dict[tuple[int, int], tuple[int, int]]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 from api.core import batches, changes
 from api.core.batches import AddedMessage, Draft
-from api.core.ids import partition_of
+from api.core.ids import PARTITIONS, partition_of
 
 #: The entry format this code writes. It also reads version 1, whose fields were stream fields of
 #: their own. A worker leaves an unknown one alone.
@@ -362,3 +362,19 @@ def _read(stream_id: bytes, head: bytes, data: bytes, *, version: bytes) -> Entr
         return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)
     # A named tuple's own constructor takes as long as the rest of this function.
     return tuple.__new__(Entry, (entry_id, VERSION, op, *facts, data, form, messages, change))
+
+
+def end_of_share(entries: Sequence[Entry], most: int) -> int:
+    """Return how many entries to take: one more where it goes with the last one.
+
+    What puts messages aside for a new one was accepted with that one: readers are to see both at
+    once, or neither.
+    """
+    if len(entries) <= most:
+        return len(entries)
+    last, following = entries[most - 1], entries[most]
+    go_together = (last.op, last.conversation_id, last.id + PARTITIONS) == (
+        *("truncate", following.conversation_id, following.id),
+    )
+    # Not two cuts: the second may have a message of its own.
+    return most + (go_together and bool(following.added))

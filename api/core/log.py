@@ -23,6 +23,7 @@ from api.core.entries import (
     AcceptRequest,
     AcceptResult,
     Entry,
+    end_of_share,
     read_entry,
     read_result,
 )
@@ -316,13 +317,30 @@ class Log:
     def read(self, partitions: Iterable[int], max_entries: int, max_bytes: int) -> Reading:
         """Return each partition's oldest entries that PostgreSQL is not known to have.
 
-        At least one of each, up to the most of each.
+        At least one of each, up to the most of each; one more where it goes with the last.
         """
         as_of_ms, *reply = self.run("read", max_entries, max_bytes, at=partitions)
-        reading = Reading((int(p), [read_entry(*one) for one in found]) for p, _, found in reply)
+        reading = Reading((int(p), [read_entry(*one) for one in found]) for p, _, found, _ in reply)
         reading.as_of_ms = int(as_of_ms)
-        reading.after = {int(partition): int(after) for partition, after, _ in reply}
+        reading.after = {int(partition): int(after) for partition, after, *_ in reply}
+        longer = {int(p): up_to for p, _, _, up_to in reply if up_to}
+        # Under the partitions' locks: nobody else removes entries meanwhile.
+        answers = self._each(
+            (one, self._read_on(one, reading[one], up_to, max_entries))
+            for one, up_to in longer.items()
+        )
+        for partition, found in zip(longer, answers, strict=True):
+            reading[partition] += [read_entry(*one) for one in found]
+        for entries in reading.values():
+            del entries[end_of_share(entries, max_entries) :]
         return reading
+
+    def _read_on(
+        self, partition: int, entries: Sequence[Entry], up_to: bytes, max_entries: int
+    ) -> Command:
+        """Return what reads on after these entries."""
+        first, count = f"{entries[-1].id + 1}-0", max_entries + 1 - len(entries)
+        return "XRANGE", self.key(partition, "log"), first, up_to, "COUNT", count
 
     def trim(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar, cast
 
 from redis import Redis
+from redis.client import CaseInsensitiveDict
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -34,6 +35,8 @@ def _pipelined(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     if not commands:
         return []
     with redis.pipeline(transaction=False) as pipeline:
+        # As the server answers: to make dictionaries of entries takes as long as to read them.
+        pipeline.response_callbacks = CaseInsensitiveDict({})
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
         return pipeline.execute(raise_on_error=False)

@@ -36,6 +36,19 @@ def test_reading_past_one_chunk_misses_nothing(log: Log) -> None:
     assert [e.id for e in entries] == [conversation, *(a.id for a in answers)]
 
 
+def test_many_entries_are_read_up_to_a_share_of_bytes(log: Log) -> None:
+    conversation = open_conversation(log)
+    answers = submit(log, *(message(conversation, "x" * (n % 7) ** 3) for n in range(150)))
+    in_order = [conversation, *(answer.id for answer in answers)]
+
+    for most_bytes in (1, 2_000, 5_000, 8_000, 10**6):
+        entries = log.read([0], 1_000, most_bytes)[0]
+
+        assert [e.id for e in entries] == in_order[: len(entries)]
+        # All are 9,270 bytes.
+        assert min(9_270, most_bytes / 3) <= sum(len(e.data) for e in entries) <= most_bytes
+
+
 def test_heads_name_the_partitions_that_have_entries(log: Log) -> None:
     third = open_conversation(log, home=3)
     submit(log, message(third, "x"))

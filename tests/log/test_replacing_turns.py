@@ -5,7 +5,7 @@ from dataclasses import replace
 from redis import Redis
 
 from api.core.entries import AcceptRequest, Entry, turn_line
-from api.core.ids import partition_of
+from api.core.ids import PARTITIONS, partition_of
 from api.core.log import Limits, Log
 from tests.support.log_requests import LIMITS, message, open_conversation, submit, turn
 
@@ -55,6 +55,22 @@ def test_both_are_read_together(log: Log) -> None:
     assert read(3, 10**6) == both
     assert read(100, len(entries(log, conversation)[2].data) + len("old")) == both
     assert read(2, 10**6) == both[:2]
+
+
+def test_both_are_read_together_far_from_the_first_entry(log: Log) -> None:
+    conversation = open_conversation(log)
+    (old,) = submit(log, message(conversation, "old"))
+    between = [message(conversation, "between")] * 14
+    submit(log, *between, replacing(conversation, old.id))
+    *_, cut, new = found = entries(log, conversation)
+    bytes_with_cut = sum(len(entry.data) for entry in found[:-1])
+
+    def read(most_entries: int, most_bytes: int) -> list[int]:
+        return [entry.id for entry in log.read([0], most_entries, most_bytes)[0]]
+
+    assert (len(found), cut.op, new.id) == (18, "truncate", cut.id + PARTITIONS)
+    assert read(100, bytes_with_cut) == read(17, 10**6) == [entry.id for entry in found]
+    assert read(16, 10**6) == [entry.id for entry in found[:16]]
 
 
 def test_postgresql_is_asked_first_and_again_where_messages_were_rewritten_since(log: Log) -> None:

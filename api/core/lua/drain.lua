@@ -8,37 +8,47 @@ local function follows_cut(before, entry)
   return string.find(field(before, 'h') or '', CUT) and number_of(entry[1]) == number_of(before[1]) + PARTITIONS
 end
 
+-- Up to which id the entries after one have no more than so many bytes, '' where none is known to: between it and
+-- the last entry it halves what is left, since the bytes before each entry are known.
+local function end_within(stream, before, most_bytes)
+  local total, at = total_and_at(before)
+  local low, up_to = number_of(before[1]), '+'
+  while true do
+    local last = end_of(stream, 'XREVRANGE', up_to, after(low))
+    if not last then return '' end
+    local last_total, last_at = total_and_at(last)
+    -- One that no script wrote has neither.
+    if at and last_at and last_total - total <= most_bytes then
+      local next_one = end_of(stream, 'XRANGE', after(number_of(last[1])), '+')
+      return next_one and follows_cut(last, next_one) and next_one[1] or last[1]
+    end
+    up_to = exact(low + math.floor((number_of(last[1]) - low) / 2)) .. '-0'
+  end
+end
+
 -- → now ms, then for each partition that the call is for: its number, the id up to which all is known to be
--- in PostgreSQL, and the entries after that as they stand, at least one, up to a share of entries and
--- bytes; one more where it goes with the last one.
+-- in PostgreSQL, the first entries after that as they stand, at least one; and up to which id the caller is to
+-- read what comes after those, '' if there is nothing: a script takes several times as long for an entry as
+-- XRANGE. ARGV: the most entries and bytes of each; of entries one more is read, which may go with the last.
 function operations.read()
-  local most_entries, most_bytes, answer = number_argument(4), number_argument(5), { exact(now_ms()) }
+  local most_entries, most_bytes, answer = number_argument(4) + 1, number_argument(5), { exact(now_ms()) }
   local known = {}
   for i, partition in ipairs(declared) do known[i] = key(partition, 'committed') end
   known = redis.call('MGET', unpack(known))
   for i, partition in ipairs(declared) do
     local committed, kept_entries = read_committed(known[i])
-    local stream, from, entries, bytes = key(partition, 'log'), pending_from(committed, kept_entries), {}, 0
-    local more = true
-    while more do
-      local count = math.min(READ_CHUNK, most_entries - #entries)
-      local chunk = count > 0 and redis.call('XRANGE', stream, from, '+', 'COUNT', count) or {}
-      more = #chunk == count and count > 0
-      for _, entry in ipairs(chunk) do
-        bytes = bytes + bytes_of(entry)
-        if bytes > most_bytes and #entries > 0 and not follows_cut(entries[#entries], entry) then
-          more = false
-          break
-        end
-        entries[#entries + 1] = entry
-      end
-      if more then from = after(number_of(chunk[count][1])) end
+    local stream, entries, bytes, rest = key(partition, 'log'), {}, 0, ''
+    local count = math.min(READ_CHUNK, most_entries)
+    local chunk = redis.call('XRANGE', stream, pending_from(committed, kept_entries), '+', 'COUNT', count)
+    for _, entry in ipairs(chunk) do
+      bytes = bytes + bytes_of(entry)
+      if bytes > most_bytes and #entries > 0 and not follows_cut(entries[#entries], entry) then break end
+      entries[#entries + 1] = entry
     end
-    if #entries == most_entries and string.find(field(entries[#entries], 'h') or '', CUT) then
-      local next_one = end_of(stream, 'XRANGE', from, '+')
-      if next_one and follows_cut(entries[#entries], next_one) then entries[#entries + 1] = next_one end
+    if #entries == count and count < most_entries then
+      rest = end_within(stream, entries[count], most_bytes - bytes)
     end
-    answer[#answer + 1] = { partition, exact(committed), entries }
+    answer[#answer + 1] = { partition, exact(committed), entries, rest }
   end
   return answer
 end
