@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 #: Ticks without an entry after which the log counts as quiet.
 QUIET_TICKS: Final = 3
 #: Between batches a drain rests as long as the last one took, a tick at least and this at most: on
-#: a busy machine batches get larger, and each message cheaper.
+#: a busy machine batches get larger, and each message cheaper. Words are written in this time.
 MAX_REST_SECONDS: Final = 0.05
 #: A drain gives its process back after this time, and rings for the next one.
 SLICE_SECONDS: Final = 5.0
@@ -166,10 +166,11 @@ class Drain:
             moved = step.moved
             if not step.more:
                 moved = self._attempts.purge_some(run) or moved
+                rests_from = time.monotonic()
+                rests_until = rests_from + min(rests_from - began, MAX_REST_SECONDS)
                 if not moved or self._words.is_due:
                     moved = self._words.write_some() or moved
-                took = time.monotonic() - began
-                time.sleep(max(self._tick_seconds, min(took, MAX_REST_SECONDS)))
+                time.sleep(max(self._tick_seconds, rests_until - time.monotonic()))
             quiet_ticks = 0 if moved else quiet_ticks + 1
         return _State.LEAVING
 

@@ -19,15 +19,17 @@ from workers import arrays, sql
 
 logger = logging.getLogger(__name__)
 
-#: What one transaction takes, at most.
+#: What one transaction takes, at most: messages that come meanwhile wait for it, some 20 ms.
 CONVERSATIONS: Final = 64
-MESSAGES: Final = 500
-BYTES: Final = 1 << 20
+MESSAGES: Final = 250
+BYTES: Final = 1 << 16
 
 #: What is lost with PostgreSQL is written again, since `searched` is lost with it.
 _LOOSE: Final = "SET LOCAL synchronous_commit = off"
-#: The share of the drain's time that words may take while messages come in all the time.
+#: While messages come in all the time, words take this share of the drain's time, and no more often
+#: than this: the words of many messages cost less together.
 BUSY_SHARE: Final = 0.1
+BUSY_SECONDS: Final = 0.25
 
 #: NO KEY: who adds messages need not wait for it.
 _TAKE: Final = """/*NO LOAD BALANCE*/
@@ -105,8 +107,9 @@ class SearchWords:
             return False
         self._after = reached
         self.is_done = not taken
-        now = time.monotonic()
-        self._rests_until = now + (now - began) * (1 - BUSY_SHARE) / BUSY_SHARE
+        took = time.monotonic() - began
+        self._rests_until = began + max(took / BUSY_SHARE, BUSY_SECONDS)
+        self._most = min(2 * self._most, CONVERSATIONS)
         return bool(taken)
 
     def _take(self, cursor: Cursor) -> list[_Taken]:
@@ -118,11 +121,11 @@ class SearchWords:
         return []
 
     def _isolate(self, taken: Sequence[_Taken]) -> None:
-        """After a failure take them one by one, and pass over the one that fails alone."""
+        """After a failure take half of them, and pass over the one that fails alone."""
         if len(taken) == 1:
-            self._after, self._most = (taken[0].user_id, taken[0].id), CONVERSATIONS
-        elif taken:
-            self._most = 1
+            self._after = taken[0].user_id, taken[0].id
+        if taken:
+            self._most = max(len(taken) // 2, 1)
 
     def _write(self, cursor: Cursor, taken: Sequence[_Taken]) -> tuple[int, int]:
         """Write their words as far as a chunk goes; return the last account and conversation."""

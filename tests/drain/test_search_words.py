@@ -266,3 +266,23 @@ def test_a_message_whose_words_are_refused_delays_no_other(
 
     assert (during, is_done) == ([[1], [1], [1]], False)
     assert found(world, conversation, "poison ") == [5]
+
+
+def test_after_a_failure_many_are_taken_together_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = world.user()
+    for _ in range(16):
+        world.add(world.open(owner), "five melons")
+    words = search_words.SearchWords(world.engine)
+    monkeypatch.setattr(world.drain, "_words", words)
+    with monkeypatch.context() as broken:
+        broken.setattr(search_words, "_WRITE", "SELECT 1/0")
+        world.drain_all()
+
+    chunks = 0
+    while words.write_some():
+        chunks += 1
+
+    # Not one by one.
+    assert chunks < 8
