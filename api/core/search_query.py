@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self
 
-from api.core.words import Word, tuples, words
+from api.core.words import Word, numbered, words
 
 #: Words of a query that count; the rest of a longer one is refused.
 WORDS_MOST: Final = 32
@@ -95,12 +95,13 @@ def vector(owner: int, content: str) -> str:
     """
     prefix = prefix_of(owner)
     positions: dict[str, list[int]] = {}
-    left_bytes = VECTOR_MOST_BYTES
-    for text, position, *_ in tuples(content):
-        if (known := positions.get(text)) is None:
-            left_bytes -= len(prefix) + _CHARACTER_BYTES * len(text) + _WORD_BYTES
-            known = positions[text] = []
-        known.append(position)
+    each_bytes, left_bytes = len(prefix) + _WORD_BYTES, VECTOR_MOST_BYTES
+    for text, position in numbered(content):
+        if text in positions:
+            positions[text].append(position)
+        else:
+            left_bytes -= each_bytes + _CHARACTER_BYTES * len(text)
+            positions[text] = [position]
         left_bytes -= _POSITION_BYTES
         if left_bytes < 0:
             break

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Final, Literal, NamedTuple
 
 #: Code points of a word that count; the rest of a longer one is left out.
@@ -65,6 +65,8 @@ _TOKEN: Final = re.compile(
     f"|(?P<emoji>{_CHANGED}(?:\u200d{_CHANGED})*|[\U0001f1e6-\U0001f1ff]{{2}})"
 )
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
+#: Where a new part begins (`_PART`) in ASCII; it looks at capitals only, which is quick.
+_DIVIDED: Final = re.compile(r"[A-Z](?:(?<=[a-z0-9][A-Z])|[A-Z][a-z])")
 #: Where a new part begins: `userName`, `HTTPServer`.
 _PART: Final = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 #: What decomposition leaves as it is, and people leave out.
@@ -104,6 +106,13 @@ def tuples(text: str) -> Iterator[tuple[str, int, int, int, Kind]]:
                 begin = start + offset
                 yield fold(part), position, begin, begin + len(part), "word"
                 position += 1
+
+
+def numbered(text: str) -> Iterator[tuple[str, int]]:
+    """Yield no more of the words than their texts and positions."""
+    if text.isascii() and not _DIVIDED.search(text):
+        return zip([one[:WORD_MOST] for one in _PLAIN.findall(text.lower())], count(1))
+    return ((found, position) for found, position, *_ in tuples(text))
 
 
 def _is_plain(found: str) -> bool:

@@ -1,6 +1,5 @@
 """The outermost middleware: security headers, load shedding, body limit, unexpected errors."""
 
-import asyncio
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +17,6 @@ from api.http.hosts import AllowedHosts
 from api.http.problems import Misdirected, problem_response, response_of
 from api.http.sent_headers import sent
 from api.http.shares import Shares
-from api.writes.group_commit import UNKNOWN_OUTCOME
 
 logger = logging.getLogger(__name__)
 
@@ -167,35 +165,18 @@ class OuterMiddleware:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place to stop it
-            late = started
-            if not late:
-                await _answer_to(error)(scope, receive, send_with_headers)
-            _end(error, is_late=late)
+        except Exception as error:  # noqa: BLE001 - the last place to stop it
+            _log(error)
+            if started:
+                # Too late to answer: closing the connection tells the client, and is not logged.
+                raise ConnectionAbortedError from None
+            failure = problem_response(500, Problem.title, "something went wrong on the server")
+            await failure(scope, receive, send_with_headers)
         finally:
             if whose is not None:
                 self._writes.leave(whose)
             if slot := scope.get("state", {}).get("read_slot"):
                 slot.release()
-
-
-def _answer_to(error: BaseException) -> Response:
-    """Return what a request is answered that ended with an error nobody took."""
-    if isinstance(error, asyncio.CancelledError):
-        # The server stops, and its grace is over. What was asked may still be done: the same
-        # request, sent again, finds it.
-        return response_of(Unavailable(f"the server is stopping; {UNKNOWN_OUTCOME}"))
-    return problem_response(500, Problem.title, "something went wrong on the server")
-
-
-def _end(error: BaseException, *, is_late: bool) -> None:
-    """Log an error that nobody took. Raises CancelledError, and what closes the connection."""
-    if not isinstance(error, Exception):
-        raise error
-    _log(error)
-    if is_late:
-        # No answer any more: closing the connection tells the client, and is not logged.
-        raise ConnectionAbortedError from None
 
 
 def _pieces(message: Message) -> Iterator[Message]:

@@ -57,25 +57,14 @@ def moves(op: Operation) -> bool:
 
 
 def check(
-    operations: Mapping[str, Operation],
-    tables: Tables,
-    report: Report,
-    *,
-    losses_allowed: bool,
-    forgetting: Sequence[tuple[float, float]] = (),
+    operations: Mapping[str, Operation], tables: Tables, report: Report, *, losses_allowed: bool
 ) -> Changes:
-    """Judge what was changed, and return it. With `losses_allowed` nothing is replayed.
-
-    `forgetting`: from when to when a fault made the log forget conversations in the midst of what
-    was done to them. By itself it forgets one after 7 days of silence, so what comes of forgetting
-    between a question to PostgreSQL and the write that it was asked for is not judged.
-    """
+    """Judge what was changed, and return it. With `losses_allowed` nothing is replayed."""
     done = [op for op in operations.values() if op.outcome != "refused"]
     report.changes = sum(
         op.outcome == "ok" and (op.kind in CHANGES or op.kind == "fork" or moves(op)) for op in done
     )
-    asked = [op for op in _with_if_last(done) if not _is_during(op, forgetting)]
-    found = _Replays(done, asked, tables, report, losses_allowed=losses_allowed).of_all()
+    found = _Replays(done, tables, report, losses_allowed=losses_allowed).of_all()
     edits: dict[int, list[Operation]] = defaultdict(list)
     for op in done:
         if op.kind in EDITS:
@@ -106,13 +95,7 @@ class _Replays:
     """Replays conversations, sources before their copies."""
 
     def __init__(
-        self,
-        done: Sequence[Operation],
-        asked: Iterable[Operation],
-        tables: Tables,
-        report: Report,
-        *,
-        losses_allowed: bool,
+        self, done: Sequence[Operation], tables: Tables, report: Report, *, losses_allowed: bool
     ) -> None:
         self._tables = tables
         self._report = report
@@ -120,10 +103,6 @@ class _Replays:
         self._ops: dict[int, list[Operation]] = defaultdict(list)
         for op in done:
             self._ops[op.conversation].append(op)
-        #: Whose `If-Last` is judged.
-        self._asked: dict[int, list[Operation]] = defaultdict(list)
-        for op in asked:
-            self._asked[op.conversation].append(op)
         self._rows: dict[int, list[MessageRow]] = defaultdict(list)
         for row in (*tables.messages, *tables.aside):
             self._rows[row.conversation].append(row)
@@ -159,7 +138,7 @@ class _Replays:
         steps += [(_begins(op), op) for op in ops if moves(op) and op.entries]
         if changed.is_sure:
             # An entry is checked before it is applied.
-            checked = [(op.entry, _Check(op)) for op in self._asked[conversation]]
+            checked = [(op.entry, _Check(op)) for op in _with_if_last(ops)]
             for entry, step in sorted([*checked, *steps], key=lambda one: one[0]):
                 replay.take(entry, step, self._copied)
             changed.is_sure = replay.is_sure
@@ -329,10 +308,6 @@ def _with_neighbours(
 def _begins(op: Operation) -> int:
     """Return the entry that moved messages: a turn cuts by one of its own, just before it."""
     return op.entry - PARTITIONS if op.kind == "turn" else op.entry
-
-
-def _is_during(op: Operation, periods: Iterable[tuple[float, float]]) -> bool:
-    return any(op.invoked <= ended and began <= op.answered for began, ended in periods)
 
 
 def _with_if_last(ops: Iterable[Operation]) -> Iterator[Operation]:

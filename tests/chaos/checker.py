@@ -6,8 +6,6 @@ and what was answered before another request began must stand before it.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
-from math import inf
 from typing import Final
 
 from tests.chaos import (
@@ -17,7 +15,7 @@ from tests.chaos import (
     check_messages,
     check_reads,
 )
-from tests.chaos.history import FORGETS, Alarm, Answered, Event, Fault, Listed, Polled, Shut
+from tests.chaos.history import Alarm, Answered, Event, Listed, Polled, Shut
 from tests.chaos.operations import fold
 from tests.chaos.tables import Tables
 from tests.chaos.verdicts import Report
@@ -44,13 +42,7 @@ def check(events: Iterable[Event], tables: Tables, *, losses_allowed: bool = Fal
         for op in operations.values()
         if op.kind in check_messages.WRITE_MESSAGES
     )
-    changes = check_branches.check(
-        operations,
-        tables,
-        report,
-        losses_allowed=losses_allowed,
-        forgetting=_periods(known, FORGETS),
-    )
+    changes = check_branches.check(operations, tables, report, losses_allowed=losses_allowed)
     check_batches.check(operations.values(), tables, changes, report)
     check_messages.check(operations, tables, changes, report)
     check_conversations.check(operations, tables, report)
@@ -82,14 +74,6 @@ def summary(report: Report, most: int = 20) -> Sequence[str]:
         if shown[violation.kind] <= most:
             lines.append(f"{violation.kind}: {violation.subject}: {violation.detail}")
     return lines
-
-
-def _periods(events: Iterable[Event], name: str) -> list[tuple[float, float]]:
-    """Return from when to when a fault was there."""
-    found = [event for event in events if isinstance(event, Fault) and event.name == name]
-    began = [event.at for event in found if event.phase == "inject"]
-    ended = [event.at for event in found if event.phase == "heal"]
-    return list(zip_longest(began, ended, fillvalue=inf))
 
 
 def _check_shut(events: Sequence[Event], report: Report) -> None:

@@ -125,10 +125,6 @@ class Shut:
     why: str
 
 
-#: The fault that makes the log forget conversations, which the checker knows by name.
-FORGETS: Final = "log: forgets conversations"
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault was injected or healed."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.checker import check
-from tests.chaos.history import FORGETS, Answered, Fault, Invoked, Polled
+from tests.chaos.history import Answered, Invoked, Polled
 from tests.chaos.ideal import Ideal
 from tests.chaos.tables import digest
 from tests.chaos.verdicts import Report
@@ -276,21 +276,6 @@ def test_a_write_that_was_accepted_after_another_message_than_it_names_has_raced
 ) -> None:
     last = ideal.rows[here][-1].id
     ideal.message(here, if_last=last)
-    assert not check_of(ideal).violations
-
-    ideal.message(here, if_last=last)
-
-    assert check_of(ideal).kinds == {"raced": 1}
-
-
-def test_no_race_is_judged_while_a_fault_makes_the_log_forget_conversations(
-    ideal: Ideal, here: int
-) -> None:
-    last = ideal.rows[here][-1].id
-    ideal.message(here, if_last=last)
-    ideal.events.append(Fault(ideal.tick(), FORGETS, "inject"))
-    ideal.message(here, if_last=last)
-    ideal.events.append(Fault(ideal.tick(), FORGETS, "heal"))
     assert not check_of(ideal).violations
 
     ideal.message(here, if_last=last)

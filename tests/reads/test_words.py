@@ -1,10 +1,12 @@
 """What a word is, in many languages: what is found, and what is not."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from api.core.search_query import SearchQuery, vector
-from api.core.words import WORD_MOST, words
+from api.core.words import WORD_MOST, numbered, words
 from api.reads.snippets import MOST, snippet
 
 
@@ -67,6 +69,11 @@ def test_what_follows_each_other_differs_by_one() -> None:
     assert [(word.text, word.position) for word in words("a getName b")] == [
         ("a", 1), ("getname", 2), ("get", 2), ("name", 3), ("b", 4),
     ]  # fmt: skip
+
+
+@given(st.text(st.sampled_from("aBC1 _-é"), max_size=20))
+def test_the_quick_way_finds_the_same_words(text: str) -> None:
+    assert list(numbered(text)) == [(word.text, word.position) for word in words(text)]
 
 
 def test_an_emoji_without_end_is_one_that_postgresql_takes(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from api.core import log_keys
 from api.core.entries import AcceptRequest
 from api.core.log import ALL, Log
 from tests.chaos.faults.base import Fault, Pest
-from tests.chaos.history import FORGETS, Answered, Invoked, Outcome, Shut
+from tests.chaos.history import Answered, Invoked, Outcome, Shut
 from tests.chaos.log_poison import FAR_AHEAD_MS, LIMITS
 from tests.chaos.node import Node
 from tests.chaos.site import NAMESPACE
@@ -68,7 +68,7 @@ class OwnersForgotten(Pest):
     change is under way, and another change that PostgreSQL was just asked about would be accepted.
     """
 
-    name = FORGETS
+    name = "log: forgets conversations"
     target = "memory"
     pause_seconds = 0.2
 
