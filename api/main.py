@@ -19,6 +19,7 @@ from api.accounts.password_process import FULL, PasswordProcess
 from api.accounts.revocations import Revocations
 from api.accounts.session_store import SessionStore
 from api.accounts.sessions import Sessions
+from api.accounts.shared_links import SharedLinks
 from api.accounts.subjects import Subjects
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
@@ -54,6 +55,7 @@ from api.http.routes import (
     keys,
     messages,
     search,
+    shared_links,
     streams,
     web,
 )
@@ -136,6 +138,7 @@ def _app(known: Settings) -> FastAPI:
         keys,
         imports,
         search,
+        shared_links,
         health,
     ):
         app.router.routes.extend(routes.router.routes)
@@ -226,6 +229,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             deletion=AccountDeletion(
                 database, reads.primary, log, key_store, tokens.lifetime_seconds
             ),
+            shared_links=SharedLinks(database, reads, log),
+            link_slots=ReadSlots(full="too many shared links are read from this address"),
             monitor=monitor,
         )
 

@@ -70,6 +70,8 @@ _ERASE: Final = """
         pinned_at = NULL, expires_in_days = NULL
     WHERE id = ANY(%s::bigint[])
 """
+#: What others were shown of a conversation goes in the transaction that deletes it.
+_UNSHARE: Final = "DELETE FROM shared_link WHERE conversation_id = ANY(%s::bigint[])"
 #: An external id may have been another conversation's until this batch deleted that, so all this
 #: comes last.
 _SAY: Final = f"""
@@ -124,6 +126,7 @@ def _erasures(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
     deleted = [of for of, change in plan.changes.items() if change.deleted_at_ms is not None]
     if deleted:
         yield cursor.mogrify(_ERASE, [deleted])
+        yield cursor.mogrify(_UNSHARE, [deleted])
 
 
 def _sayings(cursor: Cursor, plan: Plan) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ _WILL: Final = "forget recent turns, and take it as known"
 _WILL_OF_POSTGRESQL: Final = (
     "count anew, so that drains go on with what the log still has, and the audit balances",
     "forget what keys of requests, conversations and external ids point to what is lost",
-    "end all sign-in sessions, and API keys that were revoked within the last day",
+    "end all sign-in sessions and shared links, and API keys that were revoked within the last day",
 )
 
 
@@ -48,10 +48,10 @@ def _end_sessions(settings: Settings, log: Log) -> None:
     )
     try:
         token_seconds = settings.access_token_minutes * 60
-        sessions, keys = restored.end_sessions(log, owner, token_seconds)
+        sessions, keys, links = restored.end_sessions(log, owner, token_seconds)
     finally:
         owner.dispose()
-    terminal.print_line("ended", f"{sessions} sessions, {keys} API keys")
+    terminal.print_line("ended", f"{sessions} sessions, {keys} API keys, {links} shared links")
 
 
 def _report(found: restored.Found) -> None:

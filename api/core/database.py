@@ -54,7 +54,8 @@ _UNREACHABLE: Final = (
 #: costs no round trip.
 _SET_VIEWER: Final = (
     "SELECT set_config('app.user_id', %(verbatim_user)s, true),"
-    " set_config('app.sign_in', lower(%(verbatim_name)s COLLATE \"C\"), true); "
+    " set_config('app.sign_in', lower(%(verbatim_name)s COLLATE \"C\"), true),"
+    " set_config('app.link', %(verbatim_link)s, true); "
 )
 
 
@@ -68,6 +69,8 @@ class Viewer:
     user_id: int | None = None
     #: The name of a user who signs in or registers, whose id is not known yet.
     signing_in: str = ""
+    #: The hash of a shared link's secret, in hexadecimal: of others' rows that link's is seen.
+    link: str = ""
     _is_set: bool = False
 
     def prepend(self, statement: str, parameters: Any) -> tuple[str, Any]:
@@ -76,7 +79,11 @@ class Viewer:
             return statement, parameters
         self._is_set = True
         user_id = "" if self.user_id is None else str(self.user_id)
-        settings = {"verbatim_user": user_id, "verbatim_name": self.signing_in}
+        settings = {
+            "verbatim_user": user_id,
+            "verbatim_name": self.signing_in,
+            "verbatim_link": self.link,
+        }
         return _SET_VIEWER + statement, {**(parameters or {}), **settings}
 
 

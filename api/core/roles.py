@@ -31,7 +31,8 @@ _RIGHTS: Final = """
             WHERE c.oid IN (to_regclass('conversation'), to_regclass('message'),
                 to_regclass('message_aside'), to_regclass('message_search'),
                 to_regclass('dead_letter'), to_regclass('"user"'),
-                to_regclass('session'), to_regclass('api_key'))
+                to_regclass('session'), to_regclass('api_key'),
+                to_regclass('shared_link'))
             AND NOT (c.relrowsecurity AND c.relforcerowsecurity)),
         EXISTS (SELECT FROM pg_roles AS g
             WHERE g.rolname = %(wanted)s AND pg_has_role(r.oid, g.oid, 'USAGE')),

@@ -14,13 +14,14 @@ from api.accounts.deletion import AccountDeletion
 from api.accounts.oidc import IdentityProvider
 from api.accounts.password_process import PasswordProcess
 from api.accounts.sessions import Sessions
+from api.accounts.shared_links import SharedLinks
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.streaming.chat import StreamedChat
 from api.chat.turn import Chat
 from api.core.async_database import AsyncDatabase
 from api.core.caller import SCOPES, Caller, Scope
-from api.core.errors import BadRequest, Forbidden
+from api.core.errors import BadRequest, Forbidden, Unauthenticated
 from api.core.ids import MAX_ID
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
@@ -61,6 +62,9 @@ class Services:
     identity_provider: IdentityProvider | None
     external_ids: ExternalIds
     deletion: AccountDeletion
+    shared_links: SharedLinks
+    #: Reads of shared links, by the address that they come from.
+    link_slots: ReadSlots
     monitor: Monitor
 
 
@@ -177,6 +181,18 @@ def _if_last_of(request: HTTPConnection) -> int | None:
     return int(ids[0])
 
 
+async def _signed_in_or_not(request: Request) -> int | None:
+    """Return the user of a request that anybody may send; None for nobody, or a bad token.
+
+    A key that may not read is nobody, too.
+    """
+    try:
+        caller = await caller_of(request)
+    except Unauthenticated:
+        return None
+    return caller.user_id if caller.scopes is None or "read" in caller.scopes else None
+
+
 async def _address(request: Request) -> str:
     """Return the client's address: the connection's, or what one of TRUSTED_PROXIES told."""
     return request.client.host if request.client else ""
@@ -204,6 +220,8 @@ Anybody = Annotated[Caller, Depends(_SignedIn(*SCOPES))]
 Reader = Annotated[Caller, Depends(_SignedIn("read"))]
 Writer = Annotated[Caller, Depends(_SignedIn("write"))]
 Chatter = Annotated[Caller, Depends(_SignedIn("chat"))]
+#: The user's id of what everybody may ask, None for somebody who is not signed in.
+SignedInOrNot = Annotated[int | None, Depends(_signed_in_or_not)]
 #: What a read of chat data comes with: user and read slot.
 Reading = Annotated[Read, Depends(_Reading("read"))]
 #: What a write comes with: caller and idempotency key. The route says `openapi_extra=KEYED`.

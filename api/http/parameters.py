@@ -18,6 +18,8 @@ from api.http import external_ids
 from api.http.fields import (
     EXAMPLE_ID,
     EXAMPLE_KEY,
+    EXAMPLE_LINK,
+    EXAMPLE_SECRET,
     EXAMPLE_SESSION,
     SESSION_PREFIX,
     Role,
@@ -27,6 +29,8 @@ from api.http.fields import (
 
 _HEX: Final = re.compile(r"[0-9a-f]{1,14}")
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")
+_LINK: Final = re.compile(r"[0-9a-f]{24}")
+_LINK_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def _storable_if_any(text: str | None) -> str | None:
@@ -55,6 +59,18 @@ def _conversation_of_path(text: str) -> int:
 
 def _key(text: str) -> str:
     owner_of(text)
+    return text
+
+
+def _link(text: str) -> str:
+    if not _LINK.fullmatch(text):
+        raise NotFound("there is no such shared link")
+    return text
+
+
+def _link_secret(text: str) -> str:
+    if not _LINK_SECRET.fullmatch(text):
+        raise NotFound("this link shows nothing, or nothing to whoever is not signed in")
     return text
 
 
@@ -88,6 +104,16 @@ KeyId = Annotated[
     str,
     BeforeValidator(_key),
     Path(description="An API key's id.", examples=[EXAMPLE_KEY]),
+]
+SharedLinkId = Annotated[
+    str,
+    BeforeValidator(_link),
+    Path(description="A shared link's id.", examples=[EXAMPLE_LINK]),
+]
+LinkSecret = Annotated[
+    str,
+    BeforeValidator(_link_secret),
+    Path(description="The last part of a shared link's path.", examples=[EXAMPLE_SECRET]),
 ]
 ConversationId = Annotated[
     int,

@@ -59,6 +59,7 @@ _DELETE: Final = text(
     " tags = NULL, archived_at = NULL, pinned_at = NULL, expires_in_days = NULL"
     " WHERE id = :conversation_id"
 )
+_UNSHARE: Final = text("DELETE FROM shared_link WHERE conversation_id = :conversation_id")
 
 
 def permanent_refusal(letter: Row[Any], owner: Row[Any] | None) -> str:
@@ -123,6 +124,7 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
             connection.execute(_CLOSE, facts)
         case "delete":
             connection.execute(_DELETE, facts)
+            connection.execute(_UNSHARE, facts)
         case _:
             return "its operation is unknown"
     return ""

@@ -2,7 +2,7 @@
 
 A PostgreSQL that went back further than the log keeps has lost entries for good. What Redis knows
 points to them: recent turns, idempotency keys, conversations, external ids. And what was ended or
-deleted since is back: sign-in sessions, API keys, accounts.
+deleted since is back: sign-in sessions, API keys, shared links, accounts.
 """
 
 from collections.abc import Iterator
@@ -89,8 +89,10 @@ def mend(log: Log, engine: Engine) -> Found:
     return found
 
 
-def end_sessions(log: Log, owner: Engine, token_seconds: int) -> tuple[int, int]:
-    """End all sign-in sessions, and the API keys that Redis knows as revoked; return the numbers.
+def end_sessions(log: Log, owner: Engine, token_seconds: int) -> tuple[int, int, int]:
+    """End all sign-in sessions, the API keys that Redis knows as revoked, and all shared links.
+
+    Returns the numbers. Which links were revoked since the backup nobody knows.
 
     `owner` connects as the owner of the tables, who may do so for everybody.
     """
@@ -105,9 +107,10 @@ def end_sessions(log: Log, owner: Engine, token_seconds: int) -> tuple[int, int]
         keys = connection.execute(
             text("DELETE FROM api_key WHERE id = ANY(:names)"), {"names": names}
         )
+        links = connection.execute(text("DELETE FROM shared_link"))
         for user_id, ended in sessions.items():
             log.revoke(user_id, ended, token_seconds)
-    return sum(map(len, sessions.values())), keys.rowcount
+    return sum(map(len, sessions.values())), keys.rowcount, links.rowcount
 
 
 def _locked(connection: Connection) -> dict[int, partition_counts.Locked]:

@@ -133,5 +133,27 @@ export const texts = {
   revokeSurely: "Revoke for good?",
   close: "Close",
 
+  share: "Share",
+  shareHint: "Whoever has the link sees what was said here so far, and nothing that comes later.",
+  shareFor: "For",
+  shareWith: { public: "everybody who has the link", signed_in: "people who are signed in here" },
+  shareUntil: "The link ends after",
+  /** @param {number} days */
+  days: (days) => (days === 1 ? "1 day" : `${days} days`),
+  makeLink: "Make a link",
+  newLink: "New link",
+  linkShownOnce: "This is the link. It is not shown again.",
+  /**
+   * @param {string} made
+   * @param {string} ends
+   */
+  sharedAsOf: (made, ends) => `As it was on ${made}. The link ends on ${ends}.`,
+  sharedUser: "User",
+  sharedNothing: "This link shows nothing.",
+  sharedNothingHint: "It was revoked or has ended, or it is for people who are signed in.",
+  sharedAway: "The server does not answer. Please try again in a moment.",
+  importShared: "Take a copy into my conversations",
+  importSignedOut: "Sign in first, then open the link again.",
+
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
 };

@@ -230,6 +230,11 @@ class AsyncLog:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
         return log.read_status(await self._call("status", "", log.ALL, ()))
 
+    async def last_pending(self, conversation_id: int) -> list[int]:
+        """Return the last entry of a conversation's partition, if any of it is not drained yet."""
+        partition = (await self.status()).partitions[ids.partition_of(conversation_id)]
+        return [partition.tail] if partition.tail and partition.entries else []
+
     async def workers(self) -> int:
         """Return how many workers have said within 15 s that they are there."""
         return int(await self._call("workers", "", (0,), ()))

@@ -22,7 +22,7 @@ POLICY = {
     "require-trusted-types-for 'script'",
     "trusted-types dompurify",
 }
-PAGES = ["/", "/status"]
+PAGES = ["/", "/status", "/shared/x"]
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_an_answer_is_kept_by_nobody_and_runs_nothing(
     assert all(answer.headers[name] == value for name, value in EVERYWHERE.items())
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/status"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/status", "/shared/x"])
 def test_a_page_runs_its_own_files_only(anybody: httpx.Client, path: str) -> None:
     answer = anybody.get(path)
     policy = answer.headers["Content-Security-Policy"]

@@ -137,6 +137,8 @@ def test_a_restored_database_is_refused_told_and_mended(
         talk = ada.post("/api/conversations/", json={}).json()["id"]
         say(ada, talk, "before", "a")
         drain(hasty)
+        link = ada.post(f"/api/conversations/{talk}/share").raise_for_status().json()["link"]
+        assert "before" in ada.get(f"/api{link}").text
         backup = Backup.of(postgres_server, hasty)
 
         lost = say(ada, talk, "lost", "k")
@@ -167,6 +169,8 @@ def test_a_restored_database_is_refused_told_and_mended(
             assert (done.exit_code, "4 entries" in done.stdout) == (0, True)
             drain(hasty)
 
+            # A link may have been revoked since.
+            assert steady(lambda: ada.get(f"/api{link}")).status_code == 404
             # Old tokens open nothing, and nobody's id is anybody else's.
             eventually(lambda: ada.get("/auth/me").status_code == 401)
             assert steady(lambda: bob.get("/auth/me")).status_code == 401

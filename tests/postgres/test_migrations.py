@@ -39,6 +39,7 @@ TABLES = {
     "message_aside",
     "message_search",
     "session",
+    "shared_link",
     "user",
 }
 

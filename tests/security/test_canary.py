@@ -66,7 +66,16 @@ def answers(stack: RunningStack) -> list[httpx.Response]:
         SECRETS.append(key.rpartition("_")[2])
         grace = {"Authorization": f"Bearer {key}", "Verbatim-User": CANARY}
         client.post("/api/chat/start", headers=grace).raise_for_status()
+        link = client.post(f"{path}/share", json={}).json()
+        secret = link["link"].rpartition("/")[2]
+        SECRETS.append(secret)
+        assert CANARY in client.get(f"/api/shared/{secret}").text
+        client.delete(f"/api/shares/{link['id']}").raise_for_status()
         return [
+            client.get(f"/api/shared/{secret}"),
+            client.get(f"/shared/{secret}"),
+            client.post(f"/api/shared/{secret}/import"),
+            client.post(f"{path}/share", json={"audience": CANARY}),
             client.get("/auth/me", headers=grace | {"Authorization": f"Bearer {key}0"}),
             client.get("/auth/me", headers=grace | {"Verbatim-User": CANARY * 100}),
             client.get("/auth/me", headers={"Authorization": f"Bearer {key}"}),
@@ -109,7 +118,7 @@ def fetched(url: str) -> str:
 
 
 def test_no_error_and_no_metric_repeats_it(answers: list[httpx.Response]) -> None:
-    assert len(SECRETS) == 1
+    assert len(SECRETS) == 2
     assert [answer.request.url.path for answer in answers if has_one(answer.text)] == []
     assert not any(CANARY in str(answer.headers) for answer in answers)
 

@@ -53,6 +53,9 @@ class Things:
     branch: int = 0
     #: The next page of a search.
     found: str = ""
+    #: The id of a shared link, and its secret.
+    share: str = "0" * 24
+    secret: str = "0" * 43
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -67,6 +70,8 @@ class Things:
             "key": self.key,
             "branch": self.branch,
             "found": self.found,
+            "share": self.share,
+            "secret": self.secret,
         }
 
     def never_made(self, cursor: str) -> "Things":
@@ -177,6 +182,14 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/ext:{external}/messages"),
         Row("/api/conversations/ext:{external}/messages", {"read_after": "{message}"}),
     ],
+    "shareConversation": [
+        Row("/api/conversations/{conversation}/share", own=201),
+        Row("/api/conversations/ext:{external}/share", body={"audience": "signed_in"}, own=201),
+    ],
+    "listShares": [Row("/api/shares", names=False)],
+    # Whoever has the secret gets what was said, and none of its owner's ids.
+    "importShared": [Row("/api/shared/{secret}/import", names=False)],
+    "revokeShare": [Row("/api/shares/{share}", own=204)],
     "startChat": [Row("/api/chat/start", names=False)],
     "chatHistory": [
         Row("/api/chat/{session}/history"),
@@ -222,8 +235,9 @@ ROWS: dict[str, list[Row]] = {
     "logout": [Row("/auth/logout", own=204, names=False)],
     "deleteAccount": [Row("/auth/me/delete", body={"password": PASSWORD}, own=204, names=False)],
 }
-#: Routes that ask for no token: nobody's data is behind them.
+#: Routes that ask for no token: nobody's data is behind them, but what a shared link shows.
 OPEN = {
+    "readShared",
     *("register", "login", "refresh", "openSession", "closeSession"),
     *("livez", "readyz", "metrics"),
 }
@@ -236,7 +250,7 @@ NO_IDS = {
     *("keep", "position", "parts"),
     *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
-    *("name", "scopes", "acts_for", "form", "from", "to"),
+    *("name", "scopes", "acts_for", "form", "from", "to", "audience"),
 }
 
 
@@ -324,12 +338,17 @@ def belongings(person: httpx.Client) -> Things:
     branch = person.delete(
         f"/api/conversations/{conversation}/messages/{cut}", params={"after": True, "keep": True}
     ).json()["entry_id"]
+    shared = person.post(
+        f"/api/conversations/{conversation}/share", json={"audience": "public"}
+    ).json()
     asked = {"q": "canary", "order": "time", "limit": 1, "read_after": branch}
     found = person.get("/api/search", params=asked).json()["next_cursor"]
     made = Things(
         *(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor),
         branch=branch,
         found=found,
+        share=shared["id"],
+        secret=shared["link"].rpartition("/")[2],
     )
     if person.headers["Authorization"].startswith("Bearer vbk_"):
         return made

@@ -1,5 +1,6 @@
 """Layer (c): PostgreSQL shows a role the rows it is for, whatever it is asked."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -202,6 +203,55 @@ def test_the_api_sees_the_keys_and_subjects_of_one_account(
     assert ended == [0]
 
 
+def test_whoever_has_a_link_sees_its_row_and_nothing_else(
+    urls: dict[str, str], engine: Engine, people: tuple[int, int]
+) -> None:
+    ada, eve = people
+    rows = [
+        ("public", ada, ADA_OWNS, "public", "1 day"),
+        ("for users", ada, ADA_OWNS, "signed_in", "1 day"),
+        ("expired", ada, ADA_OWNS, "public", "-1 day"),
+        ("eve's", eve, EVE_OWNS, "public", "1 day"),
+    ]
+    with engine.begin() as owner:
+        for name, user, conversation, audience, lasts in rows:
+            owner.execute(
+                text(
+                    "INSERT INTO shared_link VALUES (:name, sha256(cast(:name AS bytea)), :user,"
+                    " :conversation, NULL, '[]', 0, :audience, now(),"
+                    " now() + cast(:lasts AS interval))"
+                ),
+                {
+                    "name": name,
+                    "user": user,
+                    "conversation": conversation,
+                    "audience": audience,
+                    "lasts": lasts,
+                },
+            )
+
+    def seen(link: str, reader: str = "") -> list[str]:
+        with closing(connect(urls["database_url"])) as connection:
+            named = hashlib.sha256(link.encode()).hexdigest()
+            ask(connection, "SELECT set_config('app.link', %s, true)", named)
+            ask(connection, "SELECT set_config('app.user_id', %s, true)", reader)
+            found = [name for (name,) in ask(connection, "SELECT id FROM shared_link ORDER BY id")]
+            others = [ask(connection, f"SELECT user_id FROM {table}") for table in CHAT]
+            accounts = ask(connection, 'SELECT id FROM "user"')
+            assert ask(connection, "DELETE FROM shared_link WHERE user_id = %s", ada) == [0]
+            with pytest.raises(InsufficientPrivilege):
+                ask(connection, "UPDATE shared_link SET expires_at = 'infinity'")
+        mine = [(int(reader),)] if reader else []
+        assert others == [mine] * len(CHAT)
+        assert accounts == mine
+        return found
+
+    assert seen("public") == ["public"]
+    assert seen("for users") == seen("expired") == seen("another") == seen("") == []
+    assert seen("for users", str(eve)) == ["eve's", "for users"]
+    assert seen("expired", str(eve)) == ["eve's"]
+
+
 def test_the_worker_sees_all_chat_and_of_accounts_only_that_they_exist(
     urls: dict[str, str], people: tuple[int, int]
 ) -> None:
@@ -216,6 +266,7 @@ def test_the_worker_sees_all_chat_and_of_accounts_only_that_they_exist(
             'UPDATE "user" SET password_hash = DEFAULT',
             'DELETE FROM "user"',
             "SELECT id FROM api_key",
+            "SELECT messages FROM shared_link",
             "DELETE FROM conversation",
         ):
             connection.rollback()

@@ -1,4 +1,4 @@
-"""The ChatBot: its page at `/`, its modules and styles under `/web`.
+"""The ChatBot: its page at `/`, that of shared links, modules and styles under `/web`.
 
 Third-party code is in `web/vendor`, which `make` fills from the npm registry; without it answers
 are shown as plain text.
@@ -14,6 +14,7 @@ from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
 from api.http.routes import status
+from api.http.routes.shared_links import NOINDEX
 
 DIRECTORY: Final = Path(__file__).parents[2] / "web"
 
@@ -69,6 +70,13 @@ def install(app: FastAPI) -> None:
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
+
+    @app.get("/shared/{secret}", include_in_schema=False)
+    async def shared(request: Request, secret: str) -> Response:  # noqa: ARG001 - FastAPI wants it named
+        # The same page whatever the link is: what it shows is asked for by the page.
+        answer = await files.get_response("shared.html", request.scope)
+        answer.headers.update(NOINDEX)
+        return answer
 
     status.install(app, files)
     app.mount("/web", files, name="web")

@@ -6,6 +6,7 @@ import { make } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Account, Drawer, Header, themeOf } from "./layout.js";
 import { MessageList } from "./message-list.js";
+import { Share } from "./share.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
 import { Toasts } from "./toasts.js";
@@ -35,6 +36,7 @@ export class ChatApp {
   #signIn;
   #account;
   #keys;
+  #share;
   #sidebar;
   #header;
   #messages;
@@ -66,7 +68,11 @@ export class ChatApp {
       theme: (theme) => this.#chooseTheme(theme),
       signOut: () => this.#signOut(),
     });
-    this.#header = new Header(() => this.#drawer.open());
+    this.#share = new Share(this.#client);
+    this.#header = new Header(
+      () => this.#drawer.open(),
+      () => this.#thread?.id && void this.#share.open(this.#thread.id),
+    );
     this.#messages = new MessageList({
       retry: (turn) => turn.retry(),
       edit: (turn) => this.#edit(turn),
@@ -109,6 +115,7 @@ export class ChatApp {
         this.#layout,
         this.#signIn.element,
         this.#keys.element,
+        this.#share.element,
         this.#toasts.element,
         this.#announcer,
       ),
@@ -168,6 +175,7 @@ export class ChatApp {
 
   #left() {
     this.#keys.close();
+    this.#share.close();
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
@@ -220,6 +228,7 @@ export class ChatApp {
 
   #showState() {
     const running = this.#thread?.running ?? null;
+    this.#header.showShare(Boolean(this.#thread?.id) && this.#thread?.state !== "missing");
     this.#composer.show({
       isAnswering: running !== null,
       isStopping: running?.isStopping ?? false,

@@ -11,14 +11,24 @@ const THEMES = /** @type {Theme[]} */ (["auto", "light", "dark"]);
 /** The header above the messages; its button opens the drawer where there is no room beside. */
 export class Header {
   #title = make("h1", { dir: "auto" });
+  #share;
 
-  /** @param {() => void} openSidebar */
-  constructor(openSidebar) {
+  /**
+   * @param {() => void} openSidebar
+   * @param {() => void} share
+   */
+  constructor(openSidebar, share) {
     this.menu = iconButton("menu", texts.openSidebar, openSidebar, {
       class: "icon-button only-narrow",
       "aria-expanded": "false",
     });
-    this.element = make("header", { class: "header" }, this.menu, this.#title);
+    this.#share = iconButton("share", texts.share, share, { hidden: true });
+    this.element = make("header", { class: "header" }, this.menu, this.#title, this.#share);
+  }
+
+  /** @param {boolean} can whether there is something to share */
+  showShare(can) {
+    this.#share.hidden = !can;
   }
 
   /** @param {string} title */

@@ -7,12 +7,12 @@ let loading = null;
 
 /** @returns {Promise<CSSStyleSheet[]>} */
 export function styles() {
-  loading ??= Promise.all(FILES.map(load));
+  loading ??= Promise.all(FILES.map(style));
   return loading;
 }
 
-/** @param {string} name */
-async function load(name) {
+/** @param {string} name of a file that not all pages need */
+export async function style(name) {
   const response = await fetch(new URL(`../styles/${name}`, import.meta.url));
   return new CSSStyleSheet().replace(await response.text());
 }

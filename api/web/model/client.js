@@ -2,7 +2,10 @@
 
 import { Problem, UNREACHED } from "./problem.js";
 
-/** @import { BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope, MessagePage, User } from "./wire.js" */
+/**
+ * @import { Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope } from "./wire.js"
+ * @import { MessagePage, SharedConversation, SharedLink, User } from "./wire.js"
+ */
 
 /** Longer than any call but a stream takes. */
 const TIMEOUT_SECONDS = 20;
@@ -188,6 +191,41 @@ export class Client extends EventTarget {
    */
   switchTo(conversation, branch, key) {
     return this.#json("POST", `/api/conversations/${conversation}/branches/${branch}/switch`, { key });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {{audience: Audience, expires_in_days: number}} how
+   * @returns {Promise<SharedLink & {link: string}>} with the path of its page
+   */
+  share(conversation, how) {
+    return this.#json("POST", `/api/conversations/${conversation}/share`, { body: how });
+  }
+
+  /** @returns {Promise<SharedLink[]>} the latest first */
+  async shares() {
+    return (await this.#json("GET", "/api/shares")).links;
+  }
+
+  /** @param {string} id */
+  revokeShare(id) {
+    return this.#fetch("DELETE", `/api/shares/${id}`);
+  }
+
+  /**
+   * @param {string} secret
+   * @returns {Promise<SharedConversation>}
+   */
+  shared(secret) {
+    return this.#json("GET", `/api/shared/${encodeURIComponent(secret)}`);
+  }
+
+  /**
+   * @param {string} secret
+   * @returns {Promise<{id: number}>}
+   */
+  importShared(secret) {
+    return this.#json("POST", `/api/shared/${encodeURIComponent(secret)}/import`);
   }
 
   /** @returns {Promise<Key[]>} oldest first */

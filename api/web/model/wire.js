@@ -51,6 +51,23 @@
  * @property {number} first_id
  * @property {boolean} fits one can switch to it
  *
+ * @typedef {"public" | "signed_in"} Audience whom a shared link shows something
+ *
+ * @typedef {object} SharedLink A shared link, without its secret.
+ * @property {string} id
+ * @property {string | null} title
+ * @property {Audience} audience
+ * @property {string} created_at
+ * @property {string} expires_at
+ *
+ * @typedef {{role: "user" | "assistant", content: string, status: "stored" | "interrupted"}} SharedMessage
+ *
+ * @typedef {object} SharedConversation What a link shows.
+ * @property {string | null} title
+ * @property {string} created_at
+ * @property {string} expires_at
+ * @property {SharedMessage[]} messages
+ *
  * @typedef {"length" | "content_filter"} Finish why an answer ends before its own end
  *
  * @typedef {object} Answer What the JSON form of a chat turn answers.
