@@ -42,6 +42,7 @@ class BatchWriter:
         self._max_bytes = settings.batch_max_bytes
         self._token_seconds = settings.access_token_minutes * 60
         self._keep_ms = settings.log_keep_seconds * 1000
+        self._replicas = settings.redis_replicas
 
     def write_batch(
         self, partitions: Sequence[int], most: int, limits: Mapping[int, int]
@@ -146,6 +147,8 @@ class BatchWriter:
         max_bytes = max(1, self._max_bytes // len(result.locked))
         readable = {}
         result.reading = self._log.read(result.locked, share, max_bytes)
+        if self._replicas:
+            self._log.wait_for_replicas(result.reading, self._replicas)
         for partition, entries in result.reading.items():
             last_id = result.locked[partition].last_id
             if result.reading.after[partition] < last_id and (

@@ -4,7 +4,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from api.core.errors import VerbatimError
+from api.core.errors import TooFewReplicas, VerbatimError
 from api.core.failures import describe, is_read_only, sqlstate_of
 
 #: Not null, check, program limit exceeded; besides class 22, data exception.
@@ -31,9 +31,11 @@ class BatchFailedError(VerbatimError):
         self.may_be_caused_by_entry = may_be_caused_by_entry(error) or (
             sqlstate_of(error) == UNIQUE_VIOLATION
         )
-        #: A server does not answer, or writes nothing: it is no use to try the partitions one by
-        #: one.
-        self.out_of_reach = not partitions or isinstance(error, RedisError) or is_read_only(error)
+        #: A server does not answer, or writes nothing, or lacks replicas: it is no use to try the
+        #: partitions one by one.
+        self.out_of_reach = (
+            not partitions or isinstance(error, (RedisError, TooFewReplicas)) or is_read_only(error)
+        )
 
 
 def may_be_caused_by_entry(error: BaseException) -> bool:

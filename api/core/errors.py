@@ -41,7 +41,7 @@ class OldLogError(UnsafeRedisError):
 
 
 class UnsuitableRedisError(UnsafeRedisError):
-    """This Redis is of a kind that cannot do what it is set for: a cluster, so far."""
+    """This Redis is of a kind that cannot do what it is set for: a cluster, a sentinel."""
 
 
 class UnsafeRoleError(VerbatimError):
@@ -134,6 +134,10 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
+class ReadOnlyLog(Unavailable):
+    """The log's Redis takes no writes, as a replica does; nothing was done."""
 
 
 class TooFewReplicas(Unavailable):

@@ -6,9 +6,10 @@ transaction of PostgreSQL. Coroutines use `api.writes.async_log`, with the shape
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib import resources
 from itertools import groupby, islice
 from operator import itemgetter
@@ -27,9 +28,10 @@ from api.core.entries import (
     read_entry,
     read_result,
 )
-from api.core.errors import WrongDatabaseError
+from api.core.errors import TooFewReplicas, WrongDatabaseError
 from api.core.ids import PARTITIONS, partition_of
-from api.core.log_servers import NOT_DONE, Command, LogServers
+from api.core.log_servers import NOT_DONE, LogServers
+from api.core.master_map import Command
 from api.core.settings import Settings
 
 T = TypeVar("T")
@@ -68,6 +70,9 @@ SCRIPTS: Final[Mapping[str, Script]] = {
 ALL: Final = tuple(range(PARTITIONS))
 #: How long a turn's lease lasts without a renewal.
 LEASE_MS: Final = 10_000
+#: How long replicas may take to say that they have a call. The call's whole answer may take
+#: ANSWER_SECONDS; one that is healthy says so within its fsync and the way there and back.
+REPLICAS_MS: Final = 1_000
 #: Keys that one command removes.
 FORGET_CHUNK: Final = 1000
 #: How long the bell lasts, here as in the script.
@@ -171,6 +176,8 @@ class Reading(dict[int, list[Entry]]):
     #: By partition, the id after which was read: up to it everything is known to be committed. -1
     #: where that is not all that was trimmed.
     after: dict[int, int]
+    #: The last id of each answer that it came in.
+    ends: set[int]
 
 
 @contextmanager
@@ -329,8 +336,10 @@ class Log:
             (one, self._read_on(one, reading[one], up_to, max_entries))
             for one, up_to in longer.items()
         )
+        reading.ends = {entries[-1].id for entries in reading.values() if entries}
         for partition, found in zip(longer, answers, strict=True):
             reading[partition] += [read_entry(*one) for one in found]
+        reading.ends |= {entries[-1].id for entries in reading.values() if entries}
         for entries in reading.values():
             del entries[end_of_share(entries, max_entries) :]
         return reading
@@ -341,6 +350,33 @@ class Log:
         """Return what reads on after these entries."""
         first, count = f"{entries[-1].id + 1}-0", max_entries + 1 - len(entries)
         return "XRANGE", self.key(partition, "log"), first, up_to, "COUNT", count
+
+    def wait_for_replicas(self, reading: Reading, replicas: int) -> None:
+        """Wait until so many replicas have what was read.
+
+        Raises TooFewReplicas if fewer have it, or if it is gone: a master that was not followed to
+        its end had it, and the log goes on without it. PostgreSQL must not have it then, or a
+        repeated request, of which the log knows nothing, would be a second one.
+        """
+        by_server: dict[int, set[int]] = {}
+        for last_id in reading.ends:
+            redis = self.servers.at(log_keys.slot(self.namespace, last_id))
+            by_server.setdefault(id(redis), set()).add(last_id)
+        for last_ids in by_server.values():
+            count = self.ask(min(last_ids), partial(self._replicated, last_ids, replicas))
+            if count < replicas:
+                raise TooFewReplicas(f"{count} of {replicas} replicas have what was read")
+
+    def _replicated(self, last_ids: Collection[int], replicas: int, redis: Redis) -> int:
+        """Return how many replicas of a server have entries, and all before them."""
+        with redis.pipeline(transaction=False) as pipeline:
+            for last_id in last_ids:
+                pipeline.xrange(self.key(last_id, "log"), last_id, last_id)
+            # WAIT waits for what its own connection wrote: what others wrote is before that.
+            pipeline.set(self.key(min(last_ids), "replicated"), 1)
+            pipeline.wait(replicas, REPLICAS_MS)
+            *found, _, count = pipeline.execute()
+        return int(count) if all(found) else 0
 
     def trim(
         self,
@@ -587,11 +623,14 @@ class Log:
                 return log_calls.merge(operation, parts, raised(answers))
             script = SCRIPTS[operation]
             keys, call = script_call(self.namespace, operation, database_id, at, arguments)
-            redis = self.servers.at(0)
-            try:
-                return redis.evalsha(script.sha, keys, *call)
-            except NoScriptError:
-                return redis.eval(script.text, keys, *call)
+
+            def run(redis: Redis) -> Any:
+                try:
+                    return redis.evalsha(script.sha, keys, *call)
+                except NoScriptError:
+                    return redis.eval(script.text, keys, *call)
+
+            return self.servers.ask(0, run)
 
     def _asked_parts(
         self, operation: str, parts: Sequence[log_calls.Part], database_id: str | None = None

@@ -1,8 +1,9 @@
-"""The servers that hold the log: one Redis, or the masters of a cluster, each with some partitions.
+"""The servers that hold the log: one Redis, that which sentinels name, or the masters of a cluster.
 
 A call goes to the master that has its slot. What a server says instead of running a call (MOVED,
-ASK, TRYAGAIN, CLUSTERDOWN) is no outcome: nothing was done. MOVED is followed; ASK is not, since
-the partition is then on two servers, and a script would see half of it: it has to wait.
+ASK, TRYAGAIN, CLUSTERDOWN, READONLY) is no outcome: nothing was done. MOVED and READONLY are
+followed; ASK is not, since the partition is then on two servers, and a script would see half of it:
+it has to wait.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +15,29 @@ from redis.exceptions import (
     AskError,
     ClusterDownError,
     MovedError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as NotConnectedError
 
-from api.core.slots import SlotMap
+from api.core import master_map, redis_urls
+from api.core.errors import VerbatimError
+from api.core.master_map import Command
 
 T = TypeVar("T")
-Command = Sequence[bytes | str | int]
 
 #: How often a call is sent to yet another server: a slot that moves does so once.
 MOST_HOPS: Final = 3
+#: Answers of servers of which another one is the master now.
+ELSEWHERE: Final = (MovedError, ReadOnlyError)
 #: Answers of servers that did nothing.
-NOT_DONE: Final = (MovedError, AskError, TryAgainError, ClusterDownError)
+NOT_DONE: Final = (*ELSEWHERE, AskError, TryAgainError, ClusterDownError)
+
+
+class NoMasterError(VerbatimError, NotConnectedError):
+    """No server says who the master is. The text says what was asked."""
 
 
 def _pipelined(redis: Redis, commands: Sequence[Command]) -> list[Any]:
@@ -80,38 +89,40 @@ class LogServers:
         self.close()
 
 
-class ClusterServers(LogServers):
-    """The masters of a cluster. `connect` makes the client of a server by its URL."""
+class FollowedServers(LogServers):
+    """Masters that may change: of a cluster, or the one that sentinels name.
 
-    is_cluster = True
+    `connect` makes the client of a server by its URL.
+    """
 
     def __init__(self, url: str, connect: Callable[[str], Redis]) -> None:
-        self._slots = SlotMap(url)
+        self.is_cluster = redis_urls.is_cluster(url)
+        self._map = master_map.of_url(url)
         self._connect = connect
         self._clients: dict[str, Redis] = {}
 
     def at(self, slot: int) -> Redis:
         """Return the client of the master that has a slot. Raises RedisError where none has."""
-        if self._slots.is_stale:
+        if self._map.is_stale:
             self._learn()
-        master = self._slots.master_of(slot)
+        master = self._map.master_of(slot)
         if master is None:
             self.forget()
-            raise NotConnectedError("no server of the cluster has this slot")
+            raise NoMasterError("no server of the cluster has this slot")
         return self._client(master)
 
     def masters(self) -> list[Redis]:
         """Return the clients of all masters. Raises RedisError if no server answers."""
-        if self._slots.is_stale:
+        if self._map.is_stale:
             self._learn()
-        return [self._client(url) for url in self._slots.masters()]
+        return [self._client(url) for url in self._map.masters()]
 
     def ask(self, slot: int, question: Callable[[Redis], T]) -> T:
         """Return what the master that has a slot answers. Raises redis-py's RedisError."""
         for _ in range(MOST_HOPS - 1):
             try:
                 return question(self.at(slot))
-            except MovedError:
+            except ELSEWHERE:
                 self.forget()
             except RedisError as error:
                 if not isinstance(error, ResponseError):
@@ -132,15 +143,15 @@ class ClusterServers(LogServers):
                 found = self._pipelined(redis, [commands[place][1] for place in asked])
                 for place, answer in zip(asked, found, strict=True):
                     answers[place] = answer
-            places = [p for p, answer in enumerate(answers) if isinstance(answer, MovedError)]
+            places = [p for p, answer in enumerate(answers) if isinstance(answer, ELSEWHERE)]
             if not places:
                 break
             self.forget()
         return answers
 
     def forget(self) -> None:
-        """Ask who has which slots before the next call."""
-        self._slots.is_stale = True
+        """Ask who is the master of what before the next call."""
+        self._map.doubt()
 
     def _pipelined(self, redis: Redis, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -160,14 +171,21 @@ class ClusterServers(LogServers):
         return self._clients[url]
 
     def _learn(self) -> None:
-        failure: Exception = NotConnectedError("no server of the cluster answers")
-        for url in self._slots.to_ask():
+        failure: Exception | None = None
+        for url in self._map.to_ask():
             try:
-                reply = cast("Any", self._client(url)).execute_command("CLUSTER", "SLOTS")
+                reply = cast("Any", self._client(url)).execute_command(*self._map.question)
             except RedisError as error:
                 failure = error
                 continue
-            if reply:
-                self._slots.learn(url, reply)
+            if self._map.learn(url, reply):
+                self._drop_others()
                 return
-        raise failure
+        if not self._map.does_without():
+            raise NoMasterError(self._map.unknown) from failure
+
+    def _drop_others(self) -> None:
+        """Close the connections to servers that are no masters, and are not asked for them."""
+        known = {*self._map.masters(), *self._map.to_ask()}
+        for url in [url for url in self._clients if url not in known]:
+            self._clients.pop(url).close()

@@ -3,17 +3,17 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
 from api.core import broker_urls, redis_kind, redis_urls
-from api.core.errors import Unavailable, UnsafeRedisError, WrongDatabaseError
-from api.core.log_servers import ClusterServers, LogServers
+from api.core.errors import ReadOnlyLog, Unavailable, UnsafeRedisError, WrongDatabaseError
+from api.core.log_servers import FollowedServers, LogServers
 from api.core.settings import Durability, Settings
 
 logger = logging.getLogger(__name__)
@@ -43,28 +43,27 @@ def redis_options(client_name: str) -> dict[str, Any]:
     }
 
 
-def connect(settings: Settings, client_name: str) -> LogServers:
-    """Open synchronous clients of what holds the log. Nothing is connected before its first use.
+def client_of(url: str, client_name: str) -> Redis:
+    """Open a synchronous client of one server. Nothing is connected before its first use.
 
-    They never send anything twice: redis-py's default sent a timed-out script ten times more.
+    It never sends anything twice: redis-py's default sent a timed-out script ten times more.
     """
+    client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **redis_options(client_name))
+    return client
 
-    def client_of(url: str) -> Redis:
-        options = redis_options(client_name)
-        client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
-        return client
 
-    if redis_urls.is_cluster(settings.redis):
-        return ClusterServers(settings.redis, client_of)
-    return LogServers(client_of(settings.redis))
+def connect(settings: Settings, client_name: str) -> LogServers:
+    """Open synchronous clients of what holds the log, as in `client_of`."""
+    if redis_urls.is_server(settings.redis):
+        return LogServers(client_of(settings.redis, client_name))
+    return FollowedServers(settings.redis, partial(client_of, client_name=client_name))
 
 
 def check_broker(url: str) -> None:
     """Raise UnsuitableRedisError if Celery's broker is a cluster; see `redis_kind.check_broker`."""
     if not broker_urls.is_redis(url):
         return
-    options = redis_options("verbatim-check")
-    with Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options) as broker:
+    with client_of(url, "verbatim-check") as broker:
         redis_kind.check_broker(broker)
 
 
@@ -75,6 +74,8 @@ def unavailable_on_error() -> Iterator[None]:
         yield
     except WrongDatabaseError as error:
         raise Unavailable("the log belongs to another database") from error
+    except ReadOnlyError as error:
+        raise ReadOnlyLog("the log's Redis takes no writes: it is a replica") from error
     # uvloop raises a plain RuntimeError for a connection that is reset as soon as it is made.
     except (RedisError, OSError, RuntimeError) as error:
         raise Unavailable("the log does not answer") from error

@@ -16,6 +16,8 @@ _NO_SUCH_DATABASE: Final = re.compile("DB index|cluster mode")
 def check(redis: Redis, *, of_cluster: bool = False) -> None:
     """Raise UnsuitableRedisError where a Redis is, or is not, one of a cluster against its URL.
 
+    Also where it is a sentinel.
+
     Raises Unavailable for a replica, redis-py's RedisError if it does not answer.
     """
     hello = _hello(redis, "REDIS_URL")
@@ -23,6 +25,11 @@ def check(redis: Redis, *, of_cluster: bool = False) -> None:
         raise UnsuitableRedisError(
             "REDIS_URL is a Redis Cluster: let it begin with redis+cluster:// (rediss+cluster:// "
             "for TLS), and set CELERY_BROKER_URL to a Redis that is none"
+        )
+    if _said(hello).get("mode") == "sentinel":
+        raise UnsuitableRedisError(
+            "REDIS_URL leads to a sentinel: let it begin with redis+sentinel:// "
+            "(rediss+sentinel:// for TLS), and end in the name of the master"
         )
     if of_cluster and not _is_cluster(hello):
         raise UnsuitableRedisError(

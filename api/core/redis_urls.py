@@ -5,8 +5,12 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 _SCHEMES: Final = frozenset({"redis", "rediss"})
-#: What a URL of a cluster's servers has after its scheme.
-_CLUSTER: Final = "+cluster"
+#: What follows the scheme in a URL of a cluster's servers, and of sentinels.
+_CLUSTER: Final = "cluster"
+_SENTINEL: Final = "sentinel"
+#: After sentinels: the name that they know their master by, and its database.
+_SERVICE: Final = re.compile(r"/(?P<name>[A-Za-z0-9_.-]+)(?:/(?P<database>\d+))?/?")
+_SENTINEL_PORT: Final = 26379
 _ALTERNATIVE: Final = re.compile(r";\w+://")
 
 
@@ -29,38 +33,78 @@ def check(url: str) -> None:
 
 
 def check_log(url: str) -> None:
-    """Raise ValueError unless a URL names one Redis, as `check` says, or servers of a cluster."""
-    if not is_cluster(url):
-        return check(url)
+    """Raise ValueError unless a URL names one Redis, as `check` says, a cluster, or sentinels."""
     parts = urlsplit(url)
-    if parts.path.strip("/") not in {"", "0"} or "db=" in parts.query:
-        raise ValueError("it names a cluster, which has database 0 only")
-    for server in servers(url):
-        check(server)
+    if is_cluster(url):
+        if parts.path.strip("/") not in {"", "0"} or "db=" in parts.query:
+            raise ValueError("it names a cluster, which has database 0 only")
+    elif is_sentinels(url):
+        if not _SERVICE.fullmatch(parts.path) or "db=" in parts.query:
+            raise ValueError(
+                "it must name, after the sentinels, the master that they know, and its database:"
+                " redis+sentinel://HOST:26379,HOST:26379/NAME/0"
+            )
+    else:
+        return check(url)
+    for one in servers(url):
+        check(one)
     return None
+
+
+def is_server(url: str) -> bool:
+    """Return whether a URL names one Redis by its own address."""
+    return urlsplit(url).scheme in _SCHEMES
 
 
 def is_cluster(url: str) -> bool:
     """Return whether a URL names a cluster: redis+cluster://, or rediss+cluster:// for TLS."""
-    return urlsplit(url).scheme in {f"{scheme}{_CLUSTER}" for scheme in _SCHEMES}
+    return _kind(url) == _CLUSTER
+
+
+def is_sentinels(url: str) -> bool:
+    """Return whether a URL names sentinels: redis+sentinel://, or rediss+sentinel:// for TLS."""
+    return _kind(url) == _SENTINEL
+
+
+def _kind(url: str) -> str:
+    scheme, _, kind = urlsplit(url).scheme.partition("+")
+    return kind if scheme in _SCHEMES else ""
+
+
+def service(url: str) -> str:
+    """Return the name that the sentinels of a checked URL know their master by."""
+    found = _SERVICE.fullmatch(urlsplit(url).path)
+    return found["name"] if found else ""
 
 
 def servers(url: str) -> list[str]:
-    """Return the URLs of the servers that the URL of a cluster names, separated by commas."""
-    hosts = urlsplit(url).netloc.rpartition("@")[2]
-    return [_server(url, host) for host in hosts.split(",")]
+    """Return the URLs of the servers that a URL names, separated by commas: what may be asked.
+
+    Sentinels are asked without a name or password.
+    """
+    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    if is_sentinels(url):
+        return [_server(url, _at_a_port(host), user="") for host in hosts]
+    return [_server(url, host) for host in hosts]
 
 
 def server(url: str, host: str, port: int) -> str:
-    """Return the URL of one server of a cluster, with all else that the cluster's URL says."""
-    return _server(url, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    """Return the URL of a server that was found, with all else that the given URL says."""
+    found = _SERVICE.fullmatch(urlsplit(url).path) if is_sentinels(url) else None
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _server(url, address, database=(found and found["database"]) or "0")
 
 
-def _server(url: str, address: str) -> str:
+def _at_a_port(host: str) -> str:
+    return host if re.search(r":\w+$", host) else f"{host}:{_SENTINEL_PORT}"
+
+
+def _server(url: str, address: str, *, user: str | None = None, database: str = "0") -> str:
     parts = urlsplit(url)
-    user = "".join(parts.netloc.rpartition("@")[:2])
-    scheme = parts.scheme.removesuffix(_CLUSTER)
-    return urlunsplit(parts._replace(scheme=scheme, netloc=f"{user}{address}", path="/0"))
+    if user is None:
+        user = "".join(parts.netloc.rpartition("@")[:2])
+    scheme = parts.scheme.partition("+")[0]
+    return urlunsplit(parts._replace(scheme=scheme, netloc=f"{user}{address}", path=f"/{database}"))
 
 
 def next_database(url: str) -> str:

@@ -188,13 +188,18 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _broker_is_on_no_cluster(self) -> "Settings":
-        if self.redis_url and redis_urls.is_cluster(self.redis_url) and not self.celery_broker_url:
+    def _broker_is_known(self) -> "Settings":
+        if not self.redis_url or self.celery_broker_url or redis_urls.is_server(self.redis_url):
+            return self
+        if redis_urls.is_cluster(self.redis_url):
             raise ValueError(
                 "CELERY_BROKER_URL is required where REDIS_URL is a cluster, which Celery cannot"
                 " use: a Redis, or Valkey, of its own, however small"
             )
-        return self
+        raise ValueError(
+            "CELERY_BROKER_URL is required where REDIS_URL names sentinels: a Redis of its own, or"
+            " these sentinels in Celery's form, sentinel://…?master_name=NAME"
+        )
 
     @field_validator("trusted_proxies", "public_origin", "allowed_hosts", "cors_origins")
     @classmethod

@@ -19,11 +19,12 @@ from redis.exceptions import NoScriptError, ResponseError
 from api.core import ids, log, log_calls, log_keys, redis_urls
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import TooFewReplicas, Unavailable
-from api.core.log_servers import NOT_DONE, Command
+from api.core.log_servers import NOT_DONE
+from api.core.master_map import Command
 from api.core.redis_client import redis_options, unavailable_on_error
 from api.core.redis_kind import refuse_replica
 from api.core.settings import Settings
-from api.writes.async_servers import AsyncClusterServers, AsyncServers
+from api.writes.async_servers import AsyncFollowedServers, AsyncServers
 from api.writes.owned_connection import OwnedConnection
 
 T = TypeVar("T")
@@ -33,9 +34,6 @@ CONNECTIONS: Final = 10
 POOL_TIMEOUT_SECONDS: Final = 10.0
 #: An id of this age is in the log, or was: the log never gives out ids behind its clock.
 SETTLED_SECONDS: Final = 10.0
-#: How long replicas may take to say that they have a call. The call's whole answer may take
-#: ANSWER_SECONDS; one that is healthy says so within its fsync and the way there and back.
-REPLICAS_MS: Final = 1_000
 
 
 class AsyncLog:
@@ -75,17 +73,17 @@ class AsyncLog:
             )
             return Redis.from_pool(connections)
 
-        if redis_urls.is_cluster(settings.redis):
-            servers: AsyncServers = AsyncClusterServers(settings.redis, client_of)
-        else:
+        if redis_urls.is_server(settings.redis):
             servers = AsyncServers(client_of(settings.redis))
+        else:
+            servers = AsyncFollowedServers(settings.redis, client_of)
         return cls(servers, settings.log_namespace)
 
     @classmethod
     async def connected(
         cls, settings: Settings, client_name: str, master: str | None = None
     ) -> Self:
-        """Open one connection, for one task alone; to one master of a cluster, by its URL."""
+        """Open one connection, for one task alone; to one of several masters, by its URL."""
         url = master or settings.redis
         client: Redis = Redis.from_url(url, single_connection_client=True, **_options(client_name))
         owned = OwnedConnection(client)
@@ -94,15 +92,20 @@ class AsyncLog:
             settings.log_namespace,
             owned,
             settings.redis_replicas,
-            is_one_of_many=master is not None,
+            is_one_of_many=redis_urls.is_cluster(settings.redis),
         )
         try:
             await _answered(client.initialize())
-            refuse_replica(await _answered(owned.ask("HELLO")))
+            await opened.refuse_replica()
         except BaseException:
             await opened.close()
             raise
         return opened
+
+    async def refuse_replica(self) -> None:
+        """Raise Unavailable if its one connection leads to a replica: it would take no write."""
+        if self._owned is not None:
+            refuse_replica(await _answered(self._owned.ask("HELLO")))
 
     async def run(
         self, operation: str, *arguments: bytes | str | int, at: Iterable[int] = log.ALL
@@ -126,7 +129,8 @@ class AsyncLog:
         """Accept requests in one call, which writes nothing after its deadline (Redis time).
 
         Without requests it looks whether the partitions `at` are open. Raises TooFewReplicas if
-        fewer than REDIS_REPLICAS have it within REPLICAS_MS.
+        fewer than REDIS_REPLICAS have it within REPLICAS_MS, ReadOnlyLog if nothing was done, and
+        nothing can be.
         """
         if self._is_one_of_many:
             parts = log.accept_parts(limits, deadline_ms, requests, at)
@@ -160,7 +164,7 @@ class AsyncLog:
         if self._owned is None:
             raise Unavailable("replicas are waited for on one task's own connection only")
         marks = [("SET", log_keys.key(self.namespace, one, "replicated"), 1) for one in partitions]
-        wait = ("WAIT", self._replicas, REPLICAS_MS)
+        wait = ("WAIT", self._replicas, log.REPLICAS_MS)
         *found, count = await self._owned.ask_all(*commands, *marks, wait)
         answers, marked = found[: len(commands)], found[len(commands) :]
         # What is elsewhere has nothing here to wait for.
@@ -355,12 +359,19 @@ class AsyncLog:
                 return log_calls.merge(operation, parts, log.raised(answers))
             script = log.SCRIPTS[operation]
             keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
-            if ask is None:
-                ask = self._owned.ask if self._owned else self.servers.only.execute_command
+            ask = ask or (self._owned.ask if self._owned else self._ask_any)
             try:
                 return await ask("EVALSHA", script.sha, keys, *call)
             except NoScriptError:
                 return await ask("EVAL", script.text, keys, *call)
+
+    async def _ask_any(self, *command: bytes | str | int) -> Any:
+        """Ask the one server that has all partitions."""
+
+        async def ask(client: Redis) -> Any:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+        return await self.servers.ask(0, ask)
 
     async def _ask_parts(
         self, operation: str, database_id: str, parts: Sequence[log_calls.Part]

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as NotConnectedError
-from redis.exceptions import MovedError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from api.core.log_servers import MOST_HOPS, Command
-from api.core.slots import SlotMap
+from api.core import master_map, redis_urls
+from api.core.log_servers import ELSEWHERE, MOST_HOPS, NoMasterError
+from api.core.master_map import Command
 
 T = TypeVar("T")
 
@@ -19,37 +19,38 @@ class AsyncServers:
 
     is_cluster = False
 
-    def __init__(self, only: Redis) -> None:
-        #: Its client.
-        self.only = only
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
 
     async def masters(self) -> list[Redis]:
         """Return the clients of all servers that have slots."""
-        return [self.only]
+        return [self._redis]
 
     async def ask(self, _slot: int, question: Callable[[Redis], Awaitable[T]]) -> T:
         """Return what the server that has a slot answers. Raises redis-py's RedisError."""
-        return await question(self.only)
+        return await question(self._redis)
 
     async def ask_each(self, commands: Sequence[tuple[int, Command]]) -> list[Any]:
         """Return the answers to commands, each for the server of a slot, all sent at once.
 
         What a server refuses is an answer, an exception. Raises RedisError if one does not answer.
         """
-        return await _pipelined(self.only, [command for _, command in commands])
+        return await _pipelined(self._redis, [command for _, command in commands])
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.only.aclose()
+        await self._redis.aclose()
 
 
-class AsyncClusterServers(AsyncServers):
-    """The masters of a cluster. `connect` makes the client of a server by its URL."""
+class AsyncFollowedServers(AsyncServers):
+    """Masters that may change: of a cluster, or the one that sentinels name.
 
-    is_cluster = True
+    `connect` makes the client of a server by its URL.
+    """
 
     def __init__(self, url: str, connect: Callable[[str], Redis]) -> None:
-        self._slots = SlotMap(url)
+        self.is_cluster = redis_urls.is_cluster(url)
+        self._map = master_map.of_url(url)
         self._connect = connect
         self._clients: dict[str, Redis] = {}
 
@@ -59,18 +60,18 @@ class AsyncClusterServers(AsyncServers):
 
     async def master_urls(self) -> list[str]:
         """Return the URLs of all masters. Raises RedisError if no server answers."""
-        if self._slots.is_stale:
+        if self._map.is_stale:
             await self._learn()
-        return self._slots.masters()
+        return self._map.masters()
 
     async def url_of(self, slot: int) -> str:
         """Return the URL of the master that has a slot. Raises RedisError where none has."""
-        if self._slots.is_stale:
+        if self._map.is_stale:
             await self._learn()
-        master = self._slots.master_of(slot)
+        master = self._map.master_of(slot)
         if master is None:
             self.forget()
-            raise NotConnectedError("no server of the cluster has this slot")
+            raise NoMasterError("no server of the cluster has this slot")
         return master
 
     async def ask(self, slot: int, question: Callable[[Redis], Awaitable[T]]) -> T:
@@ -78,7 +79,7 @@ class AsyncClusterServers(AsyncServers):
         for _ in range(MOST_HOPS - 1):
             try:
                 return await question(self._client(await self.url_of(slot)))
-            except MovedError:
+            except ELSEWHERE:
                 self.forget()
             except RedisError as error:
                 if not isinstance(error, ResponseError):
@@ -103,15 +104,15 @@ class AsyncClusterServers(AsyncServers):
             for asked, of_server in zip(by_server.values(), found, strict=True):
                 for place, answer in zip(asked, of_server, strict=True):
                     answers[place] = answer
-            places = [p for p, answer in enumerate(answers) if isinstance(answer, MovedError)]
+            places = [p for p, answer in enumerate(answers) if isinstance(answer, ELSEWHERE)]
             if not places:
                 break
             self.forget()
         return answers
 
     def forget(self) -> None:
-        """Ask who has which slots before the next call."""
-        self._slots.is_stale = True
+        """Ask who is the master of what before the next call."""
+        self._map.doubt()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -131,19 +132,26 @@ class AsyncClusterServers(AsyncServers):
             raise
 
     async def _learn(self) -> None:
-        failure: Exception = NotConnectedError("no server of the cluster answers")
-        for url in self._slots.to_ask():
+        failure: Exception | None = None
+        for url in self._map.to_ask():
             try:
                 reply = await self._client(url).execute_command(  # type: ignore[no-untyped-call]
-                    "CLUSTER", "SLOTS"
+                    *self._map.question
                 )
             except RedisError as error:
                 failure = error
                 continue
-            if reply:
-                self._slots.learn(url, reply)
+            if self._map.learn(url, reply):
+                await self._drop_others()
                 return
-        raise failure
+        if not self._map.does_without():
+            raise NoMasterError(self._map.unknown) from failure
+
+    async def _drop_others(self) -> None:
+        """Close the connections to servers that are no masters, and are not asked for them."""
+        known = {*self._map.masters(), *self._map.to_ask()}
+        for url in [url for url in self._clients if url not in known]:
+            await self._clients.pop(url).aclose()
 
 
 async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:

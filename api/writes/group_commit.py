@@ -14,7 +14,7 @@ from typing import Final
 
 from api.core import log, metrics
 from api.core.entries import AcceptReply, AcceptRequest, AcceptResult
-from api.core.errors import TooFewReplicas, Unavailable
+from api.core.errors import ReadOnlyLog, TooFewReplicas, Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
 from api.writes.admission import Admission
@@ -36,6 +36,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 MEMORY_NO_OPENS: Final = 0.70
 MEMORY_NO_WRITES: Final = 0.80
 
+READ_ONLY: Final = "the log takes no writes: it is a replica; the request was not sent"
 TOO_FEW_REPLICAS: Final = "too few replicas of the log answer; the request was not sent"
 UNKNOWN_OUTCOME: Final = (
     "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"
@@ -53,7 +54,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """One master of a cluster, and which partitions it has."""
+    """One master of several, or the one that sentinels name, and which partitions it has."""
 
     url: str
     partitions: Sequence[int]
@@ -65,8 +66,8 @@ class GroupCommit:
     """Sends requests to the log in groups, in the order in which they came.
 
     `ring` is called when a doorbell is due, `on_connected` after each new connection and whenever
-    the log is found closed; neither may block. On a cluster there is one for each `master`. A
-    request for what that master does not have comes back as `elsewhere`.
+    the log is found closed; neither may block. Where masters may change there is one for each
+    `master`. A request for what that master does not have comes back as `elsewhere`.
     """
 
     def __init__(
@@ -209,15 +210,13 @@ class GroupCommit:
             self._fail(group, TOO_FEW_REPLICAS)
             return
         try:
-            reply = await self._accept(connection, group)
-            if late := [i for i, result in enumerate(reply.results) if result.status == "late"]:
-                # Redis' clock was set: nothing was written, and now its time is known.
-                again = await self._accept(connection, [group[i] for i in late])
-                for i, result in zip(late, again.results, strict=True):
-                    reply.results[i] = result
-                reply = replace(reply, ring=reply.ring or again.ring)
+            reply = await self._accept_in_time(connection, group)
         except TooFewReplicas:
             self._fail(group, UNKNOWN_OUTCOME)
+            return
+        except ReadOnlyLog:
+            await self._drop()
+            self._turn_away(group)
             return
         except _FAILURES as error:
             logger.warning("an accept call failed: %s", _cause(error))
@@ -237,6 +236,15 @@ class GroupCommit:
             self._ring()
             await self._spread_bell(connection)
 
+    def _turn_away(self, group: Sequence[_Waiting]) -> None:
+        """Say that nothing was done, and to ask another master, where there may be one."""
+        if self._master is None:
+            self._fail(group, READ_ONLY)
+            return
+        for waiting in group:
+            if not waiting.result.done():
+                waiting.result.set_result(AcceptResult("elsewhere"))
+
     async def _spread_bell(self, connection: AsyncLog) -> None:
         """Keep the next accept calls, in other partitions, from ringing for a second drain."""
         try:
@@ -244,6 +252,17 @@ class GroupCommit:
         except _FAILURES as error:
             logger.warning("the log does not answer: %s", _cause(error))
             await self._drop()
+
+    async def _accept_in_time(self, connection: AsyncLog, group: Sequence[_Waiting]) -> AcceptReply:
+        """Make one accept call, and one more for what was late in Redis' eyes."""
+        reply = await self._accept(connection, group)
+        if late := [i for i, result in enumerate(reply.results) if result.status == "late"]:
+            # Redis' clock was set: nothing was written, and now its time is known.
+            again = await self._accept(connection, [group[i] for i in late])
+            for i, result in zip(late, again.results, strict=True):
+                reply.results[i] = result
+            reply = replace(reply, ring=reply.ring or again.ring)
+        return reply
 
     async def _accept(self, connection: AsyncLog, group: Sequence[_Waiting]) -> AcceptReply:
         """Make one accept call, void once its answer is no longer waited for."""
@@ -297,6 +316,8 @@ class GroupCommit:
         """Look whether the log is open, and how full Redis is."""
         try:
             if connection := await self._connected():
+                # Only writes would show it.
+                await connection.refuse_replica()
                 self.memory_ratio = await connection.memory_ratio()
                 await self._accept(connection, [])
         except TooFewReplicas:

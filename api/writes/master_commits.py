@@ -1,20 +1,24 @@
-"""Group commits of a cluster: one for each master, so that no call is for two of them.
+"""Group commits where masters may change: one for each, so that no call is for two of them.
 
-A partition may move to another master at any time, by a failover or because somebody moves slots.
+Sentinels name one master, a cluster has some. A partition may move to another one at any time, by a
+failover or because somebody moves slots.
 What its master did not do is sent to the next one; while none has the partition alone, it waits.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from api.core import ids, log_keys
 from api.core.entries import AcceptRequest, AcceptResult
 from api.core.errors import Unavailable
+from api.core.failures import describe
+from api.core.master_map import LOOK_SECONDS
 from api.core.redis_client import unavailable_on_error
 from api.core.settings import Settings
-from api.writes.async_servers import AsyncClusterServers
+from api.writes.async_servers import AsyncFollowedServers
 from api.writes.group_commit import QUEUE_TIMEOUT_SECONDS, GroupCommit, Master
 
 logger = logging.getLogger(__name__)
@@ -24,7 +28,7 @@ PAUSE_SECONDS: Final = 0.05
 
 
 class Commits(Protocol):
-    """What takes requests for the log: one group commit, or those of a cluster."""
+    """What takes requests for the log: one group commit, or those of masters that may change."""
 
     database_id: str
 
@@ -71,12 +75,12 @@ class Commits(Protocol):
 
 
 class MasterCommits:
-    """The group commits of a cluster's masters."""
+    """The group commits of masters that may change."""
 
     def __init__(
         self,
         settings: Settings,
-        servers: AsyncClusterServers,
+        servers: AsyncFollowedServers,
         *,
         ring: Callable[[], None],
         on_connected: Callable[[], None],
@@ -172,8 +176,10 @@ class MasterCommits:
 
     async def _watch(self) -> None:
         while not self._stopping:
-            await self._in_doubt.wait()
-            await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._in_doubt.wait()
+                    await asyncio.sleep(PAUSE_SECONDS)
             self._in_doubt.clear()
             if not self._stopping:
                 await self._look()
@@ -182,8 +188,10 @@ class MasterCommits:
         """Learn who the masters are; begin with those that are new, end those that are none."""
         try:
             found = await self._found()
-        except Unavailable:
-            logger.warning("the masters of the log are not known: no server answers")
+        except Unavailable as error:
+            logger.warning(
+                "the masters of the log are not known: %s", describe(error.__cause__ or error)
+            )
             self._in_doubt.set()
             return
         gone = [master for master in self._commits if master not in found]

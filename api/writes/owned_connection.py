@@ -16,6 +16,7 @@ from redis.exceptions import (
     InvalidResponse,
     MovedError,
     NoScriptError,
+    ReadOnlyError,
     ResponseError,
     TryAgainError,
 )
@@ -27,12 +28,13 @@ _READ_BYTES: Final = 64 * 1024
 #: Stands for an answer that has not come as a whole.
 _INCOMPLETE: Final = object()
 
-#: What a server of a cluster says instead of running a command.
+#: What a server says instead of running a command: it is not, or not now, the one to ask.
 _ELSEWHERE: Final[Mapping[str, type[ResponseError]]] = {
     "MOVED": MovedError,
     "ASK": AskError,
     "TRYAGAIN": TryAgainError,
     "CLUSTERDOWN": ClusterDownError,
+    "READONLY": ReadOnlyError,
 }
 
 

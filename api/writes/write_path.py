@@ -24,7 +24,7 @@ from api.core.settings import Settings
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
-from api.writes.async_servers import AsyncClusterServers
+from api.writes.async_servers import AsyncFollowedServers
 from api.writes.caches import Caches
 from api.writes.group_commit import GroupCommit
 from api.writes.master_commits import Commits, MasterCommits
@@ -57,7 +57,7 @@ class WritePath:
 
     def _make_commits(self) -> Commits:
         servers, ring = self.async_log.servers, self._bell.ring
-        if isinstance(servers, AsyncClusterServers):
+        if isinstance(servers, AsyncFollowedServers):
             return MasterCommits(self._settings, servers, ring=ring, on_connected=self._open_soon)
         return GroupCommit(self._settings, ring=ring, on_connected=self._open_soon)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from api.core import log_calls
-from api.core.slots import SlotMap
+from api.core.master_map import SlotMap
 
 URL = "redis+cluster://:secret@one:7000,two:7000"
 #: What CLUSTER SLOTS answers: two masters, the first with a replica, the second without a name.

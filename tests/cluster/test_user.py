@@ -9,7 +9,7 @@ from redis import Redis
 
 from api.core import redis_client
 from api.core.log import Log
-from api.core.log_servers import ClusterServers
+from api.core.log_servers import FollowedServers
 from tests.support import redis_users
 from tests.support.log_requests import message, open_conversation, open_everywhere, submit
 from tests.support.redis_cluster import RedisCluster
@@ -29,7 +29,7 @@ def opened(cluster: RedisCluster, rules: list[str], namespace: str) -> Iterator[
     hosts = ",".join(node.address for node in cluster.masters)
     url = f"redis+cluster://{USER}:{redis_users.PASSWORD}@{hosts}"
     options = redis_client.redis_options("test")
-    with ClusterServers(url, lambda server: Redis.from_url(server, **options)) as servers:
+    with FollowedServers(url, lambda server: Redis.from_url(server, **options)) as servers:
         yield Log(servers, namespace)
 
 

@@ -21,10 +21,10 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as NotThere
 
 from api.core.log import Log
-from api.core.log_servers import ClusterServers, LogServers
+from api.core.log_servers import FollowedServers, LogServers
 from api.local import data_dir, redis_version
 from api.writes.async_log import AsyncLog
-from api.writes.async_servers import AsyncClusterServers, AsyncServers
+from api.writes.async_servers import AsyncFollowedServers, AsyncServers
 from tests.support import redis_users
 from tests.support.log_requests import DATABASE, open_everywhere
 from tests.support.redis_cluster import RedisCluster as OurCluster
@@ -129,8 +129,8 @@ def server(
         cluster.flush()
         return Server(
             partial(RedisCluster.from_url, cluster.masters[0].url),
-            partial(ClusterServers, cluster.url, Redis.from_url),
-            partial(AsyncClusterServers, cluster.url, AsyncRedis.from_url),
+            partial(FollowedServers, cluster.url, Redis.from_url),
+            partial(AsyncFollowedServers, cluster.url, AsyncRedis.from_url),
             is_cluster=True,
         )
     if request.param == "fakeredis":

@@ -105,19 +105,24 @@ class TlsRedis(EmbeddedRedis):
     def prepare(self) -> None:
         """Close the plain port, open the other, and make the user."""
         super().prepare()
-        path = self.directory / "redis.conf"
-        certificate, key = self._authority.server()
-        plain = path.read_text().replace(f"port {self.port}\n", "port 0\n")
         password = data_dir.secret(self.directory / "user.password")
-        secured = [
-            f"tls-port {self.port}",
-            f'tls-cert-file "{certificate}"',
-            f'tls-key-file "{key}"',
-            f'tls-ca-cert-file "{self._authority.certificate}"',
-            "tls-auth-clients no",
-            acl().replace(PASSWORD, password),
-        ]
-        data_dir.write_privately(path, "\n".join([plain, *secured, ""]))
+        secure(self, self._authority, acl().replace(PASSWORD, password))
+
+
+def secure(server: EmbeddedRedis, authority: Authority, *more: str) -> None:
+    """Close the plain port of a prepared server, open the other; add lines of configuration."""
+    path = server.directory / "redis.conf"
+    certificate, key = authority.server()
+    plain = path.read_text().replace(f"\nport {server.port}\n", "\nport 0\n")
+    secured = [
+        f"tls-port {server.port}",
+        f'tls-cert-file "{certificate}"',
+        f'tls-key-file "{key}"',
+        f'tls-ca-cert-file "{authority.certificate}"',
+        "tls-auth-clients no",
+        *more,
+    ]
+    data_dir.write_privately(path, "\n".join([plain, *secured, ""]))
 
 
 class TlsPostgres(DebiansPostgres):

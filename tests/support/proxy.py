@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -37,6 +37,8 @@ class Link:
         self.delay_seconds = 0.0
         self.swallowed: Direction | None = None
         self.is_cut = False
+        #: Addresses whose connections are reset; `refuse` sets them.
+        self.refused: frozenset[str] = frozenset()
         #: What is said upwards, and what is to be said instead, of the same length.
         self.replaced: tuple[bytes, bytes] | None = None
         self.trap: Trap | None = None
@@ -64,6 +66,12 @@ class Link:
         """Reset all open connections, and every new one."""
         self.is_cut = True
         self.drop_all()
+
+    def refuse(self, addresses: Collection[str]) -> None:
+        """From now on, reset connections that come from these addresses, and only these."""
+        self.refused = frozenset(addresses)
+        for pair in [pair for pair in self.pairs if pair.peer in self.refused]:
+            pair.abort()
 
     def heal(self) -> None:
         """Behave. Connections that have lost bytes cannot be healed, only reset."""
@@ -146,13 +154,16 @@ class _Client(_Side):
     def __init__(self, link: Link) -> None:
         super().__init__(link)
         self.deaf = False
+        #: The address from which it comes.
+        self.peer = ""
         self._tail = b""
         self._sprung: Trap | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self.link.is_cut:
+        self.peer = transport.get_extra_info("peername")[0]
+        if self.link.is_cut or self.peer in self.link.refused:
             self.abort()
             return
         self.link.pairs.add(self)

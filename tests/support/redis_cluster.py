@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support.waiting import eventually
 
 SLOTS = 16_384
 PASSWORD = "one-for-all-nodes"
+HOST = "127.0.0.1"
 #: How long a server may be silent before the others take it for dead: a busy machine's often are.
 PATIENCE_MS = 60_000
 #: One slot without a master must not stop the others.
@@ -27,20 +29,40 @@ cluster-replica-validity-factor 0
 masterauth {password}
 repl-diskless-sync-delay 0
 """
+#: Where others find a server, and from where it comes to them.
+ANNOUNCED = """\
+cluster-announce-ip {host}
+cluster-announce-port {port}
+cluster-announce-bus-port {bus}
+bind-source-addr {source}
+"""
 
 
 class ClusterNode(EmbeddedRedis):
     """One server of a cluster. It may be killed and started again."""
 
     timeout_ms = PATIENCE_MS
+    #: Where others find it: its own ports, or those of what stands in the way.
+    seen_port = seen_bus_port = 0
+    #: The address from which it connects to others.
+    source = HOST
+
+    @cached_property
+    def bus_port(self) -> int:
+        """The port at which the servers speak to each other."""
+        return data_dir.free_port()
 
     def prepare(self) -> None:
         """Write the configuration."""
         if not self.more_configuration:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             data_dir.write_privately(self.directory / "password", PASSWORD)
+            self.seen_port = self.seen_port or self.port
+            self.seen_bus_port = self.seen_bus_port or self.bus_port
             self.more_configuration = CONFIGURATION.format(
-                bus=data_dir.free_port(), password=PASSWORD, timeout_ms=self.timeout_ms
+                bus=self.bus_port, password=PASSWORD, timeout_ms=self.timeout_ms
+            ) + ANNOUNCED.format(
+                host=HOST, port=self.seen_port, bus=self.seen_bus_port, source=self.source
             )
         super().prepare()
 
@@ -51,8 +73,8 @@ class ClusterNode(EmbeddedRedis):
 
     @property
     def address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self.port}"
+        """Host and port, as others find it."""
+        return f"{HOST}:{self.seen_port}"
 
 
 class RedisCluster:
@@ -82,8 +104,7 @@ class RedisCluster:
             )
         first = self.masters[0]
         for node in self.nodes[1:]:
-            bus = node.more_configuration.partition("cluster-port ")[2].split()[0]
-            first.ask("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+            first.ask("CLUSTER", "MEET", HOST, node.seen_port, node.seen_bus_port)
         eventually(lambda: all(self._knows_all(node) for node in self.nodes))
         for number, replica in enumerate(self.replicas):
             of = self.masters[number % len(self.masters)]
@@ -122,7 +143,9 @@ def is_master(node: ClusterNode) -> bool:
 def owns(node: ClusterNode, slot: int) -> bool:
     """Tell whether a server finds a slot to be its own."""
     slots = node.ask("CLUSTER", "SLOTS")
-    return any(first <= slot <= last and found[1] == node.port for first, last, found, *_ in slots)
+    return any(
+        first <= slot <= last and found[1] == node.seen_port for first, last, found, *_ in slots
+    )
 
 
 def move_slot(source: ClusterNode, target: ClusterNode, slot: int) -> None:
@@ -142,7 +165,7 @@ def move_slot(source: ClusterNode, target: ClusterNode, slot: int) -> None:
 def move_keys(source: ClusterNode, target: ClusterNode, slot: int) -> None:
     """Move the keys of a slot one by one, as servers did before they could do it at once."""
     while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
-        to = ("127.0.0.1", target.port, "", 0, 5_000, "AUTH", PASSWORD, "KEYS", *keys)
+        to = (HOST, target.seen_port, "", 0, 5_000, "AUTH", PASSWORD, "KEYS", *keys)
         source.ask("MIGRATE", *to)
 
 

@@ -215,3 +215,27 @@ def test_a_server_that_is_not_there_resets_the_client() -> None:
                 await server.ask(b"one\n")
 
     run(test)
+
+
+def test_who_comes_from_a_refused_address_is_reset_and_others_are_not() -> None:
+    async def test() -> None:
+        async with echo() as server:
+            elsewhere = ("127.0.1.1", 0)
+            reader, writer = await asyncio.open_connection(
+                HOST, server.link.port, local_addr=elsewhere
+            )
+            writer.write(b"before\n")
+            assert await reader.readline() == b"BEFORE\n"
+            server.link.refuse({"127.0.1.1"})
+            with pytest.raises(ConnectionError):
+                await reader.readexactly(1)
+            assert await server.ask(b"a line\n") == b"A LINE\n"
+            server.link.refuse(())
+            reader, writer = await asyncio.open_connection(
+                HOST, server.link.port, local_addr=elsewhere
+            )
+            writer.write(b"after\n")
+            assert await reader.readline() == b"AFTER\n"
+            writer.close()
+
+    run(test)

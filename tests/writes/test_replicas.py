@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from redis import Redis
+from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from api.cli.app import app as command
@@ -24,6 +25,10 @@ from api.writes.write_path import WritePath
 from tests.support.api import StartApi
 from tests.support.proxy import Link
 from tests.support.waiting import eventually
+from workers.drain import Drain
+from workers.failures import DrainFailedError
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.slow
 
@@ -92,13 +97,18 @@ async def replicated(primary: EmbeddedRedis, replica: EmbeddedRedis) -> AsyncIte
         await link.stop()
 
 
-async def opened_in_time(path: WritePath) -> int:
-    """Open a conversation, though a busy machine may keep the replica from answering in time."""
+async def in_time(path: WritePath, write: Callable[[], Awaitable[T]]) -> T:
+    """Write something, though a busy machine may keep the replica from answering in time."""
     while True:
         with suppress(Unavailable):
-            return (await path.accept.open(Caller(1), None, None)).id
+            return await write()
         assert isinstance(path._commits, group_commit.GroupCommit)
         await path._commits._heartbeat()
+
+
+async def opened_in_time(path: WritePath) -> int:
+    """Open a conversation, likewise."""
+    return (await in_time(path, lambda: path.accept.open(Caller(1), None, None))).id
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -185,6 +195,71 @@ def test_a_failover_loses_what_was_answered_only_where_no_replica_is_waited_for(
         assert later.id > max(answered)
 
     wanting = settings.model_copy(update={"redis_replicas": replicas})
+    run(scenario())
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_what_a_replica_refuses_was_not_sent_and_nothing_comes_of_it(
+    primary: EmbeddedRedis,
+    replica: EmbeddedRedis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    replicas: int,
+) -> None:
+    """The primary was made a replica, and its connections stay."""
+
+    async def scenario() -> None:
+        # Else it may be the heartbeat that finds out.
+        monkeypatch.setattr(group_commit, "HEARTBEAT_SECONDS", 3_600)
+        async with replicated(primary, replica), started(wanting) as path:
+            with closing(Redis.from_url(primary.url)) as client:
+                # Nor may it be the one who rings.
+                client.mset({path.log.key(one, "bell"): 1 for one in range(16)})
+            opened = await opened_in_time(path)
+
+            async def add(key: str) -> int:
+                return (await path.accept.add(Caller(1), opened, "user", "text", key)).id
+
+            before = entries_of(path, primary)
+            with closing(Redis.from_url(primary.url)) as client:
+                client.replicaof(HOST, "1")
+                with pytest.raises(Unavailable, match=r"takes no writes: .* was not sent"):
+                    await add("refused")
+                with pytest.raises(Unavailable, match=r"cannot be reached; .* was not sent"):
+                    await add("refused, too")
+                client.replicaof("NO", "ONE")
+            added = await in_time(path, lambda: add("accepted"))
+
+            assert entries_of(path, primary) == before | {added}
+
+    wanting = settings.model_copy(update={"redis_replicas": replicas})
+    run(scenario())
+
+
+def test_nothing_is_drained_that_no_replica_has(
+    primary: EmbeddedRedis, replica: EmbeddedRedis, settings: Settings, engine: Engine
+) -> None:
+    """Else its outcome is unknown, a failover forgets it, and its repetition is a second one."""
+
+    async def scenario() -> None:
+        async with replicated(primary, replica) as link, started(settings) as path:
+            drain = Drain(path.log, engine, wanting, ring=lambda: None)
+            opened = (await path.accept.open(Caller(1), None, None)).id
+            link.swallowed = "down"
+            await path.accept.add(Caller(1), opened, "user", "text", None)
+            with pytest.raises(DrainFailedError):
+                await asyncio.to_thread(drain.run)
+            assert path.log.status().entries == 2
+            link.heal()
+            await until(lambda: follows(replica))
+            await until_drained(drain, path)
+
+    async def until_drained(drain: Drain, path: WritePath) -> None:
+        while path.log.status().entries:
+            with suppress(DrainFailedError):
+                await asyncio.to_thread(drain.run)
+
+    wanting = settings.model_copy(update={"redis_replicas": 1})
     run(scenario())
 
 

@@ -97,7 +97,10 @@ function accept.append(call, entry, partition)
   local total = partition.total + #entry.data
   local head = string.format('%s %s %s %d %s', VERSION, said, call.at, total, entry.form)
   local reply = redis.pcall('XADD', prefixes[partition.number] .. 'log', id .. '-0', 'h', head, 'd', entry.data)
-  if failed(reply) then return nil end
+  if failed(reply) then
+    call.is_replica = string.find(reply.err, 'READONLY', 1, true) ~= nil
+    return nil
+  end
   partition.tail, partition.total = last, total
   partition.accepted = partition.accepted + 1
   entry.conversation = conversation
@@ -428,6 +431,8 @@ function operations.accept()
     else
       -- There is no roll-back: what goes wrong in one entry stays that entry's.
       local went_well, result = pcall(accept.one, call, partition, entry)
+      -- The same for all: nothing was written, and another server is the one to ask.
+      if call.is_replica then return redis.error_reply('READONLY this Redis is a replica') end
       answer[#answer + 1] = went_well and result or { 'error' }
     end
   end

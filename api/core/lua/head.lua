@@ -59,8 +59,8 @@
 -- revoked                                      zset    "<user>:<session>" of sessions that ended while an access
 --                                                      token of theirs may live, by the ms at which it no longer can;
 --                                                      "<user>:<key>" of API keys, for a day; in every partition
--- replicated                                   string  written after each accept call where replicas are waited for:
---                                                      WAIT needs a write (async_log.py)
+-- replicated                                   string  written where replicas are waited for, by accept and drain:
+--                                                      WAIT needs a write (async_log.py, log.py)
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
 -- retention                                    string  old conversations are looked for, or were of late; TTL 1 h

@@ -9,7 +9,7 @@ from api.core import database, redis_client
 from api.core.errors import VerbatimError
 from api.core.log import Log
 from api.core.settings import Settings
-from api.operations.doctor import postgres_server, queue, redis_server
+from api.operations.doctor import postgres_server, queue, redis_server, sentinels
 from api.operations.doctor import settings as of_settings
 from api.operations.doctor.findings import Finding, problem
 
@@ -24,6 +24,7 @@ def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
     if settings.database_url:
         found += postgres_server.examine(settings)
     if settings.redis_url:
+        found += sentinels.examine(settings.redis_url)
         with redis_client.connect(settings, "verbatim-doctor") as log_servers:
             found += redis_server.examine_all(log_servers, settings)
     if settings.redis_url or settings.celery_broker_url:
