@@ -44,6 +44,9 @@ from api.http.dependencies import Services
 from api.http.fast_lane import FastLane
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
+from api.http.openai import conversation_items as v1_items
+from api.http.openai import conversations as v1_conversations
+from api.http.openai.errors import OpenAIErrors
 from api.http.routes import (
     account,
     auth,
@@ -65,6 +68,7 @@ from api.reads import standby as standbys
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
 from api.writes.external_ids import ExternalIds
+from api.writes.fresh_reads import FreshReads
 from api.writes.imports import Imports
 from api.writes.write_path import WritePath
 
@@ -116,6 +120,7 @@ def _app(known: Settings) -> FastAPI:
         middleware=[
             Middleware(ProxyHeadersMiddleware, [str(proxy) for proxy in known.proxies]),
             *([Middleware(Cors, known.origins)] if known.origins else []),
+            Middleware(OpenAIErrors),
             Middleware(
                 OuterMiddleware,
                 _load_shedders(lambda: app.state.services, writes),
@@ -139,6 +144,8 @@ def _app(known: Settings) -> FastAPI:
         imports,
         search,
         shared_links,
+        v1_items,
+        v1_conversations,
         health,
     ):
         app.router.routes.extend(routes.router.routes)
@@ -208,6 +215,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             accept=accept,
             database=database,
             reads=reads,
+            fresh_reads=FreshReads(log, reads),
             read_slots=ReadSlots(),
             export_slots=ReadSlots(EXPORTS_PER_USER),
             imports=Imports(accept, reads.primary),

@@ -33,6 +33,7 @@ from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
 from api.writes.accept import Accept
 from api.writes.external_ids import ExternalIds
+from api.writes.fresh_reads import FreshReads
 from api.writes.imports import Imports
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
@@ -47,6 +48,7 @@ class Services:
     accept: Accept
     database: AsyncDatabase
     reads: Reads
+    fresh_reads: FreshReads
     read_slots: ReadSlots
     export_slots: ReadSlots
     imports: Imports

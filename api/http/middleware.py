@@ -26,6 +26,8 @@ IMPORT: Final = "/api/import"
 BODY_MOST_BYTES: Final = 1024 * 1024
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What the paths of chat data begin with.
+_WRITTEN: Final = ("/api/", "/v1/")
 _SIGN_INS: Final = frozenset({"/auth/login", "/auth/session"})
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -211,7 +213,7 @@ def _with(added: _Raw, headers: Iterable[tuple[bytes, bytes]]) -> _Raw:
 
 def is_write(method: str, path: str) -> bool:
     """Return whether a request writes to the log."""
-    return method not in _SAFE and path.startswith("/api/")
+    return method not in _SAFE and path.startswith(_WRITTEN)
 
 
 def is_sign_in(method: str, path: str) -> bool:

@@ -43,6 +43,11 @@ TAGS: Final = [
     {"name": "accounts", "description": "Make an account, sign in."},
     {"name": "chat", "description": "Talk to the assistant."},
     {"name": "conversations", "description": "Store and read conversations."},
+    {
+        "name": "openai",
+        "description": "Conversations as OpenAI's SDKs call them: `base_url` is `…/v1`, `api_key` "
+        "an API key. Errors have the shape that the SDKs read.",
+    },
     {"name": "operations", "description": "For operators."},
 ]
 

@@ -61,7 +61,12 @@ def extra_of(message: str, name: str = "extra") -> str:
 
     `name` is what the client is told of its place.
     """
-    return _storable(members(message)["extra"], name, EXTRA_MOST_BYTES)
+    return storable_extra(members(message)["extra"], name)
+
+
+def storable_extra(text: str, name: str) -> str:
+    """Return the text of an `extra` that is made here. Raises NotAllowed likewise."""
+    return _storable(text, name, EXTRA_MOST_BYTES)
 
 
 def metadata_of(conversation: str) -> str:

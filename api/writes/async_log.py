@@ -198,6 +198,18 @@ class AsyncLog:
                 return entry
         return None
 
+    async def last_entry(self, user_id: int, conversation_id: int) -> int:
+        """Return the last entry of a user's conversation, as far as the log knows; 0: it does not.
+
+        Of a conversation that it does not know, PostgreSQL has everything. Raises Unavailable.
+        """
+        name = self._key(conversation_id, f"conv:{conversation_id}")
+        known = await self._at(
+            conversation_id, lambda client: client.hmget(name, ["owner", "last"])
+        )
+        owner, last = known
+        return int(last or 0) if owner == str(user_id).encode() else 0
+
     async def absent(self, entry_ids: Iterable[int]) -> frozenset[int]:
         """Return those of the ids that the log does not hold, and will not give out any more.
 

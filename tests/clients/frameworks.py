@@ -78,6 +78,22 @@ def test_the_same_cases_hold_over_the_frameworks_store_and_ours(
     assert done.returncode == 0
 
 
+def test_the_openai_sdk_for_javascript_keeps_conversations(api: Api, key: str) -> None:
+    folder = Path(os.environ["CLIENTS"]) / "node"
+    npm = ("npm", "install", "--silent", "--no-save", "--ignore-scripts", "--prefix", folder)
+    subprocess.run([*npm, "openai@latest"], check=True)
+    # Node looks for packages beside a program.
+    program = shutil.copy(SUITES / "openai_sdk.mjs", folder)
+    done = subprocess.run(
+        ["node", program],
+        env=os.environ | {"VERBATIM_URL": api.url, "VERBATIM_KEY": key},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+
+
 @pytest.mark.parametrize(("module", "program", "output"), OF_FRAMEWORKS)
 def test_an_example_of_the_readme_prints_what_it_says(
     python: Callable[[str, bool], Path],

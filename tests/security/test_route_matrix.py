@@ -17,6 +17,7 @@ from sqlalchemy import text
 from api.core import log
 from api.core.database import make_engine
 from api.http.fields import session_id
+from api.http.openai import names
 from api.local.postgres import EmbeddedPostgres
 from tests.security.layers import forget_the_owner
 from tests.support.api import PASSWORD, Api, StartApi
@@ -62,6 +63,9 @@ class Things:
             "owner": self.owner,
             "conversation": self.conversation,
             "session": session_id(self.conversation),
+            "conv": names.of_conversation(self.conversation),
+            "other_conv": names.of_conversation(self.other_conversation),
+            "item": names.of_item(self.message),
             "message": self.message,
             "turn": self.turn,
             "external": self.external,
@@ -202,6 +206,24 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/chat/{session}/stop", body={"turn": "{turn}"}),
         Row("/api/chat/{session}/stop", body={}),
     ],
+    "v1CreateConversation": [Row("/v1/conversations", body={"items": []}, names=False)],
+    "v1ListConversations": [
+        Row("/v1/conversations", names=False),
+        Row("/v1/conversations", {"after": "{conv}"}),
+    ],
+    "v1RetrieveConversation": [Row("/v1/conversations/{conv}")],
+    "v1UpdateConversation": [Row("/v1/conversations/{conv}", body={"metadata": {"a": "b"}})],
+    "v1CreateItems": [
+        Row("/v1/conversations/{conv}/items", body={"items": []}),
+        Row("/v1/conversations/{conv}/items", body={"items": [{"role": "user", "content": "x"}]}),
+    ],
+    "v1ListItems": [
+        Row("/v1/conversations/{conv}/items"),
+        Row("/v1/conversations/{conv}/items", {"after": "{item}"}),
+    ],
+    "v1RetrieveItem": [Row("/v1/conversations/{conv}/items/{item}")],
+    "v1DeleteItem": [Row("/v1/conversations/{conv}/items/{item}")],
+    "v1DeleteConversation": [Row("/v1/conversations/{other_conv}")],
     "deleteMessages": [
         Row("/api/conversations/{conversation}/messages/{message}", own=202),
         Row(
@@ -250,7 +272,7 @@ NO_IDS = {
     *("keep", "position", "parts"),
     *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
-    *("name", "scopes", "acts_for", "form", "from", "to", "audience"),
+    *("name", "scopes", "acts_for", "form", "from", "to", "audience", "items"),
 }
 
 
@@ -451,6 +473,7 @@ def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None
         replace(
             one,
             conversation=scene.eves.conversation,
+            other_conversation=scene.eves.other_conversation,
             external=scene.eves.external,
             cursor=scene.eves.cursor,
         )
@@ -459,7 +482,7 @@ def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None
     nested = [
         (operation, row)
         for operation, row in calls()
-        for name in ("{turn}", "{message}")
+        for name in ("{turn}", "{message}", "{item}")
         if row.names and name in str(row)
     ]
 
@@ -513,14 +536,17 @@ def test_without_a_good_token_every_route_and_id_answers_the_same_401(scene: Sce
 
     for caller, known_by in callers.items():
         sent = {"Authorization": known_by} if known_by else {}
-        answers = {
-            (answer.status_code, answer.content)
-            for operation, row in calls()
-            for things in (scene.adas, scene.nobodys)
-            for answer in [call(scene.api, operation, row, things, sent)]
-        }
-        assert len(answers) == 1, caller
-        assert answers.pop()[0] == 401
+        # OpenAI's protocol has errors of another shape.
+        for of_openai in (False, True):
+            answers = {
+                (answer.status_code, answer.content)
+                for operation, row in calls()
+                if row.path.startswith("/v1/") is of_openai
+                for things in (scene.adas, scene.nobodys)
+                for answer in [call(scene.api, operation, row, things, sent)]
+            }
+            assert len(answers) == 1, caller
+            assert answers.pop()[0] == 401
 
 
 def revoked_key(scene: Scene) -> str:
