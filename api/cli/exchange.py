@@ -11,6 +11,7 @@ import typer
 from api.cli import common
 from api.cli.exports.run import write_export
 from api.cli.imports.client import ImportClient
+from api.cli.imports.database import Rows
 from api.cli.imports.run import Import
 from api.core.settings import load
 
@@ -38,8 +39,9 @@ class _ExportFormat(StrEnum):
 
 def import_files(
     files: Annotated[
-        list[Path], typer.Argument(exists=True, help="Files, folders and zips, as exported.")
-    ],
+        list[Path] | None, typer.Argument(exists=True, help="Files, folders and zips, as exported.")
+    ] = None,
+    *,
     form: Annotated[
         _Format, typer.Option("--format", help="What the files are; `auto` looks into them.")
     ] = _Format.AUTO,
@@ -57,8 +59,24 @@ def import_files(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be imported.")
     ] = False,
+    database: Annotated[
+        str,
+        typer.Option(
+            "--from-database", help="In place of files: the URL of another application's database."
+        ),
+    ] = "",
+    query: Annotated[
+        str,
+        typer.Option(
+            help="What to select there: a row for each message, with `conversation`, `id`, `role` "
+            "and `content`; if there are, `subject`, `title`, `created_at` and `extra`."
+        ),
+    ] = "",
+    name: Annotated[
+        str, typer.Option(help="Stands before the database's ids: conversation 7 is `app:7` here.")
+    ] = "app",
 ) -> None:
-    """Import conversations that other programs exported.
+    """Import conversations that other programs exported, or that a database has.
 
     Takes exports of ChatGPT, Claude, Open WebUI, LibreChat and Verbatim, and dialogues of ShareGPT
     and of OpenAI's fine-tuning, as they were downloaded. Nothing is unpacked to disk. Conversations
@@ -67,18 +85,28 @@ def import_files(
     \b
     verbatim import chatgpt-export.zip --dry-run
     VERBATIM_KEY=… verbatim import chatgpt-export.zip
+    VERBATIM_KEY=… verbatim import --from-database postgresql://…/app --query "$(cat chats.sql)"
 
     Exit code 1: something was damaged, or refused by the server; the rest was imported.
     """  # noqa: D301 - the backspace keeps the lines of an example apart
-    settings = load()
+    if bool(files) == bool(database):
+        raise typer.BadParameter("say what to import: files, or --from-database")
+    if bool(database) != bool(query):
+        raise typer.BadParameter("--from-database and --query belong together")
     with ExitStack() as stack:
         client = None
         if not dry_run:
             if not key:
                 raise typer.BadParameter("say whose they become: --key, or VERBATIM_KEY")
-            client = stack.enter_context(ImportClient(url or common.default_url(settings), key))
+            client = stack.enter_context(ImportClient(url or common.default_url(load()), key))
             client.reach()
-        if not Import(files, form.value, client).run():
+        run = Import(client)
+        owned = (
+            Rows(database, query, name).read(run.report)
+            if database
+            else run.of_files(files or [], form.value)
+        )
+        if not run.run(owned):
             raise typer.Exit(common.EXIT_PROBLEM)
 
 

@@ -22,6 +22,14 @@ Lines = list[dict[str, Any]]
 Reply = tuple[int, dict[str, str], Lines] | None
 
 
+class Came(list[Lines]):
+    """The lines of each request, and whose they were to become."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subjects: list[str] = []
+
+
 def taken(lines: Lines) -> Lines:
     return [
         {"line": n, "id": n, "external_id": line["external_id"], "skipped": {}}
@@ -35,9 +43,9 @@ def refused(line: int, status: int, **more: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(*replies: Callable[[Lines], Reply]) -> Iterator[tuple[str, list[Lines]]]:
+def serving(*replies: Callable[[Lines], Reply]) -> Iterator[tuple[str, Came]]:
     """Serve with one reply after another, then take all; yield the URL and what came."""
-    came: list[Lines] = []
+    came = Came()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -46,6 +54,7 @@ def serving(*replies: Callable[[Lines], Reply]) -> Iterator[tuple[str, list[Line
 
         def do_POST(self) -> None:
             assert self.headers["Authorization"] == "Bearer vbk_1"
+            came.subjects.append(self.headers.get("Verbatim-User", "").encode("latin-1").decode())
             body = self.rfile.read(int(self.headers["Content-Length"]))
             came.append([json.loads(line) for line in body.split(b"\n")])
             answer = replies[len(came) - 1] if len(came) <= len(replies) else None

@@ -99,15 +99,16 @@ class ImportClient:
                 f"no server answers at {self._http.base_url} ({type(error).__name__})"
             ) from error
 
-    def send(self, lines: Sequence[bytes]) -> list[Answer]:
+    def send(self, lines: Sequence[bytes], subject: str = "") -> list[Answer]:
         """Send lines in their order; return the final answer to each.
 
+        `subject`: whose they become, for a key that acts for subjects.
         Raises ImportFailed for what no repetition mends, and when time is up.
         """
         answers: list[Answer] = []
         backoff = Backoff(self._retry_seconds, time.monotonic())
         while len(answers) < len(lines):
-            attempt = self._attempt(lines[len(answers) :])
+            attempt = self._attempt(lines[len(answers) :], subject)
             if attempt.answers:
                 answers += attempt.answers
                 backoff = Backoff(self._retry_seconds, time.monotonic())
@@ -120,12 +121,13 @@ class ImportClient:
             self._sleep(delay)
         return answers
 
-    def _attempt(self, lines: Sequence[bytes]) -> _Attempt:
+    def _attempt(self, lines: Sequence[bytes], subject: str) -> _Attempt:
         """Send lines once; return the final answers up to the first line that needs another try."""
         attempt = _Attempt([])
         try:
             body = b"\n".join(lines)
-            with self._http.stream("POST", "/api/import", content=body) as response:
+            whose = {b"Verbatim-User": subject.encode()} if subject else None
+            with self._http.stream("POST", "/api/import", content=body, headers=whose) as response:
                 if response.status_code != HTTPStatus.OK:
                     _check(response)
                     attempt.cause = str(response.status_code)

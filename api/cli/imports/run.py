@@ -1,7 +1,7 @@
-"""`verbatim import`: reads files, sends what is in them, and tells what became of it."""
+"""`verbatim import`: sends what files or a database have, and tells what became of it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,60 +20,75 @@ REQUEST_MOST_BYTES: Final = 960 * 1024
 
 #: Shows progress through a number of bytes; yields a function that is told how many more were read.
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+#: A conversation, and whose it becomes: a subject of the key's, or nothing for the key's owner.
+Owned = tuple[str, Conversation]
 
 
 @dataclass(slots=True)
 class Import:
     """One run of the command; without a client it only looks (`--dry-run`)."""
 
-    paths: Sequence[Path]
-    format_name: str
     client: ImportClient | None
     report: Report = field(default_factory=Report)
     conversations: int = 0
     messages: int = 0
     #: Messages that the server had already.
     known: int = 0
+    _latest: tuple[str, str] = "", ""
+    #: Whose the lines are that wait; empty for the owner of the key.
+    _subject: str = ""
     _waiting: list[tuple[bytes, str]] = field(default_factory=list)
     _waiting_bytes: int = 0
 
-    def run(self, progress: Progress = terminal.byte_progress) -> bool:
-        """Read all files, send them and print a summary; return whether nothing was damaged.
+    def run(self, owned: Iterable[Owned]) -> bool:
+        """Send conversations and print a summary; return whether nothing was damaged.
 
         Raises ImportFailed where the server does not take it.
         """
         began = time.monotonic()
         try:
-            for path in self.paths:
-                self._read(path, progress)
+            for subject, conversation in owned:
+                self._take(subject, conversation)
             self._send()
         finally:
             self._summarize(time.monotonic() - began)
         return not self.report.problems
 
-    def _read(self, path: Path, progress: Progress) -> None:
-        try:
-            for source in open_sources(path, self.report):
-                self.report.file = source.name
-                with progress(source.name, source.size) as advance:
-                    for conversation in self._conversations(source, advance):
-                        self._take(conversation)
-        except SourceError as error:
-            self.report.file, self.report.item = path.name, 0
-            self.report.fail(str(error))
+    def of_files(
+        self,
+        paths: Sequence[Path],
+        format_name: str,
+        progress: Progress = terminal.byte_progress,
+    ) -> Iterator[Owned]:
+        """Yield what is in files, for the owner of the key."""
+        for path in paths:
+            try:
+                for source in open_sources(path, self.report):
+                    self.report.file = source.name
+                    with progress(source.name, source.size) as advance:
+                        for conversation in self._conversations(source, format_name, advance):
+                            yield "", conversation
+            except SourceError as error:
+                self.report.file, self.report.item = path.name, 0
+                self.report.fail(str(error))
 
     def _conversations(
-        self, source: Source, advance: Callable[[int], None]
+        self, source: Source, format_name: str, advance: Callable[[int], None]
     ) -> Iterator[Conversation]:
         def read(most: int) -> bytes:
             data = source.read(most)
             advance(len(data))
             return data
 
-        return read_conversations(read_items(read, self.report), self.format_name, self.report)
+        return read_conversations(read_items(read, self.report), format_name, self.report)
 
-    def _take(self, conversation: Conversation) -> None:
-        self.conversations += 1
+    def _take(self, subject: str, conversation: Conversation) -> None:
+        # A long one may come in parts.
+        self.conversations += (subject, conversation.external_id) != self._latest
+        self._latest = subject, conversation.external_id
+        if subject != self._subject:
+            self._send()
+            self._subject = subject
         if self.client is None:
             self.messages += len(conversation.messages)
             return
@@ -87,7 +102,7 @@ class Import:
     def _send(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if self.client is not None and waiting:
-            answers = self.client.send([line for line, _ in waiting])
+            answers = self.client.send([line for line, _ in waiting], self._subject)
             for answer, (_, place) in zip(answers, waiting, strict=True):
                 self._count(answer, place)
 
