@@ -60,6 +60,7 @@ from api.http.routes import (
     search,
     shared_links,
     streams,
+    tags,
     web,
 )
 from api.http.shares import Shares
@@ -146,6 +147,7 @@ def _app(known: Settings) -> FastAPI:
         shared_links,
         v1_items,
         v1_conversations,
+        tags,
         health,
     ):
         app.router.routes.extend(routes.router.routes)

@@ -193,6 +193,8 @@ TagIfAny = Annotated[
     Query(min_length=1, max_length=TAG_MOST, description="Only those with this tag."),
     AfterValidator(_storable_if_any),
 ]
+#: What a choice of `true`, `false` and `any` means for a filter.
+CHOICES: Final = {"true": True, "false": False, "any": None}
 Archived = Annotated[
     Literal["true", "false", "any"], Query(description="Only archived ones, or only others.")
 ]

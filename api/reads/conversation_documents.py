@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, any_, bindparam
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, any_, bindparam, literal_column
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import col, func, select, tuple_
 
-from api.core.cursors import Cursor, Order, Sort
+from api.core.cursors import Cursor, Order, Sort, TitleCursor
 from api.core.errors import BadRequest
 from api.core.models import Conversation, UtcDateTime
 from api.core.single_reads import Query, Row
@@ -17,6 +17,9 @@ from api.core.text import in_any_case
 from api.reads import documents, owners
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot
+
+#: What accents are once letters are apart from them, as a regular expression of PostgreSQL's.
+_ACCENTS: Final = r"[\u0300-\u036f]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A page of a list; rows with equal times are ordered by id, so that none is lost.
+    """A page of a list; rows with equal times or titles are ordered by id, so that none is lost.
 
-    A cursor costs the same at any depth, an offset does not.
+    By time, a cursor costs the same at any depth, an offset does not. By title, each page reads all
+    titles: an index of them would be written with every message, which moves its conversation.
     """
 
     owner: int
@@ -67,7 +71,8 @@ class Wanted:
             "tag": filters.tag,
         }
         if self.cursor is not None:
-            last = Cursor.decode(self.cursor)
+            by_title = self.sort == "title"
+            last = TitleCursor.decode(self.cursor) if by_title else Cursor.decode(self.cursor)
             if (last.sort, last.order) != (self.sort, self.order):
                 raise BadRequest("the cursor belongs to another order")
             wanted |= {"cursor_at": last.at, "cursor_id": last.id}
@@ -86,7 +91,10 @@ class Wanted:
         total, count, shown, last_at, last_id, _ = row
         cursor = None
         if count > self.limit:
-            cursor = Cursor(self.sort, self.order, last_at, last_id).encode()
+            if self.sort == "title":
+                cursor = TitleCursor(self.order, last_at.decode(), last_id).encode()
+            else:
+                cursor = Cursor(self.sort, self.order, last_at, last_id).encode()
         return Page(shown or b"", total, cursor)
 
 
@@ -138,15 +146,40 @@ class _Kind(NamedTuple):
     def beyond(self) -> Iterator[ColumnElement[bool]]:
         """Yield what those after a cursor are: one comparison, as the index has it."""
         if self.has_cursor:
-            row = tuple_(getattr(Conversation, self.sort), col(Conversation.id))
-            at = bindparam("cursor_at", type_=UtcDateTime)
+            row = tuple_(self.key(Conversation), col(Conversation.id))
+            at: ColumnElement[Any]
+            if self.sort == "title":
+                at = _ranked(bindparam("cursor_at", type_=Text))
+            else:
+                at = bindparam("cursor_at", type_=UtcDateTime)
             last = tuple_(at, bindparam("cursor_id", type_=BigInteger))
             yield row > last if self.order == "asc" else row < last
 
+    def shown(self, entity: Any) -> ColumnElement[Any]:
+        """Return what a cursor has of a row."""
+        return func.coalesce(entity.title, "") if self.sort == "title" else entity[self.sort]
+
+    def key(self, entity: Any) -> ColumnElement[Any]:
+        """Return what rows are ordered by."""
+        if self.sort == "title":
+            return _ranked(func.coalesce(entity.title, ""))
+        key: ColumnElement[Any] = getattr(entity, self.sort)
+        return key
+
     def by(self, entity: Any) -> list[ColumnElement[Any]]:
         """Return the order of the list."""
-        columns = (getattr(entity, self.sort), entity.id)
+        columns = (self.key(entity), entity.id)
         return [column.asc() if self.order == "asc" else column.desc() for column in columns]
+
+
+def _ranked(title: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a title for its place in order: by its letters, without accents and case.
+
+    The same in every database, whatever its locale is.
+    """
+    parts = func.normalize(title, literal_column("NFKD"), type_=Text)
+    letters = func.regexp_replace(parts, _ACCENTS, "", "g", type_=Text)
+    return func.lower(letters.collate("C"), type_=Text)
 
 
 @cache
@@ -172,7 +205,7 @@ def _statement(kind: _Kind) -> Query:
     columns: Any = (
         *(total, func.count()),
         func.array_to_string(all_of(_document(page), Text)[1:most], ","),
-        all_of(page[kind.sort], UtcDateTime)[most],
+        all_of(kind.shown(page), Text if kind.sort == "title" else UtcDateTime)[most],
         all_of(page.id, BigInteger)[most],
         documents.last_ids(wanted=kind.with_last_ids),
     )

@@ -5,12 +5,24 @@ One call is one statement, so one snapshot. Nothing here writes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, desc, func, select
 
 from api.core.conversation_fields import instructions_in
 from api.core.models import Conversation
 from api.reads import owners
+
+#: So many tags of an owner are listed at most.
+TAGS_MOST: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """A tag, and how many conversations have it."""
+
+    tag: str
+    conversations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,18 @@ class ConversationRepository:
             owners.alive(owner), Conversation.external_id == external_id
         )
         return self._session.exec(statement).one_or_none()
+
+    def tags(self, owner: int, *, archived: bool | None) -> Sequence[TagCount]:
+        """Return the tags of conversations, of all for None, the most used first."""
+        tag = func.unnest(Conversation.tags).label("tag")
+        wanted = select(tag).where(owners.alive(owner))
+        if archived is not None:
+            at = col(Conversation.archived_at)
+            wanted = wanted.where(at.is_not(None) if archived else at.is_(None))
+        each = wanted.subquery().c.tag
+        count = func.count()
+        counted = select(each, count).group_by(each).order_by(desc(count), each.collate("C"))
+        return [TagCount(*row) for row in self._session.exec(counted.limit(TAGS_MOST))]
 
     def following(self, owner: int, last: int, *, limit: int) -> Sequence[Conversation]:
         """Return conversations by id from the one after `last` on."""

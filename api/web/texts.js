@@ -28,6 +28,47 @@ export const texts = {
   /** @param {string} title */
   deleted: (title) => `Deleted “${title}”`,
   undo: "Undo",
+
+  sort: "Order",
+  sorts: { updated_at: "Last activity", created_at: "Created", title: "Title" },
+  pinned: "Pinned",
+  today: "Today",
+  yesterday: "Yesterday",
+  previousDays: "Previous 7 days",
+  more: "More",
+  pin: "Pin",
+  unpin: "Unpin",
+  archive: "Archive",
+  unarchive: "Take out of the archive",
+  showArchive: "Show the archive",
+  noneArchived: "Nothing is archived.",
+  noneTagged: "No conversation has this tag.",
+  tags: "Tags",
+  /** @param {string} tag */
+  tagged: (tag) => `Tag: ${tag}`,
+  editTags: "Tags …",
+  newTag: "New tag",
+  save: "Save",
+  /** @param {number} count */
+  tagsOf: (count) => (count === 1 ? "Tags of the conversation" : `Tags of ${count} conversations`),
+  select: "Select several",
+  selectAll: "Select all",
+  /** @param {number} count */
+  selected: (count) => `${count} selected`,
+  /** @param {string} title */
+  selectOne: (title) => `Select ${title}`,
+  done: "Done",
+  /** @param {number} count */
+  archivedMany: (count) => (count === 1 ? "Archived" : `Archived ${count} conversations`),
+  /** @param {number} count */
+  unarchivedMany: (count) =>
+    count === 1 ? "Taken out of the archive" : `Took ${count} conversations out of the archive`,
+  /** @param {number} count */
+  taggedMany: (count) => (count === 1 ? "Changed its tags" : `Changed the tags of ${count} conversations`),
+  /** @param {number} count */
+  deletedMany: (count) => `Deleted ${count} conversations`,
+  notChanged: "This could not be changed.",
+
   dismiss: "Dismiss",
   notRenamed: "The title was not changed.",
 

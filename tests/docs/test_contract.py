@@ -42,6 +42,7 @@ OBJECTS = {
     "a conversation": "Conversation",
     "an accepted change": "Change",
     "an accepted message": "QueuedMessage",
+    "a tag, one of `tags`,": "Tag",
     "a hit, one of `hits`,": "Hit",
     "a branch, one of `branches`,": "Branch",
     "a stored message, one of `messages`,": "Message",

@@ -318,7 +318,7 @@ def test_a_senseless_page_of_a_history_is_422(place: Place, query: str) -> None:
     assert_problem(place.person.get(f"/api/chat/{session_id(place.id)}/history?{query}"), 422)
 
 
-@pytest.mark.parametrize("query", ["sort=title", "sort=", "sort=id;drop", "cursor=x&offset=1"])
+@pytest.mark.parametrize("query", ["sort=name", "sort=", "sort=id;drop", "cursor=x&offset=1"])
 def test_a_senseless_order_of_the_list_is_422(place: Place, query: str) -> None:
     assert_problem(place.person.get(f"/api/conversations/?{query}"), 422)
 

@@ -212,6 +212,45 @@ def test_a_list_has_what_was_asked_for_on_every_page(
 
 
 @pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, {"even": 6, "third": 4}),
+        ({"archived": "false"}, {"even": 3, "third": 2}),
+        ({"archived": "true"}, {"even": 3, "third": 2}),
+    ],
+)
+def test_tags_are_listed_with_how_many_conversations_have_them(
+    owner: httpx.Client, query: dict[str, str], found: dict[str, int]
+) -> None:
+    tags = owner.get("/api/tags", params=query).json()["tags"]
+
+    assert [(one["tag"], one["conversations"]) for one in tags] == list(found.items())
+
+
+def test_what_is_deleted_or_tagged_otherwise_counts_no_more(ada: httpx.Client) -> None:
+    paths = [
+        f"{LIST}{ada.post(LIST, json={'tags': ['gone', 'kept']}).json()['id']}" for _ in range(2)
+    ]
+    ada.patch(paths[0], json={"tags": ["kept"]}).raise_for_status()
+    entry = ada.delete(paths[1]).json()["entry_id"]
+
+    tags = ada.get("/api/tags", params={"read_after": entry}).json()["tags"]
+
+    assert {"tag": "kept", "conversations": 1} in tags
+    assert "gone" not in {one["tag"] for one in tags}
+
+
+def test_the_list_is_ordered_by_title(owner: httpx.Client) -> None:
+    by_title = owner.get(LIST, params={"sort": "title", "order": "asc", "limit": 4}).json()
+    cursor = {"cursor": by_title["next_cursor"], "sort": "title", "order": "asc"}
+    rest = owner.get(LIST, params=cursor).json()
+
+    titles = [one["title"] for one in [*by_title["conversations"], *rest["conversations"]]]
+    assert titles == sorted(str(n) for n in range(12))
+    assert owner.get(LIST, params={**cursor, "sort": "created_at"}).status_code == 400
+
+
+@pytest.mark.parametrize(
     "query",
     [
         {"archived": "yes"},

@@ -315,7 +315,7 @@ LEFT = {
     "a page of two errors": page("?limit=x&order=up", status=422),
     "a page after what is no id": page("?read_after=x", status=400),
     "a history without end": history("?limit=101", status=422),
-    "a list in no order": listed("/?sort=title", 422),
+    "a list in no order": listed("/?sort=name", 422),
     "another method": Sent(method="PUT", status=405),
     "a slash at the end": Sent(at("{conversation}") + "/", status=404),
     "two slashes": Sent(at("{conversation}").replace("/messages", "//messages"), status=404),

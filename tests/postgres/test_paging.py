@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from api.core.cursors import Cursor, Order, Sort
+from api.core.cursors import Cursor, Order, TimeSort, TitleCursor
 from api.core.database import reading
 from api.core.errors import BadRequest
 from api.core.ids import MAX_ID
@@ -108,10 +108,10 @@ def test_a_page_of_messages_reads_nothing_but_itself_through_an_index_at_any_dep
             assert node.get("Rows Removed by Filter", 0) == 0, (name, node)
 
 
-@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize("sort", get_args(TimeSort))
 @pytest.mark.parametrize("order", get_args(Order))
 def test_a_page_of_conversations_after_a_cursor_reads_nothing_but_itself_through_its_index(
-    engine: Engine, sort: Sort, order: Order
+    engine: Engine, sort: TimeSort, order: Order
 ) -> None:
     owner = fill(engine)
     cursor = None
@@ -132,16 +132,16 @@ def test_a_page_of_conversations_after_a_cursor_reads_nothing_but_itself_through
         assert node.get("Rows Removed by Filter", 0) == 0, node
 
 
-@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize("sort", get_args(TimeSort))
 @pytest.mark.parametrize("order", get_args(Order))
 def test_paging_through_conversations_of_equal_times_shows_each_once(
-    engine: Engine, sort: Sort, order: Order
+    engine: Engine, sort: TimeSort, order: Order
 ) -> None:
     owner = add_user(engine, "alice")
     times = {n: NOON + timedelta(microseconds=n % 3) for n in range(1, 31)}
     # No index and no insertion in order of id: no order but the asked-for one comes by itself.
     with engine.begin() as connection:
-        for column in get_args(Sort):
+        for column in get_args(TimeSort):
             connection.execute(text(f"DROP INDEX ix_conversation_user_id_{column}_id"))
     for number in sorted(times, key=lambda n: n * 7 % 31):
         add_conversation(engine, owner, number, at=times[number])
@@ -158,6 +158,39 @@ def test_paging_through_conversations_of_equal_times_shows_each_once(
             break
 
     assert seen == sorted(times, key=lambda n: (times[n], n), reverse=order == "desc")
+
+
+@pytest.mark.parametrize("order", get_args(Order))
+def test_paging_by_title_goes_by_letters_and_shows_each_once(engine: Engine, order: Order) -> None:
+    owner = add_user(engine, "alice")
+    titles = [None, "apple", "Apple", "ärger", "Azur", "b\n", "B", "Zürich", "zu", "日本", "apple"]
+    for number, title in enumerate(titles, 1):
+        add_conversation(engine, owner, 16 * number, title=title)
+
+    seen: list[str | None] = []
+    cursor = None
+    while True:
+        with reading(engine) as session:
+            page = listed(session, owner, limit=2, sort="title", order=order, cursor=cursor)
+        seen += [conversation.title for conversation in page.rows]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+
+    expected = [
+        None,
+        "apple",
+        "Apple",
+        "apple",
+        "ärger",
+        "Azur",
+        "B",
+        "b\n",
+        "zu",
+        "Zürich",
+        "日本",
+    ]
+    assert seen == (expected if order == "asc" else expected[::-1])
 
 
 def test_pages_in_the_order_of_creation_miss_none_that_moves_up_meanwhile(engine: Engine) -> None:
@@ -252,17 +285,30 @@ def test_a_malformed_cursor_is_a_bad_request(malformed: str) -> None:
 
 
 @given(
-    sort=st.sampled_from(get_args(Sort)),
+    sort=st.sampled_from(get_args(TimeSort)),
     order=st.sampled_from(get_args(Order)),
     at=st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis wants it naive
     row_id=st.integers(1, MAX_ID),
 )
 def test_a_cursor_holds_its_place_to_the_microsecond(
-    sort: Sort, order: Order, at: datetime, row_id: int
+    sort: TimeSort, order: Order, at: datetime, row_id: int
 ) -> None:
     cursor = Cursor(sort, order, at, row_id)
 
     assert Cursor.decode(cursor.encode()) == cursor
+
+
+@given(st.sampled_from(get_args(Order)), st.text("ab\n.ä漢😀"), st.integers(1, MAX_ID))
+def test_a_cursor_holds_a_title_whatever_it_is(order: Order, title: str, row_id: int) -> None:
+    cursor = TitleCursor(order, title, row_id)
+
+    assert TitleCursor.decode(cursor.encode()) == cursor
+
+
+@pytest.mark.parametrize("malformed", ["", "bmExLgA", "bmEwMS54", GOOD, "bmExLv8"])
+def test_no_cursor_of_titles_holds_what_none_can_be(malformed: str) -> None:
+    with pytest.raises(BadRequest):
+        TitleCursor.decode(malformed)
 
 
 @given(st.text() | st.text("ABCdWQ0123456789-_", max_size=40))

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from api.accounts import repositories as accounts
 from api.accounts.repositories import SessionRepository, UserRepository
-from api.core.cursors import Cursor, Order, Sort
+from api.core.cursors import Cursor, Order, Sort, TimeSort, TitleCursor
 from api.core.database import Viewer, make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
@@ -47,8 +47,8 @@ SELECT 'session-' || n, n % :users + 1, '\\x00', true
 FROM generate_series(1, 10 * :users) n;
 
 INSERT INTO conversation
-    (id, user_id, title, external_id, message_count, created_at, updated_at)
-SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n, 'thread-' || n,
+    (id, user_id, title, external_id, tags, message_count, created_at, updated_at)
+SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n, 'thread-' || n, ARRAY['tag ' || n % 3],
        CASE WHEN n <= 1000 THEN :messages / 1000 ELSE 0 END,
        timestamptz '2026-01-01' + n * interval '1 minute',
        timestamptz '2026-02-01' - n * interval '1 minute'
@@ -73,7 +73,7 @@ Read = Callable[[Session], Any]
 
 
 def _lists() -> Iterator[tuple[str, Read]]:
-    for sort, order in product(get_args(Sort), get_args(Order)):
+    for sort, order in product(get_args(TimeSort), get_args(Order)):
         last = Cursor(sort, order, NOON, 16 * 20_000).encode()
         for name, cursor in {"": None, " after a cursor": last}.items():
             yield f"conversations by {sort} {order}{name}", _list(sort, order, cursor)
@@ -96,6 +96,11 @@ READS: Final[Mapping[str, Read]] = {
         s, OWNER, limit=LIMIT, filters=Filters(external_id=f"thread-{OWNER}")
     ),
     **dict(_lists()),
+    "conversations by title": lambda s: listed(s, OWNER, limit=LIMIT, sort="title"),
+    "conversations by title after a cursor": _list(
+        "title", "asc", TitleCursor("asc", "Title 1", 7).encode()
+    ),
+    "ConversationRepository.tags": lambda s: ConversationRepository(s).tags(OWNER, archived=False),
     "conversations of titles": lambda s: listed(s, OWNER, limit=LIMIT, filters=Filters("Title")),
     "MessageRepository.get": lambda s: MessageRepository(s).get(OWNER, CONVERSATION, 250),
     "MessageRepository.aside": lambda s: MessageRepository(s).aside(

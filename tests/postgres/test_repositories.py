@@ -39,6 +39,10 @@ READS: dict[str, tuple[Call, Any]] = {
         lambda s, o: ConversationRepository(s).named(o, "thread-37"),
         None,
     ),
+    "ConversationRepository.tags": (
+        lambda s, o: ConversationRepository(s).tags(o, archived=None),
+        [],
+    ),
     "listed": (lambda s, o: listed(s, o, limit=5), Page([], 0)),
     "MessageRepository.get": (lambda s, o: MessageRepository(s).get(o, 37, 53), None),
     "MessageRepository.aside": (lambda s, o: MessageRepository(s).aside(o, 37, 4096), None),
@@ -82,6 +86,7 @@ def alice(engine: Engine) -> int:
     add_conversation(engine, owner, 37, title="Alice's", external_id="thread-37")
     add_messages(engine, owner, 37, ["one", "two", "three", "four"])
     with engine.begin() as connection:
+        connection.execute(text("UPDATE conversation SET tags = ARRAY['work']"))
         connection.execute(text("UPDATE message SET external_id = 'ext' WHERE position = 1"))
         connection.execute(
             text("""

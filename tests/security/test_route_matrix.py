@@ -125,6 +125,10 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/", {"cursor": "{cursor}", "limit": "1"}, names=False),
         Row("/api/conversations/", {"read_after": "{message}"}, names=False),
     ],
+    "listTags": [
+        Row("/api/tags", names=False),
+        Row("/api/tags", {"read_after": "{message}"}, names=False),
+    ],
     "search": [
         Row("/api/search", {"q": "canary"}, names=False),
         Row("/api/search", {"q": "canary", "order": "time", "cursor": "{found}"}, names=False),

@@ -12,6 +12,7 @@ from api.http.dependencies import KEYED, Reading, Write, Writing
 from api.http.fast_lane import fast
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.parameters import (
+    CHOICES,
     Archived,
     ConversationId,
     ExternalIdIfAny,
@@ -36,7 +37,6 @@ router = APIRouter(
 _READ: Final = (*CALLER, Gone, NotAllowed)
 _WRITE: Final = (*CALLER, Conflict)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
-_CHOICES: Final = {"true": True, "false": False, "any": None}
 _ACCEPTED: Final = "Accepted: it is in the log, on disk."
 
 
@@ -139,7 +139,7 @@ async def list_conversations(
     """Pages by `cursor` cost the same at any depth and miss nothing that is written meanwhile."""
     if cursor is not None and offset:
         raise NotAllowed("cursor and offset exclude each other")
-    filters = Filters(q, external_id, tag, _CHOICES[archived], _CHOICES[pinned])
+    filters = Filters(q, external_id, tag, CHOICES[archived], CHOICES[pinned])
     wanted = conversation_documents.Wanted(by.owner, limit, offset, sort, order, cursor, filters)
     page = await conversation_documents.page(by.app.reads, wanted, read_after, by.slot)
     rest = schemas.Conversations(

@@ -1,6 +1,6 @@
 """Search in one's own messages."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
@@ -9,6 +9,7 @@ from api.core.errors import Gone, NotAllowed
 from api.core.search_query import WORDS_MOST, SearchQuery
 from api.http.dependencies import Reading
 from api.http.parameters import (
+    CHOICES,
     Archived,
     ConversationIdIfAny,
     ReadAfter,
@@ -22,8 +23,6 @@ from api.reads import message_search
 from api.reads.message_search import Filters, SearchOrder, Wanted
 
 router = APIRouter(prefix="/api/search", tags=["conversations"])
-
-_CHOICES: Final = {"true": True, "false": False, "any": None}
 
 
 @router.get(
@@ -60,7 +59,7 @@ async def search(
         raise NotAllowed("q: it needs a word to search for")
     if query.size > WORDS_MOST:
         raise NotAllowed(f"q: at most {WORDS_MOST} words")
-    filters = Filters(role, conversation, since, before, tag, _CHOICES[archived])
+    filters = Filters(role, conversation, since, before, tag, CHOICES[archived])
     wanted = Wanted(by.owner, query, order, limit, cursor, filters)
     found = await message_search.search(by.app.reads, wanted, read_after, by.slot)
     return Hits(hits=[Hit.of(hit) for hit in found.hits], next_cursor=found.next_cursor)

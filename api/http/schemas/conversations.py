@@ -110,6 +110,19 @@ class Conversations(Out):
     )
 
 
+class Tag(Out):
+    """A tag of conversations."""
+
+    tag: str = Field(examples=["work"])
+    conversations: int = Field(examples=[3], description="How many have it.")
+
+
+class TagList(Out):
+    """The tags of an owner's conversations."""
+
+    tags: list[Tag]
+
+
 class Change(Out):
     """A change that was accepted."""
 

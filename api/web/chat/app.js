@@ -5,10 +5,13 @@ import { Composer } from "./composer.js";
 import { make } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Account, Drawer, Header, themeOf } from "./layout.js";
+import { Menu } from "./menu.js";
 import { MessageList } from "./message-list.js";
 import { Share } from "./share.js";
+import { Organiser } from "./organiser.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
+import { TagEditor } from "./tag-editor.js";
 import { Toasts } from "./toasts.js";
 import { Client } from "../model/client.js";
 import { Hits } from "../model/hits.js";
@@ -37,6 +40,7 @@ export class ChatApp {
   #account;
   #keys;
   #share;
+  #tagEditor;
   #sidebar;
   #header;
   #messages;
@@ -86,12 +90,15 @@ export class ChatApp {
       stop: () => void this.#thread?.running?.stop(),
       editLast: () => this.#messages.editLast(),
     });
+    const menu = new Menu();
+    this.#tagEditor = new TagEditor();
     this.#sidebar = new Sidebar(
       {
         open: (id) => this.#choose(id),
         find: (id, position) => this.#find(id, position),
         rename: (id, title) => this.#rename(id, title),
-        remove: (id, title) => this.#remove(id, title),
+        organise: new Organiser(this.#session, this.#toasts, this.#tagEditor),
+        menu,
         announce: (words) => this.#announce(words),
         close: () => this.#drawer.close(),
       },
@@ -116,6 +123,8 @@ export class ChatApp {
         this.#signIn.element,
         this.#keys.element,
         this.#share.element,
+        this.#tagEditor.element,
+        menu.element,
         this.#toasts.element,
         this.#announcer,
       ),
@@ -169,13 +178,14 @@ export class ChatApp {
     this.#layout.hidden = false;
     this.#signIn.element.hidden = true;
     this.#account.showName(this.#session.user?.username ?? "");
-    const { conversations } = this.#session;
-    if (conversations) this.#sidebar.use(conversations, new Hits(this.#client));
+    const { conversations, tags } = this.#session;
+    if (conversations && tags) this.#sidebar.use(conversations, new Hits(this.#client), tags);
   }
 
   #left() {
     this.#keys.close();
     this.#share.close();
+    this.#tagEditor.close();
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
@@ -312,19 +322,6 @@ export class ChatApp {
    */
   #rename(id, title) {
     this.#session.rename(id, title).catch(() => this.#toasts.show(texts.notRenamed));
-  }
-
-  /**
-   * @param {number} id
-   * @param {string} title
-   */
-  #remove(id, title) {
-    const deletion = this.#session.remove(id);
-    const act = () => {
-      deletion.undo();
-      if (deletion.wasCurrent) this.#session.open(String(id));
-    };
-    this.#toasts.show(texts.deleted(title), { label: texts.undo, act, gone: deletion.commit });
   }
 
   #signOut() {

@@ -43,6 +43,10 @@ const SHAPES = {
   back: ["M15 5l-7 7l7 7"],
   next: ["M9 5l7 7l-7 7"],
   share: ["M12 15V4", "M8 8l4-4l4 4", "M5 13v7h14v-7"],
+  archive: ["M4 5h16v4h-16z", "M6 9v10h12v-10", "M10 13h4"],
+  select: ["M4 5h6v6h-6z", "M4 15h6v5h-6z", "M14 8l2 2l4-5", "M14 18h6"],
+  pin: ["M9 4h6l-1 6l3 3v2h-10v-2l3-3z", "M12 15v5"],
+  tag: ["M4 4h8l8 8l-8 8l-8-8z", "M8 8h.01"],
   retry: ["M20 12a8 8 0 1 1-2.5-5.8", "M20 3v5h-5"],
 };
 

@@ -1,4 +1,4 @@
-/** One conversation in the sidebar: a link, with buttons to rename and delete it. */
+/** One conversation in the sidebar: a link, with a box to select it, and buttons for what can be done. */
 
 import { iconButton, make } from "./dom.js";
 import { texts } from "../texts.js";
@@ -10,7 +10,9 @@ const TITLE_MOST = 200;
  * @typedef {object} SidebarEntryActions
  * @property {(id: number) => void} open
  * @property {(id: number, title: string) => void} rename
- * @property {(id: number, title: string) => void} remove
+ * @property {(id: number) => void} remove
+ * @property {(id: number, opener: HTMLElement) => void} more
+ * @property {(id: number, isSelected: boolean, isRange: boolean) => void} select
  */
 
 export class SidebarEntry {
@@ -21,8 +23,10 @@ export class SidebarEntry {
   /** @type {boolean | null} */
   #isReachable = null;
   #link;
+  #box = make("input", { type: "checkbox", hidden: true });
   #rename;
   #remove;
+  #more;
   #tools;
 
   /**
@@ -36,21 +40,29 @@ export class SidebarEntry {
     this.#link = make("a", { href, dir: "auto", onclick: (/** @type {MouseEvent} */ event) => this.#clicked(event) });
     this.#rename = iconButton("pencil", texts.rename, () => this.edit());
     this.#remove = iconButton("bin", texts.delete, () => this.remove());
-    this.#tools = make("div", { class: "tools" }, this.#rename, this.#remove);
-    this.element = make("li", { "data-id": id }, this.#link, this.#tools);
+    this.#more = iconButton("more", texts.more, () => actions.more(id, this.#more), {
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+    });
+    this.#box.addEventListener("click", (event) => actions.select(id, this.#box.checked, event.shiftKey));
+    this.#tools = make("div", { class: "tools" }, this.#rename, this.#remove, this.#more);
+    this.element = make("li", { "data-id": id }, this.#box, this.#link, this.#tools);
   }
 
   /**
    * @param {string} title
-   * @param {{isCurrent: boolean, isReachable: boolean}} state
+   * @param {{isCurrent: boolean, isReachable: boolean, isSelected: boolean | null}} state
+   *   null: nothing can be selected
    */
-  show(title, { isCurrent, isReachable }) {
+  show(title, { isCurrent, isReachable, isSelected }) {
     if (title !== this.#title) {
       this.#title = title;
       this.#link.textContent = title;
       this.#link.title = title;
       this.#rename.setAttribute("aria-label", `${texts.rename}: ${title}`);
       this.#remove.setAttribute("aria-label", `${texts.delete}: ${title}`);
+      this.#more.setAttribute("aria-label", `${texts.more}: ${title}`);
+      this.#box.setAttribute("aria-label", texts.selectOne(title));
     }
     if (isCurrent !== this.#isCurrent) {
       this.#isCurrent = isCurrent;
@@ -58,6 +70,10 @@ export class SidebarEntry {
       if (isCurrent) this.#link.setAttribute("aria-current", "page");
       else this.#link.removeAttribute("aria-current");
     }
+    if (isSelected === null && this.#box.matches(":focus")) this.#link.focus();
+    this.#box.hidden = isSelected === null;
+    this.#box.checked = isSelected ?? false;
+    this.#tools.hidden = isSelected !== null;
     this.setReachable(isReachable);
   }
 
@@ -65,13 +81,24 @@ export class SidebarEntry {
   setReachable(isReachable) {
     if (isReachable === this.#isReachable) return;
     this.#isReachable = isReachable;
-    for (const element of [this.#link, this.#rename, this.#remove]) {
+    for (const element of [this.#box, this.#link, this.#rename, this.#remove, this.#more]) {
       element.tabIndex = isReachable ? 0 : -1;
     }
   }
 
+  /** Give the focus to the button that opens the menu; it is there while the focus is near. */
+  focusMore() {
+    this.#link.focus();
+    this.#more.focus();
+  }
+
+  /** Select it, or no longer; where that is possible. */
+  toggle() {
+    if (!this.#box.hidden) this.#box.click();
+  }
+
   remove() {
-    this.#actions.remove(this.#id, this.#title);
+    this.#actions.remove(this.#id);
   }
 
   /** Let the title be written anew, in its place. */

@@ -1,20 +1,29 @@
 /** The conversations: search, list, and what can be done with each. */
 
+import { Entries } from "./entries.js";
 import { HitList } from "./hit-list.js";
-import { SidebarEntry } from "./sidebar-entry.js";
+import { ListTools } from "./list-tools.js";
+import { Selection } from "./selection.js";
 import { iconButton, icon, make } from "./dom.js";
+import { groupsOf } from "../model/date-groups.js";
 import { Problem } from "../model/problem.js";
+import { isPlain, queryOf } from "../model/view.js";
 import { texts } from "../texts.js";
 
 /**
+ * @import { Menu } from "./menu.js"
+ * @import { Organiser } from "./organiser.js"
  * @import { ConversationList } from "../model/conversation-list.js"
  * @import { Hits } from "../model/hits.js"
+ * @import { Tags } from "../model/tags.js"
+ * @import { View } from "../model/view.js"
  *
  * @typedef {object} SidebarActions
  * @property {(id: number | null) => void} open null for a new one
  * @property {(id: number, position: number) => void} find a message
  * @property {(id: number, title: string) => void} rename
- * @property {(id: number, title: string) => void} remove
+ * @property {Organiser} organise
+ * @property {Menu} menu
  * @property {(words: string) => void} announce
  * @property {() => void} close
  */
@@ -24,23 +33,20 @@ const NEAR_END = 600;
 const SEARCH_PAUSE_MS = 200;
 
 export class Sidebar {
-  #list = make("ul", { class: "entries" });
+  #entries;
+  #selection;
+  #tools;
   #hint = make("p", { class: "list-hint" });
   #scroller;
   #search;
   #actions;
-  #hrefOf;
   /** @type {ConversationList | null} */
   #conversations = null;
   /** @type {Hits | null} */
   #hits = null;
   #found;
-  /** @type {Map<number, SidebarEntry>} */
-  #entries = new Map();
   /** @type {number | null} */
   #current = null;
-  /** @type {number | null} the one that Tab reaches; the arrow keys move it */
-  #reachable = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #searching;
 
@@ -51,7 +57,30 @@ export class Sidebar {
    */
   constructor(actions, hrefOf, footer) {
     this.#actions = actions;
-    this.#hrefOf = hrefOf;
+    const { open, rename, organise } = actions;
+    this.#entries = new Entries(
+      {
+        open,
+        rename,
+        remove: (id) => organise.remove([id]),
+        more: (id, opener) => this.#openMenu(id, opener),
+        select: (id, isSelected, isRange) => this.#selection.select(id, isSelected, isRange),
+      },
+      hrefOf,
+    );
+    this.#selection = new Selection(
+      {
+        archive: (ids, isArchived) => organise.archive(ids, isArchived),
+        tag: (ids) => organise.tag(ids),
+        remove: (ids) => organise.remove(ids),
+        changed: (hadFocus) => this.#selectionChanged(hadFocus),
+      },
+      () => this.#entries.order,
+    );
+    this.#tools = new ListTools({
+      look: (part) => void this.#look(part),
+      select: () => this.#selection.toggle(),
+    });
     this.#search = make("input", {
       type: "search",
       "aria-label": texts.search,
@@ -64,9 +93,14 @@ export class Sidebar {
       { open: (id, position) => actions.find(id, position), more: () => void this.#more() },
       (id, position) => hrefOf(`${id}:${position}`),
     );
-    this.#scroller = make("div", { class: "entries-scroller" }, this.#list, this.#hint, this.#found.element);
+    this.#scroller = make(
+      "div",
+      { class: "entries-scroller" },
+      this.#entries.element,
+      this.#hint,
+      this.#found.element,
+    );
     this.#scroller.addEventListener("scroll", () => this.#fill(), { passive: true });
-    this.#list.addEventListener("keydown", (event) => this.#pressed(event));
     this.element = make(
       "nav",
       { class: "sidebar", "aria-label": texts.conversations },
@@ -79,25 +113,31 @@ export class Sidebar {
       ),
       make(
         "button",
-        { type: "button", class: "new", onclick: () => actions.open(null) },
+        { type: "button", class: "new", onclick: () => open(null) },
         icon("plus"),
         texts.newChat,
       ),
       make("div", { class: "search", role: "search" }, icon("search"), this.#search),
+      this.#tools.element,
       this.#scroller,
+      this.#selection.element,
       footer,
     );
+    this.element.addEventListener("keydown", (event) => this.#pressed(event));
   }
 
   /**
    * @param {ConversationList} conversations
    * @param {Hits} hits
+   * @param {Tags} tags
    */
-  use(conversations, hits) {
+  use(conversations, hits, tags) {
     this.#conversations = conversations;
     this.#hits = hits;
     this.#found.show(hits);
     this.#search.value = "";
+    this.#tools.use(tags);
+    this.#selection.end();
     conversations.addEventListener("change", () => this.update());
     this.update();
   }
@@ -105,7 +145,7 @@ export class Sidebar {
   /** @param {number | null} id */
   select(id) {
     this.#current = id;
-    this.#reachable = id;
+    this.#entries.reach(id);
     this.update();
   }
 
@@ -116,64 +156,56 @@ export class Sidebar {
   update() {
     const conversations = this.#conversations;
     if (!conversations) return;
-    const rows = conversations.shown;
-    const wanted = new Set(rows.map((row) => row.id));
-    this.#leaveGone(wanted);
-    if (!wanted.has(this.#reachable ?? 0)) this.#reachable = rows[0]?.id ?? null;
-    /** @type {Element | null} */
-    let next = this.#list.firstElementChild;
-    for (const row of rows) {
-      const entry = this.#entryOf(row.id);
-      entry.show(row.title ?? texts.untitled, {
-        isCurrent: row.id === this.#current,
-        isReachable: row.id === this.#reachable,
-      });
-      if (entry.element === next) next = next.nextElementSibling;
-      else this.#place(entry.element, next);
-    }
-    this.#hint.textContent = this.#hintOf(rows.length);
+    this.#tools.show(conversations.view);
+    const groups = this.#groupsOf(conversations);
+    this.#entries.show({ groups, current: this.#current, selected: this.#selection.ids });
+    this.#selection.isInArchive = conversations.shownView.isArchived;
+    this.#selection.keepShown();
+    this.#hint.textContent = this.#hintOf(this.#entries.order.length);
     this.#fill();
   }
 
+  /** @param {ConversationList} conversations */
+  #groupsOf({ shown, pinned, shownView }) {
+    const above = isPlain(shownView) ? pinned : [];
+    const rest = isPlain(shownView) ? shown.filter((row) => row.pinned_at === null) : shown;
+    const { sort } = shownView;
+    const groups = sort === "title" ? [{ label: "", rows: rest }] : groupsOf(rest, (row) => row[sort], new Date());
+    return above.length ? [{ label: texts.pinned, rows: above }, ...groups] : groups;
+  }
+
+  /** @param {boolean} hadFocus */
+  #selectionChanged(hadFocus) {
+    this.#tools.showSelecting(this.#selection.ids !== null);
+    if (hadFocus) this.#tools.focusSelect();
+    this.update();
+  }
+
   /**
-   * Put an entry before another one. Moved by `insertBefore` it would lose the focus, and a title
-   * that is being edited would be taken for finished.
-   * @param {Element} element
-   * @param {Element | null} next
+   * @param {number} id
+   * @param {HTMLElement} opener
    */
-  #place(element, next) {
-    if (element.isConnected && "moveBefore" in this.#list) this.#list.moveBefore(element, next);
-    else this.#list.insertBefore(element, next);
-  }
-
-  /** @param {Set<number>} wanted */
-  #leaveGone(wanted) {
-    for (const [id, entry] of this.#entries) {
-      if (wanted.has(id)) continue;
-      const { element } = entry;
-      const heir = element.nextElementSibling ?? element.previousElementSibling;
-      const hadFocus = element.matches(":focus-within");
-      element.remove();
-      this.#entries.delete(id);
-      if (hadFocus) heir?.querySelector("a")?.focus();
-    }
-  }
-
-  /** @param {number} id */
-  #entryOf(id) {
-    const known = this.#entries.get(id);
-    if (known) return known;
-    const { open, rename, remove } = this.#actions;
-    const entry = new SidebarEntry(id, this.#hrefOf(id), { open, rename, remove });
-    this.#entries.set(id, entry);
-    return entry;
+  #openMenu(id, opener) {
+    const { organise, menu } = this.#actions;
+    const [row] = this.#conversations?.rowsOf([id]) ?? [];
+    if (!row) return;
+    const isPinned = row.pinned_at !== null;
+    const isArchived = row.archived_at !== null;
+    menu.open(opener, row.title ?? texts.untitled, [
+      { label: isPinned ? texts.unpin : texts.pin, act: () => organise.pin(id, !isPinned) },
+      { label: texts.editTags, act: () => organise.tag([id], () => this.#entries.focusMore(id)) },
+      { label: isArchived ? texts.unarchive : texts.archive, act: () => organise.archive([id], !isArchived) },
+    ]);
   }
 
   /** @param {number} count */
   #hintOf(count) {
     if (this.#conversations?.isLoading) return texts.loadingMore;
     if (count > 0 || !this.#conversations?.isKnown) return "";
-    return this.#conversations.query ? texts.nothingFound : texts.noConversations;
+    const { query, isArchived, tag } = this.#conversations.shownView;
+    if (query) return texts.nothingFound;
+    if (tag !== null) return texts.noneTagged;
+    return isArchived ? texts.noneArchived : texts.noConversations;
   }
 
   /** Load more where the end of the list is near. */
@@ -190,19 +222,30 @@ export class Sidebar {
     this.#searching = setTimeout(() => void this.#find(), SEARCH_PAUSE_MS);
   }
 
-  async #find() {
+  /** @param {Partial<View>} [part] what is looked for otherwise, besides the words */
+  async #find(part = {}) {
     const conversations = this.#conversations;
     const hits = this.#hits;
     if (!conversations || !hits) return;
-    const words = this.#search.value;
+    const view = { ...part, query: this.#search.value.trim() };
+    const { archived, tag } = queryOf({ ...conversations.view, ...view });
     try {
-      await Promise.all([conversations.search(words), hits.search(words).catch(isNoWord)]);
+      const found = hits.search(this.#search.value, { archived, tag }).catch(isNoWord);
+      await Promise.all([conversations.look(view), found]);
       this.#found.show(hits);
-      if (conversations.query) this.#actions.announce(texts.found(conversations.total, hits.shown.length));
+      if (view.query) this.#actions.announce(texts.found(conversations.total, hits.shown.length));
       this.#scroller.scrollTop = 0;
     } catch {
       // The banner says why; typing on tries again.
     }
+  }
+
+  /** @param {Partial<View>} part */
+  async #look(part) {
+    this.#selection.end();
+    const looked = this.#find(part);
+    this.update();
+    await looked;
   }
 
   async #more() {
@@ -214,9 +257,7 @@ export class Sidebar {
   #searchKey(event) {
     if (event.key === "ArrowDown") {
       event.preventDefault();
-      const first = this.#list.querySelector("a");
-      if (first) first.focus();
-      else this.#found.focus();
+      if (!this.#entries.focus()) this.#found.focus();
     } else if (event.key === "Escape" && this.#search.value) {
       event.stopPropagation();
       event.preventDefault();
@@ -227,31 +268,9 @@ export class Sidebar {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
-    const target = /** @type {Element} */ (event.target);
-    if (!target.matches("a")) return;
-    const element = /** @type {Element} */ (target.closest("li"));
-    const moves = {
-      ArrowDown: element.nextElementSibling,
-      ArrowUp: element.previousElementSibling,
-      Home: this.#list.firstElementChild,
-      End: this.#list.lastElementChild,
-    };
-    const id = Number(/** @type {HTMLElement} */ (element).dataset["id"]);
-    if (event.key in moves) this.#reach(moves[/** @type {keyof typeof moves} */ (event.key)]);
-    else if (event.key === "F2") this.#entries.get(id)?.edit();
-    else if (event.key === "Delete") this.#entries.get(id)?.remove();
-    else return;
-    event.preventDefault();
-  }
-
-  /** @param {Element | null} element */
-  #reach(element) {
-    if (!(element instanceof HTMLElement)) return;
-    const before = this.#entries.get(this.#reachable ?? 0);
-    this.#reachable = Number(element.dataset["id"]);
-    before?.setReachable(false);
-    this.#entries.get(this.#reachable)?.setReachable(true);
-    element.querySelector("a")?.focus();
+    if (event.key !== "Escape" || !this.#selection.ids) return;
+    event.stopImmediatePropagation();
+    this.#selection.end();
   }
 }
 

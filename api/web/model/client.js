@@ -3,8 +3,9 @@
 import { Problem, UNREACHED } from "./problem.js";
 
 /**
+ * @import { Change } from "./changes.js"
  * @import { Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope } from "./wire.js"
- * @import { MessagePage, SharedConversation, SharedLink, User } from "./wire.js"
+ * @import { MessagePage, SharedConversation, SharedLink, TagRow, User } from "./wire.js"
  */
 
 /** Longer than any call but a stream takes. */
@@ -61,13 +62,22 @@ export class Client extends EventTarget {
   }
 
   /**
-   * @param {{q?: string | null, cursor?: string | null, offset?: number, limit?: number, readAfter?: number | null}} page
-   * @param {AbortSignal} [signal]
+   * @param {Record<string, string | null>} view which of them, in which order
+   * @param {{cursor: string | null, limit: number, readAfter: number | null}} page
    * @returns {Promise<ConversationPage>}
    */
-  conversations({ q, cursor, offset, limit, readAfter }, signal) {
-    const query = { sort: "updated_at", order: "desc", q, cursor, offset, limit, read_after: readAfter };
-    return this.#json("GET", "/api/conversations/", { query, signal });
+  conversations(view, { cursor, limit, readAfter }) {
+    const query = { ...view, cursor, limit, read_after: readAfter };
+    return this.#json("GET", "/api/conversations/", { query });
+  }
+
+  /**
+   * @param {number | null} readAfter
+   * @returns {Promise<TagRow[]>} of conversations that are not archived, the most used first
+   */
+  async tags(readAfter) {
+    const query = { archived: "false", read_after: readAfter };
+    return (await this.#json("GET", "/api/tags", { query })).tags;
   }
 
   /**
@@ -81,10 +91,11 @@ export class Client extends EventTarget {
   /**
    * @param {string} q
    * @param {string | null} cursor
+   * @param {Record<string, string | null>} [where] which conversations
    * @returns {Promise<HitPage>}
    */
-  search(q, cursor) {
-    return this.#json("GET", "/api/search", { query: { q, cursor } });
+  search(q, cursor, where = {}) {
+    return this.#json("GET", "/api/search", { query: { ...where, q, cursor } });
   }
 
   /**
@@ -100,12 +111,12 @@ export class Client extends EventTarget {
 
   /**
    * @param {number} conversation
-   * @param {string} title
+   * @param {Change & {title?: string}} change
    * @param {string} key
    * @returns {Promise<{entry_id: number}>}
    */
-  rename(conversation, title, key) {
-    return this.#json("PATCH", `/api/conversations/${conversation}`, { body: { title }, key });
+  change(conversation, change, key) {
+    return this.#json("PATCH", `/api/conversations/${conversation}`, { body: change, key });
   }
 
   /**

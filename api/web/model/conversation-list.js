@@ -1,26 +1,33 @@
-/** The conversations of a person, newest activity first: as many as were scrolled to. */
+/** The conversations of a person, by default newest activity first: as many as were scrolled to. */
 
 import { delaySeconds, newKey, pause } from "./backoff.js";
+import { Changes } from "./changes.js";
 import { Listing } from "./listing.js";
 import { Problem } from "./problem.js";
+import { PLAIN, includes, isPlain, isSame } from "./view.js";
 
 /**
+ * @import { Change } from "./changes.js"
  * @import { Client } from "./client.js"
+ * @import { View } from "./view.js"
  * @import { ConversationRow } from "./wire.js"
  */
 
 /**
- * Events: `change`; `renamed` and `deleted` with the id as `detail`, once the server accepted it;
+ * Events: `change`; `changed` with the largest id of what the server accepted as `detail`; `deleted` with the id of one;
  * `failed` with a Problem as `detail` when a change was refused and taken back.
  */
 export class ConversationList extends EventTarget {
-  /** Part of a title; empty for all. What it finds is shown once it is known. */
-  query = "";
+  /** What is looked for; it is shown once it is known. */
+  view = PLAIN;
 
   #client;
   #listing;
-  /** What is read instead: another query is its own list, and an answer to the last one never gets into it. */
+  /** What is read instead: another view is its own list, and an answer to the last one never gets into it. */
   #next;
+  /** What is pinned, in the order of the list. */
+  #pinned;
+  #changes = new Changes();
   /** @type {Map<number, {undo: () => void, commit: (how?: {outlivesPage?: boolean}) => void}>} */
   #deletions = new Map();
   /** @type {Set<number>} deleted for good, though a late page may still show them */
@@ -39,7 +46,13 @@ export class ConversationList extends EventTarget {
   constructor(client) {
     super();
     this.#client = client;
-    this.#listing = this.#next = new Listing(client, "");
+    this.#listing = this.#next = new Listing(client, PLAIN);
+    this.#pinned = new Listing(client, { ...PLAIN, isPinned: true });
+  }
+
+  /** Which view `shown` is, while another one is being read. */
+  get shownView() {
+    return this.#listing.view;
   }
 
   get rows() {
@@ -47,7 +60,7 @@ export class ConversationList extends EventTarget {
   }
 
   get total() {
-    return this.#listing.total + (this.query ? 0 : this.#opened.size);
+    return this.#listing.total + (isPlain(this.shownView) ? this.#opened.size : 0);
   }
 
   get isLoading() {
@@ -62,13 +75,40 @@ export class ConversationList extends EventTarget {
     return this.#listing.hasMore;
   }
 
-  /** What is shown: without what is being deleted, under the titles given here. */
+  /** What is shown: without what is being deleted, as it was changed here. */
   get shown() {
+    return this.#shownOf([...this.#newlyOpened, ...this.rows]);
+  }
+
+  /** What stands above the others: of the whole list, what is pinned. */
+  get pinned() {
+    if (!isPlain(this.shownView)) return [];
+    const known = new Set(this.#pinned.rows.map((row) => row.id));
+    const others = this.shown.filter((row) => !known.has(row.id));
+    return [...this.#shownOf(this.#pinned.rows), ...others].filter((row) => row.pinned_at !== null);
+  }
+
+  /**
+   * @param {number[]} ids
+   * @returns {ConversationRow[]} those of them that are shown
+   */
+  rowsOf(ids) {
+    const rows = new Map([...this.shown, ...this.pinned].map((row) => [row.id, row]));
+    return ids.flatMap((id) => rows.get(id) ?? []);
+  }
+
+  get #newlyOpened() {
+    if (!isPlain(this.shownView)) return [];
     const known = new Set(this.rows.map((row) => row.id));
-    const opened = [...this.#opened.values()].filter((row) => !this.query && !known.has(row.id));
-    return [...opened.reverse(), ...this.rows]
+    return [...this.#opened.values()].filter((row) => !known.has(row.id)).reverse();
+  }
+
+  /** @param {ConversationRow[]} rows */
+  #shownOf(rows) {
+    return rows
       .filter((row) => !this.#gone.has(row.id) && !this.#deletions.has(row.id))
-      .map((row) => ({ ...row, title: this.titleOf(row.id) }));
+      .map((row) => ({ ...this.#changes.applied(row), title: this.titleOf(row.id) }))
+      .filter((row) => includes(this.shownView, row));
   }
 
   /** @param {number} id */
@@ -95,9 +135,14 @@ export class ConversationList extends EventTarget {
    * @param {number | null} [readAfter]
    */
   async refresh(readAfter = null) {
-    if (this.#next.query !== this.query) this.#next = new Listing(this.#client, this.query);
+    const { view } = this;
+    if (!isSame(this.#next.view, view)) this.#next = new Listing(this.#client, view);
     const listing = this.#next;
-    await listing.refresh(readAfter);
+    if (this.#pinned.view.sort !== view.sort) {
+      this.#pinned = new Listing(this.#client, { ...PLAIN, isPinned: true, sort: view.sort });
+    }
+    const pinned = isPlain(view) ? this.#pinned.refresh(readAfter) : null;
+    await Promise.all([listing.refresh(readAfter), pinned]);
     if (listing !== this.#next) return;
     this.#listing = listing;
     this.#took();
@@ -109,9 +154,9 @@ export class ConversationList extends EventTarget {
     this.#took();
   }
 
-  /** @param {string} query part of a title; empty for all */
-  async search(query) {
-    this.query = query.trim();
+  /** @param {Partial<View>} part what is looked for otherwise than until now */
+  async look(part) {
+    this.view = { ...this.view, ...part };
     await this.refresh();
   }
 
@@ -123,7 +168,8 @@ export class ConversationList extends EventTarget {
   opened(id, words) {
     this.#hints.set(id, words.trim().replace(/\s+/g, " ").slice(0, 80));
     const now = new Date().toISOString();
-    this.#opened.set(id, { id, title: null, created_at: now, updated_at: now, message_count: 0 });
+    const nothing = { title: null, message_count: 0, archived_at: null, pinned_at: null, tags: null };
+    this.#opened.set(id, { id, created_at: now, updated_at: now, ...nothing });
     this.#changed();
   }
 
@@ -134,11 +180,36 @@ export class ConversationList extends EventTarget {
   async rename(id, title) {
     this.#titles.set(id, title);
     this.#changed();
-    const { entry_id: entry } = await this.#insist(id, (key) => this.#client.rename(id, title, key));
-    this.dispatchEvent(new CustomEvent("renamed", { detail: id }));
+    const { entry_id: entry } = await this.#insist(id, (key) => this.#client.change(id, { title }, key));
+    this.dispatchEvent(new CustomEvent("changed", { detail: entry }));
     await this.refresh(entry).catch(() => {});
     if (this.rows.some((row) => row.id === id && row.title === title)) this.#titles.delete(id);
     this.#changed();
+  }
+
+  /**
+   * Archive, pin or tag conversations, each by its id. Rejects with the first problem, once all the
+   * others are changed.
+   * @param {Map<number, Change>} changes
+   */
+  async change(changes) {
+    let last = 0;
+    const made = this.#changes.make(
+      changes,
+      async (id, change) => {
+        const accepted = await this.#insist(id, (key) => this.#client.change(id, change, key));
+        last = Math.max(last, accepted.entry_id);
+      },
+      async (fields) => {
+        const listings = [this.#listing, this.#pinned];
+        for (const [id, part] of fields) listings.forEach((listing) => listing.patch(id, part));
+        if (!last) return;
+        this.dispatchEvent(new CustomEvent("changed", { detail: last }));
+        await this.refresh(last);
+      },
+    );
+    this.#changed();
+    await made.finally(() => this.#changed());
   }
 
   /**
@@ -221,7 +292,7 @@ export class ConversationList extends EventTarget {
 
   #took() {
     for (const row of this.rows) this.#opened.delete(row.id);
-    this.see(this.rows);
+    this.see([...this.#pinned.rows, ...this.rows]);
   }
 
   #changed() {

@@ -13,6 +13,8 @@ export class Hits {
 
   #client;
   #query = "";
+  /** @type {{archived?: string | null, tag?: string | null}} */
+  #where = {};
   /** @type {string | null} */
   #cursor = null;
   /** Only the answer to the last call counts. */
@@ -31,9 +33,13 @@ export class Hits {
     return this.#cursor !== null;
   }
 
-  /** @param {string} query nothing is found by an empty one */
-  async search(query) {
+  /**
+   * @param {string} query nothing is found by an empty one
+   * @param {{archived: string | null, tag: string | null}} where which conversations
+   */
+  async search(query, where) {
     this.#query = query.trim() ? query : "";
+    this.#where = where;
     this.#cursor = null;
     this.isKnown = false;
     await this.#read([]);
@@ -46,7 +52,7 @@ export class Hits {
   /** @param {HitRow[]} before */
   async #read(before) {
     const call = ++this.#calls;
-    const page = this.#query ? await this.#client.search(this.#query, this.#cursor) : NONE;
+    const page = this.#query ? await this.#client.search(this.#query, this.#cursor, this.#where) : NONE;
     if (call !== this.#calls) return;
     this.shown = [...before, ...page.hits.filter((hit) => hit.position > 0)];
     this.#cursor = page.next_cursor;

@@ -1,17 +1,21 @@
-/** What was read of the conversations: of all, or of those that a search finds. Newest activity first. */
+/** What was read of the conversations of one view, in its order. */
 
 import { microsOf } from "./times.js";
+import { includes, queryOf } from "./view.js";
 
 /**
  * @import { Client } from "./client.js"
+ * @import { View } from "./view.js"
  * @import { ConversationRow } from "./wire.js"
  */
 
 const FIRST_PAGE = 50;
 const PAGE = 100;
+/** In another order than by activity, what is new may be anywhere: so many are looked at again. */
+const AGAIN = 300;
 
 export class Listing {
-  /** @type {ConversationRow[]} without gaps: the newest, as many as were scrolled to */
+  /** @type {ConversationRow[]} without gaps: the first ones, as many as were scrolled to */
   rows = [];
   total = 0;
   isLoading = false;
@@ -28,11 +32,11 @@ export class Listing {
 
   /**
    * @param {Client} client
-   * @param {string} query part of a title; empty for all
+   * @param {View} view
    */
-  constructor(client, query) {
+  constructor(client, view) {
     this.#client = client;
-    this.query = query;
+    this.view = view;
   }
 
   get hasMore() {
@@ -41,12 +45,14 @@ export class Listing {
 
   /**
    * Read what is new: from the top down to what was the newest before. What was among it and is there
-   * no more has gone; if more is missing than that, all that was scrolled to is read again.
+   * no more has gone; if more has gone or come than that, all that was scrolled to is read again.
    * @param {number | null} readAfter
    */
   refresh(readAfter) {
     return this.#inTurn(async () => {
-      const { total, rows } = this;
+      this.#leaveOut();
+      const { total, rows, isKnown } = this;
+      if (this.view.sort !== "updated_at") return this.#readAgain(readAfter);
       const before = this.#newest;
       await this.#readDown(readAfter, (last) => microsOf(last.updated_at) <= before);
       const known = new Set(rows.map((row) => row.id));
@@ -55,7 +61,7 @@ export class Listing {
       const lacking = total - seenGone + this.rows.filter(isNew).length - this.total;
       const isTooLong = !this.hasMore && this.rows.length > this.total;
       const depth = this.rows.length;
-      if (lacking > 0 || isTooLong) await this.#readDown(null, (_, count) => count >= depth);
+      if ((isKnown && lacking !== 0) || isTooLong) await this.#readDown(null, (_, count) => count >= depth);
     });
   }
 
@@ -73,6 +79,31 @@ export class Listing {
     } finally {
       this.isLoading = false;
     }
+  }
+
+  /**
+   * @param {number} id
+   * @param {Partial<ConversationRow>} fields which the server has accepted
+   */
+  patch(id, fields) {
+    this.rows = this.rows.map((row) => (row.id === id ? { ...row, ...fields } : row));
+  }
+
+  /** What was changed here, and does not belong into this view any more, is not missed. */
+  #leaveOut() {
+    const rows = this.rows.filter((row) => includes(this.view, row));
+    this.total -= this.rows.length - rows.length;
+    this.rows = rows;
+  }
+
+  /** @param {number | null} readAfter */
+  #readAgain(readAfter) {
+    const depth = this.rows.length;
+    const known = new Set(this.rows.map((row) => row.id));
+    // It ends with one that was there: what came after that goes on there.
+    const isEnough = (/** @type {ConversationRow} */ last, /** @type {number} */ count) =>
+      count >= depth || (count >= AGAIN && known.has(last.id));
+    return this.#readDown(readAfter, isEnough);
   }
 
   /** @param {number} id of one that was deleted */
@@ -96,7 +127,7 @@ export class Listing {
       for (const row of page.conversations) if (!read.has(row.id)) read.set(row.id, row);
       last = page.conversations.at(-1) ?? last;
     }
-    const isBelow = isBelowOf(last);
+    const isBelow = this.view.sort === "updated_at" ? isBelowOf(last) : isAfter(this.rows, last);
     const below = page.next_cursor === null ? [] : this.rows.filter((row) => !read.has(row.id) && isBelow(row));
     // With nothing known below this part, the list goes on where the part ends.
     if (below.length === 0) this.#cursor = page.next_cursor;
@@ -112,7 +143,7 @@ export class Listing {
    * @param {number | null} readAfter
    */
   #read(cursor, limit, readAfter) {
-    return this.#client.conversations({ q: this.query || null, cursor, limit, readAfter });
+    return this.#client.conversations(queryOf(this.view), { cursor, limit, readAfter });
   }
 
   /** @param {() => Promise<void>} read */
@@ -131,4 +162,15 @@ function isBelowOf(last) {
     const difference = microsOf(row.updated_at) - at;
     return difference < 0 || (difference === 0 && row.id < (last?.id ?? 0));
   };
+}
+
+/**
+ * @param {ConversationRow[]} rows
+ * @param {ConversationRow | undefined} last
+ */
+function isAfter(rows, last) {
+  const at = rows.findIndex((row) => row.id === last?.id);
+  const after = new Set(at < 0 ? [] : rows.slice(at + 1).map((row) => row.id));
+  /** @param {ConversationRow} row */
+  return (row) => after.has(row.id);
 }

@@ -6,6 +6,7 @@ import { delaySeconds, newKey, pause } from "./backoff.js";
 import { Problem } from "./problem.js";
 import { ConversationList } from "./conversation-list.js";
 import { ofBrowser, ofTab } from "./storage.js";
+import { Tags } from "./tags.js";
 import { Thread } from "./thread.js";
 import { texts } from "../texts.js";
 
@@ -29,6 +30,8 @@ export class Session extends EventTarget {
   user = null;
   /** @type {ConversationList | null} */
   conversations = null;
+  /** @type {Tags | null} */
+  tags = null;
   /** @type {Thread | null} */
   thread = null;
   /** Not chosen by the user: the page has just been opened. */
@@ -134,9 +137,13 @@ export class Session extends EventTarget {
       this.#broadcast(/** @type {CustomEvent<Thread>} */ (event).detail.id);
       void this.conversations?.refresh().catch(() => {});
     });
+    this.tags = new Tags(this.#client);
     this.conversations = new ConversationList(this.#client);
     this.conversations.addEventListener("change", () => this.dispatchEvent(new Event("change")));
-    this.conversations.addEventListener("renamed", () => this.#broadcast(null));
+    this.conversations.addEventListener("changed", (event) => {
+      this.#broadcast(null);
+      void this.tags?.refresh(/** @type {CustomEvent<number>} */ (event).detail).catch(() => {});
+    });
     this.conversations.addEventListener("deleted", () => this.#broadcast(null));
     this.#listen(user);
     this.isInitial = true;
@@ -144,6 +151,7 @@ export class Session extends EventTarget {
     if (this.#wanted) this.open(this.#wanted);
     else await this.openLatest();
     await this.#loadConversations();
+    await this.tags?.refresh().catch(() => {}); // a change of tags reads them again
     await this.#learnTitle();
   }
 
@@ -199,15 +207,25 @@ export class Session extends EventTarget {
     await this.conversations?.rename(id, title);
   }
 
-  /** @param {number} id */
-  remove(id) {
-    const deletion = /** @type {ConversationList} */ (this.conversations).remove(id);
-    const wasCurrent = this.#shown === String(id);
+  /**
+   * Hide conversations; `commit` deletes them, `undo` brings them back, with the one that was open.
+   * @param {number[]} ids
+   */
+  remove(ids) {
+    const list = /** @type {ConversationList} */ (this.conversations);
+    const deletions = ids.map((id) => list.remove(id));
+    const shown = this.#shown;
+    const wasCurrent = ids.some((id) => String(id) === shown);
     if (wasCurrent) {
-      const heir = this.conversations?.shown[0];
+      const heir = list.shown[0];
       this.open(heir ? String(heir.id) : "new");
     }
-    return { ...deletion, wasCurrent };
+    const commit = () => deletions.forEach((deletion) => deletion.commit());
+    const undo = () => {
+      for (const deletion of deletions) deletion.undo();
+      if (wasCurrent) this.open(shown);
+    };
+    return { commit, undo };
   }
 
   /** The server answers again: try at once what waits. */
@@ -342,6 +360,7 @@ export class Session extends EventTarget {
     this.isExpired = isExpired;
     this.thread = null;
     this.conversations = null;
+    this.tags = null;
     this.user = null;
     this.#shown = null;
     this.sought = null;

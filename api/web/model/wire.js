@@ -18,11 +18,16 @@
  * @property {string} created_at
  * @property {string} updated_at
  * @property {number} message_count
+ * @property {string | null} archived_at
+ * @property {string | null} pinned_at
+ * @property {string[] | null} tags
  *
  * @typedef {object} ConversationPage
  * @property {ConversationRow[]} conversations
  * @property {number} total
  * @property {string | null} next_cursor
+ *
+ * @typedef {{tag: string, conversations: number}} TagRow
  *
  * @typedef {object} HitRow A message that a search found, or a conversation by its title.
  * @property {number} conversation_id

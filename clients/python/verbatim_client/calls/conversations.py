@@ -53,7 +53,7 @@ def conversations(
     tag: str | None = None,
     archived: AnyOrOne = "any",
     pinned: AnyOrOne = "any",
-    sort: Literal["created_at", "updated_at"] = "updated_at",
+    sort: Literal["created_at", "updated_at", "title"] = "updated_at",
     order: Literal["asc", "desc"] = "desc",
     page_size: int = 100,
 ) -> Call[Page[Conversation]]:

@@ -1,0 +1,48 @@
+/** Rows in groups by day: today, yesterday, the seven days before, and months. */
+
+import { texts } from "../texts.js";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const MINUTE_MS = 60 * 1000;
+
+const month = new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" });
+
+/**
+ * @template Row
+ * @typedef {{label: string, rows: Row[]}} Group an empty label: it has no heading
+ */
+
+/**
+ * @template Row
+ * @param {Row[]} rows the newest first
+ * @param {(row: Row) => string} timeOf
+ * @param {Date} now
+ * @returns {Group<Row>[]} in the same order
+ */
+export function groupsOf(rows, timeOf, now) {
+  /** @type {Map<string, Row[]>} */
+  const groups = new Map();
+  for (const row of rows) {
+    const label = labelOf(new Date(timeOf(row)), now);
+    const group = groups.get(label);
+    if (group) group.push(row);
+    else groups.set(label, [row]);
+  }
+  return [...groups].map(([label, rowsOfIt]) => ({ label, rows: rowsOfIt }));
+}
+
+/**
+ * @param {Date} time
+ * @param {Date} now
+ */
+function labelOf(time, now) {
+  const days = dayOf(now) - dayOf(time);
+  if (days < 1) return texts.today;
+  if (days === 1) return texts.yesterday;
+  return days <= 8 ? texts.previousDays : month.format(time);
+}
+
+/** @param {Date} time which days begin at the local midnight */
+function dayOf(time) {
+  return Math.floor((time.getTime() - time.getTimezoneOffset() * MINUTE_MS) / DAY_MS);
+}
