@@ -11,10 +11,15 @@ from tests.support.waiting import DEADLINE_SECONDS, eventually
 
 
 class WorkerProcess:
-    """One `celery worker` and its log."""
+    """One `celery worker` and its log, of the code in a folder: this one, by default."""
 
     def __init__(
-        self, settings: Settings, log: Path, failpoints: str = "", include: str = ""
+        self,
+        settings: Settings,
+        log: Path,
+        failpoints: str = "",
+        include: str = "",
+        code: Path | None = None,
     ) -> None:
         self.log = log
         with log.open("ab") as output:
@@ -35,6 +40,7 @@ class WorkerProcess:
                     "VERBATIM_FAILPOINTS": failpoints,
                     "RETENTION_DAYS": str(settings.retention_days),
                 },
+                cwd=code,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

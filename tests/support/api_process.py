@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 
@@ -16,9 +17,10 @@ START_SECONDS = 120
 
 
 class ApiProcess:
-    """One API process on a port of its own."""
+    """One API process on a port of its own, of the code in a folder: this one, by default."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], code: Path | None = None) -> None:
+        self._code = code
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = int(probe.getsockname()[1])
@@ -34,6 +36,7 @@ class ApiProcess:
                 *("--http", "api.http.protocol:Connection", "--ws", "none"),
             ],
             env=os.environ | self._environment,
+            cwd=self._code,
             stdout=subprocess.DEVNULL,
         )
         eventually(self._answers, within_seconds=START_SECONDS)
