@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -30,7 +31,7 @@ from api.chat.running_turns import RunningTurns
 from api.chat.streaming.chat import StreamedChat
 from api.chat.titles import Titles
 from api.chat.turn import Chat
-from api.core import garbage_collector
+from api.core import garbage_collector, tracing
 from api.core.async_database import THREADS, AsyncDatabase
 from api.core.bell import make_celery
 from api.core.database import api_engine
@@ -47,6 +48,7 @@ from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_wri
 from api.http.openai import conversation_items as v1_items
 from api.http.openai import conversations as v1_conversations
 from api.http.openai.errors import OpenAIErrors
+from api.http.request_spans import RequestSpans
 from api.http.routes import (
     account,
     auth,
@@ -98,6 +100,7 @@ def _app(known: Settings) -> FastAPI:
     )
 
     writes = Shares()
+    spans = tracing.spans_of(known, "verbatim-api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -119,6 +122,7 @@ def _app(known: Settings) -> FastAPI:
         # It would record error messages and request values, which may be a user's words.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         middleware=[
+            *([Middleware(RequestSpans, spans)] if spans else []),
             Middleware(ProxyHeadersMiddleware, [str(proxy) for proxy in known.proxies]),
             *([Middleware(Cors, known.origins)] if known.origins else []),
             Middleware(OpenAIErrors),
@@ -170,6 +174,7 @@ def _load_shedders(services: Callable[[], Services], writes: Shares) -> list[Loa
 @asynccontextmanager
 async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(run_in_threadpool, tracing.close, "verbatim-api")
         engine = api_engine(settings, settings.database, pool_size=THREADS + WRITE_PATH_CONNECTIONS)
         stack.callback(engine.dispose)
         assistant = make_assistant(settings)

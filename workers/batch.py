@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 from sqlalchemy import Engine
 
-from api.core import failpoints, partition_counts, went_back
+from api.core import failpoints, partition_counts, tracing, went_back
 from api.core.bind import open_log
 from api.core.entries import MALFORMED, VERSION, Entry, end_of_share
 from api.core.errors import WrongDatabaseError
@@ -26,6 +26,9 @@ from workers.apply import Applier
 from workers.batch_result import BatchResult
 from workers.failures import BatchFailedError
 from workers.validation import validated
+
+if TYPE_CHECKING:
+    from api.core.spans import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class BatchWriter:
         self._token_seconds = settings.access_token_minutes * 60
         self._keep_ms = settings.log_keep_seconds * 1000
         self._replicas = settings.redis_replicas
+        self._spans = tracing.spans_of(settings, "verbatim-worker")
 
     def write_batch(
         self, partitions: Sequence[int], most: int, limits: Mapping[int, int]
@@ -75,6 +79,8 @@ class BatchWriter:
             # PostgreSQL's clock at the last statement, plus the time that the commit took.
             committed_ms = now_ms + (time.monotonic() - answered) * 1000
             result.lags_ms = [round(committed_ms - entry.created_at_ms) for entry in result.applied]
+            if self._spans is not None:
+                self._record(self._spans, result, answered)
             failpoints.reach("drain.after_commit")
             self._trim(result, started)
         except WrongDatabaseError:
@@ -83,6 +89,16 @@ class BatchWriter:
             share = self._share(result.locked)
             raise BatchFailedError(sorted(result.locked), share, error) from None
         return result
+
+    def _record(self, spans: "Spans", result: BatchResult, answered: float) -> None:
+        """Record a batch in the traces of its entries. `answered`: when its commit began."""
+        ended = time.monotonic()
+        if traced := [entry for entry in result.applied if entry.trace]:
+            read_ms = result.reading.as_of_ms
+            began_ms, ended_ms = (
+                read_ms + (moment - result.read_at) * 1000 for moment in (answered, ended)
+            )
+            spans.drained(traced, len(result.entries), read_ms, began_ms, ended_ms)
 
     def _share(self, locked: Mapping[int, object]) -> int:
         """Return how many entries of each partition a batch takes."""
@@ -147,6 +163,7 @@ class BatchWriter:
         max_bytes = max(1, self._max_bytes // len(result.locked))
         readable = {}
         result.reading = self._log.read(result.locked, share, max_bytes)
+        result.read_at = time.monotonic()
         if self._replicas:
             self._log.wait_for_replicas(result.reading, self._replicas)
         for partition, entries in result.reading.items():

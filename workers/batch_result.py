@@ -16,6 +16,8 @@ class BatchResult:
     locked: dict[int, Locked] = field(default_factory=dict)
     #: What was read of the log.
     reading: Reading = field(default_factory=Reading)
+    #: When that was, in seconds of this process's monotonic clock.
+    read_at: float = 0.0
     #: Entries that were decided on, whether applied, discarded or dead-lettered.
     done: dict[int, list[Entry]] = field(default_factory=dict)
     plans: list[Plan] = field(default_factory=list)

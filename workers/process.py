@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from api.core import broker, redis_client
+from api.core import broker, redis_client, tracing
 from api.core.bell import make_celery
 from api.core.bind import open_log
 from api.core.database import make_engine
@@ -55,6 +55,7 @@ class Process:
         """Close the connections."""
         self._redis.close()
         self._engine.dispose()
+        tracing.close("verbatim-worker")
 
 
 def refuse_to_start(settings: Settings) -> None:

@@ -68,6 +68,8 @@ class Entry(NamedTuple):
     messages: tuple[AddedMessage, ...] = ()
     #: What an operation of `api.core.changes` says.
     change: Mapping[str, Any] = NO_CHANGE
+    #: The span that accepted it, as W3C's `traceparent`; empty where its request is not traced.
+    trace: str = ""
 
     @property
     def added(self) -> tuple[AddedMessage, ...]:
@@ -142,6 +144,8 @@ class AcceptRequest:
     replaces: int | None = None
     #: What the client said, where `data` has more than that: for the idempotency key.
     said: bytes | None = None
+    #: As in `Entry`.
+    trace: str = ""
 
     @classmethod
     def batch(
@@ -194,10 +198,10 @@ class AcceptRequest:
     def _more(self) -> str:
         """Return what few entries have: nothing, for most."""
         checks, told = self._checks(), self.instructions is not None
-        if self.op == "add" and not (checks or told or self.external):
+        if self.op == "add" and not (checks or told or self.external or self.trace):
             return ""
         vacant = "" if self.vacant is None else self.vacant
-        return f"{self.external}|{vacant}|{self.count}|{checks}|{told:d}"
+        return f"{self.external}|{vacant}|{self.count}|{checks}|{told:d}|{self.trace}"
 
     def _checks(self) -> str:
         """Return what the script is to compare, or nothing."""
@@ -334,11 +338,19 @@ def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
     """Read a stream entry's fields: names and values in turn, as Redis answers a script.
 
     One of an unknown version has only its id and version. One that cannot be read has the version
-    MALFORMED: it must be no more than its own trouble.
+    MALFORMED: it must be no more than its own trouble. Fields after these two are what a worker may
+    leave unread, as `t` is: what it must not misread needs another version.
     """
     match fields:
         case [b"h", head, b"d", data]:
             return _read(stream_id, head, data, version=b"2")
+        case [b"h", head, b"d", data, *more]:
+            trace = (
+                dict(zip(more[::2], more[1::2], strict=False))
+                .get(b"t", b"")
+                .decode("ascii", "replace")
+            )
+            return _read(stream_id, head, data, version=b"2", trace=trace)
         case _:
             named = dict(zip(fields[::2], fields[1::2], strict=True))
             # One that lacks a field is too short to be read, but for its version.
@@ -346,7 +358,7 @@ def read_entry(stream_id: bytes, fields: Sequence[bytes]) -> Entry:
             return _read(stream_id, b" ".join(old), named.get(b"data", b""), version=b"1")
 
 
-def _read(stream_id: bytes, head: bytes, data: bytes, *, version: bytes) -> Entry:
+def _read(stream_id: bytes, head: bytes, data: bytes, *, version: bytes, trace: str = "") -> Entry:
     entry_id = int(stream_id.partition(b"-")[0])
     given, _, rest = head.partition(b" ")
     if given != version:
@@ -361,7 +373,9 @@ def _read(stream_id: bytes, head: bytes, data: bytes, *, version: bytes) -> Entr
     except ValueError:
         return Entry(entry_id, MALFORMED, "add", 0, 0, "", "", 0, 0, data)
     # A named tuple's own constructor takes as long as the rest of this function.
-    return tuple.__new__(Entry, (entry_id, VERSION, op, *facts, data, form, messages, change))
+    return tuple.__new__(
+        Entry, (entry_id, VERSION, op, *facts, data, form, messages, change, trace)
+    )
 
 
 def end_of_share(entries: Sequence[Entry], most: int) -> int:

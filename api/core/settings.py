@@ -1,6 +1,7 @@
 """All settings, in one class: environment variables or `.env` (reference: docs/settings.md)."""
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -177,6 +178,8 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat = "text"
+    #: otlp: spans of requests and of the drain are sent where the OTEL_… variables say.
+    traces: Literal["off", "otlp"] = "off"
 
     @field_validator("redis_url", "celery_broker_url")
     @classmethod
@@ -214,6 +217,17 @@ class Settings(BaseSettings):
             "cors_origins": addresses.origins,
         }
         readers[field.field_name](value)
+        return value
+
+    @field_validator("traces")
+    @classmethod
+    def _traces_have_their_packages(cls, value: str) -> str:
+        try:
+            found = value == "off" or find_spec("opentelemetry.exporter.otlp.proto.http")
+        except ModuleNotFoundError:
+            found = None
+        if not found:
+            raise ValueError("its packages are missing: pip install -r requirements-otel.txt")
         return value
 
     @model_validator(mode="after")

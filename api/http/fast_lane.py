@@ -53,6 +53,7 @@ class FastLane:
                     if taken.values is None:
                         receive = taken.receive
                         break
+                    scope["route"] = fast_route.route
                     scope["path_params"] = named.groupdict()
                     request = Request(scope, taken.receive)
                     await fast_route.answer(request, taken.values, receive, send)

@@ -55,6 +55,7 @@ class FastRoute:
 
     def __init__(self, route: APIRoute) -> None:
         _check(route)
+        self.route = route
         takes = route.dependant
         self.match = route.path_regex.fullmatch
         self._endpoint = route.endpoint

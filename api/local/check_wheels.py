@@ -1,6 +1,6 @@
 """Part of `make check`: every pin has a wheel for each Python and platform that `make run` serves.
 
-Nothing is installed or run; uv resolves requirements.txt as if it were on that platform.
+Nothing is installed or run; uv resolves the pins as if it were on that platform.
 """
 
 import subprocess
@@ -10,7 +10,8 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-PINS = "requirements.txt"
+#: All of requirements.txt, and what TRACES takes.
+PINS = "requirements-otel.txt"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = (
     "x86_64-manylinux_2_28",

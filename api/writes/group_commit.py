@@ -10,15 +10,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from api.core import log, metrics
+from api.core import log, metrics, tracing
 from api.core.entries import AcceptReply, AcceptRequest, AcceptResult
 from api.core.errors import ReadOnlyLog, TooFewReplicas, Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
 from api.writes.admission import Admission
 from api.writes.async_log import AsyncLog
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,8 @@ class _Waiting:
     request: AcceptRequest
     since: float
     result: asyncio.Future[AcceptResult] = field(default_factory=asyncio.Future)
+    #: Where its call to Redis belongs among the spans; None where it is not traced.
+    context: "Context | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class GroupCommit:
         self._settings = settings
         self._master = master
         self._limits = log.Limits.of(settings)
+        self._spans = tracing.spans_of(settings, "verbatim-api")
         self._ring = ring
         self._on_connected = on_connected
         self._queue: deque[_Waiting] = deque()
@@ -139,6 +146,8 @@ class GroupCommit:
         """Return what the log says of a request. Raises Unavailable, saying what is known."""
         self._admit(request)
         waiting = _Waiting(request, asyncio.get_running_loop().time())
+        if self._spans is not None:
+            waiting.context = self._spans.current()
         self._queue.append(waiting)
         self._queue_bytes += len(request.data)
         self._arrived.set()
@@ -268,6 +277,7 @@ class GroupCommit:
         """Make one accept call, void once its answer is no longer waited for."""
         loop = asyncio.get_running_loop()
         deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
+        calls = self._record(group)
         requests = [waiting.request for waiting in group]
         connection.database_id = self.database_id
         at = self._master.partitions if self._master else log.ALL
@@ -276,6 +286,9 @@ class GroupCommit:
         except TooFewReplicas:
             self._note_replicas(connection.acknowledged, lacking=True)
             raise
+        finally:
+            for call in calls:
+                call.end()
         self._note_replicas(connection.acknowledged, lacking=False)
         if reply.now_ms:  # not where all of it is elsewhere
             self._clock_offset_ms = reply.now_ms - loop.time() * 1000
@@ -285,6 +298,18 @@ class GroupCommit:
         if len(reply.results) != len(group):
             raise Unavailable("the script answered another call")
         return reply
+
+    def _record(self, group: Sequence[_Waiting]) -> "Sequence[Span]":
+        """Begin a span of the call for each request that is traced; its entry carries it on."""
+        if self._spans is None:
+            return ()
+        calls = []
+        for waiting in group:
+            if waiting.context is not None:
+                call, trace = self._spans.group_commit(waiting.context, len(group))
+                waiting.request = replace(waiting.request, trace=trace)
+                calls.append(call)
+        return calls
 
     def _note_replicas(self, acknowledged: int, *, lacking: bool) -> None:
         self.acknowledged = acknowledged

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -47,6 +48,20 @@ def test_the_log_keeps_every_field_of_an_entry(log: Log) -> None:
     assert (added.role, added.status, added.data.decode()) == ("user", "stored", text)
     assert added.created_at_ms == answer.created_at_ms
     assert added.total_bytes == opened.total_bytes + len(text.encode())
+
+
+def test_an_entry_has_a_field_for_its_trace_only_where_its_request_is_traced(log: Log) -> None:
+    conversation = open_conversation(log)
+    trace = f"00-{32 * '1'}-{16 * '2'}-01"
+
+    submit(log, message(conversation, "one"), replace(message(conversation, "two"), trace=trace))
+
+    name = log.key(conversation, "log")
+    stored: Any = log.ask(conversation, lambda redis: redis.xrange(name))
+    assert [list(fields) for _, fields in stored] == [[b"h", b"d"]] * 2 + [[b"h", b"d", b"t"]]
+    (read,) = log.read([ids.partition_of(conversation)], 10, 10**6).values()
+    assert [entry.trace for entry in read] == ["", "", trace]
+    assert [entry.data for entry in read] == [b"", b"one", b"two"]
 
 
 def test_an_id_is_made_of_redis_time_and_is_exact(log: Log, redis: Redis) -> None:

@@ -21,6 +21,14 @@ def test_both_versions_of_an_entry_are_read_alike() -> None:
     assert read_entry(b"32-0", flat(OLD)) == entry
 
 
+def test_fields_after_the_first_two_may_be_left_unread() -> None:
+    traced = [b"h", HEAD, b"d", b"hi", b"t", b"00-1-2-01"]
+    plain = read_entry(b"32-0", traced[:4])
+
+    assert read_entry(b"32-0", traced) == plain._replace(trace="00-1-2-01")
+    assert read_entry(b"32-0", [*traced[:4], b"novel", b"x"]) == plain
+
+
 @pytest.mark.parametrize("name", [name for name in OLD if name not in {b"v", b"data"}])
 def test_an_old_entry_that_lacks_a_field_is_malformed(name: bytes) -> None:
     lacking = {field: OLD[field] for field in OLD if field != name}
@@ -40,6 +48,7 @@ def test_an_entry_whose_head_cannot_be_read_is_malformed(head: bytes) -> None:
         ([b"v", b"2", b"novel", b"x"], 0),
         ([b"h", b"1 add 1 16 user stored 1 2 t", b"d", b""], 0),
         ([b"h", b"3 novel", b"d", b""], 3),
+        ([b"h", b"3 novel", b"d", b"", b"novel", b"x"], 3),
         ([b"v", b"3"], 3),
     ],
 )

@@ -96,7 +96,8 @@ function accept.append(call, entry, partition)
   end
   local total = partition.total + #entry.data
   local head = string.format('%s %s %s %d %s', VERSION, said, call.at, total, entry.form)
-  local reply = redis.pcall('XADD', prefixes[partition.number] .. 'log', id .. '-0', 'h', head, 'd', entry.data)
+  local reply = redis.pcall('XADD', prefixes[partition.number] .. 'log', id .. '-0', 'h', head, 'd', entry.data,
+    unpack(entry.traced))
   if failed(reply) then
     call.is_replica = string.find(reply.err, 'READONLY', 1, true) ~= nil
     return nil
@@ -182,7 +183,7 @@ function accept.cut(call, partition, entry, conversation)
   local cut = {
     op = 'truncate', user = entry.user, conversation = entry.conversation,
     said = 'truncate ' .. entry.user .. ' ' .. entry.conversation .. '  stored',
-    data = '{"message":' .. entry.replaces .. ',"keep":true}', form = 'j', count = 1, externals = {},
+    data = '{"message":' .. entry.replaces .. ',"keep":true}', form = 'j', count = 1, externals = {}, traced = {},
     scope = 'edit', state = entry.state, fresh = entry.fresh, external = entry.external,
     instructions = entry.instructions,
   }
@@ -304,14 +305,14 @@ end
 -- costs on both sides. What they mean is said at `AcceptRequest` in api/core/entries.py.
 --   op user conversation (of a fork: its source) role status form scope session, and for entries that have more
 --   than a plain message, state home lease streamed as_of more turns
---   more: nothing, or external|vacant|count|checks|told
+--   more: nothing, or external|vacant|count|checks|told|trace
 --   checks: nothing, or if_last:last_message:rewritten:last_after:replaces:last_as_of
 --   turns: how many earlier turns follow
 local PLAIN = '^((%l+) (%d+) (%d+) (%l*) [^ ]*) (%l) (%l+) ([^ ]*)(.*)$'
 local NO_NAME = string.rep('\0', 18)
 -- What an entry is unless it says otherwise.
 local PLAIN_ENTRY = {
-  __index = { is_plain = true, state = '', external = '', count = 1, loaded = {}, externals = {} },
+  __index = { is_plain = true, state = '', external = '', count = 1, loaded = {}, externals = {}, traced = {} },
 }
 
 -- What a request's names say (entry_at), into the entry.
@@ -336,10 +337,12 @@ local function read_more(entry, rest, at)
     string.match(rest, '^ ([^ ]*) (%d+) ([^ ]*) (%d) ([^ ]*) ([^ ]*) (%d+)$')
   entry.is_plain = false
   entry.state, entry.home, entry.lease, entry.streamed, entry.as_of = state, tonumber(home), lease, streamed, as_of
-  local external, vacant, count, checks, told
+  local external, vacant, count, checks, told, trace
   if more ~= '' then
-    external, vacant, count, checks, told = string.match(more, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
+    external, vacant, count, checks, told, trace =
+      string.match(more, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
     entry.external, entry.vacant, entry.count = external, vacant, tonumber(count)
+    if trace ~= '' then entry.traced = { 't', trace } end
   end
   if checks and checks ~= '' then
     entry.is_checked = true

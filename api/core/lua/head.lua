@@ -15,7 +15,8 @@
 --                                                      them those that were committed of late (kept.lua);
 --                                                      never deleted, only trimmed. Entry id: "<id>-0", fields
 --                                                      h "<version> <op> <user> <conversation> <role> <status> <at ms>
---                                                      <running total of bytes> <form of d>", and d (entries.py)
+--                                                      <running total of bytes> <form of d>", and d (entries.py);
+--                                                      then t, the W3C traceparent of a request that is traced
 -- committed                                    string  "<id> <entries> <last ms> <first ms>": up to which id all is
 --                                                      known to be in PostgreSQL, how many entries of that are
 --                                                      kept, and by when the last and the first of them had
