@@ -187,6 +187,9 @@ class _Planner:
         are stored.
         """
         known, refused, plan = self._known, self._plan.refused, self._plan
+        if entry.op == "add" and not refused and entry.id not in known.messages:
+            self._add_text(partition, entry)
+            return
         new: list[AddedMessage] = []
         in_conflict = False
         for message in entry.added:
@@ -200,11 +203,7 @@ class _Planner:
                 known.named[external] = message.role, message.content, message.extra
                 new.append(message)
         if new:
-            change = plan.changes.get(entry.conversation_id)
-            if change is None:
-                change = plan.changes[entry.conversation_id] = Change()
-            change.at_ms = written_at_ms(entry, new[-1])
-            change.added += len(new)
+            self._note_added(entry.conversation_id, len(new), written_at_ms(entry, new[-1]))
             plan.adds += [_row(entry, message, refused) for message in new]
         placeholders = [message.id for message in new if message.id in refused] if refused else ()
         if placeholders:
@@ -217,6 +216,24 @@ class _Planner:
             plan.applied.append(entry)
         else:
             self._count_duplicate(partition)
+
+    def _add_text(self, partition: int, entry: Entry) -> None:
+        """Add the message of an `add` that is neither there nor refused, as nearly all are."""
+        plan = self._plan
+        self._note_added(entry.conversation_id, 1, entry.created_at_ms)
+        whose = entry.id, entry.conversation_id, entry.user_id
+        said = entry.role, entry.data, entry.status, entry.created_at_ms
+        plan.adds.append((*whose, *said, None, None))
+        plan.tallies[partition].applied += 1
+        plan.applied.append(entry)
+
+    def _note_added(self, conversation_id: int, messages: int, at_ms: int) -> None:
+        """Note that messages are added to a conversation, the last one of that time."""
+        change = self._plan.changes.get(conversation_id)
+        if change is None:
+            change = self._plan.changes[conversation_id] = Change()
+        change.at_ms = at_ms
+        change.added += messages
 
     def _write(self, entry: Entry, conversation: KnownConversation) -> None:
         if entry.op == "set":
