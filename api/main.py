@@ -55,6 +55,7 @@ from api.http.routes import (
     branches,
     chat,
     conversations,
+    feedback,
     health,
     imports,
     keys,
@@ -71,6 +72,7 @@ from api.reads import standby as standbys
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
 from api.writes.external_ids import ExternalIds
+from api.writes.feedback import FeedbackWrites
 from api.writes.fresh_reads import FreshReads
 from api.writes.imports import Imports
 from api.writes.write_path import WritePath
@@ -152,6 +154,7 @@ def _app(known: Settings) -> FastAPI:
         v1_items,
         v1_conversations,
         tags,
+        feedback,
         health,
     ):
         app.router.routes.extend(routes.router.routes)
@@ -241,6 +244,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             if settings.oidc_issuer
             else None,
             external_ids=ExternalIds(log, reads.primary),
+            feedback=FeedbackWrites(accept, reads.primary, log),
             deletion=AccountDeletion(
                 database, reads.primary, log, key_store, tokens.lifetime_seconds
             ),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from api.core.entries import Entry
+from api.core.feedback import Feedback
 from api.core.partition_counts import Tally
 from workers.said import Said
 
@@ -51,6 +52,8 @@ class Plan:
     adds: list[Row] = field(default_factory=list)
     changes: dict[int, Change] = field(default_factory=dict)
     said: dict[int, Said] = field(default_factory=dict)
+    #: Entries that say what their owners think of answers, and what they say.
+    feedback: list[tuple[Entry, Feedback]] = field(default_factory=list)
     #: Entries that change stored messages, or copy them; after all that is above.
     rewrites: list[Entry] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)

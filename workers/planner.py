@@ -267,6 +267,8 @@ class _Planner:
     def _say(self, entry: Entry, fields: ConversationFields) -> None:
         if said := said_by(entry, fields):
             self._plan.said.setdefault(entry.conversation_id, {}).update(said)
+        if "feedback" in fields:
+            self._plan.feedback.append((entry, fields["feedback"]))
 
     def _apply(self, partition: int, entry: Entry) -> None:
         """Count an entry that is written, as a dead letter if it is written without its text."""

@@ -30,6 +30,7 @@ def fields_of(entry: Entry, *, is_refused: bool) -> ConversationFields:
         return {"title": ""}
     fields = conversation_fields.decode(entry.data)
     fields.pop("external_id", None)
+    fields.pop("feedback", None)
     return cast(
         "ConversationFields", {name: _NO_TEXT.get(name, said) for name, said in fields.items()}
     )

@@ -47,4 +47,6 @@ def _says_what_it_may(entry: Entry) -> bool:
         fields = conversation_fields.decode(entry.data)
     except ValueError:
         return False
-    return entry.op == "open" or not fields.keys() & {"external_id", "created_at"}
+    if entry.op == "open":
+        return "feedback" not in fields
+    return not fields.keys() & {"external_id", "created_at"}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
-from api.core import conversation_fields
+from api.core import conversation_fields, feedback
 from api.core.batches import ROLES
 from api.core.entries import Entry
 from workers import arrays, rewrite
@@ -102,13 +102,14 @@ _DEAD_LETTER: Final = f"""
 
 
 def write_plan(cursor: Cursor, plan: Plan) -> None:
-    """Write conversations, messages, changes, what is said, rewrites and dead letters."""
+    """Write conversations, messages, changes, what is said, feedback, rewrites, dead letters."""
     statements = [
         *_statement(cursor, _OPEN, [_conversation_row(entry, plan) for entry in plan.opens]),
         *_add_statement(cursor, plan),
         *_statement(cursor, _CHANGE, [_change_row(*item, plan) for item in plan.changes.items()]),
         *_erasures(cursor, plan),
         *_sayings(cursor, plan),
+        *_feedback(cursor, plan),
         *chain.from_iterable(rewrite.statements(cursor, entry, plan) for entry in plan.rewrites),
         *_statement(cursor, _DEAD_LETTER, [_dead_letter_row(d) for d in plan.dead_letters]),
     ]
@@ -133,6 +134,12 @@ def _sayings(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
     for conversation_id, said in plan.said.items():
         facts = dict.fromkeys(Said.__annotations__) | said
         yield cursor.mogrify(_SAY, facts | {"id": conversation_id, "said": list(said)})
+
+
+def _feedback(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
+    for entry, said in plan.feedback:
+        for statement in feedback.statements(entry.conversation_id, entry.created_at_ms, said):
+            yield cursor.mogrify(*statement)
 
 
 def _text(entry: Entry, plan: Plan) -> str | None:

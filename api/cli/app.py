@@ -14,6 +14,7 @@ from api.cli import (
     dead,
     doctor,
     exchange,
+    feedback,
     keys,
     log_memory,
     migration,
@@ -41,6 +42,7 @@ app.add_typer(dead.app)
 app.command("import")(exchange.import_files)
 app.command()(exchange.export)
 app.add_typer(keys.app)
+app.add_typer(feedback.app)
 app.command()(doctor.doctor)
 
 

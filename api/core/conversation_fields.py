@@ -9,7 +9,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, cast
 
+from api.core import feedback
 from api.core.entries import Entry
+from api.core.feedback import Feedback
 from api.core.text import Storable, is_blank
 
 #: Days until a conversation is deleted, at most.
@@ -33,6 +35,8 @@ class ConversationFields(TypedDict, total=False):
     expires_in_days: int | None
     #: Of an open only: Unix milliseconds.
     created_at: int
+    #: Of a `set` only: about one of its messages.
+    feedback: Feedback
 
 
 def encode(fields: ConversationFields) -> bytes:
@@ -101,4 +105,5 @@ _KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
         value is None or (type(value) is int and 0 < value <= DAYS_MOST)
     ),
     "created_at": lambda value: type(value) is int and 0 <= value <= _MOST_MS,
+    "feedback": feedback.is_one,
 }

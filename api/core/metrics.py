@@ -62,6 +62,12 @@ refused_total: Final = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+feedback_total: Final = Counter(
+    "verbatim_feedback_total",
+    "Ratings of answers accepted by the API behind this port; `none`: taken back",
+    ["rating"],
+    registry=REGISTRY,
+)
 accept_seconds: Final = Histogram(
     "verbatim_accept_seconds",
     "From an entry's arrival at the group commit to its answer",

@@ -342,6 +342,8 @@ class Message(Base, table=True):
     #: A JSON object: what the writer keeps of a message beside its text.
     extra: str | None = Field(default=None, sa_type=JsonText)
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: A JSON object: what the owner thinks of an answer (`api.core.feedback`).
+    feedback: str | None = Field(default=None, sa_type=JsonText)
 
 
 class MessageAside(Base, table=True):
@@ -369,6 +371,8 @@ class MessageAside(Base, table=True):
     external_id: str | None = Field(default=None, sa_type=Text)
     extra: str | None = Field(default=None, sa_type=JsonText)
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: A JSON object: what the owner thinks of an answer (`api.core.feedback`).
+    feedback: str | None = Field(default=None, sa_type=JsonText)
     #: The entry that put it aside, with all that followed it.
     branch_id: int = Field(sa_type=BigInteger)
     #: The message it follows; null for a first one.

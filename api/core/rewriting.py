@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _COLUMNS: Final = (
     "id, conversation_id, user_id, position, role, content, status, created_at, external_id, extra,"
-    " edited_at"
+    " edited_at, feedback"
 )
 _AT: Final = "timestamptz 'epoch' + %(at)s * interval '1 millisecond'"
 #: From which position on an entry cuts: that of its message, or of its branch's first one.
@@ -70,7 +70,7 @@ _PUT: Final = f"""
 """  # noqa: S608 - our own words
 _REMOVE: Final = f"""
     UPDATE message SET content = '', extra = NULL, external_id = NULL, status = 'deleted',
-        edited_at = {_AT}
+        feedback = NULL, edited_at = {_AT}
     WHERE id = %(message)s AND conversation_id = %(conversation)s
 """  # noqa: S608 - our own words
 #: What is searched ends before what was changed, until the words are written anew.
@@ -107,7 +107,7 @@ _FORK: Final = f"""
     )
     INSERT INTO message ({_COLUMNS})
     SELECT %(conversation)s + 16 * position, %(conversation)s, user_id, position, role, content,
-        status, created_at, external_id, extra, edited_at
+        status, created_at, external_id, extra, edited_at, NULL
     FROM copied
 """  # noqa: S608 - our own words
 #: What was added after a cut and is put aside by it, since the cut is made late: its place is at
@@ -121,7 +121,7 @@ _ADDED_SINCE: Final = f"""
     INSERT INTO message ({_COLUMNS})
     SELECT id, conversation_id, user_id, row_number() OVER (ORDER BY position) + coalesce((
             SELECT max(position) FROM message WHERE conversation_id = %(conversation)s), 0),
-        role, content, status, created_at, external_id, extra, edited_at
+        role, content, status, created_at, external_id, extra, edited_at, feedback
     FROM since
 """  # noqa: S608 - our own words
 #: What a late cut put aside, where it is not to be kept, with the branches that began in it.

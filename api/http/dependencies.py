@@ -33,6 +33,7 @@ from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
 from api.writes.accept import Accept
 from api.writes.external_ids import ExternalIds
+from api.writes.feedback import FeedbackWrites
 from api.writes.fresh_reads import FreshReads
 from api.writes.imports import Imports
 
@@ -63,6 +64,7 @@ class Services:
     api_keys: ApiKeys
     identity_provider: IdentityProvider | None
     external_ids: ExternalIds
+    feedback: FeedbackWrites
     deletion: AccountDeletion
     shared_links: SharedLinks
     #: Reads of shared links, by the address that they come from.

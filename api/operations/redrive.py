@@ -11,10 +11,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from api.core import batches, changes, conversation_fields
+from api.core import batches, changes, conversation_fields, feedback
 from api.core.batches import AddedMessage
 from api.core.conversation_fields import ConversationFields
-from api.core.times import time_of
+from api.core.times import time_of, unix_ms
 from api.operations import redrive_rewrites
 
 #: Classes of SQLSTATE that the entry itself causes: data exception, integrity constraint, program
@@ -120,6 +120,7 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
             if not exists:
                 connection.execute(_OPEN, facts | said)
             connection.execute(_SAY, facts | said)
+            _rate(connection, letter)
         case "close":
             connection.execute(_CLOSE, facts)
         case "delete":
@@ -145,6 +146,15 @@ def _said(letter: Row[Any]) -> dict[str, Any]:
         "expires_in_days": fields.get("expires_in_days"),
         "began_at": at if began_ms is None else time_of(began_ms),
     }
+
+
+def _rate(connection: Connection, letter: Row[Any]) -> None:
+    """Store what a `set` says of an answer, unless a later one has said something."""
+    if (said := _fields(letter).get("feedback")) is None:
+        return
+    at_ms = unix_ms(letter.entry_created_at)
+    for statement, facts in feedback.statements(letter.conversation_id, at_ms, said):
+        connection.exec_driver_sql(f"{statement} AND feedback IS NULL", facts)
 
 
 def _fields(letter: Row[Any]) -> ConversationFields:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, literal, or_, true
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
-from api.core.models import Conversation, Message, MessageAside, Status
+from api.core.models import Conversation, Message, MessageAside, Role, Status
 from api.reads import owners
 
 
@@ -26,6 +26,7 @@ class Place:
     status: Status | None = None
     #: The message before that, or 0.
     before_id: int = 0
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class BranchRepository:
         by = found.external_id if isinstance(message, str) else found.id
         wanted: Any = (
             *(Conversation.rewritten_id, Conversation.message_count, last.id),
-            *(found.id, found.status, before.id),
+            *(found.id, found.status, before.id, found.role),
         )
         statement: Any = (
             select(*wanted)
@@ -75,8 +76,10 @@ class BranchRepository:
         row = self._session.exec(statement).one_or_none()
         if row is None:
             return None
-        rewritten_id, count, last_id, message_id, status, before_id = row
-        return Place(rewritten_id or 0, count, last_id or 0, message_id, status, before_id or 0)
+        rewritten_id, count, last_id, message_id, status, before_id, role = row
+        return Place(
+            rewritten_id or 0, count, last_id or 0, message_id, status, before_id or 0, role
+        )
 
     def named(
         self, owner: int, conversation_id: int, external_ids: Collection[str]

@@ -126,7 +126,11 @@ def _document(message: Any, aside: ColumnElement[int]) -> ColumnElement[str]:
         "external_id": documents.or_null(documents.string(message.external_id)),
     }
     edited_at = documents.string(documents.time(message.edited_at))
-    after = {"edited_at": documents.or_null(edited_at), "aside": aside}
+    after = {
+        "edited_at": documents.or_null(edited_at),
+        "aside": aside,
+        "feedback": documents.or_null(message.feedback_text),
+    }
     return documents.formatted(
         f"{documents.members(before, _WORDS)}{_PLACE},{documents.members(after)}{_END}%s",
         *(*before.values(), *after.values(), documents.or_null(message.extra_text)),

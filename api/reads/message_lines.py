@@ -91,6 +91,8 @@ def _document(message: Any, form: Form) -> ColumnElement[str]:
     # Line ends stand between parts of JSON, never in a string: a line has none.
     extra = func.translate(message.extra_text, literal_column("E'\\n\\r'"), "  ")
     members = {name: made.get(name, message[name]) for name in _NAMES[form]}
+    if form == "lines":
+        members["feedback"] = documents.or_null(message.feedback_text)
     members["extra"] = documents.or_null(extra)
     named = documents.members(members, _WORDS, blank=" ")
     return documents.formatted(_BEFORE[form] + named, *members.values())

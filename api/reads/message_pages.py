@@ -125,10 +125,11 @@ def nearby(part: Part, nearest: Order, *more: Any, with_extra: bool) -> Any:
     }[part]
     extra: Any = cast(Message.extra, Text) if with_extra else null().cast(Text)
     columns = (getattr(Message, name) for name in _COLUMNS)
+    feedback = cast(Message.feedback, Text).label("feedback_text")
     size = func.octet_length(Message.content) + func.coalesce(func.octet_length(extra), 0)
     rows = (
         select(*columns, *more)
-        .add_columns(extra.label("extra_text"), size.label("bytes"))
+        .add_columns(extra.label("extra_text"), feedback, size.label("bytes"))
         .where(Message.conversation_id == Conversation.id, wanted)
         .order_by(position.asc() if nearest == "asc" else position.desc())
         .limit(bindparam("most", type_=BigInteger))

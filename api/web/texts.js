@@ -174,6 +174,12 @@ export const texts = {
   revokeSurely: "Revoke for good?",
   close: "Close",
 
+  rate: { up: "A good answer", down: "A bad answer" },
+  comment: "What makes it so?",
+  sendComment: "Send the comment",
+  thanks: "Thank you.",
+  notRated: "Your rating did not reach the server.",
+
   share: "Share",
   shareHint: "Whoever has the link sees what was said here so far, and nothing that comes later.",
   shareFor: "For",

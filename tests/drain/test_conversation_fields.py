@@ -69,6 +69,65 @@ def test_what_is_said_of_a_deleted_conversation_is_discarded(world: World) -> No
     assert (row.external_id, row.deleted_at is not None) == (None, True)
 
 
+def thumbs(world: World) -> list[tuple[str, str | None]]:
+    """Return the ratings by message, of answers that are aside, too."""
+    return [
+        (content, rating)
+        for content, rating in world.sql(
+            "SELECT content, feedback->>'rating' FROM message UNION ALL"
+            " SELECT content, feedback->>'rating' FROM message_aside ORDER BY content"
+        )
+    ]
+
+
+def test_the_last_rating_of_an_answer_stays_with_it(world: World) -> None:
+    conversation, other = (open_with(world, world.user()) for _ in range(2))
+    [first, second] = world.add(conversation, "a", "b", role="assistant")
+    [question] = world.add(conversation, "c")
+    up = {"rating": "up", "comment": "ü"}
+    say(world, conversation, feedback={"message": first, "rating": "down", "comment": None})
+    say(world, conversation, feedback={"message": second, **up})
+    say(world, conversation, feedback={"message": first, **up}, pinned=True)
+    say(world, conversation, feedback={"message": question, **up})
+    say(world, other, feedback={"message": first, "rating": "down", "comment": None})
+    world.drain.run()
+    together = thumbs(world)
+    say(world, conversation, feedback={"message": second, "rating": None, "comment": None})
+    world.drain.run()
+
+    assert together == [("a", "up"), ("b", "up"), ("c", None)]
+    assert thumbs(world) == [("a", "up"), ("b", None), ("c", None)]
+    assert said(world, conversation)[4]
+    assert world.row(conversation).rewritten_id is None
+    assert world.dead() == []
+
+
+def test_a_redriven_rating_is_stored_unless_a_later_one_is(world: World) -> None:
+    conversation = open_with(world, world.user())
+    [first, second] = world.add(conversation, "a", "b", role="assistant")
+    up: dict[str, Any] = {"rating": "up", "comment": None}
+    letters = [
+        say(world, conversation, title="\0", feedback={"message": message, **up})
+        for message in (first, second)
+    ]
+    world.drain.run()
+    say(world, conversation, feedback={"message": second, "rating": "down", "comment": None})
+    world.drain.run()
+    assert thumbs(world) == [("a", None), ("b", "down")]
+    for message, letter in zip((first, second), letters, strict=True):
+        repaired = json.dumps({"feedback": {"message": message, **up}}).encode()
+        world.sql(
+            "UPDATE dead_letter SET payload = :payload WHERE entry_id = :id",
+            payload=repaired,
+            id=letter,
+        )
+        assert dead_letters.redrive(world.engine, world.log, world.letter(letter)).state == (
+            "redriven"
+        )
+
+    assert thumbs(world) == [("a", "up"), ("b", "down")]
+
+
 def test_a_conversation_that_began_before_is_opened_once(world: World) -> None:
     owner = world.user()
     with world.lost_trim():
@@ -177,6 +236,9 @@ def test_an_external_id_that_is_given_out_twice_stops_nothing(world: World) -> N
         ("set", "j", b'{"color":1}'),
         ("set", "j", b'{"tags":[1]}'),
         ("set", "j", b'{"archived":1}'),
+        ("set", "j", b'{"feedback":{"message":1,"rating":"up"}}'),
+        ("set", "j", b'{"feedback":{"message":1,"rating":"good","comment":null}}'),
+        ("open", "j", b'{"feedback":{"message":1,"rating":"up","comment":null}}'),
         ("set", "j", b'{"external_id":"e"}'),
         ("open", "j", b'{"created_at":1e3}'),
         ("open", "j", b'{"created_at":-1}'),

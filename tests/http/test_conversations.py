@@ -98,7 +98,7 @@ def test_a_message_is_accepted_and_then_read(
         "status": "queued",
         "external_id": None,
     }
-    unused = {"external_id": None, "extra": None, "edited_at": None, "aside": 0}
+    unused = {"external_id": None, "extra": None, "edited_at": None, "aside": 0, "feedback": None}
     assert read == {
         "messages": [{**accepted, "position": 1, "status": "stored", **unused}],
         "total": 1,

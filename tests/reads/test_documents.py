@@ -55,6 +55,7 @@ def message(conversation: int, position: int, **fields: Any) -> dict[str, Any]:
         "external_id": None,
         "extra": None,
         "edited_at": None,
+        "feedback": None,
         **fields,
     }
 
@@ -263,7 +264,7 @@ def test_an_export_is_what_json_makes_of_its_rows(grace: httpx.Client) -> None:
 
 LINE = (
     *("id", "conversation_id", "position", "role", "content", "status", "created_at"),
-    *("external_id", "edited_at"),
+    *("external_id", "edited_at", "feedback"),
 )
 ELEMENT = ("id", "external_id", "role", "content", "status", "created_at")
 

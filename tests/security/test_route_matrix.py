@@ -54,6 +54,8 @@ class Things:
     branch: int = 0
     #: The next page of a search.
     found: str = ""
+    #: A message of the assistant.
+    answer: int = 0
     #: The id of a shared link, and its secret.
     share: str = "0" * 24
     secret: str = "0" * 43
@@ -74,6 +76,7 @@ class Things:
             "key": self.key,
             "branch": self.branch,
             "found": self.found,
+            "answer": self.answer,
             "share": self.share,
             "secret": self.secret,
         }
@@ -88,6 +91,7 @@ class Things:
             self.turn - NOT_GIVEN_OUT,
             *("0-of-nobody", "1-of-nobody", cursor),
             branch=self.branch - NOT_GIVEN_OUT,
+            answer=self.answer - NOT_GIVEN_OUT,
             found=self.found,
         )
 
@@ -172,6 +176,16 @@ ROWS: dict[str, list[Row]] = {
     ],
     "changeMessage": [
         Row("/api/conversations/{conversation}/messages/{message}", body={"content": "x"}, own=202),
+    ],
+    "giveFeedback": [
+        Row(
+            "/api/conversations/{conversation}/messages/{answer}/feedback",
+            body={"rating": "up", "comment": "x"},
+            own=202,
+        )
+    ],
+    "takeFeedbackBack": [
+        Row("/api/conversations/{conversation}/messages/{answer}/feedback", own=202)
     ],
     "listBranches": [
         Row("/api/conversations/{conversation}/branches"),
@@ -277,6 +291,7 @@ NO_IDS = {
     *("metadata", "tags", "tag", "archived", "pinned", "created_at", "expires_in_days"),
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
     *("name", "scopes", "acts_for", "form", "from", "to", "audience", "items"),
+    *("rating", "comment"),
 }
 
 
@@ -356,6 +371,7 @@ def belongings(person: httpx.Client) -> Things:
         headers={"Accept": "text/event-stream"},
     )
     turn = int(re.findall(r'"messageId": (\d+)', said.text)[0])
+    answer = int(re.findall(r'"replyId": (\d+)', said.text)[0])
     after: dict[str, Any] = {"read_after": [added, turn, *opened], "limit": 1}
     cursor = person.get("/api/conversations/", params=after).json()["next_cursor"]
     cut = person.post(
@@ -373,6 +389,7 @@ def belongings(person: httpx.Client) -> Things:
         *(owner, opened[0], opened[1], added, turn, named[0], named[1], cursor),
         branch=branch,
         found=found,
+        answer=answer,
         share=shared["id"],
         secret=shared["link"].rpartition("/")[2],
     )
@@ -486,7 +503,7 @@ def test_anothers_ids_in_ones_own_conversation_are_nobodys(scene: Scene) -> None
     nested = [
         (operation, row)
         for operation, row in calls()
-        for name in ("{turn}", "{message}", "{item}")
+        for name in ("{turn}", "{message}", "{item}", "{answer}")
         if row.names and name in str(row)
     ]
 

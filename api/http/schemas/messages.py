@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from api.core import batches, models
 from api.http.fields import AnyContent, ExternalId, Extra, Id, Role, Time
 from api.http.schemas.base import In, Out
+from api.http.schemas.feedback import Feedback
 
 
 class NewMessage(In):
@@ -98,6 +99,9 @@ class Message(Out):
     edited_at: Time | None = Field(default=None, examples=[None])
     aside: int = Field(
         default=0, examples=[0], description="Other messages that once had this position."
+    )
+    feedback: Feedback | None = Field(
+        default=None, examples=[None], description="What its owner said of an answer."
     )
 
 

@@ -21,6 +21,7 @@ import { texts } from "../texts.js";
 /**
  * @import { Turn } from "../model/turn.js"
  * @import { Thread } from "../model/thread.js"
+ * @import { Rating } from "../model/wire.js"
  */
 
 /** Another device says nothing to us: we look. And more often while the server does not answer. */
@@ -83,6 +84,7 @@ export class ChatApp {
       discard: (turn) => this.#thread?.discard(turn),
       replace: (message, text) => this.#replace(message, text),
       switchTo: (branch) => void this.#switchTo(branch),
+      rate: (message, rating, comment) => this.#rate(message, rating, comment),
       toLatest: () => void this.#session.openLatest(),
     });
     this.#composer = new Composer({
@@ -290,6 +292,21 @@ export class ChatApp {
     const problem = await this.#thread?.switchTo(branch);
     if (problem) this.#toasts.show(texts.notSwitched);
     else this.#announce(texts.switched);
+  }
+
+  /**
+   * @param {number} message
+   * @param {Rating | null} rating
+   * @param {string | null} comment
+   * @returns {Promise<boolean>} whether the server took it
+   */
+  async #rate(message, rating, comment) {
+    const conversation = this.#thread?.id;
+    if (!conversation) return false;
+    return this.#client.rate(conversation, message, rating, comment).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** @param {Turn} turn */

@@ -42,6 +42,8 @@ const SHAPES = {
   dark: ["M20 14A8.5 8.5 0 1 1 10 4a7 7 0 0 0 10 10z"],
   back: ["M15 5l-7 7l7 7"],
   next: ["M9 5l7 7l-7 7"],
+  thumbUp: ["M7 11l4-8a2 2 0 0 1 2 2v4h6l-2 10H7z", "M3 11h4v8H3z"],
+  thumbDown: ["M7 13l4 8a2 2 0 0 0 2-2v-4h6l-2-10H7z", "M3 5h4v8H3z"],
   share: ["M12 15V4", "M8 8l4-4l4 4", "M5 13v7h14v-7"],
   archive: ["M4 5h16v4h-16z", "M6 9v10h12v-10", "M10 13h4"],
   select: ["M4 5h6v6h-6z", "M4 15h6v5h-6z", "M14 8l2 2l4-5", "M14 18h6"],

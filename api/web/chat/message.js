@@ -3,12 +3,14 @@
 import { AnswerBody } from "./answer.js";
 import { copy } from "./clipboard.js";
 import { icon, iconButton, make } from "./dom.js";
+import { FeedbackBar } from "./feedback.js";
 import { MessageEditor } from "./message-editor.js";
 import { texts } from "../texts.js";
 
 /**
  * @import { Item } from "../model/items.js"
  * @import { Turn } from "../model/turn.js"
+ * @import { Rating } from "../model/wire.js"
  *
  * @typedef {object} Actions
  * @property {(turn: Turn) => void} retry
@@ -16,12 +18,15 @@ import { texts } from "../texts.js";
  * @property {(turn: Turn) => void} discard
  * @property {(message: number, text: string) => void} replace
  * @property {(branch: number) => void} switchTo
+ * @property {(message: number, rating: Rating | null, comment: string | null) => Promise<boolean>} rate
  */
 
 export class MessageView {
   #actions;
   #role;
   #answer;
+  /** @type {FeedbackBar | null} */
+  #feedback = null;
   #words = make("div", { class: "words", dir: "auto" });
   #note = make("div", { class: "note" });
   #article;
@@ -54,6 +59,10 @@ export class MessageView {
       this.#answer ? this.#answer.element : this.#words,
       this.#note,
     );
+    if (item.role === "assistant") {
+      this.#feedback = new FeedbackBar(actions.rate);
+      this.#article.append(this.#feedback.element);
+    }
     this.element = make("li", { class: `message ${item.role}` }, this.#article);
     this.show(item);
   }
@@ -92,6 +101,7 @@ export class MessageView {
     this.#article.setAttribute("aria-busy", String(state === "thinking" || state === "answering"));
     if (row) this.#article.title = new Date(row.created_at).toLocaleString();
     this.#showHorizon(isHorizon);
+    this.#feedback?.show(row);
     this.#annotate(state, turn, finish);
   }
 

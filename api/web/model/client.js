@@ -5,7 +5,7 @@ import { Problem, UNREACHED } from "./problem.js";
 /**
  * @import { Change } from "./changes.js"
  * @import { Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope } from "./wire.js"
- * @import { MessagePage, SharedConversation, SharedLink, TagRow, User } from "./wire.js"
+ * @import { MessagePage, Rating, SharedConversation, SharedLink, TagRow, User } from "./wire.js"
  */
 
 /** Longer than any call but a stream takes. */
@@ -202,6 +202,19 @@ export class Client extends EventTarget {
    */
   switchTo(conversation, branch, key) {
     return this.#json("POST", `/api/conversations/${conversation}/branches/${branch}/switch`, { key });
+  }
+
+  /**
+   * @param {number} conversation
+   * @param {number} message
+   * @param {Rating | null} rating null takes it back
+   * @param {string | null} comment
+   * @returns {Promise<{entry_id: number}>}
+   */
+  rate(conversation, message, rating, comment) {
+    const path = `/api/conversations/${conversation}/messages/${message}/feedback`;
+    if (rating === null) return this.#json("DELETE", path);
+    return this.#json("PUT", path, { body: comment === null ? { rating } : { rating, comment } });
   }
 
   /**

@@ -38,6 +38,10 @@
  *
  * @typedef {{hits: HitRow[], next_cursor: string | null}} HitPage
  *
+ * @typedef {"up" | "down"} Rating
+ *
+ * @typedef {{rating: Rating, comment: string | null}} FeedbackRow
+ *
  * @typedef {object} MessageRow
  * @property {number} id
  * @property {number} position 1 to n within its conversation, no gaps
@@ -46,6 +50,7 @@
  * @property {"stored" | "interrupted" | "unavailable" | "deleted"} status
  * @property {string} created_at
  * @property {number} aside how many branches begin at its position
+ * @property {FeedbackRow | null} feedback what its owner said of an answer
  * @property {{finish?: Finish} | null} extra what an answer has beside its text; of others, anything
  *
  * @typedef {{messages: MessageRow[], total: number}} MessagePage
