@@ -4,21 +4,18 @@
 transaction of PostgreSQL. Coroutines use `api.writes.async_log`, with the shapes of this module.
 """
 
-import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib import resources
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from api.core import log_calls, log_keys, old_names
+from api.core import log_calls, log_keys, log_scripts, old_names
 from api.core.entries import (
     AcceptReply,
     AcceptRequest,
@@ -37,35 +34,6 @@ from api.core.settings import Settings
 T = TypeVar("T")
 
 
-class Script(NamedTuple):
-    """A script for Redis, which knows it by its SHA-1 once it has seen it."""
-
-    text: str
-    sha: str
-
-
-#: Files of `api/core/lua` by script, in the order in which they are joined: a local must come
-#: before its use. One script for all would take longer in each call than a small call itself.
-_FILES: Final = (
-    ("head", "streams", "idempotency", "conversations", "quotas", "accept", "dispatch"),
-    ("head", "streams", "kept", "drain", "dispatch"),
-    ("head", "streams", "kept", "idempotency", "books", "turns", "sessions", "caches", "dispatch"),
-)
-
-
-def _joined(names: Iterable[str]) -> Script:
-    folder = resources.files("api.core") / "lua"
-    texts = [folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names]
-    text = "\n".join(texts)
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-#: The script of each operation: it is atomic, and the server compiles it once.
-SCRIPTS: Final[Mapping[str, Script]] = {
-    operation: script
-    for script in map(_joined, _FILES)
-    for operation in re.findall(r"^function operations\.(\w+)", script.text, re.MULTILINE)
-}
 #: Every partition: what an operation is for unless it says otherwise.
 ALL: Final = tuple(range(PARTITIONS))
 #: How long a turn's lease lasts without a renewal.
@@ -104,6 +72,16 @@ class Limits:
     def of(cls, settings: Settings) -> Self:
         """Take them from the settings."""
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+    def joined(self) -> str:
+        """Return them as the script takes them: one argument costs less than thirteen."""
+        return (
+            f"[{self.log_max_entries},{self.log_max_bytes},{self.log_max_age_seconds},"
+            f"{self.idempotency_seconds},{self.user_writes_per_minute},"
+            f"{self.user_bytes_per_minute},{self.user_backlog_entries},{self.user_backlog_bytes},"
+            f"{self.user_conversations_per_day},{self.user_keys_per_hour},{LEASE_MS},"
+            f"{self.assistant_memory_messages},{self.assistant_memory_bytes}]"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +180,7 @@ def accept_arguments(
 
     A call without requests looks whether every partition is open.
     """
-    call: list[bytes | str | int] = [
-        deadline_ms, limits.log_max_entries, limits.log_max_bytes,
-        limits.log_max_age_seconds, limits.idempotency_seconds,
-        limits.user_writes_per_minute, limits.user_bytes_per_minute,
-        limits.user_backlog_entries, limits.user_backlog_bytes,
-        limits.user_conversations_per_day, limits.user_keys_per_hour,
-        LEASE_MS,
-        limits.assistant_memory_messages, limits.assistant_memory_bytes,
-    ]  # fmt: skip
+    call: list[bytes | str | int] = [deadline_ms, limits.joined()]
     for request in requests:
         call += request.arguments()
     partitions = {request.partition for request in requests}
@@ -621,7 +591,7 @@ class Log:
                 parts = log_calls.split(operation, at, arguments)
                 answers = self._asked_parts(operation, parts, database_id)
                 return log_calls.merge(operation, parts, raised(answers))
-            script = SCRIPTS[operation]
+            script = log_scripts.SCRIPTS[operation]
             keys, call = script_call(self.namespace, operation, database_id, at, arguments)
 
             def run(redis: Redis) -> Any:
@@ -663,7 +633,7 @@ def part_commands(
     namespace: str, operation: str, database_id: str, part: log_calls.Part
 ) -> tuple[Command, Command]:
     """Return what asks one partition: for a server that knows the script, and for any."""
-    script = SCRIPTS[operation]
+    script = log_scripts.SCRIPTS[operation]
     keys, call = script_call(namespace, operation, database_id, (part.partition,), part.arguments)
     return ("EVALSHA", script.sha, keys, *call), ("EVAL", script.text, keys, *call)
 

@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
-from api.core import ids, log, log_calls, log_keys, redis_urls
+from api.core import ids, log, log_calls, log_keys, log_scripts, redis_urls
 from api.core.entries import AcceptReply, AcceptRequest, Entry, read_entry
 from api.core.errors import TooFewReplicas, Unavailable
 from api.core.log_servers import NOT_DONE
@@ -369,7 +369,7 @@ class AsyncLog:
                 parts = log_calls.split(operation, at, arguments)
                 answers = await self._ask_parts(operation, database_id, parts)
                 return log_calls.merge(operation, parts, log.raised(answers))
-            script = log.SCRIPTS[operation]
+            script = log_scripts.SCRIPTS[operation]
             keys, call = log.script_call(self.namespace, operation, database_id, at, arguments)
             ask = ask or (self._owned.ask if self._owned else self._ask_any)
             try:

@@ -11,7 +11,7 @@ import pytest
 
 from api.accounts.session_store import MAX_SESSIONS
 from api.core.database import make_engine, writing
-from api.core.log import SCRIPTS
+from api.core.log_scripts import SCRIPTS
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.waiting import eventually
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from api.core import log
+from api.core import log, log_scripts
 from api.core.entries import AcceptRequest, AcceptResult
 from api.core.settings import Settings
 from api.writes.group_commit import GroupCommit
@@ -79,7 +79,7 @@ def share_one_connection(settings: Settings) -> tuple[CarelessConnection, Any]:
             settings.log_namespace, "accept", commits.database_id, partitions, arguments
         )
         answers = log.read_reply(
-            await connection.ask("EVAL", log.SCRIPTS["accept"].text, keys, *call)
+            await connection.ask("EVAL", log_scripts.SCRIPTS["accept"].text, keys, *call)
         )
         return answers.results[0]
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.core import log
+from api.core import log_scripts
 from api.core.database import make_engine
 from api.http.fields import session_id
 from api.http.openai import names
@@ -660,11 +660,11 @@ def test_with_both_layers_of_reads_off_the_matrix_is_red(
 def accept_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of writes off: the accept script takes entries for conversations of others."""
     check = "if owner ~= entry.user then return 'foreign' end"
-    careful = log.SCRIPTS["accept"].text
+    careful = log_scripts.SCRIPTS["accept"].text
     assert check in careful
     # Redis finds a script by its SHA-1; this one is unknown, and is sent whole each time.
-    careless = log.Script(careful.replace(check, ""), "0" * 40)
-    monkeypatch.setattr(log, "SCRIPTS", {**log.SCRIPTS, "accept": careless})
+    careless = log_scripts.Script(careful.replace(check, ""), "0" * 40)
+    monkeypatch.setattr(log_scripts, "SCRIPTS", {**log_scripts.SCRIPTS, "accept": careless})
 
 
 def intrude(scene: Scene, status: int = 202, *, is_refused: bool = False) -> set[str]:

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoPermissionError, RedisError
 
-from api.core import log
+from api.core import log_scripts
 from api.core.bell import make_celery
 from api.core.settings import Settings
 from tests.security.tls import Authority, TlsPostgres, TlsRedis
@@ -132,7 +132,7 @@ def test_everything_works_over_tls_under_a_user_with_few_rights(
         for name, of in administrator.info("commandstats").items()
         if of["calls"]
     }
-    scripts = "".join(script.text for script in log.SCRIPTS.values())
+    scripts = "".join(script.text for script in log_scripts.SCRIPTS.values())
     in_script = {found.lower() for found in re.findall(r"'([A-Z]{3,})'", scripts)}
     granted = set(re.findall(r"\+(\S+)", acl()))
     assert granted - called - in_script == RARE - called

@@ -51,10 +51,14 @@ function operations.adopt()
     local owner = redis.call('GET', key(partition, 'database'))
     if owner and owner ~= ARGV[3] then return another_database() end
   end
-  local went_back = 0
+  local went_back, owners = 0, {}
+  for _, partition in ipairs(declared) do
+    owners[#owners + 1] = key(partition, 'database')
+    owners[#owners + 1] = assert(ARGV[3] ~= '' and ARGV[3])
+  end
+  if #owners > 0 then redis.call('MSET', unpack(owners)) end
   for index, partition in ipairs(declared) do
     local last, counted = number_argument(2 * index + 2), number_argument(2 * index + 3)
-    redis.call('SET', key(partition, 'database'), assert(ARGV[3] ~= '' and ARGV[3]))
     local tail = redis.call('GET', key(partition, 'tail'))
     if not tail or tonumber(tail) < last then
       redis.call('SET', key(partition, 'accepted'), exact(counted + count_above(partition, last)))

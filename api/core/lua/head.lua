@@ -1,6 +1,7 @@
--- The log: every operation on it, each in a script, so that it is atomic. api/core/log.py joins the files
--- of this folder into a few scripts, this file first in each: Redis makes every function of a script anew
--- in each call, so a script holds no more than what is called together.
+-- The log: every operation on it, each in a script, so that it is atomic. api/core/log_scripts.py joins the
+-- files of this folder into a few scripts, this file first in each: Redis makes every function of a script anew
+-- in each call, so a script holds no more than what is called together, and parts of it are made when asked for
+-- (parts.lua).
 --
 -- KEYS: what the keys of each partition that the call is for begin with (api/core/log_keys.py): a hash
 -- tag, so that a partition lies whole on one server of a cluster. No other keys are touched.
@@ -26,7 +27,7 @@
 -- tail                                         integer the partition's last id
 -- accepted                                     integer entries ever accepted, for the audit
 -- room                                         string  what accept last found in the log, so that it need not look
---                                                      again for a minute (accept.lua)
+--                                                      again for a minute (room.lua)
 -- went_back                                    integer ms at which the log was found to lack what PostgreSQL has had
 --                                                      of it; gone once an operator acknowledged it
 -- conv:<conversation>                          hash    owner, deleted, closed, last (its last entry's id), external

@@ -2,7 +2,7 @@
 
 local quotas = {}
 
--- Entries in a partition's log and bytes of their text: so many, or fewer (see `recall` in accept.lua).
+-- Entries in a partition's log and bytes of their text: so many, or fewer (see `recall` in room.lua).
 local function backlog(partition)
   return partition.accepted_before + partition.accepted - partition.entries_before,
     partition.total - partition.bytes_before
