@@ -24,6 +24,9 @@ SOURCES = sorted((Path(__file__).parents[2] / "clients" / "python").rglob("*.py"
 #: Modules that may import what their extra installs.
 EXTRAS: Mapping[str, set[str]] = {
     "agents": {"agents"},
+    "agent_framework": {"agent_framework"},
+    "chatkit": {"chatkit"},
+    "chatkit_form": {"chatkit", "pydantic"},
     "langchain": {"langchain_core"},
     "langchain_form": {"langchain_core"},
     "langchain_middleware": {"langchain", "langchain_core", "langgraph", "typing_extensions"},

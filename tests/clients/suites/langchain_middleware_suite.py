@@ -202,13 +202,16 @@ def test_each_message_is_stored_once_with_a_checkpointer_and_without(
 
 
 def test_answers_with_an_id_that_a_provider_repeats_are_all_stored(client: Client) -> None:
-    said = model(AIMessage("one", id="same"), AIMessage("two", id="same"), AIMessage("three"))
+    said = model(*(AIMessage(text, id="same") for text in "123"), AIMessage("4"))
     agent = create_agent(said, middleware=[VerbatimMiddleware(client)])
 
-    answers = [agent.invoke(asking(question), config()) for question in "abc"]
+    answers = [agent.invoke(asking(question), config()) for question in "abcd"]
 
-    assert told(answers[-1]["messages"]) == ["a", "one", "b", "two", "c", "three"]
-    assert told(kept(client)) == ["a", "one", "b", "two", "c", "three"]
+    assert told(said.asked[-1]) == [*"a1b2c3d"]
+    assert told(answers[-1]["messages"]) == [*"a1b2c3d4"]
+    assert told(kept(client)) == [*"a1b2c3d4"]
+    ids = [message.id for message in answers[-1]["messages"]]
+    assert len(ids) == len(set(ids))
 
 
 def test_two_workers_on_one_thread_store_all_that_each_was_told(client: Client) -> None:
@@ -232,10 +235,10 @@ def test_a_question_that_is_asked_again_with_its_id_is_stored_once(client: Clien
     failing = create_agent(model(RuntimeError("boom")), middleware=[VerbatimMiddleware(client)])
     with pytest.raises(RuntimeError, match="boom"):
         failing.invoke(question, config())
-    create_agent(model(AIMessage("a")), middleware=[VerbatimMiddleware(client)]).invoke(
-        question, config()
-    )
+    said = model(AIMessage("a"))
+    create_agent(said, middleware=[VerbatimMiddleware(client)]).invoke(question, config())
 
+    assert told(said.asked[-1]) == ["Hello?"]
     assert told(kept(client)) == ["Hello?", "a"]
 
 

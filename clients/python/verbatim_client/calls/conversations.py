@@ -76,7 +76,7 @@ def _list(query: dict[str, str | int]) -> Call[Page[Conversation]]:
 def change_conversation(
     conversation: Reference,
     *,
-    title: str | Unset | None = UNSET,
+    title: str | Unset = UNSET,
     metadata: Mapping[str, Any] | Unset | None = UNSET,
     tags: Sequence[str] | Unset = UNSET,
     archived: bool | Unset = UNSET,
@@ -84,7 +84,7 @@ def change_conversation(
     expires_in_days: int | Unset | None = UNSET,
     idempotency_key: str | None = None,
 ) -> Call[Change]:
-    """Change what is given; None removes, and what is left out stays."""
+    """Change what is given; None removes, and what is left out stays. A title cannot be removed."""
     body = given(
         title=title,
         metadata=metadata,
