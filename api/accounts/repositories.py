@@ -132,6 +132,14 @@ class SessionRepository:
         )
         return renewed.rowcount == 1
 
+    def all(self, user_id: int, idle: timedelta) -> Sequence[SignInSession]:
+        """Return a user's sessions that were renewed less than `idle` ago, the last one first."""
+        renewed_at = col(SignInSession.renewed_at)
+        statement = select(SignInSession).where(
+            col(SignInSession.user_id) == user_id, renewed_at > func.now() - idle
+        )
+        return self._db.exec(statement.order_by(renewed_at.desc())).all()
+
     def end(self, user_id: int, session_ids: Sequence[str] | None = None) -> list[str]:
         """Delete these sessions of a user, or all; return the ids of those that existed."""
         ended = delete(SignInSession).where(col(SignInSession.user_id) == user_id)

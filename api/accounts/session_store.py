@@ -18,7 +18,7 @@ from api.accounts.repositories import SessionRepository
 from api.core import ids
 from api.core.errors import Unauthenticated
 from api.core.log import Log
-from api.core.models import DatabaseIdentity
+from api.core.models import DatabaseIdentity, SignInSession
 from api.core.redis_client import unavailable_on_error
 from api.core.settings import Settings
 
@@ -124,15 +124,20 @@ class SessionStore:
             rotates=rotates,
         )
 
-    def end(self, db: Session, user_id: int, session_ids: Sequence[str] | None) -> None:
-        """End these sessions of a user, or all of them for None.
+    def all(self, db: Session, user_id: int) -> Sequence[SignInSession]:
+        """Return a user's sessions that can be renewed, the last renewed one first."""
+        return SessionRepository(db).all(user_id, self.idle)
+
+    def end(self, db: Session, user_id: int, session_ids: Sequence[str] | None) -> bool:
+        """End these sessions of a user, or all of them for None; return whether there was one.
 
         Raises Unavailable while Redis does not answer, and so rolls the transaction back.
         """
         ended = SessionRepository(db).end(user_id, session_ids)
         if not ended:
-            return
+            return False
         if not self._log.database_id:
             self._log.database_id = str(db.exec(select(DatabaseIdentity.id)).one())
         with unavailable_on_error():
             self._log.revoke(user_id, ended, self._access_token_seconds)
+        return True

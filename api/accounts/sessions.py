@@ -4,6 +4,7 @@ Refresh tokens rotate; reuse of an old one indicates theft and ends the session.
 is a cookie, `<access token>~<refresh token>`, whose access token is renewed as requests come.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,8 @@ from api.accounts.tokens import Tokens
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
-from api.core.errors import Unauthenticated, Unavailable
+from api.core.errors import NotFound, Unauthenticated, Unavailable
+from api.core.models import SignInSession
 
 #: A browser's access token is renewed when less than this part of its lifetime is left.
 RENEW_BELOW: Final = 1 / 3
@@ -124,6 +126,29 @@ class Sessions:
             lambda db: self._store.end(db, caller.user_id, [caller.session_id]),
         )
 
+    async def all(self, caller: Caller) -> Sequence[SignInSession]:
+        """Return the sessions of the caller's account, the last renewed one first."""
+        return await self._database.read(
+            Viewer(caller.user_id), lambda db: self._store.all(db, caller.user_id)
+        )
+
+    async def end_one(self, caller: Caller, session_id: str) -> None:
+        """End one session of the caller's account. Raises NotFound if it has no such session."""
+        if not await self._database.write(
+            Viewer(caller.user_id),
+            lambda db: self._store.end(db, caller.user_id, [session_id]),
+        ):
+            raise NotFound("there is no such session")
+
+    async def end_others(self, caller: Caller) -> None:
+        """End all sessions of the caller's account but the caller's own."""
+
+        def end(db: Session) -> None:
+            others = [one.id for one in self._store.all(db, caller.user_id)]
+            self._store.end(db, caller.user_id, [one for one in others if one != caller.session_id])
+
+        await self._database.write(Viewer(caller.user_id), end)
+
     async def end_by_cookie(self, cookie: str) -> None:
         """End a browser's session, also if its access token has expired."""
         _, _, refresh_token = cookie.partition("~")
@@ -139,7 +164,9 @@ class Sessions:
 
         await self._database.write(Viewer(token.user_id), end)
 
-    async def change_password(self, user_id: int, old_hash: str, new_hash: str) -> SessionTokens:
+    async def change_password(
+        self, user_id: int, old_hash: str, new_hash: str, *, rotates: bool
+    ) -> SessionTokens:
         """Replace a user's password hash and all of the user's sessions by one new session.
 
         Raises Unauthenticated if `old_hash` is no longer the user's; nothing has changed then.
@@ -149,7 +176,7 @@ class Sessions:
             if not UserRepository(db).replace_password(user_id, old_hash, new_hash):
                 raise Unauthenticated("the current password is wrong")
             self._store.end(db, user_id, None)
-            return self._store.create(db, user_id, rotates=True)
+            return self._store.create(db, user_id, rotates=rotates)
 
         return self.issue(await self._database.write(Viewer(user_id), change))
 

@@ -64,7 +64,7 @@ def set_session(request: HTTPConnection, response: Response, session: str, secon
 
 
 def renew_session(request: HTTPConnection, session: str, seconds: int) -> None:
-    """Have `api.http.middleware` set the renewed session cookie on the response of this request."""
+    """Have `api.http.middleware` set another session cookie on the response of this request."""
     answer = Response()
     set_session(request, answer, session, seconds)
     request.state.set_cookie = answer.headers["set-cookie"]

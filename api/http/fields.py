@@ -31,6 +31,7 @@ EXAMPLE_SESSION: Final = f"sess_{EXAMPLE_ID:x}"
 EXAMPLE_KEY: Final = f"{EXAMPLE_ID:014x}5d0c9a7e21"
 EXAMPLE_LINK: Final = "5d0c9a7e215d0c9a7e215d0c"
 EXAMPLE_SECRET: Final = "mGb3Yk0tqJt4C1u7o5wQe9sXvZr2LdHf8aNiPyBxKcE"  # noqa: S105 - of no link
+EXAMPLE_SIGN_IN: Final = "pJ3l0cV0Q2mJm6rF6i2u9A"
 EXAMPLE_TIME: Final = "2026-11-23T09:30:00.123000Z"
 
 SESSION_PREFIX: Final = "sess_"

@@ -21,6 +21,7 @@ from api.http.fields import (
     EXAMPLE_LINK,
     EXAMPLE_SECRET,
     EXAMPLE_SESSION,
+    EXAMPLE_SIGN_IN,
     SESSION_PREFIX,
     Role,
     session_id,
@@ -31,6 +32,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{1,14}")
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 _LINK: Final = re.compile(r"[0-9a-f]{24}")
 _LINK_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_SIGN_IN: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 def _storable_if_any(text: str | None) -> str | None:
@@ -74,6 +76,12 @@ def _link_secret(text: str) -> str:
     return text
 
 
+def _sign_in(text: str) -> str:
+    if not _SIGN_IN.fullmatch(text):
+        raise NotFound("there is no such session")
+    return text
+
+
 def _message_of_path(text: str) -> int | str:
     """Return an id, or `ext:` and an external id."""
     external_id = external_ids.named_by(text)
@@ -114,6 +122,11 @@ LinkSecret = Annotated[
     str,
     BeforeValidator(_link_secret),
     Path(description="The last part of a shared link's path.", examples=[EXAMPLE_SECRET]),
+]
+SignInId = Annotated[
+    str,
+    BeforeValidator(_sign_in),
+    Path(description="A sign-in session's id.", examples=[EXAMPLE_SIGN_IN]),
 ]
 ConversationId = Annotated[
     int,

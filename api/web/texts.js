@@ -158,6 +158,69 @@ export const texts = {
   signOutAnyway: "Sign out anyway",
   signedOut: "You have been signed out. Sign in to go on.",
 
+  account: "Account",
+  profile: "Who you are",
+  currentPassword: "Current password",
+  newPassword: "New password",
+  changePassword: "Change the password",
+  passwordChanged: "The password is changed. All other sessions are over.",
+  wrongCurrent: "The password is wrong.",
+  sessions: "Where you are signed in",
+  sessionOfBrowser: "Browser",
+  sessionOfProgram: "Program",
+  thisSession: "This one",
+  endSession: "End",
+  /** @param {string} since */
+  endSessionOf: (since) => `End the session from ${since}`,
+  endOthers: "End all others",
+  /**
+   * @param {string} since
+   * @param {string} last
+   */
+  signedInSince: (since, last) => `since ${since}, last used ${last}`,
+  yourData: "Your data",
+  dropHint:
+    "Drop a file here to import its conversations: an export from here, or JSON lines in that form. Exports of other chats are imported with the command “verbatim import”.",
+  export: "Export",
+  import: "Import a file …",
+  progress: "Progress",
+  stopped: "Stopped. An import keeps what it brought until then.",
+  /**
+   * @param {number} count
+   * @param {number} total
+   * @param {number} bytes
+   */
+  exporting: (count, total, bytes) => `${count} of ${total} conversations, ${size(bytes)}`,
+  /**
+   * @param {number} count
+   * @param {number} bytes
+   */
+  exported: (count, bytes) => `Exported ${count} conversations, ${size(bytes)}.`,
+  /** @param {number} count */
+  importing: (count) => `${count} conversations so far`,
+  /**
+   * @param {number} conversations
+   * @param {number} messages
+   * @param {number} skipped
+   * @param {number} refused
+   */
+  imported: (conversations, messages, skipped, refused) =>
+    `Imported ${messages} messages of ${conversations} conversations.` +
+    `${skipped ? ` ${skipped} messages were here already.` : ""}${refused ? ` ${refused} lines were refused:` : ""}`,
+  /**
+   * @param {number} line
+   * @param {string} detail
+   */
+  refusedLine: (line, detail) => `Line ${line}: ${detail}`,
+  end: "The end",
+  deleteAccount: "Delete the account",
+  deleteHint:
+    "All your conversations go with it, at once and for good, and so do your API keys. Export first what you want to keep.",
+  /** @param {string} username */
+  typeName: (username) => `Type ${username} to confirm`,
+  wrongName: "This is not your username.",
+  accountDeleted: "The account is deleted.",
+
   keys: "API keys",
   keysHint: "With a key, a program of yours reads and writes your conversations until you revoke it.",
   noKeys: "You have no keys.",
@@ -204,3 +267,9 @@ export const texts = {
 
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
 };
+
+/** @param {number} bytes */
+function size(bytes) {
+  if (bytes < 1_000_000) return `${Math.ceil(bytes / 1000)} kB`;
+  return `${(bytes / 1_000_000).toLocaleString(undefined, { maximumFractionDigits: 1 })} MB`;
+}

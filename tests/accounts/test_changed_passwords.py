@@ -109,8 +109,10 @@ def test_of_two_changes_of_one_password_the_later_is_refused(
     replace(engine, user)
     before = sessions_of(engine, user)
 
+    mine = hash_password("mine")
+
     with pytest.raises(Unauthenticated, match="current password"):
-        asyncio.run(sessions.change_password(user.id, user.password_hash, hash_password("mine")))
+        asyncio.run(sessions.change_password(user.id, user.password_hash, mine, rotates=True))
 
     assert sessions_of(engine, user) == before
     database.close()

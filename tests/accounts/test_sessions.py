@@ -149,6 +149,63 @@ def test_a_new_password_ends_all_sessions_but_the_new_one(
     assert [old.status_code, new.status_code] == [401, 200]
 
 
+def sessions(client: httpx.Client, pair: dict[str, Any]) -> list[dict[str, Any]]:
+    found = client.get("/auth/sessions", headers=bearer(pair))
+    return list(found.raise_for_status().json()["sessions"])
+
+
+def test_sessions_are_listed_and_ended_one_by_one_or_all_others_at_once(
+    anybody: httpx.Client, login: Login
+) -> None:
+    here, there, elsewhere = login(), login(), login()
+    renewed = refresh(anybody, there).json()
+
+    listed = sessions(anybody, here)
+    of = {session_id(pair): pair for pair in (here, renewed, elsewhere)}
+    one = f"/auth/sessions/{session_id(elsewhere)}"
+    ended = anybody.delete(one, headers=bearer(here))
+    again = anybody.delete(one, headers=bearer(here))
+
+    assert listed[0]["id"] == session_id(renewed)
+    assert {found["id"] for found in listed} >= of.keys()
+    assert [found["id"] for found in listed if found["current"]] == [session_id(here)]
+    assert not any(found["browser"] for found in listed)
+    assert (ended.status_code, again.status_code) == (204, 404)
+    assert not can_write(anybody, elsewhere)
+    assert refresh(anybody, elsewhere).status_code == 401
+    assert can_write(anybody, renewed)
+
+    anybody.delete("/auth/sessions", headers=bearer(here)).raise_for_status()
+
+    assert [found["id"] for found in sessions(anybody, here)] == [session_id(here)]
+    assert can_write(anybody, here)
+    assert not can_write(anybody, renewed)
+    eventually(lambda: not can_read(anybody, renewed))
+
+
+@pytest.mark.parametrize("unknown", ["x" * 65, "a.b", "%00", "%C3%A4", "%F0%9F%98%80"])
+def test_a_session_that_cannot_be_is_not_there(ada: httpx.Client, unknown: str) -> None:
+    assert ada.delete(f"/auth/sessions/{unknown}").status_code == 404
+
+
+def test_nobody_ends_or_sees_a_session_of_another(
+    anybody: httpx.Client, login: Login, eve: httpx.Client
+) -> None:
+    pair = login()
+    one = session_id(pair)
+
+    tried = eve.delete(f"/auth/sessions/{one}")
+    eve.delete("/auth/sessions").raise_for_status()
+
+    assert tried.status_code == 404
+    assert one not in eve.get("/auth/sessions").text
+    assert can_write(anybody, pair)
+
+
+def session_id(pair: dict[str, Any]) -> str:
+    return str(jwt.decode(pair["access_token"], options={"verify_signature": False})["sid"])
+
+
 @pytest.mark.parametrize(
     "token",
     [
@@ -271,6 +328,31 @@ def test_a_browsers_refresh_token_is_refused_by_refresh(browser: httpx.Client) -
     answer = browser.post("/auth/refresh", json={"refresh_token": renewal}, headers=SAME_SITE)
 
     assert answer.status_code == 401
+
+
+def test_a_browsers_new_password_renews_its_cookie_and_ends_all_other_sessions(
+    browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.accounts.sessions.RENEW_BELOW", 2.0)
+    old = {"Cookie": f"verbatim_session={browser.cookies['verbatim_session']}"}
+    name = browser.get("/auth/me").json()["username"]
+    change = {"current_password": PASSWORD, "new_password": "another horse battery"}
+
+    foreign = browser.post("/auth/session/password", json=change)
+    wrong = browser.post(
+        "/auth/session/password", json=change | {"current_password": "no"}, headers=SAME_SITE
+    )
+    answer = browser.post("/auth/session/password", json=change, headers=SAME_SITE)
+
+    assert (foreign.status_code, wrong.status_code, answer.status_code) == (403, 401, 200)
+    assert answer.json()["username"] == name
+    assert len(answer.headers.get_list("set-cookie")) == 1
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert browser.post("/api/conversations/", json={}, headers=SAME_SITE).status_code == 202
+    [only] = browser.get("/auth/sessions").json()["sessions"]
+    assert (only["browser"], only["current"]) == (True, True)
+    url = browser.base_url.join("/api/conversations/")
+    assert httpx.post(url, json={}, headers=old | SAME_SITE).status_code == 401
 
 
 def test_the_script_names_the_key_at_its_head() -> None:

@@ -34,6 +34,7 @@ STATUS_ROW = re.compile(r"^\| (\d{3}) \|", flags=re.MULTILINE)
 #: What a cell or a sentence calls an object, and the schema that it is.
 OBJECTS = {
     "a user": "User",
+    "a session, one of `sessions`,": "SignInSession",
     "a pair of tokens": "Token",
     "a new API key": "CreatedKey",
     "an API key, one of `keys`,": "Key",

@@ -145,6 +145,7 @@ READS: Final[Mapping[str, Read]] = {
     "BranchRepository.branches": lambda s: BranchRepository(s).branches(OWNER, CONVERSATION),
     "UserRepository.by_id": lambda s: UserRepository(s).by_id(OWNER),
     "UserRepository.by_name": lambda s: UserRepository(s).by_name("PERSON-7"),
+    "SessionRepository.all": lambda s: SessionRepository(s).all(OWNER, timedelta(days=1)),
     "SessionRepository.surplus": lambda s: SessionRepository(s).surplus(
         OWNER, 3, timedelta(days=1)
     ),

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from api.core import log_scripts
 from api.core.database import make_engine
+from api.http import cookies
 from api.http.fields import session_id
 from api.http.openai import names
 from api.local.postgres import EmbeddedPostgres
@@ -59,6 +60,8 @@ class Things:
     #: The id of a shared link, and its secret.
     share: str = "0" * 24
     secret: str = "0" * 43
+    #: A sign-in session, beside the one that calls.
+    sign_in: str = "0" * 22
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -79,6 +82,7 @@ class Things:
             "answer": self.answer,
             "share": self.share,
             "secret": self.secret,
+            "sign_in": self.sign_in,
         }
 
     def never_made(self, cursor: str) -> "Things":
@@ -264,10 +268,20 @@ ROWS: dict[str, list[Row]] = {
     "createKey": [Row("/auth/keys", body={"name": "x"}, own=201, names=False)],
     "listKeys": [Row("/auth/keys", names=False)],
     "revokeKey": [Row("/auth/keys/{key}", own=204)],
+    "listSessions": [Row("/auth/sessions", names=False)],
+    "endSession": [Row("/auth/sessions/{sign_in}", own=204)],
+    "endOtherSessions": [Row("/auth/sessions", own=204, names=False)],
     # They end what the other rows need, so they come last.
     "changePassword": [
         Row(
             "/auth/password",
+            body={"current_password": PASSWORD, "new_password": PASSWORD},
+            names=False,
+        )
+    ],
+    "changePasswordInBrowser": [
+        Row(
+            "/auth/session/password",
             body={"current_password": PASSWORD, "new_password": PASSWORD},
             names=False,
         )
@@ -281,9 +295,12 @@ OPEN = {
     *("register", "login", "refresh", "openSession", "closeSession"),
     *("livez", "readyz", "metrics"),
 }
-ENDING = {"changePassword", "logout", "deleteAccount"}
+ENDING = {"changePassword", "changePasswordInBrowser", "logout", "deleteAccount"}
 #: What no API key may do.
-FOR_SESSIONS = {"createKey", "listKeys", "revokeKey", "changePassword", "logout"}
+FOR_SESSIONS = {
+    *("createKey", "listKeys", "revokeKey", "listSessions", "endSession", "endOtherSessions"),
+    *("changePassword", "changePasswordInBrowser", "logout"),
+}
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {
     *("limit", "offset", "sort", "order", "q", "after", "before", "extra", "messages"),
@@ -395,7 +412,11 @@ def belongings(person: httpx.Client) -> Things:
     )
     if person.headers["Authorization"].startswith("Bearer vbk_"):
         return made
-    return replace(made, key=make_key(person, name=CANARY)["id"])
+    name = person.get("/auth/me").json()["username"]
+    person.post("/auth/login", json={"username": name, "password": PASSWORD}).raise_for_status()
+    sessions = person.get("/auth/sessions").json()["sessions"]
+    [sign_in] = [one["id"] for one in sessions if not one["current"]]
+    return replace(made, key=make_key(person, name=CANARY)["id"], sign_in=sign_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +483,8 @@ def leaks(api: Api, anothers: Things, nobodys: Things, sent: Sent) -> list[str]:
             if not same or CANARY in answer.text:
                 found.append(f"{operation} {row}")
         elif answer.status_code >= 500 or any(
-            str(one) in answer.text for one in (anothers.conversation, anothers.key)
+            str(one) in answer.text
+            for one in (anothers.conversation, anothers.key, anothers.sign_in)
         ):
             found.append(f"{operation} {row}")
     return found
@@ -595,6 +617,8 @@ def test_with_ones_own_token_every_row_works(scene: Scene) -> None:
         assert answer.status_code == row.own, (operation, row, answer.text)
         if operation == "changePassword":
             sent = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        if operation == "changePasswordInBrowser":
+            sent = {"Authorization": f"Bearer {answer.cookies[cookies.NAME].partition('~')[0]}"}
     person.close()
 
 

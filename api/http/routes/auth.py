@@ -117,13 +117,50 @@ async def change_password(
     app: App, address: Address, caller: SignedIn, body: schemas.NewPassword
 ) -> schemas.Token:
     """All other sessions of this account are revoked."""
+    return _token(app, await _change_password(app, address, caller, body, rotates=True))
+
+
+@router.post(
+    "/session/password",
+    summary="Change the password, in a browser",
+    operation_id="changePasswordInBrowser",
+    response_description="A new session, in `Set-Cookie`; all others are revoked.",
+    responses=documented(
+        BadRequest,
+        Unauthenticated,
+        Forbidden,
+        TooLarge,
+        TooMany,
+        UnsupportedMediaType,
+        NotAllowed,
+        Unavailable,
+    ),
+)
+async def change_password_in_browser(
+    app: App,
+    address: Address,
+    caller: SignedIn,
+    request: Request,
+    body: schemas.NewPassword,
+) -> schemas.User:
+    """As `POST /auth/password`, for a session whose tokens no script may see."""
+    cookies.refuse_other_origins(request)
+    tokens = await _change_password(app, address, caller, body, rotates=False)
+    # In the place of the old one's renewal, if there was one.
+    cookies.renew_session(request, tokens.cookie(), app.sessions.idle_seconds)
+    return schemas.User.model_validate(await users.get(app.database, caller.user_id))
+
+
+async def _change_password(
+    app: App, address: Address, caller: SignedIn, body: schemas.NewPassword, *, rotates: bool
+) -> SessionTokens:
     user = await users.get(app.database, caller.user_id)
     verified = await app.credentials.check(user.username, body.current_password, address)
     if verified is None:
         raise Unauthenticated("the current password is wrong")
     with app.password_process.slot() as slot:
         new_hash = await slot.run(hash_password, body.new_password)
-    return _token(app, await app.sessions.change_password(user.id, verified, new_hash))
+    return await app.sessions.change_password(user.id, verified, new_hash, rotates=rotates)
 
 
 @router.post(

@@ -6,7 +6,16 @@ from pydantic import Field
 
 from api.core import models
 from api.core.caller import SCOPES, Scope
-from api.http.fields import EXAMPLE_KEY, Email, KeyName, Password, SignInText, Time, Username
+from api.http.fields import (
+    EXAMPLE_KEY,
+    EXAMPLE_SIGN_IN,
+    Email,
+    KeyName,
+    Password,
+    SignInText,
+    Time,
+    Username,
+)
 from api.http.schemas.base import In, Out
 
 
@@ -66,6 +75,24 @@ class User(Out):
     username: str = Field(examples=["ada"])
     email: str = Field(examples=["ada@example.com"])
     created_at: Time
+
+
+class SignInSession(Out):
+    """A sign-in session of one's own account."""
+
+    id: str = Field(examples=[EXAMPLE_SIGN_IN])
+    created_at: Time
+    renewed_at: Time = Field(
+        description="An access token's lifetime before its last request, at the most."
+    )
+    browser: bool = Field(description="It is a browser's cookie.")
+    current: bool = Field(description="This request came in it.")
+
+
+class SignInSessions(Out):
+    """The sign-in sessions of an account."""
+
+    sessions: list[SignInSession]
 
 
 class NewKey(In):

@@ -1,9 +1,9 @@
 /** Puts the parts of the ChatBot together for one element. */
 
+import { AccountPanel } from "./account-panel.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { make } from "./dom.js";
-import { Keys } from "./keys.js";
 import { Account, Drawer, Header, themeOf } from "./layout.js";
 import { Menu } from "./menu.js";
 import { MessageList } from "./message-list.js";
@@ -39,8 +39,8 @@ export class ChatApp {
   #banner = new Banner();
   #signIn;
   #account;
-  #keys;
   #share;
+  #panel;
   #tagEditor;
   #sidebar;
   #header;
@@ -67,9 +67,12 @@ export class ChatApp {
       this.#hasJustSignedIn = true;
       void this.#session.enter(user);
     });
-    this.#keys = new Keys(this.#client);
+    this.#panel = new AccountPanel(this.#client, {
+      imported: () => void this.#session.lookAround(),
+      deleted: () => void this.#deleted(),
+    });
     this.#account = new Account({
-      keys: () => void this.#keys.open(),
+      account: () => this.#session.user && this.#panel.open(this.#session.user),
       theme: (theme) => this.#chooseTheme(theme),
       signOut: () => this.#signOut(),
     });
@@ -123,8 +126,8 @@ export class ChatApp {
         { class: "app" },
         this.#layout,
         this.#signIn.element,
-        this.#keys.element,
         this.#share.element,
+        this.#panel.element,
         this.#tagEditor.element,
         menu.element,
         this.#toasts.element,
@@ -185,8 +188,8 @@ export class ChatApp {
   }
 
   #left() {
-    this.#keys.close();
     this.#share.close();
+    this.#panel.close();
     this.#tagEditor.close();
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
@@ -345,6 +348,12 @@ export class ChatApp {
     if (!this.#session.hasUnsent) return void this.#session.leave();
     const act = () => void this.#session.leave();
     this.#toasts.show(texts.signOutUnsent, { label: texts.signOutAnyway, act });
+  }
+
+  /** The account is gone, and all that was kept of it here. */
+  async #deleted() {
+    await this.#session.leave();
+    this.#toasts.show(texts.accountDeleted);
   }
 
   /** @param {"auto" | "light" | "dark"} theme */

@@ -2,7 +2,7 @@
 
 import { copy } from "./clipboard.js";
 import { iconButton, make } from "./dom.js";
-import { Problem } from "../model/problem.js";
+import { Section } from "./section.js";
 import { texts } from "../texts.js";
 
 /**
@@ -15,7 +15,7 @@ const SCOPES = /** @type {KeyScope[]} */ (["read", "write", "chat"]);
 export class Keys {
   #client;
   #list = make("ul", { class: "keys" });
-  #problem = make("p", { class: "problem", role: "alert" });
+  #section;
   #name = make("input", { name: "name", required: true, maxlength: 100, autocomplete: "off" });
   #scopes = SCOPES.map((scope) => checkbox(texts.keyScopes[scope], scope));
   #subjects = checkbox(texts.keySubjects, "subjects");
@@ -36,18 +36,10 @@ export class Keys {
       make("div", { class: "copied-key" }, this.#secret, iconButton("copy", texts.copy, () => this.#copy())),
       this.#copied,
     );
-    this.element = make(
-      "dialog",
-      { class: "panel", "aria-labelledby": "keys-heading", onclose: () => this.#forget() },
-      make(
-        "header",
-        {},
-        make("h2", { id: "keys-heading" }, texts.keys),
-        iconButton("close", texts.close, () => this.close()),
-      ),
+    this.#section = new Section(
+      texts.keys,
       make("p", { class: "list-hint" }, texts.keysHint),
       this.#list,
-      this.#problem,
       this.#made,
       make(
         "form",
@@ -58,18 +50,20 @@ export class Keys {
         this.#submit,
       ),
     );
+    this.element = this.#section.element;
   }
 
   /** Show the keys as they are now. */
-  async open() {
-    this.#problem.textContent = "";
+  async show() {
     this.#list.replaceChildren();
-    this.element.showModal();
-    await this.#attempt(async () => this.#show(await this.#client.keys()));
+    await this.#section.attempt(async () => this.#fill(await this.#client.keys()));
   }
 
-  close() {
-    this.element.close();
+  /** Keep no secret. */
+  forget() {
+    this.#secret.value = this.#name.value = "";
+    this.#made.hidden = true;
+    this.#section.complain("");
   }
 
   /** @param {Event} event */
@@ -77,7 +71,7 @@ export class Keys {
     event.preventDefault();
     if (this.#submit.disabled) return;
     this.#submit.disabled = true;
-    await this.#attempt(async () => {
+    await this.#section.attempt(async () => {
       const scopes = SCOPES.filter((_, at) => this.#scopes[at]?.input.checked);
       const acts_for = this.#subjects.input.checked ? "subjects" : "self";
       const { key } = await this.#client.makeKey({ name: this.#name.value, scopes, acts_for });
@@ -87,13 +81,13 @@ export class Keys {
       this.#secret.focus();
       this.#secret.select();
       this.#name.value = "";
-      this.#show(await this.#client.keys());
+      this.#fill(await this.#client.keys());
     });
     this.#submit.disabled = false;
   }
 
   /** @param {Key[]} keys */
-  #show(keys) {
+  #fill(keys) {
     const rows = keys.map((key) => this.#row(key));
     const none = make("li", { class: "list-hint" }, texts.noKeys);
     this.#list.replaceChildren(...(rows.length ? rows : [none]));
@@ -123,31 +117,15 @@ export class Keys {
 
   /** @param {string} id */
   async #revoke(id) {
-    await this.#attempt(async () => {
+    await this.#section.attempt(async () => {
       await this.#client.revokeKey(id);
-      this.#show(await this.#client.keys());
+      this.#fill(await this.#client.keys());
     });
     this.#name.focus();
   }
 
   async #copy() {
     this.#copied.textContent = (await copy(this.#secret.value)) ? texts.copied : texts.notCopied;
-  }
-
-  #forget() {
-    this.#secret.value = this.#name.value = "";
-    this.#made.hidden = true;
-  }
-
-  /** @param {() => Promise<void>} act */
-  async #attempt(act) {
-    this.#problem.textContent = "";
-    try {
-      await act();
-    } catch (error) {
-      const problem = Problem.from(error);
-      this.#problem.textContent = problem.isPassing ? texts.signInLater : problem.detail;
-    }
   }
 }
 

@@ -37,20 +37,20 @@ export class Header {
   }
 }
 
-/** Who is signed in, their API keys, the theme, and the way out. */
+/** Who is signed in, their account, the theme, and the way out. */
 export class Account {
   #name = make("span", { class: "username" });
   #theme = make("button");
   element;
 
-  /** @param {{keys: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions */
-  constructor({ keys, theme, signOut }) {
+  /** @param {{account: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions */
+  constructor({ account, theme, signOut }) {
     const next = () => {
       const index = THEMES.indexOf(/** @type {Theme} */ (this.#theme.dataset["theme"]));
       theme(THEMES[(index + 1) % THEMES.length] ?? "auto");
     };
     this.#theme = iconButton("auto", "", next);
-    const open = iconButton("key", texts.keys, keys);
+    const open = iconButton("person", texts.account, account);
     const leave = iconButton("leave", texts.signOut, signOut);
     this.element = make("footer", { class: "account" }, this.#name, open, this.#theme, leave);
   }

@@ -5,7 +5,7 @@ import { Problem, UNREACHED } from "./problem.js";
 /**
  * @import { Change } from "./changes.js"
  * @import { Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope } from "./wire.js"
- * @import { MessagePage, Rating, SharedConversation, SharedLink, TagRow, User } from "./wire.js"
+ * @import { MessagePage, Rating, SharedConversation, SharedLink, SignInSession, TagRow, User } from "./wire.js"
  */
 
 /** Longer than any call but a stream takes. */
@@ -14,6 +14,8 @@ const TIMEOUT_SECONDS = 20;
 /**
  * @typedef {object} Call
  * @property {unknown} [body] sent as JSON
+ * @property {string[]} [lines] sent as JSON lines, in the place of a body
+ * @property {boolean} [asksPassword] a 401 may mean that the password is wrong, not that one is signed out
  * @property {string} [key] the idempotency key
  * @property {Record<string, string | number | null | undefined>} [query] null is left out
  * @property {Record<string, string>} [headers]
@@ -252,6 +254,52 @@ export class Client extends EventTarget {
     return this.#json("POST", `/api/shared/${encodeURIComponent(secret)}/import`);
   }
 
+  /**
+   * @param {string} current_password
+   * @param {string} new_password
+   * @returns {Promise<User>} all other sessions are over
+   */
+  changePassword(current_password, new_password) {
+    const body = { current_password, new_password };
+    return this.#json("POST", "/auth/session/password", { body, asksPassword: true });
+  }
+
+  /** @param {string} password */
+  deleteAccount(password) {
+    return this.#fetch("POST", "/auth/me/delete", { body: { password }, asksPassword: true });
+  }
+
+  /** @returns {Promise<SignInSession[]>} the last renewed one first */
+  async sessions() {
+    return (await this.#json("GET", "/auth/sessions")).sessions;
+  }
+
+  /** @param {string} id */
+  endSession(id) {
+    return this.#fetch("DELETE", `/auth/sessions/${id}`);
+  }
+
+  endOtherSessions() {
+    return this.#fetch("DELETE", "/auth/sessions");
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<Response>} JSON lines: a conversation each, and the end
+   */
+  export(signal) {
+    return this.#fetch("GET", "/api/export", { query: { form: "conversations" }, signal });
+  }
+
+  /**
+   * @param {string[]} lines JSON, a conversation each
+   * @param {AbortSignal} signal
+   * @returns {Promise<Response>} JSON lines: what became of each
+   */
+  import(lines, signal) {
+    return this.#fetch("POST", "/api/import", { lines, signal });
+  }
+
   /** @returns {Promise<Key[]>} oldest first */
   async keys() {
     return (await this.#json("GET", "/auth/keys")).keys;
@@ -287,16 +335,17 @@ export class Client extends EventTarget {
    * @param {string} path
    * @param {Call} [call]
    */
-  async #fetch(method, path, { body, key, query, headers, signal, outlivesPage } = {}) {
+  async #fetch(method, path, { body, lines, key, query, headers, signal, outlivesPage, asksPassword } = {}) {
+    const type = lines ? "application/x-ndjson" : body === undefined ? null : "application/json";
     const response = await this.#reach(`${this.#base}${path}${search(query)}`, {
       method,
       headers: {
         Accept: "application/json",
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(type ? { "Content-Type": type } : {}),
         ...(key === undefined ? {} : { "Idempotency-Key": key }),
         ...headers,
       },
-      body: body === undefined ? null : JSON.stringify(body),
+      body: lines ? lines.join("\n") : body === undefined ? null : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
       keepalive: outlivesPage ?? false,
@@ -305,7 +354,7 @@ export class Client extends EventTarget {
     const problem = response.ok ? null : await Problem.of(response);
     this.dispatchEvent(new Event(problem?.status === UNREACHED ? "unreached" : "reached"));
     if (!problem) return response;
-    if (problem.status === 401) this.dispatchEvent(new Event("signedout"));
+    if (problem.status === 401 && !asksPassword) this.dispatchEvent(new Event("signedout"));
     throw problem;
   }
 

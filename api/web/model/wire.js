@@ -12,6 +12,13 @@
  * @property {"self" | "subjects"} acts_for
  * @property {string} created_at
  *
+ * @typedef {object} SignInSession
+ * @property {string} id
+ * @property {string} created_at
+ * @property {string} renewed_at
+ * @property {boolean} browser
+ * @property {boolean} current
+ *
  * @typedef {object} ConversationRow
  * @property {number} id
  * @property {string | null} title

@@ -1,0 +1,84 @@
+/** The account in one dialog: who one is, where one is signed in, keys, data, and the end of it. */
+
+import { iconButton, make } from "./dom.js";
+import { Farewell } from "./farewell.js";
+import { Keys } from "./keys.js";
+import { OwnData } from "./own-data.js";
+import { Password } from "./password.js";
+import { Section } from "./section.js";
+import { SignInSessions } from "./sign-in-sessions.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Client } from "../model/client.js"
+ * @import { User } from "../model/wire.js"
+ */
+
+export class AccountPanel {
+  #who = make("dl", { class: "who" });
+  #sessions;
+  #keys;
+  #password;
+  #data;
+  #farewell;
+  /** There while it is open only: it has fields that a password manager would fill in at sign-in. */
+  #content;
+  element;
+
+  /**
+   * @param {Client} client
+   * @param {{imported: () => void, deleted: () => void}} actions
+   */
+  constructor(client, { imported, deleted }) {
+    this.#sessions = new SignInSessions(client);
+    this.#keys = new Keys(client);
+    this.#password = new Password(client, () => void this.#sessions.show());
+    this.#data = new OwnData(client, imported);
+    this.#farewell = new Farewell(client, deleted);
+    const close = iconButton("close", texts.close, () => this.close());
+    this.element = make("dialog", {
+      class: "panel account-panel",
+      "aria-labelledby": "account-heading",
+      onclose: () => this.#forget(),
+    });
+    this.#content = [
+      make("header", {}, make("h2", { id: "account-heading" }, texts.account), close),
+      new Section(texts.profile, this.#who).element,
+      this.#password.element,
+      this.#sessions.element,
+      this.#keys.element,
+      this.#data.element,
+      this.#farewell.element,
+    ];
+  }
+
+  /** @param {User} user */
+  open({ username, email }) {
+    this.#who.replaceChildren(...pair(texts.username, username), ...pair(texts.email, email));
+    this.#data.stop();
+    this.#farewell.use(username);
+    this.element.replaceChildren(...this.#content);
+    this.element.showModal();
+    void this.#sessions.show();
+    void this.#keys.show();
+  }
+
+  close() {
+    this.element.close();
+  }
+
+  #forget() {
+    this.#keys.forget();
+    this.#password.forget();
+    this.#data.stop();
+    this.element.replaceChildren();
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} value
+ */
+function pair(name, value) {
+  return [make("dt", {}, name), make("dd", { dir: "auto" }, value)];
+}

@@ -1,0 +1,55 @@
+/** One subject of the account dialog: a heading, what belongs to it, and what went wrong with it. */
+
+import { make } from "./dom.js";
+import { Problem } from "../model/problem.js";
+import { texts } from "../texts.js";
+
+let made = 0;
+
+export class Section {
+  element;
+  #problem = make("p", { class: "problem", role: "alert" });
+
+  /**
+   * @param {string} heading
+   * @param {(Node | string)[]} children
+   */
+  constructor(heading, ...children) {
+    const id = `section-${++made}`;
+    this.element = make("section", { "aria-labelledby": id }, make("h3", { id }, heading), ...children, this.#problem);
+  }
+
+  /** @param {string} words what went wrong; empty for nothing */
+  complain(words) {
+    this.#problem.textContent = words;
+  }
+
+  /**
+   * Do something, and say so if it fails.
+   * @param {() => Promise<void>} act
+   * @param {string} [refused] what a 401 means
+   * @returns {Promise<boolean>} whether it was done
+   */
+  async attempt(act, refused) {
+    this.complain("");
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      const problem = Problem.from(error);
+      if (problem.status === 401 && refused) this.complain(refused);
+      else this.complain(problem.isPassing ? texts.signInLater : problem.detail);
+      return false;
+    }
+  }
+}
+
+/**
+ * A field under its name.
+ * @param {string} words
+ * @param {Record<string, string | number | boolean>} attributes
+ */
+export function labelled(words, attributes) {
+  const input = make("input", attributes);
+  return { input, label: make("label", { class: "key-name" }, make("span", {}, words), input) };
+}

@@ -1,0 +1,67 @@
+/** Where one is signed in: each session can be ended, and all others at once. */
+
+import { make } from "./dom.js";
+import { Section } from "./section.js";
+import { texts } from "../texts.js";
+
+/**
+ * @import { Client } from "../model/client.js"
+ * @import { SignInSession } from "../model/wire.js"
+ */
+
+export class SignInSessions {
+  #client;
+  #list = make("ul", { class: "keys" });
+  #others = make("button");
+  #section;
+
+  /** @param {Client} client */
+  constructor(client) {
+    this.#client = client;
+    this.#others = make(
+      "button",
+      { type: "button", class: "revoke", onclick: () => void this.#end(() => client.endOtherSessions()) },
+      texts.endOthers,
+    );
+    this.#section = new Section(texts.sessions, this.#list, this.#others);
+    this.element = this.#section.element;
+  }
+
+  /** Show them as they are now. */
+  async show() {
+    await this.#section.attempt(async () => this.#fill(await this.#client.sessions()));
+  }
+
+  /** @param {SignInSession[]} sessions */
+  #fill(sessions) {
+    this.#list.replaceChildren(...sessions.map((session) => this.#row(session)));
+    this.#others.hidden = sessions.every(({ current }) => current);
+  }
+
+  /** @param {SignInSession} session */
+  #row({ id, created_at, renewed_at, browser, current }) {
+    const since = texts.signedInSince(timeOf(created_at), timeOf(renewed_at));
+    const kind = browser ? texts.sessionOfBrowser : texts.sessionOfProgram;
+    const end = make("button", { type: "button", class: "revoke" }, texts.endSession);
+    end.setAttribute("aria-label", texts.endSessionOf(timeOf(created_at)));
+    end.addEventListener("click", () => void this.#end(() => this.#client.endSession(id)));
+    const about = make("span", { class: "key-of" }, make("strong", {}, kind), since);
+    return make("li", {}, about, current ? make("span", { class: "list-hint" }, texts.thisSession) : end);
+  }
+
+  /** @param {() => Promise<unknown>} end */
+  async #end(end) {
+    await this.#section.attempt(async () => {
+      await end();
+      this.#fill(await this.#client.sessions());
+    });
+    // The button that had the focus has gone.
+    const next = this.#list.querySelector("button");
+    (next ?? this.element.closest("dialog")?.querySelector("button"))?.focus();
+  }
+}
+
+/** @param {string} time */
+function timeOf(time) {
+  return new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
