@@ -1,0 +1,78 @@
+"""`clients/js/client`: what the Python client promises, against a running server."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clients.cutting import cutting
+from tests.support.api import PASSWORD, Api
+
+HERE = Path(__file__).parent / "js"
+NODE = shutil.which("node") or "node"
+PACKAGE = Path(__file__).parents[2] / "clients" / "js" / "client"
+EXAMPLE = re.compile(r"^```js\n(.*?)^```\n+```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SAID = "one two three 🦊"
+
+pytestmark = [pytest.mark.usefixtures("drained"), pytest.mark.slow]
+
+
+def test_the_example_of_the_readme_prints_what_it_says(api: Api, key: str, tmp_path: Path) -> None:
+    (program, output) = EXAMPLE.findall((PACKAGE / "README.md").read_text())[0]
+    folder = tmp_path / "node_modules" / "@verbatim" / "client"
+    shutil.copytree(PACKAGE, folder)
+    (tmp_path / "example.mjs").write_text(program)
+    done = subprocess.run(
+        [NODE, tmp_path / "example.mjs"],
+        env=os.environ | {"VERBATIM_URL": api.url, "VERBATIM_KEY": key},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (output, "")
+
+
+def test_the_cases_of_the_client_hold(api: Api, key: str) -> None:
+    name = "js-signs-in"
+    with closing(api.client()) as nobody:
+        body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+        assert nobody.post("/auth/register", json=body).status_code == 201
+    env = {
+        "VERBATIM_URL": api.url,
+        "VERBATIM_KEY": key,
+        "VERBATIM_USERNAME": name,
+        "VERBATIM_PASSWORD": PASSWORD,
+    }
+    done = subprocess.run(
+        [NODE, "--test", HERE / "client.test.mjs"],
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_writes_and_a_stream_whose_answers_are_lost_happen_once(api: Api, key: str) -> None:
+    server = httpx.URL(api.url)
+    words = [b"202 Accepted"] * 4 + [b"event: start", b"event: delta", b"two", b"event: end"]
+    with cutting((server.host, server.port or 0), words) as proxy:
+        done = subprocess.run(
+            [NODE, HERE / "cut.mjs", proxy.url, key, "js-lost", SAID],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert proxy.left == []
+    told = json.loads(done.stdout)
+    assert told["said"] == ["one", "two", "three"]
+    assert told["types"] == ["start", "delta", "end"]
+    assert SAID in told["answer"]
+    assert told["shown"] == told["answer"]
