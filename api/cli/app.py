@@ -21,6 +21,7 @@ from api.cli import (
     restored,
     terminal,
 )
+from api.cli.mcp import command as mcp_command
 from api.cli.replay import dialogues
 from api.cli.replay.client import ReplayClient
 from api.cli.replay.run import Rate, Replay
@@ -42,6 +43,7 @@ app.add_typer(dead.app)
 app.command("import")(exchange.import_files)
 app.command()(exchange.export)
 app.add_typer(keys.app)
+app.command()(mcp_command.mcp)
 app.add_typer(feedback.app)
 app.command()(doctor.doctor)
 

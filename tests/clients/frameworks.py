@@ -1,7 +1,8 @@
 """`make test-clients`: the suites of `tests/clients/suites`, and the README's examples of adapters.
 
-They need releases that Verbatim does not, so each extra has virtual environments of its own in the
-folder CLIENTS: one with its frameworks' current releases and one with the oldest that it takes.
+They need releases that Verbatim does not, so each extra, also the server's `mcp`, has virtual
+environments of its own in the folder CLIENTS: one with its frameworks' current releases and one
+with the oldest that it takes.
 """
 
 import os
@@ -19,9 +20,15 @@ from tests.clients.readme import OF_FRAMEWORKS, PACKAGE
 from tests.support.api import Api
 
 SUITES = Path(__file__).parent / "suites"
-EXTRAS: dict[str, list[str]] = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"][
-    "optional-dependencies"
-]
+ROOT = PACKAGE.parents[1]
+
+
+def extras(package: Path) -> dict[str, list[str]]:
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    return dict(project["optional-dependencies"])
+
+
+EXTRAS = extras(PACKAGE) | extras(ROOT)
 #: Without this project's own fixtures and settings, which need the server's packages.
 ALONE = ("-q", "--noconftest", "-c", os.devnull, "-p", "no:cacheprovider")
 UV = Path(sys.executable).with_name("uv")
@@ -38,8 +45,11 @@ def python() -> Callable[[str, bool], Path]:
         folder = Path(os.environ["CLIENTS"]) / f"{extra}-{'oldest' if is_oldest else 'current'}"
         source = folder.with_name(f"{folder.name}-source")
         shutil.rmtree(source, ignore_errors=True)
-        shutil.copytree(PACKAGE, source)
-        wanted = [f"verbatim-client[{extra}] @ {source.as_uri()}", "pytest>=9"]
+        name, package = ("verbatim-client", PACKAGE)
+        if extra in extras(ROOT):
+            name, package = ("verbatim", ROOT)
+        shutil.copytree(package, source, ignore=only_the_package)
+        wanted = [f"{name}[{extra}] @ {source.as_uri()}", "pytest>=9"]
         if is_oldest:
             wanted += [need.replace(">=", "==") for need in EXTRAS[extra]]
         interpreter = folder / "bin" / "python"
@@ -48,6 +58,12 @@ def python() -> Callable[[str, bool], Path]:
         return interpreter
 
     return made
+
+
+def only_the_package(folder: str, names: list[str]) -> set[str]:
+    """Of the server's folder, leave out what is not its package's."""
+    kept = {"api", "workers", "pyproject.toml", "README.md", "LICENSE"}
+    return set(names) - kept if Path(folder) == ROOT else set()
 
 
 def uv(*command: str) -> None:
