@@ -17,6 +17,7 @@ from api.core.log import Log
 from api.core.settings import Settings
 from workers.drain import Drain
 from workers.retention import Retention
+from workers.self_audit import SelfAudit
 
 #: One for the batch, and one for `open_log`, which a batch may need.
 POOL_SIZE: Final = 2
@@ -36,9 +37,12 @@ class Process:
         self._ring = ring
         self._drain = Drain(log, self._engine, settings, ring, should_stop)
         self._retention = Retention(log, self._engine, settings, should_stop)
+        self._self_audit = SelfAudit(log, self._engine)
 
     def run(self) -> dict[str, int]:
-        """Run the drain once, and return what it did. Once an hour, old conversations are deleted.
+        """Run the drain once, and return what it did.
+
+        Twice a minute the books are audited, once an hour old conversations are deleted.
 
         Raises UnsafeRedisError or WrongDatabaseError if it must not run, DrainFailedError if it
         failed.
@@ -47,6 +51,7 @@ class Process:
             redis_client.check_all(self._redis, self._settings.redis_durability)
             self._checked = True
         done = self._drain.run()
+        self._self_audit.run()
         if expired := self._retention.run():
             self._ring()
         return done | {"expired": expired}

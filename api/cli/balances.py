@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from api.cli import terminal
+from api.core.audit import audit
 from api.core.log import Log
-from api.operations.audit import audit
 
 
 def report(log: Log, engine: Engine) -> bool:

@@ -45,6 +45,8 @@ REPLICAS_MS: Final = 1_000
 FORGET_CHUNK: Final = 1000
 #: How long the bell lasts, here as in the script.
 BELL_MS: Final = 3_000
+#: How often the books are audited while there is work.
+AUDIT_SECONDS: Final = 30
 #: How often old conversations are looked for, here as in the script.
 RETENTION_SECONDS: Final = 3_600
 
@@ -456,6 +458,16 @@ class Log:
     def wants_retention(self) -> bool:
         """Tell whether the caller is the one to look for old conversations (once an hour)."""
         return bool(self.run("retention", at=(0,)))
+
+    def wants_audit(self) -> bool:
+        """Tell whether the caller is the one to audit the books (twice a minute)."""
+        name = self.key(0, "audited")
+        return bool(self.ask(0, lambda redis: redis.set(name, 1, nx=True, ex=AUDIT_SECONDS)))
+
+    def note_audit(self, unbalanced: Sequence[int]) -> None:
+        """Say which partitions did not balance."""
+        name = self.key(0, "unbalanced")
+        self.ask(0, lambda redis: redis.set(name, len(unbalanced)))
 
     def status(self) -> LogStatus:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""

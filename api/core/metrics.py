@@ -150,12 +150,14 @@ def log_families(log: LogStatus, memory_ratio: float) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"verbatim_{name}", text, value=value)
 
 
-def worker_families(workers: int, *, went_back: bool) -> Iterator[Metric]:
-    """Yield how many workers are there, and whether the log was found to have lost entries."""
+def worker_families(workers: int, *, went_back: bool, unbalanced: int) -> Iterator[Metric]:
+    """Yield how many workers are there, and whether entries were found to be lost."""
     text = "Workers that have said within 15 s that they are there"
     yield GaugeMetricFamily("verbatim_workers", text, value=workers)
     text = "1 if the log began anew or lost entries, until `verbatim audit --acknowledge`"
     yield GaugeMetricFamily("verbatim_log_went_back", text, value=float(went_back))
+    text = "Partitions that did not balance when a worker audited them last"
+    yield GaugeMetricFamily("verbatim_unbalanced_partitions", text, value=unbalanced)
 
 
 def broker_family(*, answers: bool) -> Metric:

@@ -149,7 +149,11 @@ class Monitor:
         ratio = self._write_path.memory_ratio
         return [
             *metrics.log_families(status, ratio),
-            *metrics.worker_families(await log.workers(), went_back=await log.went_back()),
+            *metrics.worker_families(
+                await log.workers(),
+                went_back=await log.went_back(),
+                unbalanced=await log.unbalanced(),
+            ),
             *metrics.drain_families(counts),
         ]
 

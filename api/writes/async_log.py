@@ -259,6 +259,12 @@ class AsyncLog:
         """Return whether the log was found to have lost entries, and nobody acknowledged it."""
         return bool(await self._call("went_back", "", log.ALL, ()))
 
+    async def unbalanced(self) -> int:
+        """Return how many partitions did not balance when a worker audited them last."""
+        name = self._key(0, "unbalanced")
+        found: Any = await self._at(0, lambda client: client.get(name))
+        return int(found or 0)
+
     async def counts(self) -> dict[str, int]:
         """Return what drains have counted so far."""
         name = self._key(0, "drain:counts")

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from api.core import async_database, ids
+from api.core.audit import audit
 from api.core.database import make_engine
-from api.operations.audit import audit
 from tests.support.api import PASSWORD, Api
 from tests.support.api_process import ApiProcess
 from tests.support.draining import draining

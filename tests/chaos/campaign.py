@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from api.cli import lag
+from api.core.audit import audit
 from api.core.log import Log
-from api.operations.audit import audit
 from tests.chaos import history, tables
 from tests.chaos.checker import check
 from tests.chaos.faults.base import Fault, Stage, Traps

@@ -8,10 +8,10 @@ import pytest
 
 from api.accounts.throttle import Throttle
 from api.cli import log_memory, status
+from api.core.audit import audit
 from api.core.entries import AcceptRequest
 from api.core.errors import TooMany
 from api.core.ids import PARTITIONS, partition_of
-from api.operations.audit import audit
 from tests.support.api import PASSWORD, Api
 from tests.support.draining import draining
 from tests.support.log_requests import LIMITS, NEVER_LATE

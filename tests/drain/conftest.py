@@ -6,9 +6,9 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
+from api.core import audit
 from api.core.bind import open_log
 from api.core.settings import Settings
-from api.operations import audit
 from tests.drain.world import FaultyLog, World
 
 

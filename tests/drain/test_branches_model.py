@@ -26,9 +26,9 @@ from hypothesis.stateful import (
 )
 
 from api.core import changes
+from api.core.audit import audit
 from api.core.batches import Draft
 from api.core.entries import AcceptRequest, AcceptResult, Op, turn_line
-from api.operations.audit import audit
 from tests.drain.world import LIMITS, World
 from tests.support.scale import FULL, scaled
 from workers.batch import BatchWriter

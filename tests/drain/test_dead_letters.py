@@ -2,9 +2,9 @@
 
 import pytest
 
+from api.core.audit import audit
 from api.core.errors import NotFound
 from api.operations import dead_letters
-from api.operations.audit import audit
 from tests.drain.world import Conversation, World
 
 

@@ -19,9 +19,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from api.core.audit import audit
 from api.core.entries import AcceptRequest
 from api.operations import dead_letters
-from api.operations.audit import audit
 from tests.drain.world import Conversation, World
 
 pytestmark = pytest.mark.slow

@@ -14,12 +14,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api.core import database
+from api.core.audit import audit
 from api.core.bind import open_log
 from api.core.entries import AcceptRequest
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
-from api.operations.audit import audit
 from tests.drain.processes import WorkerProcess
 from tests.drain.world import LIMITS, NEVER_LATE, Conversation, FaultyLog, World
 from tests.support.servers import fresh_database

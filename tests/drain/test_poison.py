@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import event
 
 from api.core import ids
+from api.core.audit import audit
 from api.core.partition_counts import lock_free
-from api.operations.audit import audit
 from tests.drain.world import World
 from workers import apply, sql
 

@@ -10,12 +10,12 @@ import pytest
 from redis import Redis
 from sqlalchemy import text
 
+from api.core.audit import audit
 from api.core.bind import open_log
 from api.core.database import make_engine
 from api.core.errors import DatabaseWentBackError
 from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.operations.audit import audit
 from tests.drain.test_rewrites import rewrite, say_instead
 from tests.drain.world import Conversation, FaultyLog, World
 from tests.support.servers import (

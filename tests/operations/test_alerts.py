@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ import yaml
 
 from api.core import metrics
 from tests.support.api import Api
+from tests.support.draining import draining
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +35,7 @@ WELL: Final = {
     "verbatim_committed_total": "0+500x200",
     "verbatim_dead_letters_total": "7x200",
     "verbatim_log_went_back": "0x200",
+    "verbatim_unbalanced_partitions": "0x200",
     "verbatim_redis_replicas_missing": "0x200",
     "verbatim_redis_memory_ratio": "0.4x200",
     'verbatim_refused_total{reason="overload"}': "4x200",
@@ -111,6 +115,9 @@ def cases() -> Iterator[dict[str, Any]]:
     yield case(WELL, [is_quiet(rule, at) for rule in known.values() for at in ("1m", "8m", "16m")])
     for name, fault in FAULTS.items():
         yield case({**WELL, **fault}, [fires(known[name], "60s"), is_quiet(known[name], "8m")])
+    # Either of what it says fires it.
+    lost = {**WELL, "verbatim_unbalanced_partitions": "1x23 0x200"}
+    yield case(lost, [fires(known["VerbatimUnbalanced"], "60s")])
     # What is merely slow does drain.
     slow = {**WELL, **FAULTS["VerbatimBacklogOld"]}
     yield case(slow, [is_quiet(known["VerbatimNothingDrains"], "60s")])
@@ -178,3 +185,19 @@ def test_the_queries_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
 
     promtool("check", "rules", str(file))
+
+
+def test_metrics_say_in_how_many_partitions_the_books_do_not_balance(api: Api) -> None:
+    def unbalanced() -> str:
+        with closing(api.client()) as client:
+            text = client.get("/metrics").text
+        (value,) = re.findall(r"^verbatim_unbalanced_partitions (\S+)$", text, re.MULTILINE)
+        return str(value)
+
+    api.log.note_audit([3, 5])
+    assert unbalanced() == "2.0"
+
+    # A worker finds that they do.
+    api.log.redis.delete(api.log.key(0, "audited"))
+    with draining(api.settings):
+        eventually(lambda: unbalanced() == "0.0")

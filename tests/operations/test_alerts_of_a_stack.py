@@ -208,6 +208,16 @@ def log_is_lost(watched: Watched) -> Iterator[None]:
     watched.log.acknowledge_going_back()
 
 
+@contextmanager
+def entry_is_lost(watched: Watched) -> Iterator[None]:
+    """Take an entry out of the log before a worker comes to it; in the end, out of the books."""
+    with frozen(watched, "worker"):
+        (head,) = eventually(watched.log.heads)
+        watched.redis.xdel(watched.log.key(head.partition, "log"), f"{head.first_id}-0")
+    yield
+    watched.redis.decr(watched.log.key(head.partition, "accepted"))
+
+
 FAULTS: dict[str, tuple[Callable[[Watched], AbstractContextManager[None]], set[str]]] = {
     "no worker": (
         lambda watched: frozen(watched, "worker"),
@@ -219,6 +229,7 @@ FAULTS: dict[str, tuple[Callable[[Watched], AbstractContextManager[None]], set[s
     "slow redis": (redis_is_slow, {"VerbatimLogSlow"}),
     "full redis": (memory_is_short, {"VerbatimRedisFull", "VerbatimRefusing"}),
     "lost log": (log_is_lost, {"VerbatimUnbalanced"}),
+    "lost entry": (entry_is_lost, {"VerbatimUnbalanced"}),
     "poison": (poison, {"VerbatimDeadLetters"}),
 }
 

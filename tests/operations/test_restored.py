@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 
 from api.cli.app import app
 from api.core import ids
+from api.core.audit import audit
 from api.core.bind import open_log
 from api.core.errors import DatabaseWentBackError
 from api.local.postgres import EmbeddedPostgres
-from api.operations.audit import audit
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.draining import draining
 from tests.support.waiting import eventually

@@ -9,9 +9,9 @@ import httpx
 from redis.exceptions import RedisError
 
 from api.core import redis_client
+from api.core.audit import audit
 from api.core.ids import PARTITIONS, partition_of
 from api.core.log import Log
-from api.operations.audit import audit
 from tests.support.api import Api
 from tests.support.waiting import eventually
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from api.core.audit import audit
 from api.core.entries import read_entry
 from api.core.ids import partition_of
-from api.operations.audit import audit
 from tests.support.api import PASSWORD
 from tests.support.log_requests import bound
 from tests.support.waiting import eventually

@@ -65,6 +65,8 @@
 --                                                      WAIT needs a write (async_log.py, log.py)
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
+-- audited                                      string  the books are audited, or were of late; TTL 30 s
+-- unbalanced                                   string  how many partitions did not balance then
 -- retention                                    string  old conversations are looked for, or were of late; TTL 1 h
 -- undone                                       string  a drain ended though deleted messages or words for search are left to it
 -- workers                                      zset    workers that are there, by the ms at which they last said so;

@@ -7,13 +7,13 @@ from kombu.exceptions import OperationalError
 from sqlalchemy import Engine
 from sqlmodel import select
 
+from api.core.audit import audit
 from api.core.bell import make_celery
 from api.core.database import reading
 from api.core.log import ALL, Log
 from api.core.models import DatabaseIdentity
 from api.core.settings import Settings
 from api.operations import dead_letters
-from api.operations.audit import audit
 from api.operations.doctor.findings import Finding, ok, problem, warning
 
 #: How long workers have to say that they are there.

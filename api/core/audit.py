@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from api.core import ids, partition_counts
 from api.core.log import Log
 
-_TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=15, statement_seconds=20)
+#: How long somebody else may hold a partition.
+WAIT_SECONDS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,20 @@ class Balance:
         return (self.accepted or 0) == self.accounted
 
 
-def audit(log: Log, engine: Engine) -> list[Balance]:
+def audit(log: Log, engine: Engine, wait_seconds: int = WAIT_SECONDS) -> list[Balance]:
     """Return the balance of each of the 16 partitions. Drains and accepts may run meanwhile.
 
     Raises redis-py's RedisError or SQLAlchemy's SQLAlchemyError if a server does not answer.
     """
-    return [_balance(log, engine, partition) for partition in range(ids.PARTITIONS)]
+    timeouts = partition_counts.timeouts(
+        lock_seconds=wait_seconds, statement_seconds=wait_seconds + 5
+    )
+    return [_balance(log, engine, partition, timeouts) for partition in range(ids.PARTITIONS)]
 
 
-def _balance(log: Log, engine: Engine, partition: int) -> Balance:
+def _balance(log: Log, engine: Engine, partition: int, timeouts: str) -> Balance:
     with engine.begin() as connection:
-        connection.exec_driver_sql(_TIMEOUTS)
+        connection.exec_driver_sql(timeouts)
         row = partition_counts.lock(connection, [partition])[partition]
         accepted, pending = log.balance(partition, row.last_id)
     return Balance(partition, accepted, row.applied, row.dead, row.discarded, pending)
