@@ -30,6 +30,7 @@ from api.chat.generation import Timeouts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.chat import StreamedChat
 from api.chat.titles import Titles
+from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
 from api.core import garbage_collector, tracing
 from api.core.async_database import THREADS, AsyncDatabase
@@ -65,6 +66,7 @@ from api.http.routes import (
     shared_links,
     streams,
     tags,
+    usage,
     web,
 )
 from api.http.shares import Shares
@@ -157,6 +159,7 @@ def _app(known: Settings) -> FastAPI:
         v1_conversations,
         tags,
         feedback,
+        usage,
         health,
     ):
         app.router.routes.extend(routes.router.routes)
@@ -206,6 +209,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         titles = Titles(accept, assistant)
         stack.push_async_callback(titles.stop)
         timeouts = Timeouts.of(settings)
+        token_limit = TokenLimit(log, settings.user_tokens_per_day)
         streamed = StreamedChat(
             log=log,
             accept=accept,
@@ -215,6 +219,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             assistant=assistant,
             titles=titles,
             timeouts=timeouts,
+            limit=token_limit,
         )
         streamed.start()
         stack.push_async_callback(streamed.stop)
@@ -232,7 +237,12 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             export_slots=ReadSlots(EXPORTS_PER_USER),
             imports=Imports(accept, reads.primary),
             import_slots=ReadSlots(1, "another import of this account is running"),
-            chat=Chat(accept, turns, answers, assistant, titles, timeouts=timeouts),
+            chat=Chat(
+                *(accept, turns, answers, assistant, titles),
+                timeouts=timeouts,
+                limit=token_limit,
+            ),
+            token_limit=token_limit,
             streamed_chat=streamed,
             password_process=password_process,
             credentials=credentials,

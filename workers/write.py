@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
-from api.core import conversation_fields, feedback
+from api.core import conversation_fields, feedback, usage
 from api.core.batches import ROLES
 from api.core.entries import Entry
 from workers import arrays, rewrite
@@ -88,6 +88,19 @@ _SAY: Final = f"""
             ELSE expires_in_days END
     WHERE id = %(id)s AND deleted_at IS NULL
 """  # noqa: S608 - our own words
+_DAY_MS: Final = 86_400_000
+#: Rows of a conversation are written by its partition's drain alone, so none waits for another.
+_TOKENS: Final = """
+    INSERT INTO token_usage AS u
+        (user_id, day, conversation_id, answers, input_tokens, output_tokens)
+    SELECT e.user_id, date '1970-01-01' + e.day, e.conversation_id, e.answers, e.input, e.output
+    FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+        AS e (user_id, day, conversation_id, answers, input, output)
+    ON CONFLICT (user_id, day, conversation_id) DO UPDATE SET
+        answers = u.answers + excluded.answers,
+        input_tokens = u.input_tokens + excluded.input_tokens,
+        output_tokens = u.output_tokens + excluded.output_tokens
+"""
 _DEAD_LETTER: Final = f"""
     INSERT INTO dead_letter (entry_id, partition, op, user_id, conversation_id, position, role,
         status, reason, sqlstate, payload, entry_created_at)
@@ -110,6 +123,7 @@ def write_plan(cursor: Cursor, plan: Plan) -> None:
         *_erasures(cursor, plan),
         *_sayings(cursor, plan),
         *_feedback(cursor, plan),
+        *_statement(cursor, _TOKENS, _token_rows(plan)),
         *chain.from_iterable(rewrite.statements(cursor, entry, plan) for entry in plan.rewrites),
         *_statement(cursor, _DEAD_LETTER, [_dead_letter_row(d) for d in plan.dead_letters]),
     ]
@@ -140,6 +154,21 @@ def _feedback(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
     for entry, said in plan.feedback:
         for statement in feedback.statements(entry.conversation_id, entry.created_at_ms, said):
             yield cursor.mogrify(*statement)
+
+
+def _token_rows(plan: Plan) -> list[tuple[int, ...]]:
+    """Return what models took by user, Unix day and conversation: answers, input, output."""
+    sums: dict[tuple[int, int, int], list[int]] = {}
+    for entry in plan.applied:
+        # An answer of ours with more than a text; what clients add is no model's word.
+        if entry.op != "adds" or entry.role != "assistant":
+            continue
+        place = entry.user_id, entry.created_at_ms // _DAY_MS, entry.conversation_id
+        for message in entry.messages:
+            if tokens := usage.of_text(message.extra):
+                before = sums.get(place, [0, 0, 0])
+                sums[place] = [a + b for a, b in zip(before, (1, *tokens), strict=True)]
+    return [(*place, *counts) for place, counts in sums.items()]
 
 
 def _text(entry: Entry, plan: Plan) -> str | None:

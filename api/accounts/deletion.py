@@ -141,6 +141,7 @@ class AccountDeletion:
         await self._log.forget((turn, f"stream:{turn}") for turn in deleted.recent_turns)
         # Most are of the home partition; older conversations may be in any.
         await self._log.forget((partition, f"spent:{owner}") for partition in ALL)
+        await self._log.forget([(owner, f"tokens:{owner}")])
 
 
 def _require_password(db: Session, owner: int, password_hash: str) -> None:

@@ -15,6 +15,7 @@ from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
 from api.chat.running_turns import RunningTurns
 from api.chat.titles import Titles
+from api.chat.token_limit import TokenLimit
 from api.core.caller import Caller
 from api.core.errors import Unavailable
 from api.writes.accept import Accept
@@ -37,6 +38,7 @@ class Chat:
         titles: Titles,
         *,
         timeouts: Timeouts,
+        limit: TokenLimit,
     ) -> None:
         self._accept = accept
         self._turns = turns
@@ -44,6 +46,7 @@ class Chat:
         self._assistant = assistant
         self._titles = titles
         self._timeouts = timeouts
+        self._limit = limit
 
     async def turn(
         self,
@@ -59,7 +62,8 @@ class Chat:
         `message` and `replaces` are those of `TurnWrites.begin_turn`, which may raise, too.
         An answer that breaks off is kept as far as it came. Raises BadGateway, GatewayTimeout or
         Unavailable when the model failed before its first word, NotFound when the conversation
-        went in the meantime, Unavailable when another request runs this turn for too long.
+        went in the meantime, Unavailable when another request runs this turn for too long, TooMany
+        when the user's answers have taken today's tokens: the message is kept, and is not answered.
         """
         turn = await self._begun(caller, conversation_id, message, key, replaces)
         if turn.reply_id is not None:
@@ -95,8 +99,10 @@ class Chat:
             await asyncio.sleep(WAIT_POLL_SECONDS)
 
     async def _ask(self, turn: Turn, message: str) -> Generation:
+        await self._limit.check(turn.name.user_id)
         made = Generation()
         await made.run(self._assistant, self._timeouts, turn.recent, message)
+        await self._limit.spend(turn.name.user_id, made.extra)
         if made.failure is not None:
             raise made.failure
         return made

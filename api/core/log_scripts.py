@@ -28,7 +28,10 @@ _FILES: Final[tuple[tuple[str | tuple[str, ...], ...], ...]] = (
         "dispatch",
     ),
     ("head", "streams", "kept", "drain", "dispatch"),
-    ("head", "streams", "kept", "idempotency", "books", "turns", "sessions", "caches", "dispatch"),
+    (
+        *("head", "streams", "kept", "idempotency", "books", "turns", "sessions", "tokens"),
+        *("caches", "dispatch"),
+    ),
 )
 #: What makes a table for functions: it comes first of all, so that any file may name it.
 _TABLE: Final = re.compile(r"^local (\w+) = \{\}\n", re.MULTILINE)

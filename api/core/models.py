@@ -3,7 +3,7 @@
 Ids of conversations and messages are made by the log's accept script, never by PostgreSQL.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar, Literal, cast
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    Date,
     DateTime,
     Dialect,
     ForeignKey,
@@ -406,6 +407,26 @@ class MessageSearch(Base, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     #: Each word begins with its owner (`api.core.search_query`).
     words: str = Field(sa_type=TSVECTOR)
+
+
+class TokenUsage(Base, table=True):
+    """What models took for a user's answers in one conversation on one day (UTC), as they told.
+
+    It stays when the answers or the conversation go, and goes with the account.
+    """
+
+    __tablename__ = "token_usage"
+
+    user_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("user.id", ondelete="CASCADE"), primary_key=True)
+    )
+    day: date = Field(sa_column=Column(Date, primary_key=True))
+    conversation_id: int = Field(
+        sa_column=Column(BigInteger, primary_key=True, autoincrement=False)
+    )
+    answers: int = Field(sa_type=BigInteger)
+    input_tokens: int = Field(sa_type=BigInteger)
+    output_tokens: int = Field(sa_type=BigInteger)
 
 
 class LogPartition(Base, table=True):

@@ -32,7 +32,7 @@ _RIGHTS: Final = """
                 to_regclass('message_aside'), to_regclass('message_search'),
                 to_regclass('dead_letter'), to_regclass('"user"'),
                 to_regclass('session'), to_regclass('api_key'),
-                to_regclass('shared_link'))
+                to_regclass('shared_link'), to_regclass('token_usage'))
             AND NOT (c.relrowsecurity AND c.relforcerowsecurity)),
         EXISTS (SELECT FROM pg_roles AS g
             WHERE g.rolname = %(wanted)s AND pg_has_role(r.oid, g.oid, 'USAGE')),

@@ -155,6 +155,8 @@ class Settings(BaseSettings):
     user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
     #: Subjects of one account: each is a user with limits of its own.
     user_subjects: Annotated[int, Field(ge=0)] = 100_000
+    #: Tokens that models may take for a user's answers in a day (UTC), input and output.
+    user_tokens_per_day: Annotated[int, Field(ge=0)] = 0
     #: Writes with an Idempotency-Key: each key takes some 30 bytes for an hour.
     user_keys_per_hour: Annotated[int, Field(ge=0)] = 6_000_000
     #: always: Redis must fsync every write. everysec: may lose the last seconds at a power loss.

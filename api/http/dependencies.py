@@ -18,6 +18,7 @@ from api.accounts.shared_links import SharedLinks
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.streaming.chat import StreamedChat
+from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
 from api.core.async_database import AsyncDatabase
 from api.core.caller import SCOPES, Caller, Scope
@@ -56,6 +57,7 @@ class Services:
     import_slots: ReadSlots
     chat: Chat
     streamed_chat: StreamedChat
+    token_limit: TokenLimit
     password_process: PasswordProcess
     credentials: Credentials
     throttle: Throttle

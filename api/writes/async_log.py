@@ -246,6 +246,11 @@ class AsyncLog:
         """Return every partition's tail, counts, bytes and oldest entry at one moment."""
         return log.read_status(await self._call("status", "", log.ALL, ()))
 
+    async def tokens(self, user_id: int, more: int = 0) -> tuple[int, int]:
+        """Count tokens that a model took for a user; return today's, and seconds until it ends."""
+        spent, left = await self.run("tokens", user_id, more, at=(ids.partition_of(user_id),))
+        return int(spent), int(left)
+
     async def last_pending(self, conversation_id: int) -> list[int]:
         """Return the last entry of a conversation's partition, if any of it is not drained yet."""
         partition = (await self.status()).partitions[ids.partition_of(conversation_id)]

@@ -20,7 +20,7 @@ from workers import purge
 
 TABLES = (
     *("message", "message_aside", "message_search", "conversation", "dead_letter", "session"),
-    *("api_key", "shared_link"),
+    *("api_key", "shared_link", "token_usage"),
 )
 WORDS = "for-nobody-else-6d1c"
 

@@ -40,6 +40,7 @@ TABLES = {
     "message_search",
     "session",
     "shared_link",
+    "token_usage",
     "user",
 }
 

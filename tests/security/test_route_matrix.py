@@ -143,6 +143,11 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/search", {"q": "canary", "conversation": "{conversation}"}, names=False),
         Row("/api/search", {"q": "canary", "read_after": "{message}"}, names=False),
     ],
+    "usage": [
+        Row("/api/usage", names=False),
+        Row("/api/usage", {"conversation": "{conversation}"}, names=False),
+        Row("/api/usage", {"read_after": "{message}"}, names=False),
+    ],
     "getConversation": [
         Row("/api/conversations/{conversation}"),
         Row("/api/conversations/{conversation}", {"read_after": "{message}"}),

@@ -274,6 +274,27 @@ def test_the_worker_sees_all_chat_and_of_accounts_only_that_they_exist(
                 ask(connection, statement)
 
 
+def test_the_api_reads_what_models_took_for_one_user_and_writes_none_of_it(
+    urls: dict[str, str], engine: Engine, people: tuple[int, int]
+) -> None:
+    ada, eve = people
+    with engine.begin() as owner:
+        for one in people:
+            row = text("INSERT INTO token_usage VALUES (:user, now(), 1, 1, 1, 1)")
+            owner.execute(row, {"user": one})
+
+    with closing(connect(urls["database_url"])) as connection:
+        assert ask(connection, "SELECT user_id FROM token_usage") == []
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(ada))
+        assert ask(connection, "SELECT user_id FROM token_usage") == [(ada,)]
+        with pytest.raises(InsufficientPrivilege):
+            ask(connection, "UPDATE token_usage SET answers = 0")
+    with closing(connect(urls["worker_database_url"])) as connection:
+        assert len(ask(connection, "SELECT user_id FROM token_usage")) == 2
+        with pytest.raises(InsufficientPrivilege):
+            ask(connection, "DELETE FROM token_usage WHERE user_id = %s", eve)
+
+
 def leaks(engine: Engine, ada: int) -> list[bool]:
     """Try each way to Eve's words as Ada; return which of them got there."""
     with reading(engine, Viewer(ada)) as session:

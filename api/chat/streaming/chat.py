@@ -21,6 +21,7 @@ from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.runner import Runner
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
+from api.chat.token_limit import TokenLimit
 from api.core import tasks
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
@@ -66,6 +67,7 @@ class StreamedChat:
         assistant: Assistant,
         titles: Titles,
         timeouts: Timeouts,
+        limit: TokenLimit,
     ) -> None:
         self._accept = accept
         self._turns = turns
@@ -82,6 +84,7 @@ class StreamedChat:
             assistant=assistant,
             titles=titles,
             timeouts=timeouts,
+            limit=limit,
         )
         self._rescuing: asyncio.Task[None] | None = None
 

@@ -15,6 +15,7 @@ from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
+from api.chat.token_limit import TokenLimit
 from api.core.errors import Problem, Unavailable
 from api.core.turns import TurnName, parts_of, text_of
 from api.writes.accept import Accept
@@ -44,6 +45,7 @@ class Runner:
         assistant: Assistant,
         titles: Titles,
         timeouts: Timeouts,
+        limit: TokenLimit,
     ) -> None:
         self._accept = accept
         self._turns = turns
@@ -53,6 +55,7 @@ class Runner:
         self._assistant = assistant
         self._titles = titles
         self._timeouts = timeouts
+        self._limit = limit
         self._tasks: set[asyncio.Task[None]] = set()
         self._speaking: set[asyncio.Task[None]] = set()
 
@@ -85,6 +88,7 @@ class Runner:
             speaking.add_done_callback(self._speaking.discard)
             with self._subscriber.listening(turn.id, on_stop=lambda: _cancel(speaking)):
                 await asyncio.wait([speaking])
+            await self._limit.spend(turn.name.user_id, made.extra)
             if made.failure is not None:
                 self._fail(turn.name, made.failure)
                 return
@@ -102,6 +106,11 @@ class Runner:
         if text or parts:
             # This much was shown already; another answer could contradict it.
             made.resume(text, parts)
+            return
+        try:
+            await self._limit.check(turn.name.user_id)
+        except Problem as problem:
+            made.problem = problem
             return
         await made.run(self._assistant, self._timeouts, turn.recent, message)
 

@@ -55,6 +55,8 @@
 -- spent:<user>                                 string  "<minute> <entries> <bytes> <hour> <keys> <day> <opens>": what
 --                                                      a user was accepted in the running minute, hour and day.
 --                                                      TTL 1 day
+-- tokens:<user>                                string  "<day> <tokens>": what models took for a user that day, where
+--                                                      USER_TOKENS_PER_DAY limits it; in the home partition. TTL 1 day
 -- held                                         hash    "<user>:all": a user's entries that are not committed, times
 --                                                      HELD_ENTRY, and the bytes of their text; gone whenever all
 --                                                      entries are
