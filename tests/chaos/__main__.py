@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -17,20 +17,30 @@ import uvloop
 from tests.chaos import report, schedule
 from tests.chaos.campaign import HEAL_SECONDS, Campaign, Outcome, Size
 from tests.chaos.faults.base import Fault
-from tests.chaos.faults.catalogue import CATALOGUE
+from tests.chaos.faults.catalogue import CATALOGUE, ON_A_CLUSTER
 from tests.chaos.schedule import Round
 from tests.chaos.site import Plan
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a campaign; return 1 if a promise was broken."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.replicas and not options.cluster:
+        parser.error("--replicas goes with --cluster: one Redis alone has none")
     logging.basicConfig(format="%(asctime)s %(message)s", level="INFO", stream=sys.stderr)
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     directory = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
     _say(f"seed {seed}, histories in {directory}")
     size = Size(writes_per_second=options.rate, reads_per_second=options.reads)
-    plan = Plan(options.apis, options.workers, options.durability)
+    replicas = (1 if options.cluster else 0) if options.replicas is None else options.replicas
+    plan = Plan(
+        options.apis,
+        options.workers,
+        options.durability,
+        cluster=options.cluster,
+        replicas=replicas,
+    )
     campaign = Campaign(directory, seed, plan, size, options.heal)
     outcome = uvloop.run(_until_told(campaign.run(_rounds(options, seed), options.duration)))
     for line in report.as_table(outcome):
@@ -50,18 +60,19 @@ async def _until_told(running: Coroutine[None, None, Outcome]) -> Outcome:
 
 def _rounds(options: argparse.Namespace, seed: int) -> Iterable[Round]:
     rng = random.Random(f"{seed}/rounds")
+    catalogue = ON_A_CLUSTER if options.cluster else CATALOGUE
     if options.only:
-        chosen = [fault for name in options.only for fault in _named(name)]
+        chosen = [fault for name in options.only for fault in _named(name, catalogue)]
         if options.together:
             return schedule.together(chosen, options.times)
         return schedule.alone(chosen * options.times, brief=options.short)
-    return (schedule.short if options.short else schedule.thorough)(CATALOGUE, rng)
+    return (schedule.short if options.short else schedule.thorough)(catalogue, rng)
 
 
-def _named(part: str) -> list[type[Fault]]:
-    found = [fault for fault in CATALOGUE if part in fault.name]
+def _named(part: str, catalogue: Sequence[type[Fault]]) -> list[type[Fault]]:
+    found = [fault for fault in catalogue if part in fault.name]
     if not found:
-        names = "\n".join(fault.name for fault in CATALOGUE)
+        names = "\n".join(fault.name for fault in catalogue)
         raise SystemExit(f"no fault is called {part!r}; there are\n{names}")
     return found
 
@@ -80,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--apis", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--durability", choices=["always", "everysec"], default="always")
+    parser.add_argument("--cluster", action="store_true", help="the log on three masters")
+    parser.add_argument("--replicas", type=int, help="REDIS_REPLICAS, with --cluster; default 1")
     parser.add_argument("--keep", action="store_true", help="keep the histories")
     return parser
 

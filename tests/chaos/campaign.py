@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 
 from api.cli import lag
 from api.core.audit import audit
-from api.core.log import Log
 from tests.chaos import history, tables
 from tests.chaos.checker import check
 from tests.chaos.faults.base import Fault, Stage, Traps
@@ -26,7 +25,7 @@ from tests.chaos.history import Alarm, History
 from tests.chaos.load import Order
 from tests.chaos.load_process import LoadProcess
 from tests.chaos.schedule import Round
-from tests.chaos.site import NAMESPACE, Plan, Site
+from tests.chaos.site import Plan, Site, open_log
 from tests.chaos.verdicts import Report
 
 logger = logging.getLogger(__name__)
@@ -57,6 +56,7 @@ class Outcome:
     """What a campaign found."""
 
     seed: int
+    plan: Plan
     report: Report
     seconds: float
     faults: Counter[str]
@@ -137,8 +137,7 @@ class Campaign:
             writes_per_second=size.writes_per_second,
             reads_per_second=size.reads_per_second,
             patience_seconds=self._heal_seconds,
-            redis_url=site.redis_url,
-            namespace=NAMESPACE,
+            log_url=site.log_url,
         )
         return await LoadProcess.start(order, self._directory / "load.log")
 
@@ -195,8 +194,7 @@ class Campaign:
     def _audit(self, site: Site, written: History) -> None:
         engine = site.engine()
         try:
-            with site.client() as client:
-                log = Log(client, NAMESPACE)
+            with open_log(site.log_url) as log:
                 for books in audit(log, engine):
                     if not books.balanced:
                         written.add(Alarm(time.monotonic(), "unbalanced", str(books)))
@@ -213,7 +211,8 @@ class Campaign:
         events = history.read(sorted(self._directory.glob("*.jsonl")))
         return Outcome(
             self._seed,
-            check(events, stored, losses_allowed=self._plan.durability != "always"),
+            self._plan,
+            check(events, stored, losses_allowed=self._plan.may_lose),
             time.monotonic() - began,
             self._faults,
             self._skipped,

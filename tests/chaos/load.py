@@ -49,8 +49,7 @@ class Order:
     readers: int
     writes_per_second: float
     reads_per_second: float
-    redis_url: str
-    namespace: str
+    log_url: str
     patience_seconds: float = 60.0
 
 
@@ -65,7 +64,7 @@ class Load:
         self._client = Client(Wire(order.ports, rng), history, rng, order.prefix)
         self._client.patience_seconds = order.patience_seconds
         self._people: list[Person] = []
-        self._poison = LogPoison(order.redis_url, order.namespace, self._client)
+        self._poison = LogPoison(order.log_url, self._client)
 
     async def run(self) -> None:
         """Work until the input ends."""

@@ -4,12 +4,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from redis import Redis
-
 from api.core.entries import AcceptRequest
-from api.core.log import Limits, Log
+from api.core.log import Limits
 from tests.chaos.client import Client, Person, Talk
 from tests.chaos.history import Answered, Invoked, Outcome
+from tests.chaos.site import open_log
 from tests.chaos.tables import digest
 from tests.support.log_requests import bound
 
@@ -27,9 +26,8 @@ _REFUSED: Final = (b"\x00", b"\xed\xa0\x80", b"\xff\xfe")
 class LogPoison:
     """Puts poison into conversations of people who did nothing to deserve it."""
 
-    def __init__(self, redis_url: str, namespace: str, client: Client) -> None:
-        self._redis = Redis.from_url(redis_url, socket_timeout=2)
-        self._log = Log(self._redis, namespace)
+    def __init__(self, log_url: str, client: Client) -> None:
+        self._log_url = log_url
         self._client = client
 
     def put(self, people: Sequence[Person], entries: int) -> None:
@@ -48,6 +46,7 @@ class LogPoison:
         history = self._client.history
         began = time.monotonic()
         history.add(Invoked(began, op, "poison", person.user, talk.id, "user", digest(data)))
-        answer = bound(self._log).accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
+        with open_log(self._log_url) as log:
+            answer = bound(log).accept(LIMITS, FAR_AHEAD_MS, [request]).results[0]
         outcome: Outcome = "ok" if answer.status == "ok" else "refused"
         history.add(Answered(time.monotonic(), op, outcome, entry=answer.id))

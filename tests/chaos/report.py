@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tests.chaos.campaign import Outcome
 from tests.chaos.checker import summary
+from tests.chaos.cluster import MASTERS
 
 INVARIANTS = (
     "durable", "no ghosts", "order", "prefix", "idempotent", "intact", "never silently dropped",
@@ -20,6 +21,9 @@ def as_json(outcome: Outcome) -> str:
         {
             "name": "chaos",
             "seed": outcome.seed,
+            "masters": MASTERS if outcome.plan.cluster else 1,
+            "replicas_waited_for": outcome.plan.replicas,
+            "losses_allowed": outcome.plan.may_lose,
             "seconds": round(outcome.seconds, 1),
             "acknowledged": report.acknowledged,
             "changes": report.changes,
@@ -50,6 +54,10 @@ def as_table(outcome: Outcome) -> Iterator[str]:
     """Return lines."""
     report = outcome.report
     yield f"seed {outcome.seed}, {outcome.seconds:.0f} s, {outcome.faults.total()} faults"
+    if outcome.plan.cluster:
+        yield f"log on {MASTERS} masters, REDIS_REPLICAS={outcome.plan.replicas}"
+    if outcome.plan.may_lose:
+        yield "these settings may lose what was answered: it is counted, and no violation"
     for name, count in outcome.faults.items():
         yield f"  {count:4} {name}"
     for name, reason in outcome.skipped.items():

@@ -5,8 +5,8 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, closing
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +20,14 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from api.core import bell, database, migrations
+from api.core import bell, database, migrations, redis_urls
 from api.core.log import Log
+from api.core.log_servers import FollowedServers, LogServers
 from api.core.settings import Settings, postgres_url
 from api.local import data_dir
 from api.local.console import Console
 from tests.chaos import shim
+from tests.chaos.cluster import ChaosCluster
 from tests.chaos.disk import Disk
 from tests.chaos.node import ApiProgram, Node, WorkerProgram
 from tests.chaos.servers import ChaosPostgres, ChaosRedis
@@ -48,6 +50,15 @@ class Plan:
     workers: int = 2
     durability: str = "always"
     database_disk: str = "2g"
+    #: The log is on a cluster; the one Redis is Celery's broker only.
+    cluster: bool = False
+    #: REDIS_REPLICAS.
+    replicas: int = 0
+
+    @property
+    def may_lose(self) -> bool:
+        """Its settings allow that what was answered is lost."""
+        return self.durability != "always" or (self.cluster and not self.replicas)
 
 
 class Site:
@@ -67,6 +78,7 @@ class Site:
         self.postgres_disk = Disk(directory / "postgres", plan.database_disk)
         self.redis_server = ChaosRedis(directory / "redis", self.redis_shim, plan.durability, rng)
         self.postgres_server = ChaosPostgres(directory / "postgres")
+        self.cluster = ChaosCluster(directory, self.console) if plan.cluster else None
         self.redis = Node(self.redis_server, self.console, directory / "redis.log")
         self.postgres = Node(self.postgres_server, self.console, directory / "postgres.log")
         self.apis: list[Node] = []
@@ -77,15 +89,22 @@ class Site:
         self._stack = AsyncExitStack()
 
     @property
-    def redis_url(self) -> str:
-        """The log, past all proxies: for the tester."""
-        return self.redis_server.url
+    def log_url(self) -> str:
+        """The log: for the tester. One Redis is reached past all proxies."""
+        return self.cluster.url if self.cluster else self.redis_server.url
 
     @property
     def links(self) -> list[Link]:
         """Every link."""
         inner = [link for node in (*self.apis, *self.workers) for link in node.links.values()]
-        return [*self.doors, *inner]
+        return [*self.doors, *inner, *(self.cluster.links if self.cluster else ())]
+
+    async def link_to_log(self, node: Node) -> Link:
+        """Return a process's way to the log; of a cluster that of all, to any of its masters."""
+        if self.cluster is None:
+            return node.links["redis"]
+        masters = await self.persistently(self.cluster.masters)
+        return self.rng.choice(masters).member.door
 
     @property
     def nodes(self) -> list[Node]:
@@ -118,6 +137,8 @@ class Site:
         async with asyncio.timeout(_START_SECONDS):
             await self.redis.supervised.ready()
             await self.postgres.supervised.ready()
+        if self.cluster:
+            await self.cluster.start(stack)
 
     async def _start_programs(self, stack: AsyncExitStack) -> None:
         for number in range(self.plan.apis):
@@ -137,10 +158,11 @@ class Site:
         self, kind: str, number: int, shimmed: Shim, stack: AsyncExitStack
     ) -> Node:
         links = {
-            "redis": Link(f"{kind} and log", self.redis_server.port),
             "broker": Link(f"{kind} and broker", self.redis_server.port),
             "postgres": Link(f"{kind} and database", self.postgres_server.port),
         }
+        if self.cluster is None:
+            links["redis"] = Link(f"{kind} and log", self.redis_server.port)
         port = data_dir.free_port()
         if kind == "api":
             self.doors.append(Link("client and api", port))
@@ -158,16 +180,17 @@ class Site:
 
     def _environment(self, links: dict[str, Link]) -> dict[str, str]:
         database_url = _through(self.postgres_server.url, links["postgres"])
+        broker = _at_database(self.redis_server.url, BROKER_DATABASE)
+        log = links.get("redis")
         return {
             "DATABASE_URL": database_url,
             "ROW_SECURITY": "unchecked",  # one role, the owner's, for all
             "DATABASE_DIRECT_URL": "",
             "WORKER_DATABASE_URL": "",
-            "REDIS_URL": _through(self.redis_url, links["redis"]),
-            "CELERY_BROKER_URL": _through(
-                _at_database(self.redis_url, BROKER_DATABASE), links["broker"]
-            ),
+            "REDIS_URL": _through(self.log_url, log) if log else self.log_url,
+            "CELERY_BROKER_URL": _through(broker, links["broker"]),
             "REDIS_DURABILITY": self.plan.durability,
+            "REDIS_REPLICAS": str(self.plan.replicas),
             "LOG_NAMESPACE": NAMESPACE,
             "SECRET_KEY": self._secret,
             "ACCESS_TOKEN_MINUTES": "900",
@@ -181,9 +204,9 @@ class Site:
     # What testers do to the servers, past all proxies
 
     def client(self, database: int = 0) -> Redis:
-        """Return a client of the log's server (1: the broker's database)."""
+        """Return a client of the one Redis (1: the broker's database)."""
         # The path of the URL would win over `db=`.
-        url = _at_database(self.redis_url, database)
+        url = _at_database(self.redis_server.url, database)
         return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=1)
 
     def ring(self, times: int) -> None:
@@ -191,7 +214,7 @@ class Site:
         settings = Settings(
             _env_file=None,
             log_namespace=NAMESPACE,
-            celery_broker_url=_at_database(self.redis_url, BROKER_DATABASE),
+            celery_broker_url=_at_database(self.redis_server.url, BROKER_DATABASE),
         )
         app = bell.make_celery(settings)
         with app:
@@ -202,11 +225,20 @@ class Site:
                     raise OSError(str(error)) from error
 
     async def ask_redis(self, ask: Callable[[Redis], T], database: int = 0) -> T:
-        """Ask the log's server something, again and again until it answers."""
+        """Ask the one Redis something, again and again until it answers."""
 
         def once() -> T:
             with self.client(database) as client:
                 return ask(client)
+
+        return await self.persistently(once)
+
+    async def ask_log(self, ask: Callable[[Log], T]) -> T:
+        """Ask the log something, again and again until it answers."""
+
+        def once() -> T:
+            with open_log(self.log_url) as log:
+                return ask(log)
 
         return await self.persistently(once)
 
@@ -245,7 +277,7 @@ class Site:
 
     async def backlog(self) -> tuple[int, float]:
         """Return entries in the log, and the age of the oldest in seconds."""
-        status = await self.ask_redis(lambda client: Log(client, NAMESPACE).status())
+        status = await self.ask_log(Log.status)
         return status.entries, status.oldest_age_ms / 1000
 
     def knows_all_words(self) -> bool:
@@ -260,7 +292,7 @@ class Site:
 
     async def tails(self) -> dict[int, int]:
         """Return the last id that each partition of the log gave out."""
-        status = await self.ask_redis(lambda client: Log(client, NAMESPACE).status())
+        status = await self.ask_log(Log.status)
         return {one.partition: one.tail for one in status.partitions if one.tail is not None}
 
     async def is_healthy(self, tails: Mapping[int, int]) -> bool:
@@ -270,11 +302,24 @@ class Site:
         for api in self.apis:
             if not await asyncio.to_thread(api.supervised.program.answers):
                 return False
-        heads = await self.ask_redis(lambda client: Log(client, NAMESPACE).heads())
+        heads = await self.ask_log(Log.heads)
         if any(head.first_id <= tails.get(head.partition, 0) for head in heads):
             return False
         _, age = await self.backlog()
         return age < 1.0
+
+
+@contextmanager
+def open_log(url: str) -> Iterator[Log]:
+    """Open the log of a URL, of one Redis or of a cluster."""
+
+    def connect(of: str) -> Redis:
+        client: Redis = Redis.from_url(of, socket_timeout=5, socket_connect_timeout=1)
+        return client
+
+    made = LogServers(connect(url)) if redis_urls.is_server(url) else FollowedServers(url, connect)
+    with made as servers:
+        yield Log(servers, NAMESPACE)
 
 
 async def _together(stops: list[Callable[[], Awaitable[None]]]) -> None:

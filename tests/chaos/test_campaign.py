@@ -2,13 +2,14 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
 
 from tests.chaos import schedule
-from tests.chaos.faults.base import BLIND_TRAPS, Traps
-from tests.chaos.faults.catalogue import CATALOGUE
+from tests.chaos.faults.base import BLIND_TRAPS, Fault, Traps
+from tests.chaos.faults.catalogue import CATALOGUE, ON_A_CLUSTER
 from tests.support.scale import FULL
 
 #: A minute on a quiet machine. When all is over the system has a minute to heal, and the load
@@ -55,6 +56,35 @@ def test_what_everysec_loses_is_counted_and_nothing_takes_its_place() -> None:
     assert told["violations"] == 0, said
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL, reason="two minutes; one fault after the other is in make chaos")
+@pytest.mark.timeout(_LONGEST_SECONDS + 60)
+def test_nothing_is_lost_on_a_cluster_whose_replicas_are_waited_for() -> None:
+    told, said = campaign("--cluster", "--rate=40", "--reads=20")
+
+    assert told["violations"] == 0, said
+    assert (told["masters"], told["replicas_waited_for"]) == (3, 1)
+    assert not told["losses_allowed"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL, reason="what a failover takes depends on the machine's timing")
+@pytest.mark.timeout(_LONGEST_SECONDS + 60)
+def test_what_a_cluster_loses_is_counted_where_no_replica_is_waited_for() -> None:
+    told, said = campaign(
+        "--cluster",
+        "--replicas=0",
+        f"--seed={_SEED}",
+        "--rate=60",
+        "--reads=5",
+        "--only=cluster: a master is cut off",
+        "--times=3",
+    )
+
+    assert told["verdicts"]["lost"] > 0
+    assert told["violations"] == 0, said
+
+
 def campaign(*options: str) -> tuple[dict[str, Any], str]:
     """Run a short campaign; return its last line, and all that it said."""
     command = [sys.executable, "-m", "tests.chaos", "--short", *options]
@@ -98,10 +128,11 @@ def test_a_thorough_campaign_begins_with_each_fault_alone() -> None:
     assert len(next(rounds).faults) > 1
 
 
-def test_every_fault_has_a_name_of_its_own() -> None:
-    names = [fault.name for fault in CATALOGUE]
+@pytest.mark.parametrize(("catalogue", "least"), [(CATALOGUE, 45), (ON_A_CLUSTER, 40)])
+def test_every_fault_has_a_name_of_its_own(catalogue: Sequence[type[Fault]], least: int) -> None:
+    names = [fault.name for fault in catalogue]
 
-    assert len(set(names)) == len(names) >= 45
+    assert len(set(names)) == len(names) >= least
 
 
 def test_a_fault_that_many_traps_waited_for_in_vain_is_told() -> None:

@@ -20,14 +20,17 @@ class ApiKilled(Fault):
 
 
 class ApiKilledAfterWrite(Fault):
-    """The log has written it, and the API dies before it can say so."""
+    """The log has written it, and the API dies before it can say so.
+
+    On a cluster it may be another API that asked: that one never hears the answer.
+    """
 
     name = "api: kill -9 after the write, before the answer"
     target = "api"
 
     async def inject(self) -> None:
         api = self.rng.choice(self.site.apis)
-        await self.spring(api.links["redis"], ADD, "answer", api.kill)
+        await self.spring(await self.site.link_to_log(api), ADD, "answer", api.kill)
 
 
 class ApiPaused(Fault):

@@ -1,10 +1,11 @@
-"""All faults, in the order in which the campaign goes through them."""
+"""All faults, of a log on one Redis and of one on a cluster, in the order of a campaign."""
 
 from typing import Final
 
 from tests.chaos.faults import (
     apis,
     clocks,
+    cluster,
     data,
     doorbells,
     memory,
@@ -28,5 +29,18 @@ CATALOGUE: Final[tuple[type[Fault], ...]] = (
     *data.FAULTS,
     *memory.FAULTS,
     *overload.FAULTS,
+    *pgbouncer.FAULTS,
+)
+#: The one Redis is Celery's broker only: its own faults are those of doorbells.
+ON_A_CLUSTER: Final[tuple[type[Fault], ...]] = (
+    *cluster.FAULTS,
+    *workers.FAULTS,
+    *apis.FAULTS,
+    *postgres.FAULTS,
+    *network.FAULTS,
+    *doorbells.FAULTS,
+    clocks.WorkerClock,
+    clocks.ApiClock,
+    *data.FAULTS,
     *pgbouncer.FAULTS,
 )

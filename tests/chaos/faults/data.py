@@ -3,10 +3,8 @@
 import asyncio
 from typing import Final
 
-from api.core.log import Log
 from api.operations import dead_letters
 from tests.chaos.faults.base import Fault
-from tests.chaos.site import NAMESPACE
 from tests.chaos.texts import POISON
 
 _ENTRIES: Final = 12
@@ -41,9 +39,9 @@ class PoisonRedriven(Fault):
 
     async def heal(self) -> None:
         await self.site.ask_postgres(*_TAKE)
-        engine, log = self.site.engine(), Log(self.site.client(), NAMESPACE)
+        engine = self.site.engine()
         try:
-            await self.site.persistently(lambda: list(dead_letters.redrive_all(engine, log)))
+            await self.site.ask_log(lambda log: list(dead_letters.redrive_all(engine, log)))
         finally:
             await asyncio.to_thread(engine.dispose)
 

@@ -74,12 +74,13 @@ class _AnswerDropped(_NetworkFault):
     needle: ClassVar[bytes]
     times: ClassVar[int] = 3
 
-    def links(self) -> Sequence[Link]:
+    async def link(self) -> Link:
+        """Choose a connection."""
         raise NotImplementedError
 
     async def inject(self) -> None:
         for _ in range(self.times):
-            await self.spring(self.rng.choice(self.links()), self.needle, "answer")
+            await self.spring(await self.link(), self.needle, "answer")
 
 
 class LogAnswerDropped(_AnswerDropped):
@@ -88,8 +89,8 @@ class LogAnswerDropped(_AnswerDropped):
     name = "network: an answer of the log is dropped"
     needle = ADD
 
-    def links(self) -> Sequence[Link]:
-        return [api.links["redis"] for api in self.site.apis]
+    async def link(self) -> Link:
+        return await self.site.link_to_log(self.rng.choice(self.site.apis))
 
 
 class ApiAnswerDropped(_AnswerDropped):
@@ -98,8 +99,8 @@ class ApiAnswerDropped(_AnswerDropped):
     name = "network: an answer of the API is dropped"
     needle = b"POST /api/"
 
-    def links(self) -> Sequence[Link]:
-        return self.site.doors
+    async def link(self) -> Link:
+        return self.rng.choice(self.site.doors)
 
 
 class CommitAnswerDropped(_AnswerDropped):
@@ -108,8 +109,8 @@ class CommitAnswerDropped(_AnswerDropped):
     name = "network: the answer to a COMMIT is dropped"
     needle = COMMIT
 
-    def links(self) -> Sequence[Link]:
-        return [worker.links["postgres"] for worker in self.site.workers]
+    async def link(self) -> Link:
+        return self.rng.choice(self.site.workers).links["postgres"]
 
 
 FAULTS: Final = (

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from tests.chaos.faults.base import COMMIT, Fault
 from tests.chaos.node import Node
-from tests.support.proxy import Moment
+from tests.support.proxy import Link, Moment
 
 _QUEUE: Final = "chaos:doorbell"
 _TRIM: Final = b"\r\ntrim\r\n"
@@ -45,14 +45,17 @@ class WorkerChildKilled(_WorkerFault):
 class _KilledAtCommit(_WorkerFault):
     moment: ClassVar[Moment]
     needle: ClassVar[bytes] = COMMIT
-    link: ClassVar[str] = "postgres"
+
+    async def link(self, worker: Node) -> Link:
+        """Return the connection at which it dies."""
+        return worker.links["postgres"]
 
     async def inject(self) -> None:
         """Whichever worker gets there first dies there."""
-        attempts = (
-            self.spring(worker.links[self.link], self.needle, self.moment, worker.kill)
+        attempts = [
+            self.spring(await self.link(worker), self.needle, self.moment, worker.kill)
             for worker in self.site.workers
-        )
+        ]
         await asyncio.gather(*attempts)
 
 
@@ -78,12 +81,14 @@ class KilledAfterCommit(_KilledAtCommit):
 
 
 class KilledBeforeTrim(_KilledAtCommit):
-    """Committed, and still in the log."""
+    """Committed, and still in the log. On a cluster another worker may be the one that trims."""
 
     name = "worker: kill -9 before the trim"
     moment = "before"
     needle = _TRIM
-    link = "redis"
+
+    async def link(self, worker: Node) -> Link:
+        return await self.site.link_to_log(worker)
 
 
 class WorkerPaused(_WorkerFault):
