@@ -5,7 +5,9 @@
 
 import asyncio
 import sys
+import tomllib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -82,6 +84,8 @@ def test_without_its_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
     assert result.exit_code == EXIT_FAILED
     assert "pip install 'verbatim[mcp]'" in result.output
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert "mcp" in project["optional-dependencies"]
 
 
 def test_it_asks_whose_history_it_is() -> None:
