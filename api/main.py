@@ -26,6 +26,8 @@ from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.answers import Answers
 from api.chat.assistants import make_assistant
+from api.chat.gateway.recorder import Recorder
+from api.chat.gateway.upstream import Upstream
 from api.chat.generation import Timeouts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.chat import StreamedChat
@@ -46,6 +48,7 @@ from api.http.dependencies import Services
 from api.http.fast_lane import FastLane
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
+from api.http.openai import chat_completions as v1_chat
 from api.http.openai import conversation_items as v1_items
 from api.http.openai import conversations as v1_conversations
 from api.http.openai.errors import OpenAIErrors
@@ -160,6 +163,7 @@ def _app(known: Settings) -> FastAPI:
         tags,
         feedback,
         usage,
+        v1_chat,
         health,
     ):
         app.router.routes.extend(routes.router.routes)
@@ -227,6 +231,13 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(credentials.stop)
         monitor = Monitor(write_path, database, settings.database, make_celery(settings), standby)
         stack.push_async_callback(monitor.close)
+        gateway = None
+        if settings.gateway == "on":
+            upstream = Upstream(settings)
+            stack.push_async_callback(upstream.close)
+            recorder = Recorder(accept, reads.primary, log)
+            stack.push_async_callback(recorder.stop)
+            gateway = upstream, recorder
         yield Services(
             settings=settings,
             accept=accept,
@@ -263,6 +274,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             shared_links=SharedLinks(database, reads, log),
             link_slots=ReadSlots(full="too many shared links are read from this address"),
             monitor=monitor,
+            gateway=gateway,
         )
 
 

@@ -318,6 +318,13 @@ class Message(Base, table=True):
             unique=True,
             postgresql_where=text("external_id IS NOT NULL"),
         ),
+        # Messages that passed the gateway, by what they and all before them say.
+        Index(
+            "ix_message_chain",
+            "user_id",
+            "external_id",
+            postgresql_where=text("external_id LIKE 'chain:%'"),
+        ),
         # What a chat's history leaves out, and how much that is: nothing, of most conversations.
         Index(
             "ix_message_not_of_chat",

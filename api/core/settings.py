@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     openai_silence_seconds: Annotated[float | None, Field(gt=0)] = None
     openai_answer_seconds: Annotated[float, Field(gt=0)] = 600.0
 
+    #: Forwards `/v1/chat/completions` to the same endpoint, and stores what is said.
+    gateway: Literal["off", "on"] = "off"
+
     # What an assistant is given of a conversation: how many of its latest messages, and bytes.
     assistant_memory_messages: Annotated[int, Field(gt=0, le=1000)] = 20
     assistant_memory_bytes: Positive = 16 * 1024
@@ -231,6 +234,15 @@ class Settings(BaseSettings):
         if not found:
             raise ValueError("its packages are missing: pip install -r requirements-otel.txt")
         return value
+
+    @model_validator(mode="after")
+    def _gateway_has_no_limit_of_tokens(self) -> "Settings":
+        if self.gateway == "on" and self.user_tokens_per_day:
+            raise ValueError(
+                "GATEWAY=on does not go with USER_TOKENS_PER_DAY: of a stream that passes the"
+                " gateway nobody may be told what it took"
+            )
+        return self
 
     @model_validator(mode="after")
     def _secret_keys_are_long_enough(self) -> "Settings":

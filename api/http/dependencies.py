@@ -17,6 +17,8 @@ from api.accounts.sessions import Sessions
 from api.accounts.shared_links import SharedLinks
 from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
+from api.chat.gateway.recorder import Recorder
+from api.chat.gateway.upstream import Upstream
 from api.chat.streaming.chat import StreamedChat
 from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
@@ -72,6 +74,8 @@ class Services:
     #: Reads of shared links, by the address that they come from.
     link_slots: ReadSlots
     monitor: Monitor
+    #: None where it is off.
+    gateway: tuple[Upstream, Recorder] | None
 
 
 @dataclass(frozen=True, slots=True)

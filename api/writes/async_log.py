@@ -210,6 +210,11 @@ class AsyncLog:
         owner, last = known
         return int(last or 0) if owner == str(user_id).encode() else 0
 
+    async def tail(self, partition: int) -> int:
+        """Return the last id that a partition gave out, 0 for none. Raises Unavailable."""
+        name = self._key(partition, "tail")
+        return int(await self._at(partition, lambda client: client.get(name)) or 0)
+
     async def absent(self, entry_ids: Iterable[int]) -> frozenset[int]:
         """Return those of the ids that the log does not hold, and will not give out any more.
 

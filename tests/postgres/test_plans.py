@@ -17,10 +17,12 @@ from api.core.database import Viewer, make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
-from api.reads import branches, conversations, messages, partitions
+from api.reads import branches, chains, conversations, items, messages, partitions
 from api.reads.branches import BranchRepository
+from api.reads.chains import ChainRepository
 from api.reads.conversation_documents import Filters
 from api.reads.conversations import ConversationRepository
+from api.reads.items import ItemRepository
 from api.reads.messages import MessageRepository
 from tests.support.pages import chatted, lined, listed, paged
 from tests.support.rows import NOON, statements
@@ -57,7 +59,7 @@ FROM generate_series(1, :conversations) n;
 INSERT INTO message
     (id, conversation_id, user_id, position, role, content, status, created_at, external_id)
 SELECT row_number() OVER (), c.id, c.user_id, p, (ARRAY['user', 'assistant'])[p % 2 + 1],
-       'said ' || p, 'stored', now(), 'ext-' || p
+       'said ' || p, 'stored', now(), CASE p % 10 WHEN 0 THEN 'chain:' ELSE 'ext-' END || p
 FROM conversation c, generate_series(1, c.message_count) p;
 
 INSERT INTO message_aside
@@ -143,6 +145,15 @@ READS: Final[Mapping[str, Read]] = {
         OWNER, CONVERSATION, 0, limit=LIMIT
     ),
     "BranchRepository.branches": lambda s: BranchRepository(s).branches(OWNER, CONVERSATION),
+    "ItemRepository.get": lambda s: ItemRepository(s).get(OWNER, CONVERSATION, 250),
+    "ItemRepository.page": lambda s: ItemRepository(s).page(OWNER, CONVERSATION, 250, "asc", LIMIT),
+    "ItemRepository.page, latest first": lambda s: ItemRepository(s).page(
+        OWNER, CONVERSATION, None, "desc", LIMIT
+    ),
+    "ChainRepository.known": lambda s: ChainRepository(s).known(OWNER, ["chain:10", "none"]),
+    "ChainRepository.known, of one": lambda s: ChainRepository(s).known(
+        OWNER, ["chain:10", "none"], CONVERSATION
+    ),
     "UserRepository.by_id": lambda s: UserRepository(s).by_id(OWNER),
     "UserRepository.by_name": lambda s: UserRepository(s).by_name("PERSON-7"),
     "SessionRepository.all": lambda s: SessionRepository(s).all(OWNER, timedelta(days=1)),
@@ -207,7 +218,7 @@ def test_every_read_goes_through_an_index_and_touches_few_pages(filled: Engine, 
 def test_every_method_of_a_repository_is_either_here_or_no_read() -> None:
     methods = {
         f"{name}.{method}"
-        for module in (accounts, branches, conversations, messages, partitions)
+        for module in (accounts, branches, chains, conversations, items, messages, partitions)
         for name, repository in inspect.getmembers(module, inspect.isclass)
         if name.endswith("Repository")
         for method in vars(repository)

@@ -249,6 +249,11 @@ ROWS: dict[str, list[Row]] = {
         Row("/v1/conversations/{conv}/items", {"after": "{item}"}),
     ],
     "v1RetrieveItem": [Row("/v1/conversations/{conv}/items/{item}")],
+    # It is off.
+    "v1CreateChatCompletion": [
+        Row("/v1/chat/completions", body={"messages": [{"role": "user"}]}, own=404, names=False)
+    ],
+    "v1ListModels": [Row("/v1/models", own=404, names=False)],
     "v1DeleteItem": [Row("/v1/conversations/{conv}/items/{item}")],
     "v1DeleteConversation": [Row("/v1/conversations/{other_conv}")],
     "deleteMessages": [
@@ -314,6 +319,7 @@ NO_IDS = {
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
     *("name", "scopes", "acts_for", "form", "from", "to", "audience", "items"),
     *("rating", "comment"),
+    *("stream", "store"),
 }
 
 

@@ -127,7 +127,11 @@ def empty(_: ModelServer) -> Response:
 def model_server() -> Iterator[ModelServer]:
     """Run a model server."""
     server = ModelServer()
-    app = Starlette(routes=[Route("/v1/chat/completions", server.complete, methods=["POST"])])
+    routes = [
+        Route("/v1/chat/completions", server.complete, methods=["POST"]),
+        Route("/v1/models", lambda _: JSONResponse({"object": "list", "data": [{"id": "m"}]})),
+    ]
+    app = Starlette(routes=routes)
     with serving(app) as url:
         server.url = f"{url}/v1"
         yield server

@@ -56,8 +56,12 @@ class Completion:
                 yield piece
         if not self.has_ended:
             raise BadGateway("the model's answer broke off")
-        for call in self._calls.take():
-            yield call
+        for piece in self.rest():
+            yield piece
+
+    def rest(self) -> Iterator[Piece]:
+        """Yield what is sure only when nothing more follows."""
+        yield from self._calls.take()
         if self._usage or self._model:
             yield replace(self._usage or Usage(), model=self._model)
         if self.finish is not None:

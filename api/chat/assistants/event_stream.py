@@ -33,19 +33,36 @@ async def events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
     An event that the body's end cuts short counts, as real servers forget the last empty line.
     Raises BadGateway for an event, or a stream, that is larger than any answer.
     """
-    lines = _Lines()
-    event = _Event()
-    size = 0
+    decoder = EventDecoder()
     async for chunk in chunks:
-        size += len(chunk)
-        if size > STREAM_MOST_BYTES:
+        for event in decoder.add(chunk):
+            yield event
+    for event in decoder.end():
+        yield event
+
+
+class EventDecoder:
+    """Decodes a body chunk by chunk, with the same bounds."""
+
+    def __init__(self) -> None:
+        self._lines = _Lines()
+        self._event = _Event()
+        self._size = 0
+
+    def add(self, chunk: bytes) -> Iterator[ServerEvent]:
+        """Yield the events that are whole by now."""
+        self._size += len(chunk)
+        if self._size > STREAM_MOST_BYTES:
             raise BadGateway("the model's answer has no end")
-        for line in lines.add(chunk):
-            if (complete := event.take(line)) is not None:
+        for line in self._lines.add(chunk):
+            if (complete := self._event.take(line)) is not None:
                 yield complete
-    for line in (lines.rest(), b""):
-        if (complete := event.take(line)) is not None:
-            yield complete
+
+    def end(self) -> Iterator[ServerEvent]:
+        """Yield the event that the body's end cut short."""
+        for line in (self._lines.rest(), b""):
+            if (complete := self._event.take(line)) is not None:
+                yield complete
 
 
 async def whole(chunks: AsyncIterable[bytes]) -> str:

@@ -113,6 +113,11 @@ def _messages(start: Message, problem: dict[str, Any]) -> tuple[Message, Message
     )
 
 
+def error_document(problem: Problem) -> bytes:
+    """Return a problem as the JSON of an error, for the end of a stream."""
+    return json.dumps(_error(problem.status, problem.detail, None)).encode()
+
+
 def _error(status: int, message: str, param: str | None) -> dict[str, Any]:
     kind = "server_error" if status >= _FIRST_OF_SERVER else "invalid_request_error"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
