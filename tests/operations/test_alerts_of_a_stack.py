@@ -213,7 +213,11 @@ def entry_is_lost(watched: Watched) -> Iterator[None]:
     """Take an entry out of the log before a worker comes to it; in the end, out of the books."""
     with frozen(watched, "worker"):
         (head,) = eventually(watched.log.heads)
-        watched.redis.xdel(watched.log.key(head.partition, "log"), f"{head.first_id}-0")
+        # Not the first one: a batch that was under way may have read it.
+        eventually(lambda: watched.log.heads()[0].entries > head.entries)
+        stream = watched.log.key(head.partition, "log")
+        newest: Any = watched.redis.xrevrange(stream, count=1)
+        watched.redis.xdel(stream, newest[0][0])
     yield
     watched.redis.decr(watched.log.key(head.partition, "accepted"))
 
