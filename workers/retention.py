@@ -1,8 +1,9 @@
 """Deletes conversations to which nothing was written for too long.
 
-That is RETENTION_DAYS, or fewer where the owner says so. A deletion is an entry of the log, as a
-person's is, and void where the log has anything of the conversation that PostgreSQL has not. Once
-an hour one process looks through all conversations, a window of ids at a time.
+That is RETENTION_DAYS, or fewer where the owner says so, of one or of all. A deletion is an entry
+of the log, as a person's is, and void where the log has anything of the conversation that
+PostgreSQL has not. Once an hour one process looks through all conversations, a window of ids at a
+time.
 """
 
 import logging
@@ -37,7 +38,9 @@ _WINDOW: Final = """/*NO LOAD BALANCE*/
         WHERE deleted_at IS NULL AND id > %(after)s ORDER BY id LIMIT %(window)s)
     SELECT c.id, c.user_id, c.external_id, p.last_id
     FROM looked_at AS c JOIN log_partition AS p ON p.id = c.id & 15
-    WHERE c.updated_at < now() - least(c.expires_in_days, %(days)s) * interval '1 day'
+    JOIN "user" AS u ON u.id = c.user_id
+    WHERE c.updated_at
+        < now() - least(c.expires_in_days, u.expires_in_days, %(days)s) * interval '1 day'
     UNION ALL SELECT max(id), NULL, NULL, NULL FROM looked_at
 """
 

@@ -67,6 +67,11 @@ class UserRepository:
         statement = select(User.id).where(_is(user_id, password_hash)).with_for_update(read=True)
         return self._db.exec(statement).first() is not None
 
+    def expire(self, user_id: int, days: int | None) -> User | None:
+        """Say after how many days a user's conversations are deleted; return the user, or None."""
+        statement = update(User).where(col(User.id) == user_id).values(expires_in_days=days)
+        return self._db.scalar(statement.returning(User))
+
     def replace_password(self, user_id: int, old_hash: str, new_hash: str) -> bool:
         """Replace a user's password hash; return False if `old_hash` is no longer the user's."""
         statement = update(User).where(_is(user_id, old_hash)).values(password_hash=new_hash)

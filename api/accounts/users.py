@@ -15,6 +15,19 @@ async def get(database: AsyncDatabase, user_id: int) -> User:
     return user
 
 
+async def expire(database: AsyncDatabase, user_id: int, days: int | None) -> User:
+    """Say after how many days a user's conversations are deleted, None for no such number.
+
+    Raises Unauthenticated if the account was deleted, Unavailable.
+    """
+    user = await database.write(
+        Viewer(user_id), lambda db: UserRepository(db).expire(user_id, days)
+    )
+    if user is None:
+        raise Unauthenticated("this account was deleted")
+    return user
+
+
 async def find(database: AsyncDatabase, username: str) -> User | None:
     """Return the user of a name, in upper or lower case. Raises Unavailable."""
     return await database.read(

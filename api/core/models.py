@@ -143,6 +143,8 @@ class User(Base, table=True):
     owner_id: int | None = Field(
         default=None, sa_column=Column(BigInteger, ForeignKey("user.id"), nullable=True)
     )
+    #: Its conversations are deleted this number of days after their last activity, if not sooner.
+    expires_in_days: int | None = Field(default=None, sa_type=Integer)
     created_at: datetime = Field(
         default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
     )

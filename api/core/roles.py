@@ -1,7 +1,8 @@
 """PostgreSQL's roles: their creation, and the check that row-level security restricts them.
 
 There are three: the owner of the tables, who migrates; `verbatim_api`, which sees the rows of the
-user a transaction is for; `verbatim_worker`, which sees all chat data, but only the ids of users.
+user a transaction is for; `verbatim_worker`, which sees all chat data, but of users only
+the ids and after how many days their conversations go.
 Migrations create the last two as groups; `give_logins` creates members that can connect.
 """
 

@@ -212,6 +212,12 @@ export const texts = {
    * @param {string} detail
    */
   refusedLine: (line, detail) => `Line ${line}: ${detail}`,
+  retention: "How long it is kept",
+  ownDays: "Days without activity until a conversation is deleted; empty for the server’s rule",
+  saved: "Saved.",
+  keptForGood: "This server deletes nothing by age.",
+  /** @param {number} days */
+  keptFor: (days) => `This server deletes conversations ${days} days after their last activity. You may choose fewer.`,
   end: "The end",
   deleteAccount: "Delete the account",
   deleteHint:

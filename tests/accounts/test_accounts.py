@@ -28,7 +28,8 @@ def test_an_account_is_registered_once_and_signs_in(anybody: httpx.Client) -> No
     me = anybody.get("/auth/me", headers={"Authorization": f"Bearer {token}"})
 
     assert made.status_code == 201
-    assert made.json().keys() == {"id", "username", "email", "created_at"}
+    shown = {"id", "username", "email", "created_at", "expires_in_days", "retention_days"}
+    assert made.json().keys() == shown
     assert made.json()["created_at"].endswith("Z")
     assert datetime.fromisoformat(made.json()["created_at"]).tzinfo is not None
     assert again.status_code == 409

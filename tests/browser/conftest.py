@@ -17,6 +17,8 @@ from tests.support.stacks import RunningStack, running_stack
 
 #: How long the demo assistant takes for a word: slow enough to be caught in the middle.
 WORD_MS = 40
+#: Nothing in the tests is a hundred years old.
+SETTINGS = {"DEMO_WORD_MS": str(WORD_MS), "LOG_LEVEL": "WARNING", "RETENTION_DAYS": "36500"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 #: It speaks to nobody but us. As root there is no sandbox to be had.
 QUIET = (
@@ -43,7 +45,7 @@ def program() -> str:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole product. Whoever stops a part of it starts it again."""
     data = tmp_path_factory.mktemp("browser") / "data"
-    with running_stack(data, DEMO_WORD_MS=str(WORD_MS), LOG_LEVEL="WARNING") as running:
+    with running_stack(data, **SETTINGS) as running:
         yield running
 
 

@@ -99,6 +99,23 @@ def test_what_one_exports_another_imports_by_dropping_the_file(
         expect(strange.last).to_contain_text("ja, 👍🏽")
 
 
+def test_an_account_chooses_how_long_its_conversations_are_kept(
+    window: Window, person: Person
+) -> None:
+    window.open(person.conversation("hello", "hi"))
+    kept = opened(window).get_by_role("region", name="How long it is kept")
+    days = kept.get_by_role("spinbutton")
+    expect(kept.get_by_text("36500 days after their last activity")).to_be_visible()
+
+    days.fill("30")
+    window.page.keyboard.press("Enter")
+    expect(kept.get_by_role("status")).to_have_text("Saved.")
+    assert person.get("/auth/me")["expires_in_days"] == 30
+    days.fill("")
+    kept.get_by_role("button", name="Save").press("Enter")
+    eventually(lambda: person.get("/auth/me")["expires_in_days"] is None)
+
+
 def test_an_account_goes_when_its_name_is_typed_and_its_password_given(
     window: Window, person: Person
 ) -> None:

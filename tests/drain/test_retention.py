@@ -57,6 +57,19 @@ def test_its_own_days_count_where_they_are_fewer(world: World) -> None:
     assert [world.row(one).deleted_at is None for one in (soon, late, kept)] == [False, False, True]
 
 
+def test_the_days_of_an_account_count_for_all_its_conversations(world: World) -> None:
+    soon, sooner, others = aged(world, 15), aged(world, 8, expires_in_days=7), aged(world, 15)
+    kept = aged(world, 13)
+    for owner in (soon.owner, sooner.owner, kept.owner):
+        world.sql('UPDATE "user" SET expires_in_days = 14 WHERE id = :id', id=owner)
+
+    assert searching(world).run() == 2
+    world.drain.run()
+
+    left = [world.row(one).deleted_at is None for one in (soon, sooner, others, kept)]
+    assert left == [False, False, True, True]
+
+
 def test_nothing_is_deleted_by_age_unless_the_operator_wants_it(world: World) -> None:
     conversation = aged(world, 10_000, expires_in_days=1)
 

@@ -282,6 +282,30 @@ def test_days_until_a_deletion_are_refused_where_nothing_is_deleted_by_age(
     assert change(ada, path, expires_in_days=None)["expires_in_days"] is None
 
 
+def test_an_account_says_after_how_many_days_its_conversations_go(
+    start_api: StartApi, ada: httpx.Client
+) -> None:
+    api = start_api(retention_days=30)
+    refused = ada.patch("/auth/me", json={"expires_in_days": 7})
+    with closing(api.person()) as person, closing(api.person()) as other:
+        changed = person.patch("/auth/me", json={"expires_in_days": 7})
+        after = person.get("/auth/me").json()
+        others = other.get("/auth/me").json()
+        removed = person.patch("/auth/me", json={"expires_in_days": None}).json()
+        senseless = [
+            person.patch("/auth/me", json=body).status_code
+            for body in ({"expires_in_days": 0}, {}, {"expires_in_days": "7"}, {"username": "x"})
+        ]
+
+    assert (refused.status_code, changed.status_code) == (422, 200)
+    assert "RETENTION_DAYS" in refused.json()["detail"]
+    assert ada.get("/auth/me").json()["retention_days"] is None
+    assert after == changed.json()
+    assert (after["expires_in_days"], after["retention_days"]) == (7, 30)
+    assert (others["expires_in_days"], removed["expires_in_days"]) == (None, None)
+    assert senseless == [422] * 4
+
+
 def test_a_conversation_says_after_how_many_days_it_goes(start_api: StartApi) -> None:
     api = start_api(retention_days=30)
     with closing(api.person()) as person, draining(api.settings):

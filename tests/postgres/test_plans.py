@@ -170,6 +170,7 @@ OTHERS: Final = {
     "PartitionRepository.last_ids",
     "PartitionRepository.not_reached",
     "UserRepository.add",
+    "UserRepository.expire",
     "UserRepository.has_password",
     "UserRepository.replace_password",
     "SessionRepository.add",

@@ -278,6 +278,7 @@ ROWS: dict[str, list[Row]] = {
     "createKey": [Row("/auth/keys", body={"name": "x"}, own=201, names=False)],
     "listKeys": [Row("/auth/keys", names=False)],
     "revokeKey": [Row("/auth/keys/{key}", own=204)],
+    "changeAccount": [Row("/auth/me", body={"expires_in_days": None}, names=False)],
     "listSessions": [Row("/auth/sessions", names=False)],
     "endSession": [Row("/auth/sessions/{sign_in}", own=204)],
     "endOtherSessions": [Row("/auth/sessions", own=204, names=False)],
@@ -309,7 +310,7 @@ ENDING = {"changePassword", "changePasswordInBrowser", "logout", "deleteAccount"
 #: What no API key may do.
 FOR_SESSIONS = {
     *("createKey", "listKeys", "revokeKey", "listSessions", "endSession", "endOtherSessions"),
-    *("changePassword", "changePasswordInBrowser", "logout"),
+    *("changeAccount", "changePassword", "changePasswordInBrowser", "logout"),
 }
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {

@@ -16,6 +16,7 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from api.core.models import User
 from api.http import cookies
 from api.http.dependencies import Address, Anybody, App, SignedIn
 from api.http.middleware import BODY_MOST_BYTES
@@ -40,7 +41,7 @@ async def register(app: App, address: Address, body: schemas.Registration) -> sc
         await run_in_threadpool(app.throttle.admit_registration, address)
         password_hash = await slot.run(hash_password, body.password)
     user = await users.register(app.database, body.username, body.email, password_hash)
-    return schemas.User.model_validate(user)
+    return _user(app, user)
 
 
 @router.post(
@@ -148,7 +149,7 @@ async def change_password_in_browser(
     tokens = await _change_password(app, address, caller, body, rotates=False)
     # In the place of the old one's renewal, if there was one.
     cookies.renew_session(request, tokens.cookie(), app.sessions.idle_seconds)
-    return schemas.User.model_validate(await users.get(app.database, caller.user_id))
+    return _user(app, await users.get(app.database, caller.user_id))
 
 
 async def _change_password(
@@ -192,7 +193,7 @@ async def open_session(
     )
     cookie = app.sessions.issue(refresh_token).cookie()
     cookies.set_session(request, response, cookie, app.sessions.idle_seconds)
-    return schemas.User.model_validate(user)
+    return _user(app, user)
 
 
 @router.delete(
@@ -218,7 +219,28 @@ async def close_session(app: App, request: Request, response: Response) -> None:
 )
 async def me(app: App, caller: Anybody) -> schemas.User:
     """Return the account that the token belongs to, or the subject that the API key acts for."""
-    return schemas.User.model_validate(await users.get(app.database, caller.user_id))
+    return _user(app, await users.get(app.database, caller.user_id))
+
+
+@router.patch(
+    "/me",
+    summary="Change the account",
+    operation_id="changeAccount",
+    responses=documented(*CALLER, BadRequest, TooLarge, UnsupportedMediaType, NotAllowed),
+)
+async def change_account(app: App, caller: SignedIn, body: schemas.AccountChange) -> schemas.User:
+    """Say after how many days without activity its conversations are deleted; null: the server's.
+
+    One that is there already goes, too, once it is so old.
+    """
+    days = body.expires_in_days
+    if days is not None and not app.settings.retention_days:
+        raise NotAllowed("expires_in_days: this server deletes nothing by age (RETENTION_DAYS)")
+    return _user(app, await users.expire(app.database, caller.user_id, days))
+
+
+def _user(app: App, user: User) -> schemas.User:
+    return schemas.User.of(user, app.settings.retention_days)
 
 
 def _token(app: App, tokens: SessionTokens) -> schemas.Token:

@@ -1,6 +1,6 @@
 """Bodies of accounts, sign-in and API keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ from api.core.caller import SCOPES, Scope
 from api.http.fields import (
     EXAMPLE_KEY,
     EXAMPLE_SIGN_IN,
+    Days,
     Email,
     KeyName,
     Password,
@@ -75,6 +76,26 @@ class User(Out):
     username: str = Field(examples=["ada"])
     email: str = Field(examples=["ada@example.com"])
     created_at: Time
+    expires_in_days: int | None = Field(
+        default=None,
+        examples=[None],
+        description="Conversations are deleted this number of days after their last activity.",
+    )
+    retention_days: int | None = Field(
+        default=None, examples=[None], description="The server's RETENTION_DAYS, if it has any."
+    )
+
+    @classmethod
+    def of(cls, row: models.User, retention_days: int) -> Self:
+        """Return what is shown of a row, on a server with these RETENTION_DAYS."""
+        shown = cls.model_validate(row)
+        return shown.model_copy(update={"retention_days": retention_days or None})
+
+
+class AccountChange(In):
+    """What is to change of an account."""
+
+    expires_in_days: Days | None
 
 
 class SignInSession(Out):

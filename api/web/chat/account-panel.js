@@ -5,6 +5,7 @@ import { Farewell } from "./farewell.js";
 import { Keys } from "./keys.js";
 import { OwnData } from "./own-data.js";
 import { Password } from "./password.js";
+import { Retention } from "./retention.js";
 import { Section } from "./section.js";
 import { SignInSessions } from "./sign-in-sessions.js";
 import { texts } from "../texts.js";
@@ -20,6 +21,7 @@ export class AccountPanel {
   #keys;
   #password;
   #data;
+  #retention;
   #farewell;
   /** There while it is open only: it has fields that a password manager would fill in at sign-in. */
   #content;
@@ -34,6 +36,7 @@ export class AccountPanel {
     this.#keys = new Keys(client);
     this.#password = new Password(client, () => void this.#sessions.show());
     this.#data = new OwnData(client, imported);
+    this.#retention = new Retention(client);
     this.#farewell = new Farewell(client, deleted);
     const close = iconButton("close", texts.close, () => this.close());
     this.element = make("dialog", {
@@ -48,6 +51,7 @@ export class AccountPanel {
       this.#sessions.element,
       this.#keys.element,
       this.#data.element,
+      this.#retention.element,
       this.#farewell.element,
     ];
   }
@@ -61,6 +65,7 @@ export class AccountPanel {
     this.element.showModal();
     void this.#sessions.show();
     void this.#keys.show();
+    void this.#retention.show();
   }
 
   close() {

@@ -264,6 +264,14 @@ export class Client extends EventTarget {
     return this.#json("POST", "/auth/session/password", { body, asksPassword: true });
   }
 
+  /**
+   * @param {number | null} expires_in_days
+   * @returns {Promise<User>}
+   */
+  changeAccount(expires_in_days) {
+    return this.#json("PATCH", "/auth/me", { body: { expires_in_days } });
+  }
+
   /** @param {string} password */
   deleteAccount(password) {
     return this.#fetch("POST", "/auth/me/delete", { body: { password }, asksPassword: true });

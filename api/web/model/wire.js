@@ -1,7 +1,12 @@
 /**
  * The wire shapes of the API (docs/contract.md), for the type checker; there is no code here.
  *
- * @typedef {{id: number, username: string, email: string}} User
+ * @typedef {object} User
+ * @property {number} id
+ * @property {string} username
+ * @property {string} email
+ * @property {number | null} [expires_in_days]
+ * @property {number | null} [retention_days] the server's; null: nothing is deleted by age
  *
  * @typedef {"read" | "write" | "chat"} KeyScope what an API key may do
  *
