@@ -210,11 +210,6 @@ class AsyncLog:
         owner, last = known
         return int(last or 0) if owner == str(user_id).encode() else 0
 
-    async def tail(self, partition: int) -> int:
-        """Return the last id that a partition gave out, 0 for none. Raises Unavailable."""
-        name = self._key(partition, "tail")
-        return int(await self._at(partition, lambda client: client.get(name)) or 0)
-
     async def absent(self, entry_ids: Iterable[int]) -> frozenset[int]:
         """Return those of the ids that the log does not hold, and will not give out any more.
 
@@ -257,7 +252,7 @@ class AsyncLog:
         return int(spent), int(left)
 
     async def last_pending(self, conversation_id: int) -> list[int]:
-        """Return the last entry of a conversation's partition, if any of it is not drained yet."""
+        """Return the last entry of a partition, by an id in it, if any of it is not drained yet."""
         partition = (await self.status()).partitions[ids.partition_of(conversation_id)]
         return [partition.tail] if partition.tail and partition.entries else []
 

@@ -11,10 +11,13 @@ import openai
 import pytest
 from openai import OpenAI
 from pydantic import ValidationError
+from redis import Redis
 from starlette.responses import JSONResponse, Response
 
 from api.chat.gateway.upstream import Upstream
+from api.core import log_keys
 from api.core.errors import SettingsError
+from api.core.ids import PARTITIONS, partition_of
 from api.core.settings import Settings
 from tests.support.api import Api, start_api
 from tests.support.draining import drained
@@ -304,6 +307,17 @@ def test_anothers_words_find_nothing_of_theirs(
             ask(other, user("Hi"), assistant("Certainly."), user("Mine"))
         shows(eve, stored("Hi", "Certainly.", "Mine", "Certainly."))
     shows(ada, stored("Hi", "Certainly."))
+
+
+def test_an_id_that_was_only_put_by_is_not_waited_for(api: Api, model: ModelServer) -> None:
+    with closing(api.person()) as eve:
+        partition = partition_of(eve.get("/auth/me").json()["id"])
+        tail = log_keys.key(api.settings.log_namespace, partition, "tail")
+        with Redis.from_url(str(api.settings.redis_url)) as redis:
+            redis.incrby(tail, PARTITIONS)  # as a log that is opened does, beyond what it had
+        with OpenAI(base_url=f"{api.url}/v1", api_key=make_key(eve)["key"], max_retries=0) as other:
+            ask(other, user("Hi"), assistant("Certainly."), user("Mine"))
+        shows(eve, stored("Hi", "Certainly.", "Mine", "Certainly."))
 
 
 def test_the_models_are_those_of_the_endpoint(client: OpenAI, model: ModelServer) -> None:

@@ -19,7 +19,8 @@ def path(ada: httpx.Client) -> str:
         {"role": "user", "content": "Why?"},
         {"role": "assistant", "content": "Because.", "external_id": "answer/1"},
     ]
-    ada.post(f"{path}/batch", json={"messages": said}).raise_for_status()
+    added = ada.post(f"{path}/batch", json={"messages": said}).raise_for_status().json()
+    ada.get(path, params={"read_after": added["entry_id"]}).raise_for_status()
     return path
 
 

@@ -18,7 +18,6 @@ from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.conversation_fields import ConversationFields
 from api.core.errors import NotFound, Problem
-from api.core.ids import partition_of
 from api.reads.chains import ChainRepository, Known
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
@@ -126,10 +125,10 @@ class Recorder:
         if not names:
             return None
         owner = caller.user_id
-        tail = await self._log.tail(partition_of(conversation_id or owner))
+        pending = await self._log.last_pending(conversation_id or owner)
         found = await self._reads.after(
             owner,
-            (tail,) if tail else (),
+            pending,
             lambda session: ChainRepository(session).known(owner, names, conversation_id),
         )
         places = {one.name: at for at, one in enumerate(said)}

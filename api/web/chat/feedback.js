@@ -18,12 +18,12 @@ export class FeedbackBar {
   #comment = make("input", { maxlength: 2000, dir: "auto", "aria-label": texts.comment, placeholder: texts.comment });
   #form = make(
     "form",
-    { hidden: true, onsubmit: (/** @type {Event} */ event) => void this.#submitted(event) },
+    { onsubmit: (/** @type {Event} */ event) => void this.#submitted(event) },
     this.#comment,
     make("button", { type: "submit" }, texts.sendComment),
   );
   #said = make("span", { role: "status" });
-  element = make("div", { class: "feedback", hidden: true }, ...this.#buttons, this.#form, this.#said);
+  element = make("div", { class: "feedback", hidden: true }, ...this.#buttons, this.#said);
 
   /** @param {(message: number, rating: Rating | null, comment: string | null) => Promise<boolean>} rate */
   constructor(rate) {
@@ -35,7 +35,7 @@ export class FeedbackBar {
     const isOther = row?.id !== this.#row?.id;
     this.#row = row;
     this.element.hidden = !row || !["stored", "interrupted"].includes(row.status);
-    if (isOther) this.#form.hidden = true;
+    if (isOther) this.#form.remove();
     this.#showRating(row?.feedback ?? null);
   }
 
@@ -50,8 +50,9 @@ export class FeedbackBar {
   /** @param {Rating} rating */
   async #press(rating) {
     const isBack = this.#row?.feedback?.rating === rating;
-    this.#form.hidden = isBack;
     this.#comment.value = "";
+    if (isBack) this.#form.remove();
+    else this.#said.before(this.#form);
     await this.#send(isBack ? null : rating, null);
   }
 
@@ -61,7 +62,7 @@ export class FeedbackBar {
     const rating = this.#row?.feedback?.rating;
     const comment = this.#comment.value.trim();
     if (rating && comment && (await this.#send(rating, comment))) {
-      this.#form.hidden = true;
+      this.#form.remove();
       this.#said.textContent = texts.thanks;
       this.#buttons[RATINGS.indexOf(rating)]?.focus();
     }
