@@ -17,6 +17,7 @@ RESULTS: Final = Path(__file__).parents[2] / ".venv" / "bench" / "results"
 #: ratio or about the value itself.
 TARGETS: Final[dict[str, tuple[str, float, str]]] = {
     "accept_16_verbatim_vs_no_io": (">=", 1.1, "ratio"),
+    "accept_64_verbatim_vs_no_io": (">=", 1.5, "ratio"),
     "accept_16_verbatim_vs_no_io_lane": (">=", 0.45, "ratio"),
     "accept_16_verbatim_vs_sqlmodel": (">=", 10.0, "ratio"),
     "accept_16_verbatim_vs_asyncpg": (">=", 1.8, "ratio"),
@@ -27,6 +28,7 @@ TARGETS: Final[dict[str, tuple[str, float, str]]] = {
     "transactions_per_message_verbatim_vs_asyncpg": ("<=", 0.1, "ratio"),
     "accept_16_verbatim_vs_celery": (">=", 2.5, "ratio"),
     "accept_p99_300_verbatim_vs_no_io": ("<=", 2.0, "ratio"),
+    "accept_p50_half_verbatim_vs_asyncpg": ("<=", 1.0, "ratio"),
     "accept_p99_300_asleep_vs_awake": ("<=", 1.2, "ratio"),
     "drain_verbatim_vs_celery": (">=", 50.0, "ratio"),
     "drain_verbatim_vs_execute_values": (">=", 0.9, "ratio"),
@@ -41,7 +43,9 @@ TARGETS: Final[dict[str, tuple[str, float, str]]] = {
     "history_verbatim_vs_no_io": (">=", 1.2, "ratio"),
     "log_bytes_per_message": ("<=", 650.0, "value"),
     "lost_verbatim_vs_acknowledged": ("<=", 0.0, "value"),
+    "page_10000_verbatim_vs_langchain": ("<=", 1.0, "ratio"),
     "stream_first_byte_vs_no_log": ("<=", 1.5, "ratio"),
+    "stream_first_byte_beyond_fsync_vs_no_log": ("<=", 1.15, "ratio"),
     "stream_cpu_per_event": ("<", 50.0, "value"),
     "accept_p99_300_storm_vs_calm": ("<=", 2.0, "ratio"),
     "signin_unknown_vs_known": ("within", 1.1, "ratio"),

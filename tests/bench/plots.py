@@ -133,6 +133,7 @@ def _reading(results: Results) -> str:
 
 _PAGES: Final[Mapping[str, Mapping[str, Callable[[Results], str]]]] = {
     "performance.md": {
+        "summary": tables.summary,
         "targets": tables.targets,
         "accepting": _accepting,
         "distance": _distance,

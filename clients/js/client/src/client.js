@@ -103,7 +103,7 @@ export class Client {
   /**
    * Change what is given; null removes, and what is left out stays.
    * @param {Reference} conversation
-   * @param {{title?: string | null, metadata?: Json | null, tags?: string[], archived?: boolean, pinned?: boolean, expires_in_days?: number | null}} change
+   * @param {{title?: string, metadata?: Json | null, tags?: string[], archived?: boolean, pinned?: boolean, expires_in_days?: number | null}} change
    * @param {Write} [how]
    * @returns {Promise<Change>}
    */
