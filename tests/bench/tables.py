@@ -57,8 +57,8 @@ def summary(results: Results) -> str:
 _SUMMARY: Final = (
     (
         "How many messages does it take, from 16 clients?",
-        "{0.value:,.0f} a second: {0.ratio:.2f} times what FastAPI answers that keeps nothing,"
-        " {1.ratio:.2f} times the best insert by hand, {2.ratio:.1f} times SQLModel's",
+        ("{0.value:,.0f} a second: {0.ratio:.2f} times what FastAPI answers that keeps nothing,"
+        " {1.ratio:.2f} times the best insert by hand, {2.ratio:.1f} times SQLModel's"),
         ("accept_16_verbatim_vs_no_io", "accept_16_verbatim_vs_asyncpg",
          "accept_16_verbatim_vs_sqlmodel"),
     ),
@@ -74,8 +74,8 @@ _SUMMARY: Final = (
     ),
     (
         "How long does somebody wait who sends one, at 300 a second?",
-        "{0.value:.1f} ms (p50) and {1.value:.1f} ms (p99); the best insert by hand"
-        " {0.baseline:.1f} and {1.baseline:.1f}",
+        ("{0.value:.1f} ms (p50) and {1.value:.1f} ms (p99); the best insert by hand"
+        " {0.baseline:.1f} and {1.baseline:.1f}"),
         ("accept_p50_300_verbatim_vs_asyncpg", "accept_p99_300_verbatim_vs_asyncpg"),
     ),
     (
@@ -90,26 +90,26 @@ _SUMMARY: Final = (
     ),
     (
         "How fast does one worker empty a backlog?",
-        "{0.value:,.0f} messages a second: {0.ratio:.2f} times raw `execute_values`,"
-        " {1.ratio:.2f} times raw `COPY`",
+        ("{0.value:,.0f} messages a second: {0.ratio:.2f} times raw `execute_values`,"
+        " {1.ratio:.2f} times raw `COPY`"),
         ("drain_verbatim_vs_execute_values", "drain_verbatim_vs_copy"),
     ),
     (
         "What does a message cost?",
-        "{0.value:.2f} ms of all processes' CPU; inserted by hand {0.baseline:.2f}, by SQLModel"
-        " {1.baseline:.2f}",
+        ("{0.value:.2f} ms of all processes' CPU; inserted by hand {0.baseline:.2f}, by SQLModel"
+        " {1.baseline:.2f}"),
         ("cpu_per_message_verbatim_vs_asyncpg", "cpu_per_message_verbatim_vs_sqlmodel"),
     ),
     (
         "How fast are 50 messages read?",
-        "{0.value:.1f} ms (p50), LangChain's reader {0.baseline:.1f}; from 16 clients"
-        " {1.value:,.0f} pages a second, {1.ratio:.2f} times FastAPI without I/O",
+        ("{0.value:.1f} ms (p50), LangChain's reader {0.baseline:.1f}; from 16 clients"
+        " {1.value:,.0f} pages a second, {1.ratio:.2f} times FastAPI without I/O"),
         ("page_10000_verbatim_vs_langchain", "history_verbatim_vs_no_io"),
     ),
     (
         "What does `kill -9` lose?",
-        "{0.value:.0f} of {0.baseline:,.0f} messages that were answered; `BackgroundTasks`"
-        " {1.value:,.0f} of {1.baseline:,.0f}",
+        ("{0.value:.0f} of {0.baseline:,.0f} messages that were answered; `BackgroundTasks`"
+        " {1.value:,.0f} of {1.baseline:,.0f}"),
         ("lost_verbatim_vs_acknowledged", "lost_background_vs_acknowledged"),
     ),
 )  # fmt: skip
