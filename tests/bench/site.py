@@ -28,6 +28,7 @@ from api.local.redis import EmbeddedRedis
 from tests.support.servers import drop_database, fresh_database, running, urls_of
 from workers.process import Process
 
+#: Of PostgreSQL: all contestants keep theirs open at once.
 CONNECTIONS: Final = 400
 USERS: Final = 64
 CONVERSATIONS_EACH: Final = 4
@@ -132,22 +133,14 @@ class Site:
 def site(directory: Path) -> Iterator[Site]:
     """Start the servers and seat the users."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(running(EmbeddedPostgres(directory / "postgres")))
+        postgres = stack.enter_context(
+            running(EmbeddedPostgres(directory / "postgres", CONNECTIONS))
+        )
         program = Settings().verbatim_redis_server
         redis = stack.enter_context(running(EmbeddedRedis(directory / "redis", program)))
         client = stack.enter_context(Redis.from_url(redis.url))
         client.config_set("maxmemory", 0)
-        _make_room(postgres)
         yield stack.enter_context(seated(directory, postgres, redis, client, "verbatim"))
-
-
-def _make_room(postgres: EmbeddedPostgres) -> None:
-    """Let all contestants keep their connections open at once."""
-    with closing(psycopg2.connect(postgres.admin_url)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"ALTER SYSTEM SET max_connections = {CONNECTIONS}")
-    postgres.stop()
-    postgres.start()
 
 
 @contextmanager
