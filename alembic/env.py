@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from api.core.database import CONNECT_TIMEOUT_SECONDS
 from api.core.errors import SettingsError
-from api.core.models import Base
+from api.core.models.base import Base
 from api.core.settings import Settings
 
 #: The key of the advisory lock that all migrations take: "verbatim" in ASCII.

@@ -13,7 +13,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller, Scope
 from api.core.database import Viewer
 from api.core.errors import BadRequest, Forbidden, Unauthenticated
-from api.core.models import ActsFor, ApiKey
+from api.core.models.accounts import ActsFor, ApiKey
 
 #: Keys that one process remembers.
 MAX_REMEMBERED: Final = 4096

@@ -23,7 +23,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer, api_engine, reading, writing
 from api.core.errors import Unauthenticated, Unavailable
 from api.core.log import Log
-from api.core.models import User
+from api.core.models.accounts import User
 from api.core.settings import Settings
 
 _WRONG: Final = "the username or the password is wrong"

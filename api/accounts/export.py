@@ -8,7 +8,10 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from api.accounts.repositories import UserRepository
-from api.core import ids, models
+from api.core import ids
+from api.core.models.accounts import User
+from api.core.models.conversations import Conversation
+from api.core.models.messages import MessageAside
 from api.core.times import iso
 from api.reads import message_lines
 from api.reads.branches import BranchRepository
@@ -39,7 +42,7 @@ _ASIDE: Final = (
 class Start:
     """What an export begins with, and where it ends: what comes later is not in it."""
 
-    user: models.User | None
+    user: User | None
     #: The last entry of each partition that PostgreSQL had.
     last_ids: Sequence[int]
 
@@ -112,7 +115,7 @@ async def conversations_with_messages(
     yield _end(conversations, messages)
 
 
-def _conversation(row: models.Conversation) -> bytes:
+def _conversation(row: Conversation) -> bytes:
     said = {
         "type": "conversation",
         **{name: getattr(row, name) for name in ("id", "external_id", "title", "created_at")},
@@ -131,9 +134,7 @@ def _with_text(said: dict[str, Any], name: str, text: str | None) -> bytes:
     return _written(said)[:-1] + f', "{name}": {value}}}'.encode()
 
 
-async def _each(
-    reads: Reads, owner: int, start: Start
-) -> AsyncIterator[tuple[models.Conversation, int]]:
+async def _each(reads: Reads, owner: int, start: Start) -> AsyncIterator[tuple[Conversation, int]]:
     """Yield each conversation, and how many of its messages were stored at the start."""
     last = 0
     while page := await reads.since(
@@ -169,8 +170,8 @@ async def _messages(
 
 
 async def _aside(
-    reads: Reads, owner: int, start: Start, conversation: models.Conversation
-) -> AsyncIterator[models.MessageAside]:
+    reads: Reads, owner: int, start: Start, conversation: Conversation
+) -> AsyncIterator[MessageAside]:
     """Yield the messages that were put aside."""
     last = 0
     # Nothing is asked of a conversation of which nothing ever was.
@@ -191,7 +192,7 @@ def _count(owner: int, conversation_id: int, last_ids: Sequence[int]) -> Callabl
     return lambda db: MessageRepository(db).count_until(owner, conversation_id, last_id)
 
 
-def _conversations(db: Session, owner: int, last: int) -> Sequence[models.Conversation]:
+def _conversations(db: Session, owner: int, last: int) -> Sequence[Conversation]:
     return ConversationRepository(db).following(owner, last, limit=PAGE)
 
 

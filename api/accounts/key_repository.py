@@ -6,7 +6,7 @@ from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.accounts.repositories import folded
-from api.core.models import ApiKey, User
+from api.core.models.accounts import ApiKey, User
 
 
 class ApiKeyRepository:

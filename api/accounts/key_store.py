@@ -20,7 +20,8 @@ from api.core.caller import SCOPES, Scope
 from api.core.errors import Conflict, NotFound, Unauthenticated
 from api.core.ids import is_id
 from api.core.log import Log
-from api.core.models import ActsFor, ApiKey, DatabaseIdentity
+from api.core.models.accounts import ActsFor, ApiKey
+from api.core.models.drain import DatabaseIdentity
 from api.core.redis_client import unavailable_on_error
 
 #: Characters of a key's name.

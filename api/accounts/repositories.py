@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, func, select
 
 from api.core.errors import Conflict
-from api.core.models import SignInSession, User
+from api.core.models.accounts import SignInSession, User
 
 
 class UserRepository:

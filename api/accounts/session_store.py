@@ -18,7 +18,8 @@ from api.accounts.repositories import SessionRepository
 from api.core import ids
 from api.core.errors import Unauthenticated
 from api.core.log import Log
-from api.core.models import DatabaseIdentity, SignInSession
+from api.core.models.accounts import SignInSession
+from api.core.models.drain import DatabaseIdentity
 from api.core.redis_client import unavailable_on_error
 from api.core.settings import Settings
 

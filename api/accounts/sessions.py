@@ -18,7 +18,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import Viewer
 from api.core.errors import NotFound, Unauthenticated, Unavailable
-from api.core.models import SignInSession
+from api.core.models.accounts import SignInSession
 
 #: A browser's access token is renewed when less than this part of its lifetime is left.
 RENEW_BELOW: Final = 1 / 3

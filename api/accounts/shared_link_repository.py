@@ -7,7 +7,7 @@ from sqlalchemy import delete, true
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, func, select
 
-from api.core.models import SharedLink
+from api.core.models.shared_links import SharedLink
 
 #: Up to a megabyte each.
 _MESSAGES: Final[Any] = SharedLink.messages

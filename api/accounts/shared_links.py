@@ -21,7 +21,7 @@ from api.core.conversation_fields import ConversationFields
 from api.core.database import Viewer
 from api.core.errors import Conflict, NotFound
 from api.core.ids import partition_of
-from api.core.models import Audience, SharedLink
+from api.core.models.shared_links import Audience, SharedLink
 from api.reads import snapshots
 from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog

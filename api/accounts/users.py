@@ -4,7 +4,7 @@ from api.accounts.repositories import UserRepository
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Unauthenticated
-from api.core.models import User
+from api.core.models.accounts import User
 
 
 async def get(database: AsyncDatabase, user_id: int) -> User:

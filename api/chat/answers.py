@@ -9,7 +9,7 @@ from sqlmodel import Session
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import NotFound
-from api.core.models import Message, MessageAside
+from api.core.models.messages import Message, MessageAside
 from api.core.turns import TurnName
 from api.reads.messages import MessageRepository
 from api.writes.async_log import AsyncLog

@@ -13,7 +13,7 @@ from api.cli import common, terminal
 from api.core.caller import SCOPES, Scope
 from api.core.database import Viewer, reading, writing
 from api.core.errors import NotFound
-from api.core.models import ActsFor
+from api.core.models.accounts import ActsFor
 from api.core.text import is_storable
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from api.cli import lag, terminal
 from api.core.database import reading
 from api.core.errors import Unavailable
 from api.core.log import Log
-from api.core.models import DatabaseIdentity
+from api.core.models.drain import DatabaseIdentity
 from api.operations import dead_letters
 from api.reads.freshness import has
 from api.reads.partitions import PartitionRepository

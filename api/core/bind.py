@@ -9,7 +9,7 @@ from api.core import went_back
 from api.core.database import reading
 from api.core.errors import WrongDatabaseError
 from api.core.log import ALL, Log
-from api.core.models import DatabaseIdentity, LogPartition
+from api.core.models.drain import DatabaseIdentity, LogPartition
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, and_, literal, or_, true
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
-from api.core.models import Conversation, Message, MessageAside, Role, Status
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message, MessageAside, Role, Status
 from api.reads import owners
 
 

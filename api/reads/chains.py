@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from api.core.models import Conversation, Message
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 from api.reads import owners
 
 

@@ -11,7 +11,8 @@ from sqlmodel import col, func, select, tuple_
 
 from api.core.cursors import Cursor, Order, Sort, TitleCursor
 from api.core.errors import BadRequest
-from api.core.models import Conversation, UtcDateTime
+from api.core.models.base import UtcDateTime
+from api.core.models.conversations import Conversation
 from api.core.single_reads import Query, Row
 from api.core.text import in_any_case
 from api.reads import documents, owners

@@ -10,7 +10,7 @@ from typing import Final
 from sqlmodel import Session, col, desc, func, select
 
 from api.core.conversation_fields import instructions_in
-from api.core.models import Conversation
+from api.core.models.conversations import Conversation
 from api.reads import owners
 
 #: So many tags of an owner are listed at most.

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, cast, func, liter
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import col, select
 
-from api.core.models import LogPartition
+from api.core.models.drain import LogPartition
 
 #: As `times.iso` writes a time.
 _TIME: Final[ColumnElement[str]] = literal_column('\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\'', Text)

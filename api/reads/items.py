@@ -9,7 +9,8 @@ from sqlalchemy import Text, cast, true
 from sqlmodel import Session, col, func, select
 
 from api.core.cursors import Order
-from api.core.models import Conversation, Message
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 from api.reads import owners
 from api.reads.message_pages import PAGE_MOST_BYTES, fitting
 

@@ -21,7 +21,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 
 from api.core.cursors import Order
-from api.core.models import Conversation, Message, MessageAside
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message, MessageAside
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
 from api.reads.message_pages import Page, Part, fitting, nearby, wanted_conversation

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, literal_column, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import func, select
 
-from api.core.models import Conversation
+from api.core.models.conversations import Conversation
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
 from api.reads.message_pages import fitting, nearby, wanted_conversation

@@ -23,7 +23,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 
 from api.core.cursors import Order
-from api.core.models import Conversation, Message
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 from api.core.single_reads import Query, Row
 from api.reads import owners
 from api.reads.read_after import Reads

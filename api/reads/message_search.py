@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from sqlmodel import Session
 
 from api.core.cursors import RankCursor, TimeCursor
-from api.core.models import Role
+from api.core.models.messages import Role
 from api.core.search_query import SearchQuery
 from api.reads.owners import require_account
 from api.reads.read_after import Reads

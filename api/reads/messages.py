@@ -11,7 +11,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from api.core import ids
-from api.core.models import Conversation, LogPartition, Message, MessageAside
+from api.core.models.conversations import Conversation
+from api.core.models.drain import LogPartition
+from api.core.models.messages import Message, MessageAside
 from api.reads import owners
 from api.reads.message_pages import CHAT_ROLES
 

@@ -4,7 +4,8 @@ from sqlalchemy import BindParameter, ColumnElement, and_
 from sqlmodel import Session, col, select
 
 from api.core.errors import Unauthenticated
-from api.core.models import Conversation, User
+from api.core.models.accounts import User
+from api.core.models.conversations import Conversation
 
 #: Of a user or a conversation.
 _Id = int | BindParameter[int]

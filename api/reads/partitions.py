@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from api.core import ids
-from api.core.models import LogPartition
+from api.core.models.drain import LogPartition
 
 #: Pgpool-II sends it to no standby.
 _PRIMARYS_LAST_IDS: Final = text("/*NO LOAD BALANCE*/ SELECT id, last_id FROM log_partition")

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, and_
 from sqlmodel import Session, col, func, select
 
 from api.core.errors import NotAllowed
-from api.core.models import Conversation, Message
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 from api.reads import owners
 from api.reads.message_pages import CHAT_ROLES
 

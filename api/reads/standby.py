@@ -22,7 +22,7 @@ from api.core.async_database import THREADS, AsyncDatabase
 from api.core.database import Viewer, api_engine
 from api.core.errors import Problem, Unavailable, VerbatimError
 from api.core.failures import describe
-from api.core.models import DatabaseIdentity
+from api.core.models.drain import DatabaseIdentity
 from api.core.settings import Settings
 from api.core.single_reads import Query, Row
 from api.reads import reach

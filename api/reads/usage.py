@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_
 from sqlmodel import Session, col, func, select
 
-from api.core.models import TokenUsage
+from api.core.models.usage import TokenUsage
 
 #: Conversations that are told of, those that took most.
 CONVERSATIONS_MOST: Final = 100

@@ -14,7 +14,7 @@ from api.core.conversation_fields import ConversationFields
 from api.core.entries import AcceptRequest
 from api.core.errors import NotFound
 from api.core.ids import partition_of
-from api.core.models import Conversation
+from api.core.models.conversations import Conversation
 from api.reads.conversations import ConversationRepository
 from api.writes.messages import MessageWrites
 from api.writes.submit import Accepted, accepted

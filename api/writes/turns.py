@@ -19,7 +19,7 @@ from api.core.entries import AcceptRequest, AcceptResult, turn_line
 from api.core.errors import NotAllowed, NotFound, Unavailable
 from api.core.ids import MAX_ID
 from api.core.log import Limits
-from api.core.models import Message
+from api.core.models.messages import Message
 from api.core.turns import TurnMessage, TurnName
 from api.reads.branches import BranchRepository
 from api.reads.messages import MessageRepository

@@ -19,7 +19,7 @@ from api.accounts.tokens import Tokens
 from api.core.async_database import AsyncDatabase
 from api.core.database import make_engine, writing
 from api.core.errors import Unauthenticated
-from api.core.models import SignInSession, User
+from api.core.models.accounts import SignInSession, User
 from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog
 from tests.support.api import PASSWORD, Api

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from api.core.errors import NotFound
-from api.core.models import Conversation, Message, Role
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message, Role
 
 #: Connections of each rival's pool: more did not make any of them faster on two cores.
 POOL: Final = 24

@@ -14,7 +14,7 @@ from api.core import redis_client
 from api.core.async_database import AsyncDatabase
 from api.core.database import reading
 from api.core.errors import Unavailable, UnsuitableRedisError
-from api.core.models import DatabaseIdentity
+from api.core.models.drain import DatabaseIdentity
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
 from api.writes.write_path import WritePath

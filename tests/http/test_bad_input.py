@@ -14,7 +14,9 @@ from sqlmodel import func, select
 
 from api.core.database import make_engine, reading
 from api.core.ids import MAX_ID
-from api.core.models import Conversation, Message, User
+from api.core.models.accounts import User
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 from api.http.fields import session_id
 from tests.support.api import Api
 

@@ -9,7 +9,8 @@ from sqlmodel import select
 from api.accounts.repositories import UserRepository
 from api.core import database, postgres_urls, single_reads
 from api.core.errors import OldPostgresError, SettingsError, Unavailable
-from api.core.models import Conversation, User
+from api.core.models.accounts import User
+from api.core.models.conversations import Conversation
 from api.core.settings import postgres_url
 from api.core.single_reads import Query
 from tests.support.rows import NOON, add_conversation, add_user

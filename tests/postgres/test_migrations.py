@@ -19,7 +19,8 @@ from sqlmodel import col, select
 
 from api.core import migrations
 from api.core.errors import SettingsError
-from api.core.models import Base, DeadLetter
+from api.core.models.base import Base
+from api.core.models.drain import DeadLetter
 from api.core.settings import postgres_url
 from api.local.postgres import EmbeddedPostgres
 from tests.support.rows import NOON, add_conversation, add_user

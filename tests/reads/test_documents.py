@@ -14,7 +14,8 @@ from sqlmodel import Session
 
 from api.core.cursors import Cursor, Order
 from api.core.ids import MAX_ID
-from api.core.models import Conversation, Message, MessageAside, Role, Status
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message, MessageAside, Role, Status
 from api.core.times import iso
 from api.http import raw_json
 from api.http.fields import session_id

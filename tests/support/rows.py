@@ -10,7 +10,8 @@ from sqlmodel import col
 
 from api.accounts.repositories import UserRepository
 from api.core.database import writing
-from api.core.models import Conversation, Message
+from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 

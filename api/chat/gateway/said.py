@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from api.core.batches import Draft
-from api.core.models import Role
+from api.core.models.messages import Role
 from api.core.text import CONTENT_MOST, Storable
 
-#: What names begin with; an index knows messages by it (`api.core.models.Message`).
+#: What names begin with; an index knows messages by it (`api.core.models.messages`).
 PREFIX: Final = "chain:"
 #: What `extra.format` says of a message of this protocol.
 FORMAT: Final = "openai.chat"

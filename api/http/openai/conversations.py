@@ -9,7 +9,7 @@ from sqlmodel import Session
 from api.core.conversation_fields import ConversationFields
 from api.core.cursors import Cursor, Order
 from api.core.errors import Conflict, NotFound, TooLarge
-from api.core.models import Conversation
+from api.core.models.conversations import Conversation
 from api.http import raw_json
 from api.http.dependencies import KEYED, Read, Reading, Services, Writing
 from api.http.middleware import BODY_MOST_BYTES

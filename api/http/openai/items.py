@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from api.core.batches import Draft
 from api.core.errors import NotAllowed
-from api.core.models import Role
+from api.core.models.messages import Role
 from api.core.text import CONTENT_MOST, Storable
 from api.http import raw_json
 from api.http.openai import names

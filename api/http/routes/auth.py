@@ -16,7 +16,7 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.core.models import User
+from api.core.models.accounts import User
 from api.http import cookies
 from api.http.dependencies import Address, Anybody, App, SignedIn
 from api.http.middleware import BODY_MOST_BYTES

@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from api.core import models
 from api.core.cursors import Order, Sort
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
+from api.core.models.conversations import Conversation
 from api.http import raw_json
 from api.http.dependencies import KEYED, Reading, Write, Writing
 from api.http.fast_lane import fast
@@ -65,12 +65,12 @@ async def open_conversation(
     _check_retention(by, body.expires_in_days)
     metadata = await _metadata_of(body, request)
     fields = body.fields(metadata)
-    opened: Accepted | models.Conversation
+    opened: Accepted | Conversation
     if fields.keys() <= {"title"}:
         opened = await by.app.accept.open(by.caller, body.title, by.key)
     else:
         opened = await by.app.accept.open_or_get(by.caller, fields, by.key)
-    if isinstance(opened, models.Conversation):
+    if isinstance(opened, Conversation):
         return _shown(schemas.Conversation.of(opened), opened.metadata_text, status.HTTP_200_OK)
     created_at = body.created_at or opened.created_at
     shown = schemas.Conversation(

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from api.core import models
 from api.core.caller import SCOPES, Scope
+from api.core.models import accounts as models
 from api.http.fields import (
     EXAMPLE_KEY,
     EXAMPLE_SIGN_IN,

@@ -5,8 +5,8 @@ from typing import Any, Self, cast
 from pydantic import Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.core import models
 from api.core.conversation_fields import ConversationFields
+from api.core.models import conversations as models
 from api.core.times import unix_ms
 from api.http.fields import Days, ExternalId, Id, Metadata, PastTime, Tags, Time, Title
 from api.http.schemas.base import In, Out

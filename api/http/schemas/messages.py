@@ -5,7 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.core import batches, models
+from api.core import batches
+from api.core.models.messages import Status
 from api.http.fields import AnyContent, ExternalId, Extra, Id, Role, Time
 from api.http.schemas.base import In, Out
 from api.http.schemas.feedback import Feedback
@@ -92,7 +93,7 @@ class Message(Out):
     position: int = Field(examples=[1], description="1 to n within its conversation, no gaps.")
     role: Role
     content: str = Field(examples=["Buy milk tomorrow"], description="Empty if unavailable.")
-    status: models.Status = Field(examples=["stored"])
+    status: Status = Field(examples=["stored"])
     created_at: Time
     external_id: str | None = Field(default=None, examples=[None])
     extra: Extra | None = Field(default=None, examples=[None])

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictInt
 
 from api.accounts.shared_links import DAYS_MOST
-from api.core import models
+from api.core.models.shared_links import Audience
 from api.http.fields import EXAMPLE_LINK, EXAMPLE_SECRET, Id, Time
 from api.http.schemas.base import In, Out
 
@@ -15,7 +15,7 @@ _Days = Annotated[StrictInt, Field(ge=1, le=DAYS_MOST, examples=[30])]
 class NewSharedLink(In):
     """A link to be made."""
 
-    audience: models.Audience = Field(
+    audience: Audience = Field(
         default="public", description="`public`: whoever has it. `signed_in`: of these, users only."
     )
     expires_in_days: _Days = 30
@@ -28,7 +28,7 @@ class SharedLink(Out):
     conversation_id: Id
     title: str | None = Field(examples=["Groceries"], description="As it was then.")
     message_count: int = Field(examples=[2])
-    audience: models.Audience
+    audience: Audience
     created_at: Time
     expires_at: Time
 

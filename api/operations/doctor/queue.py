@@ -11,7 +11,7 @@ from api.core.audit import audit
 from api.core.bell import make_celery
 from api.core.database import reading
 from api.core.log import ALL, Log
-from api.core.models import DatabaseIdentity
+from api.core.models.drain import DatabaseIdentity
 from api.core.settings import Settings
 from api.operations import dead_letters
 from api.operations.doctor.findings import Finding, ok, problem, warning
