@@ -75,6 +75,34 @@ def test_a_query_that_does_not_fit_is_told(url: str, query: str, said: str) -> N
     assert said in result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_postgresql_is_read_with_the_driver_that_is_there(
+    database_url: str, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no .env of the checkout
+    query = "SELECT 1 AS conversation, 2 AS id, 'user' AS role, 'Hello' AS content"
+    url = database_url.replace("postgresql://", f"{scheme}://", 1)
+
+    result = imported("--dry-run", "--from-database", url, "--query", query)
+
+    assert result.exit_code == 0, result.output
+    assert "1 message of 1 conversation" in result.stdout
+
+
+def test_extra_may_be_the_text_of_an_object(url: str) -> None:
+    query = """
+        SELECT chat AS conversation, id, role, content,
+               CASE id WHEN 1 THEN '{"n": 1}' WHEN 2 THEN '{no json' END AS extra
+        FROM said WHERE id < 3 ORDER BY id
+    """
+    with serving() as (server, came):
+        result = imported("--url", server, "--from-database", url, "--query", query)
+
+    assert result.exit_code == 0, result.output
+    assert [m.get("extra") for m in came[0][0]["messages"]] == [{"n": 1}, None]
+
+
 def test_the_database_is_not_changed(url: str) -> None:
     query = "DELETE FROM said RETURNING chat AS conversation, id, role, content"
     assert imported("--dry-run", "--from-database", url, "--query", query).exit_code != 0

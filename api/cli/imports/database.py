@@ -1,14 +1,15 @@
 """The rows of another application's database, as conversations of its users."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any, Final, get_args
 
 import sqlalchemy
-from sqlalchemy import Connection, Select, func
+from sqlalchemy import URL, Connection, Select, func
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli import terminal
@@ -17,7 +18,8 @@ from api.cli.imports.limits import fit
 from api.cli.imports.report import Report
 from api.cli.imports.run import Owned
 from api.cli.imports.values import mapping, text, time
-from api.core.errors import VerbatimError
+from api.core.errors import SettingsError, VerbatimError
+from api.core.settings import postgres_url
 
 Row = Mapping[str, Any]
 #: Shows progress towards a number of rows; yields a function that is called once for each.
@@ -55,12 +57,12 @@ class Rows:
         """
         report.file = self.name
         try:
-            engine = sqlalchemy.create_engine(self.url)
+            engine = sqlalchemy.create_engine(_address(self.url))
             with engine.connect() as connection:
                 total = connection.execute(_count(self.query)).scalar_one()
                 with progress("rows", total) as advance:
                     yield from self._conversations(_fetch(connection, self.query, advance), report)
-        except (SQLAlchemyError, ImportError) as error:
+        except (SQLAlchemyError, ImportError, SettingsError) as error:
             raise DatabaseUnreadable(f"the database cannot be read: {_cause(error)}") from error
 
     def _conversations(self, rows: Iterable[Row], report: Report) -> Iterator[Owned]:
@@ -86,11 +88,16 @@ class Rows:
                     content=text(row["content"]),
                     external_id=f"{self.name}:{row['id']}",
                     created_at=_time(row.get("created_at")),
-                    extra=mapping(row.get("extra")) or None,
+                    extra=_object(row.get("extra")) or None,
                 )
                 for row in known
             ],
         )
+
+
+def _address(url: str) -> str | URL:
+    """Return a URL of PostgreSQL for psycopg2, which is there: SQLAlchemy means psycopg 3."""
+    return postgres_url(url) if url.startswith(("postgres://", "postgresql://")) else url
 
 
 def _count(query: str) -> Select[int]:
@@ -112,6 +119,14 @@ def _fetch(connection: Connection, query: str, advance: Callable[[], None]) -> I
     for row in result:
         yield row._asdict()
         advance()
+
+
+def _object(value: object) -> dict[str, Any]:
+    """Return a JSON object; SQLite and columns of type text give it as text."""
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    return mapping(value)
 
 
 def _time(value: object) -> datetime | None:
