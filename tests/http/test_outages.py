@@ -10,8 +10,11 @@ from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.draining import draining
+from tests.support.model_server import ModelServer, model, running
 from tests.support.servers import demote, fresh_database, promote, urls_of
 from tests.support.waiting import eventually
+
+__all__ = ["model", "running"]
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +98,48 @@ def test_chat_goes_on_with_context_while_postgres_is_down(
         history = ada.get(f"{path}/history", params={"read_after": answer.json()["replyId"]}).json()
     assert history["totalCount"] == 4
     assert history["messages"][0]["id"] == first["messageId"]
+
+
+def test_the_gateway_stores_what_it_need_not_find_while_postgres_is_down(
+    start_api: StartApi,
+    postgres: EmbeddedPostgres,
+    redis: EmbeddedRedis,
+    model: ModelServer,
+    running: ModelServer,
+) -> None:
+    api = start_api(
+        **urls_of(postgres, fresh_database(postgres)),
+        redis_url=redis.url,
+        gateway="on",
+        openai_base_url=running.url,
+    )
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Buy milk"}]}
+    names = [{"Verbatim-Conversation": "known"}, {"Verbatim-Conversation": "new"}, {}]
+
+    with closing(api.person()) as ada:
+
+        def ask(name: dict[str, str]) -> httpx.Response:
+            return ada.post("/v1/chat/completions", json=asked, headers=name)
+
+        with draining(api.settings):
+            conversation = ask(names[0]).headers["Verbatim-Conversation"]
+            items = f"/v1/conversations/{conversation}/items"
+            eventually(lambda: len(ada.get(items).json()["data"]) == 2)
+        before = len(model.requests)
+        postgres.stop()
+        try:
+            known, new, unnamed = (ask(name) for name in names)
+        finally:
+            postgres.start()
+
+        assert new.status_code == 200, new.text
+        for refused in (known, unnamed):
+            assert (refused.status_code, refused.headers["x-should-retry"]) == (503, "true")
+            assert int(refused.headers["Retry-After"]) >= 1
+        assert len(model.requests) == before + 1
+        with draining(api.settings):
+            items = f"/v1/conversations/{new.headers['Verbatim-Conversation']}/items"
+            eventually(lambda: len(ada.get(items).json()["data"]) == 2)
 
 
 def test_writes_are_refused_and_reads_go_on_while_redis_is_down(
