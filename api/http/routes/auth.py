@@ -1,5 +1,7 @@
 """Accounts and sign-in."""
 
+from typing import Final
+
 from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
@@ -24,6 +26,18 @@ from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import accounts as schemas
 
 router = APIRouter(prefix="/auth", tags=["accounts"], max_body_size=BODY_MOST_BYTES)
+
+#: What calls of the signed in that take a password may answer.
+_TAKES_A_PASSWORD: Final = documented(
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    TooLarge,
+    TooMany,
+    UnsupportedMediaType,
+    NotAllowed,
+    Unavailable,
+)
 
 
 @router.post(
@@ -103,16 +117,7 @@ async def logout(app: App, caller: SignedIn) -> None:
     summary="Change the password",
     operation_id="changePassword",
     response_description="A new session; all others are revoked.",
-    responses=documented(
-        BadRequest,
-        Unauthenticated,
-        Forbidden,
-        TooLarge,
-        TooMany,
-        UnsupportedMediaType,
-        NotAllowed,
-        Unavailable,
-    ),
+    responses=_TAKES_A_PASSWORD,
 )
 async def change_password(
     app: App, address: Address, caller: SignedIn, body: schemas.NewPassword
@@ -126,16 +131,7 @@ async def change_password(
     summary="Change the password, in a browser",
     operation_id="changePasswordInBrowser",
     response_description="A new session, in `Set-Cookie`; all others are revoked.",
-    responses=documented(
-        BadRequest,
-        Unauthenticated,
-        Forbidden,
-        TooLarge,
-        TooMany,
-        UnsupportedMediaType,
-        NotAllowed,
-        Unavailable,
-    ),
+    responses=_TAKES_A_PASSWORD,
 )
 async def change_password_in_browser(
     app: App,
@@ -169,16 +165,7 @@ async def _change_password(
     summary="Sign in, in a browser",
     operation_id="openSession",
     response_description="Signed in; `Set-Cookie` has the session.",
-    responses=documented(
-        BadRequest,
-        Unauthenticated,
-        Forbidden,
-        TooLarge,
-        TooMany,
-        UnsupportedMediaType,
-        NotAllowed,
-        Unavailable,
-    ),
+    responses=_TAKES_A_PASSWORD,
 )
 async def open_session(
     app: App, address: Address, request: Request, response: Response, body: schemas.Login
