@@ -1,14 +1,12 @@
 """PostgreSQL goes back: what the log keeps is drained again, and what it does not keep is told."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
-from sqlalchemy import text
 
 from api.core.audit import audit
 from api.core.bind import open_log
@@ -19,13 +17,12 @@ from api.local.postgres import EmbeddedPostgres
 from tests.drain.test_rewrites import rewrite, say_instead
 from tests.drain.world import Conversation, FaultyLog, World
 from tests.support.servers import (
-    QuickPostgres,
     copied_database,
     drop_database,
     fresh_database,
     promote,
-    running,
 )
+from tests.support.standby import catch_up, cut_off, standby_of
 from tests.support.waiting import eventually
 from workers.failures import DrainFailedError
 
@@ -183,26 +180,6 @@ def test_entries_go_only_where_postgresql_was_seen_to_have_them_still(
     assert restored.contents(conversation) == ["a"]
 
 
-@contextmanager
-def standby_of(primary: EmbeddedPostgres, directory: Path) -> Iterator[EmbeddedPostgres]:
-    """Run a standby that streams from the primary."""
-    cluster = primary.directory / "cluster"
-    (cluster / "pg_hba.conf").write_text(
-        "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n"
-    )
-    primary.stop()
-    shutil.copytree(primary.directory, directory, ignore=shutil.ignore_patterns("port", "*.lock"))
-    (directory / "cluster" / "standby.signal").touch()
-    primary.start()
-    with (directory / "cluster" / "postgresql.auto.conf").open("a") as settings:
-        admin = postgres_url(primary.admin_url)
-        settings.write(
-            f"\nprimary_conninfo = 'host=127.0.0.1 port={primary.port} user={admin.username}'\n"
-        )
-    with running(QuickPostgres(directory)) as standby:
-        yield standby
-
-
 @pytest.mark.slow
 def test_a_standby_that_lags_is_promoted_and_has_everything_that_was_answered(
     start_postgres: Callable[[], EmbeddedPostgres],
@@ -213,7 +190,7 @@ def test_a_standby_that_lags_is_promoted_and_has_everything_that_was_answered(
 ) -> None:
     primary = start_postgres()
     database_url = fresh_database(primary)
-    with standby_of(primary, tmp_path / "standby") as standby:
+    with standby_of(primary, tmp_path / "standby", follows=True) as standby:
         here = f"127.0.0.1:{primary.port}"
         both = postgres_url(
             database_url.replace(here, f"{here},127.0.0.1:{standby.port}")
@@ -232,7 +209,8 @@ def test_a_standby_that_lags_is_promoted_and_has_everything_that_was_answered(
         world = World(log, engine, settings)
         conversation = talk(world, owner := world.user())
         world.drain_all()
-        cut_off(standby, database_url, len(contents(world)["message"]))
+        catch_up(primary, standby)
+        cut_off(standby)
         world.add(conversation, *(str(number) for number in range(100)))
         other = talk(world, owner)
         world.drain_all()
@@ -258,28 +236,3 @@ def is_drained(world: World) -> bool:
     with suppress(DrainFailedError):
         world.drain.run()
     return world.backlog() == 0
-
-
-def cut_off(standby: EmbeddedPostgres, database_url: str, messages: int) -> None:
-    """Wait until a standby has so many messages; from then on it gets nothing more."""
-    url = postgres_url(database_url).set(port=standby.port)
-    there = make_engine(url, application_name="verbatim-test")
-    admin = make_engine(postgres_url(standby.admin_url), application_name="verbatim-test")
-
-    def has_them() -> bool:
-        with there.connect() as connection:
-            return bool(connection.scalar(text("SELECT count(*) FROM message")) == messages)
-
-    eventually(has_them)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ALTER SYSTEM SET primary_conninfo = ''"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-    receiver = text("SELECT count(*) FROM pg_stat_wal_receiver")
-
-    def is_cut_off() -> bool:
-        with admin.connect() as connection:
-            return not connection.scalar(receiver)
-
-    eventually(is_cut_off)
-    there.dispose()
-    admin.dispose()

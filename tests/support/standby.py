@@ -61,9 +61,17 @@ def catch_up(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> None:
     eventually(lambda: ask(standby, "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", place))
 
 
+def cut_off(standby: EmbeddedPostgres) -> None:
+    """Let the standby get nothing more from its primary, for good."""
+    ask(standby, "ALTER SYSTEM SET primary_conninfo = ''")
+    ask(standby, "SELECT pg_reload_conf()")
+    eventually(lambda: ask(standby, "SELECT count(*) FROM pg_stat_wal_receiver") == 0)
+
+
 def ask(server: EmbeddedPostgres, statement: LiteralString, *parameters: Any) -> Any:
-    """Return the first value of a query, as the administrator."""
+    """Return the first value of a query, or None of a command, as the administrator."""
     with closing(psycopg2.connect(server.admin_url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
         cursor.execute(statement, parameters)
-        row = cursor.fetchone()
+        row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
