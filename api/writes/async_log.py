@@ -232,14 +232,17 @@ class AsyncLog:
         )
 
     async def _keeps(self, written_id: int) -> bool:
-        """Return whether the log holds an entry, or a message of one, be it committed or not."""
+        """Return whether the log holds an entry, or what it makes, be it committed or not."""
         stream = self._key(written_id, "log")
         found: Any = await self._at(
             written_id, lambda client: client.xrange(stream, min=written_id, count=1)
         )
         for stream_id, fields in found:
             entry = read_entry(stream_id, [item for field in fields.items() for item in field])
-            return written_id in {entry.id, *(message.id for message in entry.messages)}
+            made = {entry.id, *(message.id for message in entry.messages)}
+            if entry.op == "fork":  # Its id is that of its last message.
+                made.add(entry.conversation_id)
+            return written_id in made
         return False
 
     async def status(self) -> log.LogStatus:

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 from redis import Redis
 
 from api.core import changes
 from api.core.entries import AcceptRequest
 from api.core.log import Log
+from tests.log.conftest import Ask
 from tests.support.log_requests import edit, message, open_conversation, submit, turn
 
 
@@ -38,6 +40,23 @@ def test_a_copy_stands_in_one_order_with_what_is_written_to_its_source(log: Log)
         (before.id, "add"), (done.id, "fork"), (after.id, "add"),
     ]  # fmt: skip
     assert entries[2].conversation_id == done.id - 16
+
+
+def test_a_copy_that_waits_is_not_absent(
+    log: Log, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_conversation(log)
+    (done,) = submit(log, fork(source, rewritten_id=0))
+    copy = done.id - 16
+    # Each is older than this.
+    monkeypatch.setattr("api.writes.async_log.SETTLED_SECONDS", -1.0)
+    log.trim({0: source}, [], {})
+
+    waiting = ask(lambda known: known.absent((source, copy, done.id)))
+    log.trim({0: done.id}, [], {})
+    gone = ask(lambda known: known.absent((source, copy, done.id)))
+
+    assert [waiting, gone] == [{source}, {source, copy, done.id}]
 
 
 def test_postgresql_is_asked_again_where_messages_were_rewritten_since(log: Log) -> None:
