@@ -1,10 +1,10 @@
-/** The page around the ChatBot: which conversation is in the URL, and which theme was chosen. */
+/** The page around the ChatBot: which conversation is in the URL; which theme and language were chosen. */
 
+import { tastes } from "./model/storage.js";
 import { texts } from "./texts.js";
 
-const THEME = "verbatim:theme";
-
 const chat = /** @type {HTMLElement} */ (document.querySelector("verbatim-chat"));
+const page = document.documentElement;
 
 chat.addEventListener("verbatim-navigate", (event) => {
   const { conversation, isInitial } = /** @type {CustomEvent} */ (event).detail;
@@ -22,12 +22,15 @@ chat.addEventListener("verbatim-title", (event) => {
 
 chat.addEventListener("verbatim-theme", (event) => {
   const { theme } = /** @type {CustomEvent} */ (event).detail;
-  document.documentElement.dataset["theme"] = theme;
-  try {
-    localStorage.setItem(THEME, theme); // a taste, no secret
-  } catch {
-    // It lasts as long as the page, then.
-  }
+  page.dataset["theme"] = theme;
+  tastes.write("theme", theme);
+});
+
+chat.addEventListener("verbatim-language", (event) => {
+  const { chosen, language, dir } = /** @type {CustomEvent} */ (event).detail;
+  page.lang = language;
+  page.dir = dir;
+  tastes.write("language", chosen);
 });
 
 addEventListener("popstate", showUrl);
@@ -42,18 +45,15 @@ function conversationInUrl() {
   return new URLSearchParams(location.search).get("conversation");
 }
 
-function showTheme() {
-  let theme = null;
-  try {
-    theme = localStorage.getItem(THEME);
-  } catch {
-    // Storage is forbidden: the system's theme it is.
-  }
-  document.documentElement.dataset["theme"] = theme ?? "auto";
-  chat.setAttribute("theme", theme ?? "auto");
+function showTastes() {
+  const theme = tastes.read("theme") ?? "auto";
+  page.dataset["theme"] = theme;
+  chat.setAttribute("theme", theme);
+  const language = tastes.read("language");
+  if (language) chat.setAttribute("lang", language);
 }
 
-showTheme();
+showTastes();
 showUrl();
 // The element starts when it is defined, and finds its attributes set.
 await import("./verbatim-chat.js");

@@ -1,281 +1,48 @@
-/** Every word that is shown, in one place. */
+/**
+ * Every word that is shown comes from the table of the chosen language, in `texts/`. Nothing else of
+ * the page may be made before `speak` has loaded it. The queue page is for operators, and English.
+ */
 
-export const texts = {
-  name: "Verbatim",
-  conversations: "Conversations",
-  conversation: "Conversation",
-  untitled: "New conversation",
-  newChat: "New chat",
-  openSidebar: "Show conversations",
-  closeSidebar: "Hide conversations",
-  search: "Search",
-  noConversations: "Your conversations will appear here.",
-  nothingFound: "No title contains this.",
-  inMessages: "In messages",
-  noHits: "No message contains this.",
-  moreHits: "Show more",
-  /**
-   * @param {number} titles
-   * @param {number} messages
-   */
-  found: (titles, messages) =>
-    `${titles === 1 ? "1 conversation" : `${titles} conversations`} and ${messages === 1 ? "1 message" : `${messages} messages`} found`,
-  loadingMore: "Loading more …",
-  rename: "Rename",
-  delete: "Delete",
-  /** @param {string} title */
-  titleOf: (title) => `Title of ${title}`,
-  /** @param {string} title */
-  deleted: (title) => `Deleted “${title}”`,
-  undo: "Undo",
+import { formatFor } from "./formats.js";
 
-  sort: "Order",
-  sorts: { updated_at: "Last activity", created_at: "Created", title: "Title" },
-  pinned: "Pinned",
-  today: "Today",
-  yesterday: "Yesterday",
-  previousDays: "Previous 7 days",
-  more: "More",
-  pin: "Pin",
-  unpin: "Unpin",
-  archive: "Archive",
-  unarchive: "Take out of the archive",
-  showArchive: "Show the archive",
-  noneArchived: "Nothing is archived.",
-  noneTagged: "No conversation has this tag.",
-  tags: "Tags",
-  /** @param {string} tag */
-  tagged: (tag) => `Tag: ${tag}`,
-  editTags: "Tags …",
-  newTag: "New tag",
-  save: "Save",
-  /** @param {number} count */
-  tagsOf: (count) => (count === 1 ? "Tags of the conversation" : `Tags of ${count} conversations`),
-  select: "Select several",
-  selectAll: "Select all",
-  /** @param {number} count */
-  selected: (count) => `${count} selected`,
-  /** @param {string} title */
-  selectOne: (title) => `Select ${title}`,
-  done: "Done",
-  /** @param {number} count */
-  archivedMany: (count) => (count === 1 ? "Archived" : `Archived ${count} conversations`),
-  /** @param {number} count */
-  unarchivedMany: (count) =>
-    count === 1 ? "Taken out of the archive" : `Took ${count} conversations out of the archive`,
-  /** @param {number} count */
-  taggedMany: (count) => (count === 1 ? "Changed its tags" : `Changed the tags of ${count} conversations`),
-  /** @param {number} count */
-  deletedMany: (count) => `Deleted ${count} conversations`,
-  notChanged: "This could not be changed.",
+/**
+ * @import { Texts } from "./texts/en.js"
+ *
+ * @typedef {object} Language
+ * @property {string} name as its speakers call it
+ * @property {"ltr" | "rtl"} dir
+ * @property {() => Promise<{texts: Texts}>} load
+ */
 
-  dismiss: "Dismiss",
-  notRenamed: "The title was not changed.",
-
-  messages: "Messages",
-  you: "You",
-  assistant: "Assistant",
-  greeting: "What is on your mind?",
-  greetingHint: "Every word is kept, exactly as you wrote it.",
-  loading: "Loading …",
-  missing: "This conversation does not exist, or it is not yours.",
-  missingTitle: "Not found",
-  toLatest: "Go to your latest conversation",
-  jumpToEnd: "Go to the latest message",
-  historyAway: "Earlier messages cannot be loaded right now. They will appear by themselves.",
-  composer: "Message",
-  placeholder: "Write a message …",
-  send: "Send",
-  stop: "Stop the answer",
-  stopping: "Stopping …",
-  /** @param {number} left */
-  charactersLeft: (left) =>
-    left >= 0 ? `${left.toLocaleString()} characters left` : `${(-left).toLocaleString()} characters too many`,
-
-  sending: "Sending …",
-  waiting: "Waiting for the connection. It will be sent by itself.",
-  waitingBusy: "The server is busy. It will be sent by itself.",
-  sent: "Sent",
-  refused: "Not sent",
-  refusedLate: "Not sent, and this is a while ago. Send it now?",
-  unanswered: "The assistant could not answer.",
-  unansweredLost: "The answer was lost before it was finished.",
-  horizon: "This is as far back as the assistant sees.",
-  interrupted: "Stopped here.",
-  ended: {
-    length: "The answer ends here: it reached the model’s limit.",
-    content_filter: "The answer ends here: the model’s content filter stopped it.",
-  },
-  unavailable: "This message cannot be shown at the moment. Its place is kept.",
-  thinking: "The assistant is thinking",
-  reconnecting: "Reconnecting …",
-  messageDeleted: "This message was deleted.",
-  retry: "Try again",
-  regenerate: "Answer anew",
-  editMessage: "Change your message",
-  sendAnew: "Send",
-  cancel: "Cancel",
-  variantBefore: "The one before",
-  variantAfter: "The one after",
-  /**
-   * @param {number} at
-   * @param {number} count
-   */
-  variant: (at, count) => `${at} of ${count}`,
-  switched: "Another version is shown.",
-  notSwitched: "The other version cannot be shown at the moment.",
-  edit: "Edit",
-  discard: "Discard",
-  copy: "Copy",
-  copyCode: "Copy code",
-  copied: "Copied",
-  notCopied: "Copying is not allowed here",
-  answered: "The assistant answered:",
-  /** @param {string} alternative */
-  image: (alternative) => (alternative ? `image: ${alternative}` : "image"),
-
-  offline: "You are offline. What you write is kept and sent later.",
-  unreached: "The server does not answer. Trying again …",
-  back: "Connected again.",
-
-  signIn: "Sign in",
-  signUp: "Create an account",
-  signInHint: "Your conversations are waiting.",
-  signUpHint: "A name, an email address and a password are all it takes.",
-  toSignUp: "New here? Create an account",
-  toSignIn: "Have an account? Sign in",
-  username: "Username",
-  usernameHint: "3 to 64 letters, digits, dots, dashes or underscores",
-  email: "Email",
-  password: "Password",
-  passwordHint: "At least 8 characters",
-  wrongPassword: "The username or the password is wrong.",
-  taken: "This username or email address is taken.",
-  signInLater: "The server does not answer. Please try again in a moment.",
-  tooMany: "Too many attempts. Please try again in a moment.",
-  signOut: "Sign out",
-  signOutUnsent: "Some messages were not sent yet.",
-  signOutAnyway: "Sign out anyway",
-  signedOut: "You have been signed out. Sign in to go on.",
-
-  account: "Account",
-  profile: "Who you are",
-  currentPassword: "Current password",
-  newPassword: "New password",
-  changePassword: "Change the password",
-  passwordChanged: "The password is changed. All other sessions are over.",
-  wrongCurrent: "The password is wrong.",
-  sessions: "Where you are signed in",
-  sessionOfBrowser: "Browser",
-  sessionOfProgram: "Program",
-  thisSession: "This one",
-  endSession: "End",
-  /** @param {string} since */
-  endSessionOf: (since) => `End the session from ${since}`,
-  endOthers: "End all others",
-  /**
-   * @param {string} since
-   * @param {string} last
-   */
-  signedInSince: (since, last) => `since ${since}, last used ${last}`,
-  yourData: "Your data",
-  dropHint:
-    "Drop a file here to import its conversations: an export from here, or JSON lines in that form. Exports of other chats are imported with the command “verbatim import”.",
-  export: "Export",
-  import: "Import a file …",
-  progress: "Progress",
-  stopped: "Stopped. An import keeps what it brought until then.",
-  /**
-   * @param {number} count
-   * @param {number} total
-   * @param {number} bytes
-   */
-  exporting: (count, total, bytes) => `${count} of ${total} conversations, ${size(bytes)}`,
-  /**
-   * @param {number} count
-   * @param {number} bytes
-   */
-  exported: (count, bytes) => `Exported ${count} conversations, ${size(bytes)}.`,
-  /** @param {number} count */
-  importing: (count) => `${count} conversations so far`,
-  /**
-   * @param {number} conversations
-   * @param {number} messages
-   * @param {number} skipped
-   * @param {number} refused
-   */
-  imported: (conversations, messages, skipped, refused) =>
-    `Imported ${messages} messages of ${conversations} conversations.` +
-    `${skipped ? ` ${skipped} messages were here already.` : ""}${refused ? ` ${refused} lines were refused:` : ""}`,
-  /**
-   * @param {number} line
-   * @param {string} detail
-   */
-  refusedLine: (line, detail) => `Line ${line}: ${detail}`,
-  retention: "How long it is kept",
-  ownDays: "Days without activity until a conversation is deleted; empty for the server’s rule",
-  saved: "Saved.",
-  keptForGood: "This server deletes nothing by age.",
-  /** @param {number} days */
-  keptFor: (days) => `This server deletes conversations ${days} days after their last activity. You may choose fewer.`,
-  end: "The end",
-  deleteAccount: "Delete the account",
-  deleteHint:
-    "All your conversations go with it, at once and for good, and so do your API keys. Export first what you want to keep.",
-  /** @param {string} username */
-  typeName: (username) => `Type ${username} to confirm`,
-  wrongName: "This is not your username.",
-  accountDeleted: "The account is deleted.",
-
-  keys: "API keys",
-  keysHint: "With a key, a program of yours reads and writes your conversations until you revoke it.",
-  noKeys: "You have no keys.",
-  keyName: "Name of the new key",
-  keyMay: "It may",
-  keyScopes: { read: "read conversations", write: "write conversations", chat: "chat with the assistant" },
-  keySubjects: "for people whom the program names, each with conversations of their own",
-  makeKey: "Make a key",
-  newKey: "New key",
-  keyShownOnce: "This is the key. Keep it in a safe place: it is not shown again.",
-  revoke: "Revoke",
-  /** @param {string} name */
-  revokeKey: (name) => `Revoke ${name}`,
-  revokeSurely: "Revoke for good?",
-  close: "Close",
-
-  rate: { up: "A good answer", down: "A bad answer" },
-  comment: "What makes it so?",
-  sendComment: "Send the comment",
-  thanks: "Thank you.",
-  notRated: "Your rating did not reach the server.",
-
-  share: "Share",
-  shareHint: "Whoever has the link sees what was said here so far, and nothing that comes later.",
-  shareFor: "For",
-  shareWith: { public: "everybody who has the link", signed_in: "people who are signed in here" },
-  shareUntil: "The link ends after",
-  /** @param {number} days */
-  days: (days) => (days === 1 ? "1 day" : `${days} days`),
-  makeLink: "Make a link",
-  newLink: "New link",
-  linkShownOnce: "This is the link. It is not shown again.",
-  /**
-   * @param {string} made
-   * @param {string} ends
-   */
-  sharedAsOf: (made, ends) => `As it was on ${made}. The link ends on ${ends}.`,
-  sharedUser: "User",
-  sharedNothing: "This link shows nothing.",
-  sharedNothingHint: "It was revoked or has ended, or it is for people who are signed in.",
-  sharedAway: "The server does not answer. Please try again in a moment.",
-  importShared: "Take a copy into my conversations",
-  importSignedOut: "Sign in first, then open the link again.",
-
-  theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
+/** @type {Record<string, Language>} */
+export const LANGUAGES = {
+  en: { name: "English", dir: "ltr", load: () => import("./texts/en.js") },
+  de: { name: "Deutsch", dir: "ltr", load: () => import("./texts/de.js") },
 };
 
-/** @param {number} bytes */
-function size(bytes) {
-  if (bytes < 1_000_000) return `${Math.ceil(bytes / 1000)} kB`;
-  return `${(bytes / 1_000_000).toLocaleString(undefined, { maximumFractionDigits: 1 })} MB`;
+/** The words of the language that is spoken. */
+export const texts = /** @type {Texts} */ ({});
+
+/** What is spoken: the language, its direction, and its locale (with the reader's region). */
+export const spoken = { language: "en", dir: /** @type {Language["dir"]} */ ("ltr"), locale: "en" };
+
+/**
+ * Speak a language from now on; what is shown already stays as it is.
+ * @param {string | null} chosen null for the first of the browser's languages that there is a table for
+ */
+export async function speak(chosen) {
+  const wanted = chosen === null ? navigator.languages : [chosen, ...navigator.languages];
+  const language = wanted.map(languageOf).find((known) => known !== null) ?? "en";
+  const { dir, load } = /** @type {Language} */ (LANGUAGES[language]);
+  const table = await load();
+  const locale = navigator.languages.find((one) => languageOf(one) === language) ?? language;
+  Object.assign(spoken, { language, dir, locale });
+  Object.assign(texts, table.texts);
+  formatFor(locale);
+}
+
+/** @param {string} locale */
+function languageOf(locale) {
+  const language = locale.toLowerCase().split("-")[0] ?? "";
+  return Object.hasOwn(LANGUAGES, language) ? language : null;
 }

@@ -105,7 +105,7 @@ def test_an_account_chooses_how_long_its_conversations_are_kept(
     window.open(person.conversation("hello", "hi"))
     kept = opened(window).get_by_role("region", name="How long it is kept")
     days = kept.get_by_role("spinbutton")
-    expect(kept.get_by_text("36500 days after their last activity")).to_be_visible()
+    expect(kept.get_by_text("36,500 days after their last activity")).to_be_visible()
 
     days.fill("30")
     window.page.keyboard.press("Enter")
@@ -160,7 +160,7 @@ def test_axe_has_nothing_to_say_about_the_account(window: Window, person: Person
         expect(account.get_by_label("New key", exact=True)).to_be_visible()
         account.locator("summary").click()
         account.locator(".drop").evaluate(DROP, ["none.jsonl", "no JSON"])
-        expect(account.get_by_text("1 lines were refused:")).to_be_visible()
+        expect(account.get_by_text("1 line was refused:")).to_be_visible()
 
         assert findings(window, axe) == []
         assert not account.evaluate("dialog => dialog.scrollWidth > dialog.clientWidth")

@@ -11,11 +11,13 @@ import { SignInSessions } from "./sign-in-sessions.js";
 import { texts } from "../texts.js";
 
 /**
+ * @import { LanguageChoice } from "./language-choice.js"
  * @import { Client } from "../model/client.js"
  * @import { User } from "../model/wire.js"
  */
 
 export class AccountPanel {
+  #language;
   #who = make("dl", { class: "who" });
   #sessions;
   #keys;
@@ -29,9 +31,11 @@ export class AccountPanel {
 
   /**
    * @param {Client} client
+   * @param {LanguageChoice} language
    * @param {{imported: () => void, deleted: () => void}} actions
    */
-  constructor(client, { imported, deleted }) {
+  constructor(client, language, { imported, deleted }) {
+    this.#language = language;
     this.#sessions = new SignInSessions(client);
     this.#keys = new Keys(client);
     this.#password = new Password(client, () => void this.#sessions.show());
@@ -46,7 +50,7 @@ export class AccountPanel {
     });
     this.#content = [
       make("header", {}, make("h2", { id: "account-heading" }, texts.account), close),
-      new Section(texts.profile, this.#who).element,
+      new Section(texts.profile, this.#who, language.element).element,
       this.#password.element,
       this.#sessions.element,
       this.#keys.element,
@@ -66,6 +70,15 @@ export class AccountPanel {
     void this.#sessions.show();
     void this.#keys.show();
     void this.#retention.show();
+  }
+
+  /**
+   * The user has just chosen another language here.
+   * @param {User} user
+   */
+  showLanguage(user) {
+    this.open(user);
+    this.#language.focus();
   }
 
   close() {

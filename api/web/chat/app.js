@@ -4,6 +4,7 @@ import { AccountPanel } from "./account-panel.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { make } from "./dom.js";
+import { LanguageChoice } from "./language-choice.js";
 import { Account, Drawer, Header, themeOf } from "./layout.js";
 import { Menu } from "./menu.js";
 import { MessageList } from "./message-list.js";
@@ -16,7 +17,7 @@ import { Toasts } from "./toasts.js";
 import { Client } from "../model/client.js";
 import { Hits } from "../model/hits.js";
 import { Session } from "../model/session.js";
-import { texts } from "../texts.js";
+import { spoken, texts } from "../texts.js";
 
 /**
  * @import { Turn } from "../model/turn.js"
@@ -52,22 +53,26 @@ export class ChatApp {
   #thread = null;
   #title = "";
   #hasJustSignedIn = false;
+  #hasNewLanguage;
 
   /**
    * @param {HTMLElement} host
    * @param {ShadowRoot} root
    * @param {string} base
+   * @param {boolean} hasNewLanguage its user has just chosen it
    */
-  constructor(host, root, base) {
+  constructor(host, root, base, hasNewLanguage) {
     this.#host = host;
+    this.#hasNewLanguage = hasNewLanguage;
     this.#client = new Client(base);
     this.#session = new Session(this.#client, this.#stop.signal);
     this.#banner.watch(this.#client);
-    this.#signIn = new SignIn(this.#client, (user) => {
+    const language = () => new LanguageChoice(host.getAttribute("lang"), (chosen) => this.#chooseLanguage(chosen));
+    this.#signIn = new SignIn(this.#client, language(), (user) => {
       this.#hasJustSignedIn = true;
       void this.#session.enter(user);
     });
-    this.#panel = new AccountPanel(this.#client, {
+    this.#panel = new AccountPanel(this.#client, language(), {
       imported: () => void this.#session.lookAround(),
       deleted: () => void this.#deleted(),
     });
@@ -123,7 +128,7 @@ export class ChatApp {
     root.replaceChildren(
       make(
         "div",
-        { class: "app" },
+        { class: "app", lang: spoken.language, dir: host.getAttribute("dir") ?? spoken.dir },
         this.#layout,
         this.#signIn.element,
         this.#share.element,
@@ -137,6 +142,11 @@ export class ChatApp {
     this.#layout.hidden = this.#signIn.element.hidden = true; // until it is known who is here
     this.#listen();
     this.showTheme(host.getAttribute("theme"));
+  }
+
+  /** What is open, as the element's attribute has it. */
+  get conversation() {
+    return this.#session.conversation;
   }
 
   /** @param {string | null} conversation */
@@ -185,6 +195,8 @@ export class ChatApp {
     this.#account.showName(this.#session.user?.username ?? "");
     const { conversations, tags } = this.#session;
     if (conversations && tags) this.#sidebar.use(conversations, new Hits(this.#client), tags);
+    if (this.#hasNewLanguage && this.#session.user) this.#panel.showLanguage(this.#session.user);
+    this.#hasNewLanguage = false;
   }
 
   #left() {
@@ -194,7 +206,9 @@ export class ChatApp {
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
-    this.#signIn.open(this.#session.isExpired ? texts.signedOut : "");
+    if (this.#hasNewLanguage) this.#signIn.showLanguage();
+    else this.#signIn.open(this.#session.isExpired ? texts.signedOut : "");
+    this.#hasNewLanguage = false;
   }
 
   /** Another conversation is shown. */
@@ -360,6 +374,12 @@ export class ChatApp {
   #chooseTheme(theme) {
     this.#host.setAttribute("theme", theme);
     this.#tell("verbatim-theme", { theme });
+  }
+
+  /** @param {string | null} language null: the browser's */
+  #chooseLanguage(language) {
+    if (language) this.#host.setAttribute("lang", language);
+    else this.#host.removeAttribute("lang");
   }
 
   /**

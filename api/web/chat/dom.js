@@ -52,13 +52,16 @@ const SHAPES = {
   retry: ["M20 12a8 8 0 1 1-2.5-5.8", "M20 3v5h-5"],
 };
 
+/** They point along the line, and turn round where it is read from right to left. */
+const ALONG = new Set(["back", "next", "leave"]);
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @param {keyof typeof SHAPES} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("class", "icon");
+  svg.setAttribute("class", ALONG.has(name) ? "icon along" : "icon");
   svg.setAttribute("aria-hidden", "true");
   for (const shape of SHAPES[name]) {
     const path = document.createElementNS(SVG, "path");

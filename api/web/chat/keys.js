@@ -3,6 +3,7 @@
 import { copy } from "./clipboard.js";
 import { iconButton, make } from "./dom.js";
 import { Section } from "./section.js";
+import { day } from "../formats.js";
 import { texts } from "../texts.js";
 
 /**
@@ -97,7 +98,7 @@ export class Keys {
   #row(key) {
     const scopes = key.scopes.map((scope) => texts.keyScopes[scope]).join(", ");
     const whose = key.acts_for === "subjects" ? ` · ${texts.keySubjects}` : "";
-    const made = new Date(key.created_at).toLocaleDateString();
+    const made = day(key.created_at);
     const revoke = make("button", { type: "button", class: "revoke" }, texts.revoke);
     revoke.setAttribute("aria-label", texts.revokeKey(key.name));
     // The second press means it: what used the key stops working.

@@ -1,6 +1,7 @@
 /** What is chosen above the list: its order, the archive, a tag, and whether several are selected. */
 
 import { iconButton, make } from "./dom.js";
+import { number } from "../formats.js";
 import { texts } from "../texts.js";
 
 /**
@@ -94,7 +95,7 @@ export class ListTools {
         onclick: () => this.#look({ tag: isChosen ? null : tag }),
       },
       make("span", { dir: "auto" }, tag),
-      make("span", { class: "many" }, conversations.toLocaleString()),
+      make("span", { class: "many" }, number(conversations)),
     );
   }
 }

@@ -48,11 +48,12 @@ export class Menu {
   }
 
   /** @param {DOMRect} beside */
-  #place({ bottom, top, right }) {
+  #place({ bottom, top, left, right }) {
     const { offsetWidth: width, offsetHeight: height, style } = this.element;
     const isBelow = bottom + GAP + height < innerHeight;
     style.top = `${Math.max(GAP, isBelow ? bottom + GAP : top - GAP - height)}px`;
-    style.left = `${Math.min(Math.max(GAP, right - width), innerWidth - width - GAP)}px`;
+    const wanted = this.element.matches(":dir(rtl)") ? left : right - width;
+    style.left = `${Math.min(Math.max(GAP, wanted), innerWidth - width - GAP)}px`;
   }
 
   #toggled() {

@@ -5,6 +5,7 @@ import { copy } from "./clipboard.js";
 import { icon, iconButton, make } from "./dom.js";
 import { FeedbackBar } from "./feedback.js";
 import { MessageEditor } from "./message-editor.js";
+import { second } from "../formats.js";
 import { texts } from "../texts.js";
 
 /**
@@ -99,7 +100,7 @@ export class MessageView {
     const state = stateOf(this.#role, row?.status ?? null, turn);
     this.element.dataset["state"] = state;
     this.#article.setAttribute("aria-busy", String(state === "thinking" || state === "answering"));
-    if (row) this.#article.title = new Date(row.created_at).toLocaleString();
+    if (row) this.#article.title = second(row.created_at);
     this.#showHorizon(isHorizon);
     this.#feedback?.show(row);
     this.#annotate(state, turn, finish);

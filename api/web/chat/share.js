@@ -2,6 +2,7 @@
 
 import { copy } from "./clipboard.js";
 import { iconButton, make } from "./dom.js";
+import { day } from "../formats.js";
 import { Problem } from "../model/problem.js";
 import { texts } from "../texts.js";
 
@@ -111,7 +112,6 @@ export class Share {
   /** @param {SharedLink} link */
   #row({ id, title, audience, created_at, expires_at }) {
     const name = title ?? texts.untitled;
-    const day = (/** @type {string} */ time) => new Date(time).toLocaleDateString();
     const told = `${texts.shareWith[audience]} · ${texts.sharedAsOf(day(created_at), day(expires_at))}`;
     const revoke = make("button", { type: "button", class: "revoke" }, texts.revoke);
     revoke.setAttribute("aria-label", texts.revokeKey(name));

@@ -2,6 +2,7 @@
 
 import { make } from "./dom.js";
 import { Section } from "./section.js";
+import { minute } from "../formats.js";
 import { texts } from "../texts.js";
 
 /**
@@ -40,10 +41,10 @@ export class SignInSessions {
 
   /** @param {SignInSession} session */
   #row({ id, created_at, renewed_at, browser, current }) {
-    const since = texts.signedInSince(timeOf(created_at), timeOf(renewed_at));
+    const since = texts.signedInSince(minute(created_at), minute(renewed_at));
     const kind = browser ? texts.sessionOfBrowser : texts.sessionOfProgram;
     const end = make("button", { type: "button", class: "revoke" }, texts.endSession);
-    end.setAttribute("aria-label", texts.endSessionOf(timeOf(created_at)));
+    end.setAttribute("aria-label", texts.endSessionOf(minute(created_at)));
     end.addEventListener("click", () => void this.#end(() => this.#client.endSession(id)));
     const about = make("span", { class: "key-of" }, make("strong", {}, kind), since);
     return make("li", {}, about, current ? make("span", { class: "list-hint" }, texts.thisSession) : end);
@@ -59,9 +60,4 @@ export class SignInSessions {
     const next = this.#list.querySelector("button");
     (next ?? this.element.closest("dialog")?.querySelector("button"))?.focus();
   }
-}
-
-/** @param {string} time */
-function timeOf(time) {
-  return new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }

@@ -5,6 +5,7 @@ import { Problem } from "../model/problem.js";
 import { texts } from "../texts.js";
 
 /**
+ * @import { LanguageChoice } from "./language-choice.js"
  * @import { Client } from "../model/client.js"
  * @import { User } from "../model/wire.js"
  */
@@ -14,6 +15,7 @@ const USERNAME = "\\s*[A-Za-z0-9._\\-]{3,64}\\s*";
 
 export class SignIn {
   #client;
+  #language;
   #onSignedIn;
   #isNew = false;
   #heading = make("h1");
@@ -28,10 +30,12 @@ export class SignIn {
 
   /**
    * @param {Client} client
+   * @param {LanguageChoice} language
    * @param {(user: User) => void} onSignedIn
    */
-  constructor(client, onSignedIn) {
+  constructor(client, language, onSignedIn) {
     this.#client = client;
+    this.#language = language;
     this.#onSignedIn = onSignedIn;
     this.#form = make(
       "form",
@@ -45,6 +49,7 @@ export class SignIn {
       this.#password.label,
       this.#submit,
       this.#other,
+      language.element,
     );
     this.element = make("div", { class: "sign-in-page" }, this.#form);
     this.#turn(false);
@@ -56,6 +61,11 @@ export class SignIn {
     this.#problem.textContent = why;
     this.#password.input.value = "";
     queueMicrotask(() => this.#username.input.focus());
+  }
+
+  /** The user has just chosen another language here. */
+  showLanguage() {
+    this.#language.focus();
   }
 
   /** @param {boolean} isNew */

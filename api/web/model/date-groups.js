@@ -1,11 +1,10 @@
 /** Rows in groups by day: today, yesterday, the seven days before, and months. */
 
+import { month } from "../formats.js";
 import { texts } from "../texts.js";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MINUTE_MS = 60 * 1000;
-
-const month = new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" });
 
 /**
  * @template Row
@@ -39,7 +38,7 @@ function labelOf(time, now) {
   const days = dayOf(now) - dayOf(time);
   if (days < 1) return texts.today;
   if (days === 1) return texts.yesterday;
-  return days <= 8 ? texts.previousDays : month.format(time);
+  return days <= 8 ? texts.previousDays : month(time);
 }
 
 /** @param {Date} time which days begin at the local midnight */

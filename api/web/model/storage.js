@@ -78,3 +78,6 @@ export const ofTab = new Store("verbatim:", () => sessionStorage);
 
 /** Of all tabs, until the user signs out. */
 export const ofBrowser = new Store("verbatim.kept:", () => localStorage);
+
+/** Of all who use this browser: theme and language, which are no secrets. Signing out leaves them. */
+export const tastes = new Store("verbatim:", () => localStorage);

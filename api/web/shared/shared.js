@@ -4,26 +4,28 @@ import { AnswerBody } from "../chat/answer.js";
 import { make } from "../chat/dom.js";
 import { isReady } from "../chat/markdown.js";
 import { style, styles } from "../chat/styles.js";
+import { day } from "../formats.js";
 import { Client } from "../model/client.js";
 import { Problem } from "../model/problem.js";
-import { texts } from "../texts.js";
+import { tastes } from "../model/storage.js";
+import { speak, spoken, texts } from "../texts.js";
 
 /** @import { SharedConversation, SharedMessage } from "../model/wire.js" */
 
 const client = new Client("");
 const secret = location.pathname.split("/").at(-1) ?? "";
 const problem = make("p", { class: "problem", role: "alert" });
-
 const host = /** @type {HTMLElement} */ (document.querySelector("main"));
 const root = host.attachShadow({ mode: "open" });
-root.adoptedStyleSheets = [...(await styles()), await style("shared.css")];
-await isReady;
+const [sheets] = await Promise.all([styles(), isReady, speak(tastes.read("language"))]);
+root.adoptedStyleSheets = [...sheets, await style("shared.css")];
+Object.assign(document.documentElement, { lang: spoken.language, dir: spoken.dir });
+document.title = `${texts.sharedTitle} · ${texts.name}`;
 root.append(make("div", { class: "shared" }, ...(await client.shared(secret).then(shown, refused))));
 
 /** @param {SharedConversation} shared */
 function shown({ title, created_at, expires_at, messages }) {
   document.title = `${title ?? texts.untitled} · ${texts.name}`;
-  const day = (/** @type {string} */ time) => new Date(time).toLocaleDateString();
   return [
     make(
       "header",
