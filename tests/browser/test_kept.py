@@ -3,8 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.people import Person
+from tests.browser.people import PASSWORD, Person
 from tests.browser.test_sending import SEND, said
+from tests.browser.test_start import sign_in
 from tests.browser.window import Window
 from tests.support.waiting import eventually
 
@@ -127,6 +128,61 @@ def test_a_draft_outlives_its_tab(window: Window, person: Person) -> None:
     later.open(conversation)
 
     expect(later.composer).to_have_value("half a thought")
+
+
+def test_a_draft_stays_with_its_conversation_and_goes_with_it(
+    window: Window, person: Person
+) -> None:
+    person.conversation("hello", "hi", title="The first one")
+    person.conversation("hello", "hi there", title="The last one")
+    first, last = (
+        window.page.get_by_role("link", name=f"The {which} one") for which in ("first", "last")
+    )
+    window.open()
+    expect(window.last).to_contain_text("hi there")
+    first.click()
+    window.composer.fill("half a thought")
+    last.click()
+    expect(window.composer).to_have_value("")
+    first.click()
+    expect(window.composer).to_have_value("half a thought")
+
+    # One that has just begun has its own, and leaves none to the next.
+    window.button("New chat").click()
+    window.say("a beginning")
+    expect(window.state("stored")).to_have_count(2)
+    window.composer.fill("and then")
+    window.page.reload()
+    expect(window.messages).to_have_count(2)
+    expect(window.composer).to_have_value("and then")
+    window.button("New chat").click()
+    expect(window.composer).to_have_value("")
+
+    first.hover()
+    window.button("Delete: The first one").click()
+    window.button("Dismiss").click()
+    eventually(lambda: drafts(window) == ["and then"])
+
+
+def test_a_draft_is_shown_to_nobody_else_who_uses_the_browser(
+    window: Window, person: Person
+) -> None:
+    window.open("new")
+    window.composer.fill("my own business")
+    window.page.context.clear_cookies()
+    window.page.reload()
+    expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+    with Person(person.url, f"{person.name}-eve", person.data) as somebody:
+        sign_in(window.page, somebody.name, PASSWORD)
+        expect(window.composer).to_be_focused()
+        expect(window.composer).to_have_value("")
+
+
+def drafts(window: Window) -> list[str]:
+    """Return what the browser keeps of what was not sent."""
+    kept = dict(window.page.evaluate("({...localStorage})"))
+    return [text for name, text in kept.items() if "draft:" in name]
 
 
 def test_what_one_user_kept_is_nothing_to_the_next(away: Window, person: Person) -> None:

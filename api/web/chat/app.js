@@ -250,6 +250,7 @@ export class ChatApp {
 
   /** A new conversation got its id from its first message. */
   #identified() {
+    this.#composer.move(this.#session.draftName);
     this.#sidebar.select(this.#thread?.id ?? null);
     this.#showTitle();
     this.#tell("verbatim-navigate", { isInitial: false });

@@ -64,6 +64,16 @@ export class Composer {
     this.#changed();
   }
 
+  /**
+   * The conversation got its id: what is written belongs to it, and no longer to the next new one.
+   * @param {string} name where it is kept
+   */
+  move(name) {
+    ofBrowser.write(this.#draft, null);
+    this.#draft = name;
+    ofBrowser.write(name, this.#field.value);
+  }
+
   /** @param {string} text to be changed and sent again */
   edit(text) {
     this.#field.value = this.#field.value ? `${text}\n${this.#field.value}` : text;

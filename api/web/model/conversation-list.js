@@ -15,7 +15,7 @@ import { PLAIN, includes, isPlain, isSame } from "./view.js";
 
 /**
  * Events: `change`; `changed` with the largest id of what the server accepted as `detail`; `deleted` with the id of one;
- * `failed` with a Problem as `detail` when a change was refused and taken back.
+ * `gone` with the id of one that will be shown no more; `failed` with a Problem as `detail` when a change was refused and taken back.
  */
 export class ConversationList extends EventTarget {
   /** What is looked for; it is shown once it is known. */
@@ -227,6 +227,7 @@ export class ConversationList extends EventTarget {
       if (!this.#deletions.delete(id)) return;
       this.#gone.add(id);
       this.#opened.delete(id);
+      this.dispatchEvent(new CustomEvent("gone", { detail: id }));
       void this.#delete(id, key, how);
     };
     this.#deletions.set(id, { undo, commit });
@@ -239,6 +240,7 @@ export class ConversationList extends EventTarget {
     if (this.#gone.has(id)) return;
     this.#gone.add(id);
     this.#opened.delete(id);
+    this.dispatchEvent(new CustomEvent("gone", { detail: id }));
     if (this.rows.some((row) => row.id === id)) this.#listing.forget(id);
     this.#changed();
   }

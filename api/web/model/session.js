@@ -80,7 +80,12 @@ export class Session extends EventTarget {
 
   /** Where the open conversation's draft is kept. */
   get draftName() {
-    return `draft:${this.#client.base}:${this.user?.id}:${this.#shown}`;
+    return this.#draftNameOf(this.#shown);
+  }
+
+  /** @param {number | string | null} conversation */
+  #draftNameOf(conversation) {
+    return `draft:${this.#client.base}:${this.user?.id}:${conversation}`;
   }
 
   /** Where it is kept who is signed in. */
@@ -145,6 +150,9 @@ export class Session extends EventTarget {
       void this.tags?.refresh(/** @type {CustomEvent<number>} */ (event).detail).catch(() => {});
     });
     this.conversations.addEventListener("deleted", () => this.#broadcast(null));
+    this.conversations.addEventListener("gone", (event) => {
+      ofBrowser.write(this.#draftNameOf(/** @type {CustomEvent<number>} */ (event).detail), null);
+    });
     this.#listen(user);
     this.isInitial = true;
     this.dispatchEvent(new Event("entered"));
