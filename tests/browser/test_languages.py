@@ -36,7 +36,9 @@ SHAPE = """async (language) => {
 BRACKETS = """
 import { texts as table } from "./en.js?plain";
 const dress = (said) =>
-    typeof said === "object"
+    Array.isArray(said)
+        ? said.map(dress)
+        : typeof said === "object"
         ? Object.fromEntries(Object.entries(said).map(([key, value]) => [key, dress(value)]))
         : typeof said === "string" ? `⟦${said}⟧` : (...values) => `⟦${said(...values)}⟧`;
 export const texts = dress(table);
@@ -95,6 +97,10 @@ def test_no_text_stands_outside_the_tables(window: Window, person: Person) -> No
     page.keyboard.press("Escape")
     window.button("⟦Account⟧").press("Enter")
     expect(page.get_by_text("⟦You have no keys.⟧")).to_be_visible()
+    look()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("heading", name="⟦Keyboard⟧")).to_be_visible()
     look()
     page.keyboard.press("Escape")
     page.get_by_role("searchbox").fill("zebra")

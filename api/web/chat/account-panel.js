@@ -81,6 +81,15 @@ export class AccountPanel {
     this.#language.focus();
   }
 
+  /**
+   * At the place where conversations are imported.
+   * @param {User} user
+   */
+  openData(user) {
+    this.open(user);
+    this.#data.focus();
+  }
+
   close() {
     this.element.close();
   }

@@ -9,6 +9,7 @@ import { Account, Drawer, Header, themeOf } from "./layout.js";
 import { Menu } from "./menu.js";
 import { MessageList } from "./message-list.js";
 import { Share } from "./share.js";
+import { Shortcuts } from "./shortcuts.js";
 import { Organiser } from "./organiser.js";
 import { Sidebar } from "./sidebar.js";
 import { SignIn } from "./sign-in.js";
@@ -41,6 +42,7 @@ export class ChatApp {
   #signIn;
   #account;
   #share;
+  #shortcuts;
   #panel;
   #tagEditor;
   #sidebar;
@@ -78,10 +80,18 @@ export class ChatApp {
     });
     this.#account = new Account({
       account: () => this.#session.user && this.#panel.open(this.#session.user),
+      shortcuts: () => this.#shortcuts.open(),
       theme: (theme) => this.#chooseTheme(theme),
       signOut: () => this.#signOut(),
     });
     this.#share = new Share(this.#client);
+    this.#shortcuts = new Shortcuts([
+      { letter: "N", label: texts.newChat, act: () => this.#choose(null) },
+      { letter: "M", label: texts.writeMessage, act: () => this.#composer.focus() },
+      { letter: "S", label: texts.searchAll, act: () => this.#search() },
+      { letter: "B", label: texts.toggleSidebar, act: () => this.#drawer.toggle() },
+      { letter: "X", label: texts.stop, act: () => this.#stopAnswer(), can: () => this.#thread?.running != null },
+    ]);
     this.#header = new Header(
       () => this.#drawer.open(),
       () => this.#thread?.id && void this.#share.open(this.#thread.id),
@@ -94,10 +104,12 @@ export class ChatApp {
       switchTo: (branch) => void this.#switchTo(branch),
       rate: (message, rating, comment) => this.#rate(message, rating, comment),
       toLatest: () => void this.#session.openLatest(),
+      suggest: (text) => this.#suggest(text),
+      import: () => this.#session.user && this.#panel.openData(this.#session.user),
     });
     this.#composer = new Composer({
       send: (text) => this.#send(text),
-      stop: () => void this.#thread?.running?.stop(),
+      stop: () => this.#stopAnswer(),
       editLast: () => this.#messages.editLast(),
     });
     const menu = new Menu();
@@ -110,7 +122,7 @@ export class ChatApp {
         organise: new Organiser(this.#session, this.#toasts, this.#tagEditor),
         menu,
         announce: (words) => this.#announce(words),
-        close: () => this.#drawer.close(),
+        close: () => this.#drawer.hide(),
       },
       (place) => `?conversation=${place}`,
       this.#account.element,
@@ -134,6 +146,7 @@ export class ChatApp {
         this.#share.element,
         this.#panel.element,
         this.#tagEditor.element,
+        this.#shortcuts.element,
         menu.element,
         this.#toasts.element,
         this.#announcer,
@@ -177,11 +190,15 @@ export class ChatApp {
     session.addEventListener("opened", () => this.#opened());
     session.addEventListener("moved", () => this.#moved());
     session.addEventListener("identified", () => this.#identified());
-    session.addEventListener("change", () => this.#showTitle());
+    session.addEventListener("change", () => {
+      this.#showTitle();
+      this.#messages.greet(session.conversations?.isEmpty ?? false);
+    });
     this.#banner.addEventListener("back", () => session.wake());
     const look = () => document.visibilityState === "visible" && void session.lookAround();
     document.addEventListener("visibilitychange", look, { signal });
     addEventListener("focus", look, { signal });
+    document.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     addEventListener("online", () => session.wake(), { signal });
     addEventListener("pagehide", () => session.conversations?.leave(), { signal });
     const poll = setInterval(look, POLL_SECONDS * 1000);
@@ -203,6 +220,7 @@ export class ChatApp {
     this.#share.close();
     this.#panel.close();
     this.#tagEditor.close();
+    this.#shortcuts.close();
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
@@ -295,6 +313,12 @@ export class ChatApp {
     this.#messages.follow();
   }
 
+  /** @param {string} text */
+  #suggest(text) {
+    this.#send(text);
+    this.#composer.focus();
+  }
+
   /**
    * @param {number} message of the user's, which is said anew
    * @param {string} text
@@ -340,6 +364,23 @@ export class ChatApp {
     this.#drawer.close();
     this.#session.open(id === null ? "new" : String(id));
     if (id === null || wasOpen) this.#composer.focus();
+  }
+
+  #stopAnswer() {
+    void this.#thread?.running?.stop();
+  }
+
+  #search() {
+    this.#drawer.open();
+    this.#sidebar.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    if (this.#layout.hidden || !Shortcuts.isAskedFor(event, this.#host)) return;
+    if (this.#host.shadowRoot?.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    this.#shortcuts.open();
   }
 
   /**

@@ -34,7 +34,7 @@ export class HitList {
   show({ query, isKnown, shown, hasMore }) {
     this.element.hidden = !query;
     this.#more.hidden = !hasMore;
-    this.#hint.textContent = isKnown && shown.length === 0 ? texts.noHits : "";
+    this.#hint.textContent = isKnown && shown.length === 0 ? `${texts.noHits} ${texts.searchHint}` : "";
     const kept = this.#list.children.length;
     // More of the same search leaves what is there, and the focus in it, alone.
     const isMore = kept > 0 && kept < shown.length && this.#isOf(shown[kept - 1]);

@@ -37,22 +37,23 @@ export class Header {
   }
 }
 
-/** Who is signed in, their account, the theme, and the way out. */
+/** Who is signed in, their account, what the keyboard can do, the theme, and the way out. */
 export class Account {
   #name = make("span", { class: "username" });
   #theme = make("button");
   element;
 
-  /** @param {{account: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions */
-  constructor({ account, theme, signOut }) {
+  /** @param {{account: () => void, shortcuts: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions */
+  constructor({ account, shortcuts, theme, signOut }) {
     const next = () => {
       const index = THEMES.indexOf(/** @type {Theme} */ (this.#theme.dataset["theme"]));
       theme(THEMES[(index + 1) % THEMES.length] ?? "auto");
     };
     this.#theme = iconButton("auto", "", next);
     const open = iconButton("person", texts.account, account);
+    const keys = iconButton("keyboard", texts.shortcuts, shortcuts);
     const leave = iconButton("leave", texts.signOut, signOut);
-    this.element = make("footer", { class: "account" }, this.#name, open, this.#theme, leave);
+    this.element = make("footer", { class: "account" }, this.#name, open, keys, this.#theme, leave);
   }
 
   /** @param {string} name */
@@ -74,7 +75,10 @@ export function themeOf(theme) {
   return THEMES.find((known) => known === theme) ?? "auto";
 }
 
-/** The sidebar where it lies over the messages: it takes the focus, and gives it back. */
+/**
+ * The sidebar: beside the messages, unless it is hidden, or over them, where there is no room for both.
+ * Then it takes the focus, and gives it back.
+ */
 export class Drawer {
   #sidebar;
   #rest;
@@ -95,7 +99,7 @@ export class Drawer {
     });
     // With room for both, there is no drawer to be open.
     new ResizeObserver(() => {
-      if (this.isOpen && !opener.checkVisibility()) this.#set(false);
+      if (this.isOpen && this.#isBeside) this.#set(false);
     }).observe(rest);
   }
 
@@ -104,14 +108,38 @@ export class Drawer {
   }
 
   open() {
-    this.#set(true);
+    if (this.#isBeside) this.#leaveAlone(false);
+    else this.#set(true);
     this.#sidebar.querySelector("button")?.focus();
   }
 
+  /** Where it lies over the messages. */
   close() {
     if (!this.isOpen) return;
     this.#set(false);
     this.#opener.focus();
+  }
+
+  /** Wherever it is. */
+  hide() {
+    if (!this.#isBeside) return this.close();
+    this.#leaveAlone(true);
+    this.#opener.focus();
+  }
+
+  toggle() {
+    if (this.#sidebar.checkVisibility({ visibilityProperty: true })) this.hide();
+    else this.open();
+  }
+
+  get #isBeside() {
+    return getComputedStyle(this.#sidebar).position !== "absolute";
+  }
+
+  /** @param {boolean} isAlone whether the messages have all the room */
+  #leaveAlone(isAlone) {
+    this.#sidebar.parentElement?.classList.toggle("alone", isAlone);
+    this.#opener.setAttribute("aria-expanded", String(!isAlone));
   }
 
   /** @param {boolean} isOpen */

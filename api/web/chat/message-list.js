@@ -29,8 +29,10 @@ export class MessageList {
   /** @type {{element: HTMLElement, top: number} | null} what stays where it is while the rest grows */
   #kept = null;
   #isPaging = false;
+  /** Whether its user has no conversation yet. */
+  #isFirst = false;
 
-  /** @param {Actions & {toLatest: () => void}} actions */
+  /** @param {Actions & {toLatest: () => void, suggest: (text: string) => void, import: () => void}} actions */
   constructor(actions) {
     this.#actions = actions;
     this.#scroller = make(
@@ -55,6 +57,13 @@ export class MessageList {
     this.#list.replaceChildren();
     this.#follows = true;
     this.update();
+  }
+
+  /** @param {boolean} isFirst whether its user has no conversation yet, and is shown how to begin */
+  greet(isFirst) {
+    if (isFirst === this.#isFirst) return;
+    this.#isFirst = isFirst;
+    this.#showHint(this.#thread?.items ?? []);
   }
 
   /** Change what the user said last, if that is possible now. */
@@ -226,11 +235,23 @@ export class MessageList {
             ? "away"
             : "loading"
           : items.length === 0 && thread.id === null
-            ? "greeting"
+            ? this.#isFirst
+              ? "first"
+              : "greeting"
             : "none";
     if (this.#hint.dataset["state"] === state) return;
     this.#hint.dataset["state"] = state;
     this.#hint.replaceChildren(...this.#hintOf(state));
+  }
+
+  /** Ways to begin. */
+  #beginnings() {
+    const { suggest } = this.#actions;
+    const said = texts.suggestions.map((text) =>
+      make("button", { type: "button", onclick: () => suggest(text) }, text),
+    );
+    const brought = make("button", { type: "button", onclick: () => this.#actions.import() }, texts.firstImport);
+    return make("div", { class: "beginnings" }, ...said, brought);
   }
 
   /**
@@ -241,6 +262,8 @@ export class MessageList {
     switch (state) {
       case "greeting":
         return [make("h2", {}, texts.greeting), make("p", {}, texts.greetingHint)];
+      case "first":
+        return [make("h2", {}, texts.greeting), make("p", {}, texts.firstHint), this.#beginnings()];
       case "missing":
         return [
           make("p", {}, texts.missing),

@@ -55,6 +55,10 @@ export class OwnData {
     this.#listen(drop);
   }
 
+  focus() {
+    this.#choose.focus();
+  }
+
   /** The dialog is gone: what runs here ends. */
   stop() {
     this.#running?.abort();

@@ -109,7 +109,7 @@ export class Sidebar {
         { class: "brand" },
         make("span", { class: "mark", "aria-hidden": "true" }, "“"),
         make("span", { class: "name" }, texts.name),
-        iconButton("close", texts.closeSidebar, () => actions.close(), { class: "icon-button only-narrow" }),
+        iconButton("close", texts.closeSidebar, () => actions.close()),
       ),
       make(
         "button",

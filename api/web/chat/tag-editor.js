@@ -43,7 +43,8 @@ export class TagEditor {
     this.#heading.textContent = texts.tagsOf(tagsOfEach.length);
     const all = [...new Set([...known, ...tagsOfEach.flatMap((tags) => tags ?? [])])];
     const rows = all.map((tag) => choice(tag, tagsOfEach.filter((tags) => tags?.includes(tag)).length, tagsOfEach.length));
-    this.#list.replaceChildren(...rows);
+    const none = make("li", { class: "list-hint" }, texts.noTags);
+    this.#list.replaceChildren(...(rows.length ? rows : [none]));
     this.#name.value = "";
     this.element.showModal();
     this.#name.focus();

@@ -116,6 +116,12 @@ export class ConversationList extends EventTarget {
     return this.#seen.has(id) || this.#hints.has(id);
   }
 
+  /** Whether it is known that there is none, in the list without its archive. */
+  get isEmpty() {
+    if (!this.isKnown || !isPlain(this.shownView) || this.#opened.size) return false;
+    return this.rows.every(({ id }) => this.#gone.has(id) || this.#deletions.has(id));
+  }
+
   /**
    * Also of a conversation that the list has not got to, or does not show during a search.
    * @param {number} id
