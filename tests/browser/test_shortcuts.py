@@ -104,7 +104,8 @@ def test_whoever_has_nothing_yet_is_shown_how_to_begin(window: Window, person: P
     page.get_by_role("searchbox").fill("zebra")
     expect(page.get_by_text("find a phrase, and -word leaves out")).to_be_visible()
     page.keyboard.press("Escape")
-    window.button(f"More: {title}").dispatch_event("click")
+    window.entries.hover()
+    window.button(f"More: {title}").click()
     page.get_by_role("menuitem", name="Tags …").press("Enter")
     expect(page.get_by_text("There are no tags yet.")).to_be_visible()
 
