@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Route, expect
+from playwright.sync_api import FloatRect, Locator, Route, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.people import PASSWORD, Person
@@ -212,10 +212,10 @@ def test_right_to_left_everything_is_on_the_other_side(mirrored: Window, width: 
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
-def box(locator: Locator) -> dict[str, float]:
+def box(locator: Locator) -> FloatRect:
     found = locator.bounding_box()
     assert found is not None
-    return dict(found)
+    return found
 
 
 def left(locator: Locator) -> float:
