@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.accounts.api_keys import ApiKeys
+from api.accounts.assets import Assets
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
 from api.accounts.export import EXPORTS_PER_USER
@@ -26,6 +27,7 @@ from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.answers import Answers
 from api.chat.assistants import make_assistant
+from api.chat.files import Files
 from api.chat.gateway.recorder import Recorder
 from api.chat.gateway.upstream import Upstream
 from api.chat.generation import Timeouts
@@ -35,6 +37,7 @@ from api.chat.titles import Titles
 from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
 from api.core import garbage_collector, tracing
+from api.core.assets import AssetIds
 from api.core.async_database import THREADS, AsyncDatabase
 from api.core.bell import make_celery
 from api.core.database import api_engine
@@ -55,6 +58,7 @@ from api.http.openai.errors import OpenAIErrors
 from api.http.request_spans import RequestSpans
 from api.http.routes import (
     account,
+    assets,
     auth,
     branches,
     chat,
@@ -73,10 +77,12 @@ from api.http.routes import (
     web,
 )
 from api.http.shares import Shares
+from api.http.uploads import UPLOADS_PER_USER, Uploads
 from api.operations.monitoring import Monitor
 from api.reads import standby as standbys
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlots
+from api.writes.attachments import Attachments
 from api.writes.external_ids import ExternalIds
 from api.writes.feedback import FeedbackWrites
 from api.writes.fresh_reads import FreshReads
@@ -158,6 +164,7 @@ def _app(known: Settings) -> FastAPI:
         imports,
         search,
         shared_links,
+        assets,
         v1_items,
         v1_conversations,
         tags,
@@ -214,6 +221,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(titles.stop)
         timeouts = Timeouts.of(settings)
         token_limit = TokenLimit(log, settings.user_tokens_per_day)
+        files = Files(database)
+        asset_ids = AssetIds(settings.signing_keys)
         streamed = StreamedChat(
             log=log,
             accept=accept,
@@ -222,6 +231,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             database=database,
             assistant=assistant,
             titles=titles,
+            files=files,
             timeouts=timeouts,
             limit=token_limit,
         )
@@ -250,6 +260,7 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             import_slots=ReadSlots(1, "another import of this account is running"),
             chat=Chat(
                 *(accept, turns, answers, assistant, titles),
+                files=files,
                 timeouts=timeouts,
                 limit=token_limit,
             ),
@@ -273,6 +284,10 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             ),
             shared_links=SharedLinks(database, reads, log),
             link_slots=ReadSlots(full="too many shared links are read from this address"),
+            assets=Assets(database, asset_ids, settings.user_asset_bytes),
+            attachments=Attachments(asset_ids, database),
+            uploads=Uploads(settings.asset_max_bytes),
+            upload_slots=ReadSlots(UPLOADS_PER_USER, "other files of this account are uploaded"),
             monitor=monitor,
             gateway=gateway,
         )

@@ -16,6 +16,7 @@ from api.core.database import make_engine
 from api.core.log import Log
 from api.core.settings import Settings
 from workers.drain import Drain
+from workers.orphans import Orphans
 from workers.retention import Retention
 from workers.self_audit import SelfAudit
 
@@ -38,11 +39,13 @@ class Process:
         self._drain = Drain(log, self._engine, settings, ring, should_stop)
         self._retention = Retention(log, self._engine, settings, should_stop)
         self._self_audit = SelfAudit(log, self._engine)
+        self._orphans = Orphans(log, self._engine)
 
     def run(self) -> dict[str, int]:
         """Run the drain once, and return what it did.
 
-        Twice a minute the books are audited, once an hour old conversations are deleted.
+        Twice a minute the books are audited, once an hour old conversations and files that no
+        message names are deleted.
 
         Raises UnsafeRedisError or WrongDatabaseError if it must not run, DrainFailedError if it
         failed.
@@ -52,6 +55,7 @@ class Process:
             self._checked = True
         done = self._drain.run()
         self._self_audit.run()
+        self._orphans.run()
         if expired := self._retention.run():
             self._ring()
         return done | {"expired": expired}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, badly named
 
-from api.core import conversation_fields, feedback, usage
+from api.core import asset_uses, conversation_fields, feedback, usage
 from api.core.batches import ROLES
 from api.core.entries import Entry
 from workers import arrays, rewrite
@@ -115,10 +115,11 @@ _DEAD_LETTER: Final = f"""
 
 
 def write_plan(cursor: Cursor, plan: Plan) -> None:
-    """Write conversations, messages, changes, what is said, feedback, rewrites, dead letters."""
+    """Write conversations, messages, changes, what is said, rewrites, and all that goes with it."""
     statements = [
         *_statement(cursor, _OPEN, [_conversation_row(entry, plan) for entry in plan.opens]),
         *_add_statement(cursor, plan),
+        *_statement(cursor, asset_uses.ADD, _asset_rows(plan)),
         *_statement(cursor, _CHANGE, [_change_row(*item, plan) for item in plan.changes.items()]),
         *_erasures(cursor, plan),
         *_sayings(cursor, plan),
@@ -142,6 +143,7 @@ def _erasures(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
     if deleted:
         yield cursor.mogrify(_ERASE, [deleted])
         yield cursor.mogrify(_UNSHARE, [deleted])
+        yield cursor.mogrify(asset_uses.FORGET, {"conversations": deleted})
 
 
 def _sayings(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
@@ -154,6 +156,11 @@ def _feedback(cursor: Cursor, plan: Plan) -> Iterator[bytes]:
     for entry, said in plan.feedback:
         for statement in feedback.statements(entry.conversation_id, entry.created_at_ms, said):
             yield cursor.mogrify(*statement)
+
+
+def _asset_rows(plan: Plan) -> list[tuple[str, int, int, int]]:
+    """Return which assets the added messages name; of most batches, none is looked at twice."""
+    return asset_uses.rows((*row[:3], row[-1]) for row in plan.adds if row[-1] is not None)
 
 
 def _token_rows(plan: Plan) -> list[tuple[int, ...]]:

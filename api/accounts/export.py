@@ -1,11 +1,13 @@
 """Export of an account as JSON lines, read page by page, in constant memory."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlmodel import Session
+from sqlmodel import Session, func, select
 
 from api.accounts.repositories import UserRepository
 from api.core import ids
@@ -14,6 +16,7 @@ from api.core.models.conversations import Conversation
 from api.core.models.messages import MessageAside
 from api.core.times import iso
 from api.reads import message_lines
+from api.reads.assets import AssetRepository
 from api.reads.branches import BranchRepository
 from api.reads.conversations import ConversationRepository
 from api.reads.message_lines import Lines
@@ -45,6 +48,8 @@ class Start:
     user: User | None
     #: The last entry of each partition that PostgreSQL had.
     last_ids: Sequence[int]
+    #: By PostgreSQL's clock: files that were uploaded later are not in it.
+    at: datetime
 
     def has(self, entry_id: int) -> bool:
         """Return whether a message or conversation was stored by then."""
@@ -61,14 +66,15 @@ async def begin(reads: Reads, owner: int, read_after: Sequence[int]) -> Start:
         # The ends first: what is drained between the two statements is not in them.
         imported = ids.IMPORTED_BELOW - 1
         last_ids = [max(p.last_id, imported) for p in PartitionRepository(db).all()]
-        return Start(UserRepository(db).by_id(owner), last_ids)
+        at = db.exec(select(func.now())).one()
+        return Start(UserRepository(db).by_id(owner), last_ids, at)
 
     # A standby may not have the account yet.
     return await reads.primary.after(owner, read_after, look)
 
 
 async def lines(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
-    """Yield the account, each conversation with its messages, and a last line with the totals.
+    """Yield the account, each conversation with its messages, files, and a line with the totals.
 
     An export without the last line is incomplete.
     """
@@ -90,7 +96,11 @@ async def lines(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
             said = {"type": "aside"} | {name: getattr(aside, name) for name in _ASIDE}
             yield _with_text(said, "extra", aside.extra) + b"\n"
         conversations += 1
-    yield _end(conversations, messages)
+    assets = 0
+    async for line in _assets(reads.primary, owner, start):
+        assets += 1
+        yield line
+    yield _json(_totals(conversations, messages) | {"assets": assets})
 
 
 async def conversations_with_messages(
@@ -112,7 +122,7 @@ async def conversations_with_messages(
                 messages += page.messages
         yield b"]}\n"
         conversations += 1
-    yield _end(conversations, messages)
+    yield _json(_totals(conversations, messages))
 
 
 def _conversation(row: Conversation) -> bytes:
@@ -187,6 +197,36 @@ async def _aside(
         last = page[-1].id
 
 
+async def _assets(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
+    """Yield each file that was uploaded, one after the other, its bytes in base64."""
+    last = ""
+    while page := await reads.since(
+        owner,
+        start.last_ids,
+        lambda db: AssetRepository(db, owner).following(last, start.at, limit=PAGE),  # noqa: B023 - called at once
+    ):
+        for last in page:
+            line = await reads.since(
+                owner,
+                start.last_ids,
+                lambda db: _asset(db, owner, last),  # noqa: B023 - called at once
+            )
+            if line is not None:  # it was deleted meanwhile
+                yield line
+
+
+def _asset(db: Session, owner: int, asset_id: str) -> bytes | None:
+    asset = AssetRepository(db, owner).get(asset_id, with_data=True)
+    if asset is None:
+        return None
+    told = {
+        "type": "asset",
+        **{name: getattr(asset, name) for name in ("id", "name", "media_type", "size")},
+        "created_at": asset.created_at,
+    }
+    return _written(told)[:-1] + b', "data": "' + base64.b64encode(asset.data) + b'"}\n'
+
+
 def _count(owner: int, conversation_id: int, last_ids: Sequence[int]) -> Callable[[Session], int]:
     last_id = last_ids[ids.partition_of(conversation_id)]
     return lambda db: MessageRepository(db).count_until(owner, conversation_id, last_id)
@@ -204,8 +244,8 @@ def _loaded(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _end(conversations: int, messages: int) -> bytes:
-    return _json({"type": "end", "conversations": conversations, "messages": messages})
+def _totals(conversations: int, messages: int) -> dict[str, Any]:
+    return {"type": "end", "conversations": conversations, "messages": messages}
 
 
 def _json(document: dict[str, Any]) -> bytes:

@@ -6,11 +6,12 @@ from typing import Any, cast
 
 from sqlmodel import Session
 
+from api.core import assets
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import NotFound
 from api.core.models.messages import Message, MessageAside
-from api.core.turns import TurnName
+from api.core.turns import TurnMessage, TurnName
 from api.reads.messages import MessageRepository
 from api.writes.async_log import AsyncLog
 from api.writes.turns import Turn
@@ -42,11 +43,12 @@ class Answers:
         self._log = log
         self._database = database
 
-    async def question(self, turn: Turn) -> str:
+    async def question(self, turn: Turn) -> TurnMessage:
         """Return what a turn asks. Raises as `stored` does."""
         if turn.message is not None:
             return turn.message
-        return (await self.stored(turn.name, turn.id)).response
+        said = await self.stored(turn.name, turn.id)
+        return TurnMessage("user", said.response, tuple(assets.named_by(said.extra)))
 
     async def stored(self, turn: TurnName, reply_id: int) -> Answered:
         """Return an accepted answer. Raises NotFound if its conversation is gone.

@@ -100,7 +100,11 @@ class Generation:
         self._parts.resume(parts)
 
     async def run(
-        self, assistant: Assistant, timeouts: Timeouts, recent: Sequence[TurnMessage], message: str
+        self,
+        assistant: Assistant,
+        timeouts: Timeouts,
+        recent: Sequence[TurnMessage],
+        message: TurnMessage,
     ) -> None:
         """Have the assistant answer. What fails is kept as `problem`; nothing is raised."""
         try:
@@ -118,13 +122,17 @@ class Generation:
                 self._parts.end_thought()
 
     async def _read(
-        self, assistant: Assistant, timeouts: Timeouts, recent: Sequence[TurnMessage], message: str
+        self,
+        assistant: Assistant,
+        timeouts: Timeouts,
+        recent: Sequence[TurnMessage],
+        message: TurnMessage,
     ) -> None:
         clock = asyncio.get_running_loop().time
         ends = clock() + timeouts.whole
         async with (
             asyncio.timeout(min(timeouts.first, timeouts.whole)) as limit,
-            aclosing(assistant.answer(recent, message)) as answer,
+            aclosing(assistant.answer(recent, message.content, message.files)) as answer,
         ):
             async for piece in answer:
                 limit.reschedule(min(clock() + timeouts.silence, ends))

@@ -298,9 +298,9 @@ class AcceptReply:
     results: list[AcceptResult]
 
 
-def turn_line(message_id: int, role: str, content: str) -> bytes:
-    """Write one earlier message as the list of recent turns keeps it."""
-    return f"{message_id}:{role}:{content}".encode()
+def turn_line(message_id: int, role: str, content: str, assets: Sequence[str] = ()) -> bytes:
+    """Write one earlier message, with the assets it names, as the list of recent turns has it."""
+    return f"{message_id}:{' '.join((role, *assets))}:{content}".encode()
 
 
 def read_result(fields: Sequence[bytes]) -> AcceptResult:

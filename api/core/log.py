@@ -47,6 +47,8 @@ FORGET_CHUNK: Final = 1000
 BELL_MS: Final = 3_000
 #: How often the books are audited while there is work.
 AUDIT_SECONDS: Final = 30
+#: How often assets that no message names are looked for.
+ORPHANS_SECONDS: Final = 3600
 #: How often old conversations are looked for, here as in the script.
 RETENTION_SECONDS: Final = 3_600
 
@@ -458,6 +460,11 @@ class Log:
     def wants_retention(self) -> bool:
         """Tell whether the caller is the one to look for old conversations (once an hour)."""
         return bool(self.run("retention", at=(0,)))
+
+    def wants_orphans(self) -> bool:
+        """Tell whether the caller is the one to look for assets without messages (likewise)."""
+        name = self.key(0, "orphans")
+        return bool(self.ask(0, lambda redis: redis.set(name, 1, nx=True, ex=ORPHANS_SECONDS)))
 
     def wants_audit(self) -> bool:
         """Tell whether the caller is the one to audit the books (twice a minute)."""

@@ -8,6 +8,8 @@ does not.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from api.core import asset_uses, assets
+
 _COLUMNS: Final = (
     "id, conversation_id, user_id, position, role, content, status, created_at, external_id, extra,"
     " edited_at, feedback"
@@ -108,7 +110,8 @@ _FORK: Final = f"""
     INSERT INTO message ({_COLUMNS})
     SELECT %(conversation)s + 16 * position, %(conversation)s, user_id, position, role, content,
         status, created_at, external_id, extra, edited_at, NULL
-    FROM copied
+    FROM copied;
+    {asset_uses.COPY}
 """  # noqa: S608 - our own words
 #: What was added after a cut and is put aside by it, since the cut is made late: its place is at
 #: the end of what is there now.
@@ -153,6 +156,7 @@ def facts_of(
         "content": change.get("content"),
         "with_extra": "extra" in change,
         "extra": change.get("extra"),
+        "assets": assets.named_in(change.get("extra")),
     }
 
 
@@ -167,6 +171,7 @@ def statements(op: str, change: Mapping[str, Any], facts: Mapping[str, Any]) -> 
             yield _PUT, facts
         case _:
             yield _REMOVE, facts
+    yield from _of_assets(op, change, facts)
     yield _REWRITTEN, facts
 
 
@@ -190,7 +195,13 @@ def late_statements(
             edit = _PUT if op == "put" else _REMOVE
             yield edit, facts
             yield edit.replace("UPDATE message ", "UPDATE message_aside "), facts
+    yield from _of_assets(op, change, facts)
     yield _REWRITTEN, facts
+
+
+def _of_assets(op: str, change: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Statement]:
+    if statement := asset_uses.after(op, change):
+        yield statement, facts
 
 
 def fork(

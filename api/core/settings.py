@@ -133,6 +133,8 @@ class Settings(BaseSettings):
     #: None: as long as the first token may take.
     openai_silence_seconds: Annotated[float | None, Field(gt=0)] = None
     openai_answer_seconds: Annotated[float, Field(gt=0)] = 600.0
+    #: Whether the model takes images.
+    openai_images: Literal["on", "off"] = "on"
 
     #: Forwards `/v1/chat/completions` to the same endpoint, and stores what is said.
     gateway: Literal["off", "on"] = "off"
@@ -150,6 +152,8 @@ class Settings(BaseSettings):
     #: What was committed stays in the log for so long, in case PostgreSQL goes back; 0: not at all.
     log_keep_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     idempotency_seconds: Positive = 3600
+    #: Most bytes of one file that is uploaded; 0: none is taken.
+    asset_max_bytes: Annotated[int, Field(ge=0, le=100 * 1024 * 1024)] = 10 * 1024 * 1024
     # Limits of one user; 0: no limit. High, since a user may be a program; lower them for people.
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000
     user_bytes_per_minute: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
@@ -158,6 +162,8 @@ class Settings(BaseSettings):
     user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
     #: Subjects of one account: each is a user with limits of its own.
     user_subjects: Annotated[int, Field(ge=0)] = 100_000
+    #: Bytes of all files that a user has uploaded and not deleted.
+    user_asset_bytes: Annotated[int, Field(ge=0)] = 1024 * 1024 * 1024
     #: Tokens that models may take for a user's answers in a day (UTC), input and output.
     user_tokens_per_day: Annotated[int, Field(ge=0)] = 0
     #: Writes with an Idempotency-Key: each key takes some 30 bytes for an hour.
@@ -319,6 +325,12 @@ class Settings(BaseSettings):
         """The key that signs access tokens. Raises SettingsError where none is set."""
         key = self.secret_key
         return _required("SECRET_KEY", key.get_secret_value() if key else None)
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """That key, and the one that is accepted beside it."""
+        other = self.secret_key_other
+        return [self.signing_key, *([other.get_secret_value()] if other else [])]
 
 
 def load() -> Settings:

@@ -35,14 +35,27 @@ class TurnName:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that came with a message, as an assistant gets it."""
+
+    name: str
+    media_type: str
+    #: None where it is not given: it is gone, or one too many.
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnMessage:
-    """One earlier message of a conversation, as an assistant gets it.
+    """One message of a conversation, as an assistant gets it.
 
     A `system` message, if there is one, is the first: what the conversation's instructions say.
     """
 
     role: Literal["user", "assistant", "system"]
     content: str
+    #: The assets that it names, and these once they were read.
+    assets: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
 from api.accounts.api_keys import ApiKeys
+from api.accounts.assets import Assets
 from api.accounts.credentials import Credentials
 from api.accounts.deletion import AccountDeletion
 from api.accounts.oidc import IdentityProvider
@@ -31,10 +32,12 @@ from api.core.text import CONTENT_MOST
 from api.http import external_ids, fields, parameters
 from api.http.callers import caller_of
 from api.http.sent_headers import sent
+from api.http.uploads import Uploads
 from api.operations.monitoring import Monitor
 from api.reads.read_after import Reads
 from api.reads.slots import ReadSlot, ReadSlots
 from api.writes.accept import Accept
+from api.writes.attachments import Attachments
 from api.writes.external_ids import ExternalIds
 from api.writes.feedback import FeedbackWrites
 from api.writes.fresh_reads import FreshReads
@@ -73,6 +76,10 @@ class Services:
     shared_links: SharedLinks
     #: Reads of shared links, by the address that they come from.
     link_slots: ReadSlots
+    assets: Assets
+    attachments: Attachments
+    uploads: Uploads
+    upload_slots: ReadSlots
     monitor: Monitor
     #: None where it is off.
     gateway: tuple[Upstream, Recorder] | None
@@ -230,6 +237,8 @@ Anybody = Annotated[Caller, Depends(_SignedIn(*SCOPES))]
 Reader = Annotated[Caller, Depends(_SignedIn("read"))]
 Writer = Annotated[Caller, Depends(_SignedIn("write"))]
 Chatter = Annotated[Caller, Depends(_SignedIn("chat"))]
+#: The caller of what a message of either kind may need.
+Uploader = Annotated[Caller, Depends(_SignedIn("write", "chat"))]
 #: The user's id of what everybody may ask, None for somebody who is not signed in.
 SignedInOrNot = Annotated[int | None, Depends(_signed_in_or_not)]
 #: What a read of chat data comes with: user and read slot.

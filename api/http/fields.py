@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from api.accounts.key_store import NAME_MOST
+from api.core.assets import NAME_MOST as FILE_NAME_MOST
 from api.core.conversation_fields import DAYS_MOST
 from api.core.ids import MAX_ID
 from api.core.text import CONTENT_MOST, EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST, is_storable
@@ -29,6 +30,7 @@ TAGS_MOST: Final = 32
 EXAMPLE_ID: Final = 244_102_400_131_075
 EXAMPLE_SESSION: Final = f"sess_{EXAMPLE_ID:x}"
 EXAMPLE_KEY: Final = f"{EXAMPLE_ID:014x}5d0c9a7e21"
+EXAMPLE_ASSET: Final = "asset_AZq0c2hbQk5n0m8uV2xKQ3p1d0lYc2ZoZ3JtT0pqUWx"
 EXAMPLE_LINK: Final = "5d0c9a7e215d0c9a7e215d0c"
 EXAMPLE_SECRET: Final = "mGb3Yk0tqJt4C1u7o5wQe9sXvZr2LdHf8aNiPyBxKcE"  # noqa: S105 - of no link
 EXAMPLE_SIGN_IN: Final = "pJ3l0cV0Q2mJm6rF6i2u9A"
@@ -83,6 +85,11 @@ Content = Annotated[
 Title = Annotated[
     str,
     Field(min_length=1, max_length=TITLE_MOST, examples=["Groceries"]),
+    AfterValidator(storable),
+]
+FileName = Annotated[
+    str,
+    Field(min_length=1, max_length=FILE_NAME_MOST, examples=["cat.png"]),
     AfterValidator(storable),
 ]
 ExternalId = Annotated[

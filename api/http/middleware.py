@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: The body of an import may be of any size: each of its lines is bounded.
 IMPORT: Final = "/api/import"
+#: A file has a limit of its own, too.
+ASSETS: Final = "/api/assets"
 #: Most bytes of a request's body, as sent.
 BODY_MOST_BYTES: Final = 1024 * 1024
 
@@ -138,7 +140,7 @@ class OuterMiddleware:
         elif scope["path"].endswith("\n"):
             # The `$` at the end of each route's pattern takes one line end, too.
             problem = NotFound("there is nothing at this path")
-        elif scope["path"] != IMPORT and _declares_too_much(scope):
+        elif scope["path"] not in {IMPORT, ASSETS} and _declares_too_much(scope):
             # FastAPI's own limit answers a declared length as text/plain.
             problem = TooLarge("the body is larger than 1 MiB")
         else:

@@ -11,11 +11,13 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator
 
 from api.accounts.key_store import owner_of
+from api.core import assets
 from api.core.errors import BadRequest, NotFound
 from api.core.ids import MAX_ID, is_id
 from api.core.text import EXTERNAL_ID_MOST, TAG_MOST, TITLE_MOST
 from api.http import external_ids
 from api.http.fields import (
+    EXAMPLE_ASSET,
     EXAMPLE_ID,
     EXAMPLE_KEY,
     EXAMPLE_LINK,
@@ -23,6 +25,7 @@ from api.http.fields import (
     EXAMPLE_SESSION,
     EXAMPLE_SIGN_IN,
     SESSION_PREFIX,
+    FileName,
     Role,
     session_id,
     storable,
@@ -76,6 +79,12 @@ def _link_secret(text: str) -> str:
     return text
 
 
+def _asset(text: str) -> str:
+    if not assets.is_id(text):
+        raise NotFound("there is no such asset")
+    return text
+
+
 def _sign_in(text: str) -> str:
     if not _SIGN_IN.fullmatch(text):
         raise NotFound("there is no such session")
@@ -123,6 +132,17 @@ LinkSecret = Annotated[
     BeforeValidator(_link_secret),
     Path(description="The last part of a shared link's path.", examples=[EXAMPLE_SECRET]),
 ]
+AssetId = Annotated[
+    str,
+    BeforeValidator(_asset),
+    Path(description="An asset's id.", examples=[EXAMPLE_ASSET]),
+]
+AssetIdIfAny = Annotated[
+    str | None,
+    Query(description="An asset's id: those uploaded before it.", examples=[EXAMPLE_ASSET]),
+    AfterValidator(lambda text: text and _asset(text)),
+]
+NameOfFile = Annotated[FileName, Query(description="The file's name, for people.")]
 SignInId = Annotated[
     str,
     BeforeValidator(_sign_in),

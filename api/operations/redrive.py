@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from api.core import batches, changes, conversation_fields, feedback
+from api.core import asset_uses, batches, changes, conversation_fields, feedback
 from api.core.batches import AddedMessage
 from api.core.conversation_fields import ConversationFields
 from api.core.times import time_of, unix_ms
@@ -111,10 +111,12 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
             ]
             if not any(filled):
                 return "its reserved position is gone"
+            _name_assets(connection, _messages(letter, facts))
         case "add" | "adds":
             for message in _messages(letter, facts):
                 connection.execute(_APPEND, message)
                 connection.execute(_COUNT_APPENDED, message)
+            _name_assets(connection, _messages(letter, facts))
         case "open" | "rename" | "title" | "set":
             said = _said(letter)
             if not exists:
@@ -126,9 +128,22 @@ def _write(connection: Connection, letter: Row[Any], *, exists: bool) -> str:
         case "delete":
             connection.execute(_DELETE, facts)
             connection.execute(_UNSHARE, facts)
+            forgotten = {"conversations": [letter.conversation_id]}
+            connection.exec_driver_sql(asset_uses.FORGET, forgotten)
         case _:
             return "its operation is unknown"
     return ""
+
+
+def _name_assets(connection: Connection, messages: Iterator[dict[str, Any]]) -> None:
+    """Note which assets messages name that were written just now."""
+    named = asset_uses.rows(
+        (one["message_id"], one["conversation_id"], one["user_id"], one["extra"])
+        for one in messages
+    )
+    if named:
+        columns = tuple(list(column) for column in zip(*named, strict=True))
+        connection.exec_driver_sql(asset_uses.ADD, columns)
 
 
 def _said(letter: Row[Any]) -> dict[str, Any]:

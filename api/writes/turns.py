@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 
 from sqlmodel import Session
 
-from api.core import batches
+from api.core import assets, batches
 from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.database import Viewer
@@ -31,6 +31,8 @@ COLD_TIMEOUT_SECONDS: Final = 1.0
 COLD_POLL_SECONDS: Final = 0.02
 #: Stands for the user's last message, where that is to be replaced.
 LAST: Final = 0
+#: What a turn says that has the user's last message answered again.
+_AGAIN: Final = f"{LAST}:".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Turn:
     #: The id of the oldest of them, or the turn's own.
     remembers_from: int
     #: The user's message; None for one that was asked again by an earlier request.
-    message: str | None
+    message: TurnMessage | None
     #: The answer that was accepted already, if one was.
     reply_id: int | None
     #: With a lease this caller must run the assistant; with neither, another request is running it.
@@ -69,11 +71,13 @@ class TurnWrites(MessageWrites):
         content: str | None,
         key: str | None,
         *,
+        extra: str | None = None,
         replaces: int | None = None,
         streamed: bool = False,
     ) -> Turn:
         """Add the user's message of a chat turn, and say what is known of its answer.
 
+        `extra` is a JSON object, as text, with the assets that it names.
         It comes in the place of `replaces`, a message of the user's, if that is given: that and all
         after it are put aside as a branch, by the same write. Without `content` it is the user's
         last message again, in its place.
@@ -82,15 +86,20 @@ class TurnWrites(MessageWrites):
         NotAllowed, too, where `replaces` is no message of the user's.
         """
         owner, lease = caller.user_id, secrets.token_hex(8)
+        said = f"{content or ''}{extra or ''}"
         if content is None:
             replaces = LAST
+        is_plain = content is not None and extra is None
+        data = said.encode()
+        if content is not None and extra is not None:
+            data = batches.encode([Draft("user", content, extra=extra)])
         result, sent = await self._submit(
             AcceptRequest(
                 # One that is asked again keeps its extra data.
-                *("adds" if content is None else "add", owner, "turn", conversation_id, "user"),
-                data=(content or "").encode(),
-                form="j" if content is None else "t",
-                said=None if replaces is None else f"{replaces}:{content or ''}".encode(),
+                *("add" if is_plain else "adds", owner, "turn", conversation_id, "user"),
+                data=data,
+                form="t" if is_plain else "j",
+                said=None if replaces is None else f"{replaces}:{said}".encode(),
                 replaces=replaces,
                 key=key or "",
                 lease=lease,
@@ -107,7 +116,7 @@ class TurnWrites(MessageWrites):
             recent=[*_told(result.instructions), *_before(result.id, known)],
             remembers_from=_first(result.id, known),
             reply_id=result.reply_id,
-            message=_text_of(sent),
+            message=_message_of(sent),
             lease=lease if result.leased else None,
             replayed=result.status == "replay",
         )
@@ -158,7 +167,7 @@ class TurnWrites(MessageWrites):
 
     async def _with_replaced(self, request: AcceptRequest, result: AcceptResult) -> AcceptRequest:
         """Say which message is replaced, and what was said before it. Raises as `begin_turn`."""
-        again = request.op == "adds"
+        again = request.said == _AGAIN
         rewritten_id, message, lines = await self._reads.of_conversation(
             request.user_id,
             request.conversation_id,
@@ -198,7 +207,7 @@ class TurnWrites(MessageWrites):
                 limit=self._limits.assistant_memory_messages,
                 most_bytes=self._limits.assistant_memory_bytes,
             )
-            return tuple(turn_line(m.id, m.role, m.content) for m in messages), reaches
+            return tuple(map(_line_of, messages)), reaches
 
         loaded: tuple[tuple[bytes, ...], int | None] = ((), None)
         with suppress(Unavailable, TimeoutError):
@@ -218,7 +227,7 @@ def _replaced(
     if place is None:
         return None
     messages = MessageRepository(session)
-    if request.op == "adds":
+    if request.said == _AGAIN:
         message = messages.last_of_user(owner, conversation_id)
     else:
         message = messages.get(owner, conversation_id, request.replaces or 0)
@@ -231,14 +240,21 @@ def _replaced(
         most_bytes=limits.assistant_memory_bytes,
         before=message.position,
     )
-    lines = tuple(turn_line(one.id, one.role, one.content) for one in recent)
-    return place.rewritten_id, message, lines
+    return place.rewritten_id, message, tuple(map(_line_of, recent))
 
 
-def _text_of(sent: AcceptRequest) -> str | None:
+def _line_of(message: Message) -> bytes:
+    named = assets.named_in(message.extra) if message.role == "user" else ()
+    return turn_line(message.id, message.role, message.content, named)
+
+
+def _message_of(sent: AcceptRequest) -> TurnMessage | None:
     if sent.op == "add":
-        return sent.data.decode()
-    return batches.decode(MAX_ID, sent.data)[0].content.decode() if sent.data else None
+        return TurnMessage("user", sent.data.decode())
+    if not sent.data:
+        return None
+    [said] = batches.decode(MAX_ID, sent.data)
+    return TurnMessage("user", said.content.decode(), tuple(assets.named_in(said.extra)))
 
 
 def _told(instructions: str) -> list[TurnMessage]:
@@ -249,9 +265,11 @@ def _before(turn_id: int, lines: tuple[bytes, ...]) -> list[TurnMessage]:
     recent = []
     for line in lines:
         # What is no UTF-8 came past the API; it must not end every later turn of its conversation.
-        message_id, role, content = line.decode(errors="replace").split(":", 2)
+        message_id, about, content = line.decode(errors="replace").split(":", 2)
+        role, *named = about.split(" ")
         if int(message_id) < turn_id:
-            recent.append(TurnMessage(cast('Literal["user", "assistant"]', role), content))
+            speaker = cast('Literal["user", "assistant"]', role)
+            recent.append(TurnMessage(speaker, content, tuple(named)))
     return recent
 
 

@@ -40,7 +40,7 @@ def test_an_export_has_everything_in_order_and_nothing_of_others(
         f"t{n}" for n in range(5)
     }
     assert [one["content"] for one in found if one["type"] == "message"] == texts
-    assert found[-1] == {"type": "end", "conversations": 5, "messages": 5}
+    assert found[-1] == {"type": "end", "conversations": 5, "messages": 5, "assets": 0}
 
 
 def test_an_export_without_conversations_is_complete(ada: httpx.Client) -> None:

@@ -10,7 +10,7 @@ from api.chat.answers import Answered
 from api.chat.streaming.events import Delta, Event, Started
 from api.core.caller import Caller
 from api.core.settings import Settings
-from api.core.turns import TurnMessage, TurnName
+from api.core.turns import File, TurnMessage, TurnName
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,9 @@ class Talker:
     words: int
     word_ms: float
 
-    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[str]:
+    async def answer(
+        self, recent: Sequence[TurnMessage], message: str, files: Sequence[File] = ()
+    ) -> AsyncGenerator[str]:
         for _ in range(self.words):
             if self.word_ms:
                 await asyncio.sleep(self.word_ms / 1000)

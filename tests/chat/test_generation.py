@@ -11,11 +11,12 @@ from api.chat.parts import Part
 from api.core.errors import BadGateway, GatewayTimeout
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST
-from api.core.turns import TurnMessage
+from api.core.turns import File, TurnMessage
 
 LONG = 30.0
 #: Long enough for a machine that is busy, and short for a test.
 SHORT = 0.3
+HELLO = TurnMessage("user", "Hello")
 
 
 Step = Piece | float | Exception
@@ -29,7 +30,9 @@ class Scripted:
         #: It has begun to pause.
         self.pauses = asyncio.Event()
 
-    async def answer(self, _recent: Sequence[TurnMessage], _message: str) -> AsyncGenerator[Piece]:
+    async def answer(
+        self, _recent: Sequence[TurnMessage], _message: str, _files: Sequence[File] = ()
+    ) -> AsyncGenerator[Piece]:
         for step in self._script:
             if isinstance(step, float):
                 self.pauses.set()
@@ -66,7 +69,7 @@ def told(
     parts: list[Part] = []
     generation = Generation(shown.append, parts.append)
     timeouts = Timeouts(first=first, silence=silence, whole=whole)
-    asyncio.run(generation.run(Scripted(*script), timeouts, [], "Hello"))
+    asyncio.run(generation.run(Scripted(*script), timeouts, [], HELLO))
     assert "".join(shown) == generation.text
     # What was told is stored, unless nothing is.
     stored = (generation.extra or {}).get("parts", [])
@@ -169,7 +172,7 @@ def test_a_thought_is_told_before_the_words_that_follow_it() -> None:
     generation = Generation(seen.append, lambda part: seen.append(part["type"]))
     script = Scripted("One", Reasoning("Hm."), " two")
 
-    asyncio.run(generation.run(script, Timeouts(LONG, LONG, LONG), [], "Hello"))
+    asyncio.run(generation.run(script, Timeouts(LONG, LONG, LONG), [], HELLO))
 
     assert seen == ["One", "reasoning", " two"]
 
@@ -205,9 +208,7 @@ def test_an_answer_that_is_stopped_keeps_its_last_thought() -> None:
         parts: list[Part] = []
         generation = Generation(tell=parts.append)
         script = Scripted(CALL, Reasoning("Hm."), LONG)
-        running = asyncio.create_task(
-            generation.run(script, Timeouts(LONG, LONG, LONG), [], "Hello")
-        )
+        running = asyncio.create_task(generation.run(script, Timeouts(LONG, LONG, LONG), [], HELLO))
         await script.pauses.wait()
         running.cancel()
         await asyncio.wait([running])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from api.chat.assistants.prompt import prompt
 from api.core.text import is_blank
-from api.core.turns import TurnMessage
+from api.core.turns import File, TurnMessage
 
 TURNS = st.lists(
     st.builds(
@@ -56,4 +56,22 @@ def test_instructions_come_first_and_nothing_else_changes() -> None:
     assert prompt(recent, "Hello?") == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Buy milk\n\nHello?"},
+    ]
+
+
+def test_files_of_both_kinds_are_joined_as_words_are() -> None:
+    image = File("a.png", "image/png", b"\x89PNG")
+    recent = [
+        TurnMessage("user", "", files=(image, File("b.txt", "text/plain", b"b"))),
+        TurnMessage("assistant", ""),
+    ]
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}
+    words = "[Beginning of the file b.txt]\nb\n[End of the file b.txt]\n\nHello?"
+
+    assert prompt(recent, "Hello?") == [
+        {"role": "user", "content": [{"type": "text", "text": words}, part]}
+    ]
+    assert prompt([], "", [image]) == [{"role": "user", "content": [part]}]
+    assert prompt([], "Hi", [image], with_images=False) == [
+        {"role": "user", "content": "Hi\n\n[A file that you cannot see: a.png]"}
     ]

@@ -45,6 +45,7 @@ OBJECTS = {
     "an accepted message": "QueuedMessage",
     "a tag, one of `tags`,": "Tag",
     "a hit, one of `hits`,": "Hit",
+    "an asset": "Asset",
     "a branch, one of `branches`,": "Branch",
     "a stored message, one of `messages`,": "Message",
     "a chat answer": "ChatAnswer",
@@ -203,8 +204,8 @@ def test_exactly_the_writes_of_chat_data_take_a_key(
         if method != "get" and path.startswith(("/api/", "/v1/"))
         # What is imported has names of its own, for good.
         if not path.endswith(("/stop", "/import"))
-        # A shared link is no chat data.
-        if not path.endswith("/share") and not path.startswith("/api/shares/")
+        # A shared link is no chat data, and neither is a file.
+        if not path.endswith("/share") and not path.startswith(("/api/shares/", "/api/assets"))
     }
 
 

@@ -142,6 +142,41 @@ def test_the_gateway_stores_what_it_need_not_find_while_postgres_is_down(
             eventually(lambda: len(ada.get(items).json()["data"]) == 2)
 
 
+def test_while_postgres_is_down_no_file_comes_in_and_those_that_did_can_be_sent(
+    api: Api, postgres: EmbeddedPostgres, ada: httpx.Client
+) -> None:
+    session = ada.post("/api/chat/start").json()["sessionId"]
+    path = f"/api/conversations/{int(session.removeprefix('sess_'), 16)}/messages"
+    made = ada.post("/api/assets", params={"name": "x.txt"}, content=b"inside").json()
+    attachments = [{name: made[name] for name in ("id", "name", "type", "size")}]
+    told = {"message": "read it", "attachments": attachments}
+    key = {"Idempotency-Key": "with a file"}
+
+    postgres.stop()
+    try:
+        uploads = [ada.post("/api/assets", content=b"x"), ada.get(f"/api/assets/{made['id']}")]
+        added = ada.post(
+            path, json={"role": "user", "content": "x", "extra": {"attachments": attachments}}
+        )
+        asked = ada.post(f"/api/chat/{session}/message", json=told, headers=key)
+        later = ada.post(f"/api/chat/{session}/message", json={"message": "go on"})
+    finally:
+        postgres.start()
+
+    for answer in [*uploads, asked]:
+        assert_unavailable(answer)
+    assert (added.status_code, later.status_code) == (202, 200)
+    with draining(api.settings):
+        eventually(lambda: ada.get("/api/assets").status_code == 200)
+        answered = ada.post(f"/api/chat/{session}/message", json=told, headers=key).json()
+        read = ada.get(path, params={"read_after": answered["replyId"]}).json()["messages"]
+        assert [one["id"] for one in ada.get("/api/assets").json()["assets"]] == [made["id"]]
+
+    assert "x.txt (text/plain, 6 bytes)" in answered["response"]
+    assert [one["content"] for one in read[:2]] == ["x", "read it"]
+    assert read[1]["extra"] == {"attachments": attachments}
+
+
 def test_writes_are_refused_and_reads_go_on_while_redis_is_down(
     api: Api, redis: EmbeddedRedis, ada: httpx.Client
 ) -> None:

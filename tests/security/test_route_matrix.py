@@ -62,6 +62,8 @@ class Things:
     secret: str = "0" * 43
     #: A sign-in session, beside the one that calls.
     sign_in: str = "0" * 22
+    #: A file.
+    asset: str = f"asset_{'0' * 43}"
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -83,6 +85,7 @@ class Things:
             "share": self.share,
             "secret": self.secret,
             "sign_in": self.sign_in,
+            "asset": self.asset,
         }
 
     def never_made(self, cursor: str) -> "Things":
@@ -173,6 +176,11 @@ ROWS: dict[str, list[Row]] = {
         Row(
             "/api/conversations/{conversation}/messages",
             body={"role": "user", "content": "x", "external_id": "x"},
+            own=202,
+        ),
+        Row(
+            "/api/conversations/{conversation}/messages",
+            body={"role": "user", "content": "x", "extra": {"attachments": [{"id": "{asset}"}]}},
             own=202,
         ),
     ],
@@ -268,9 +276,25 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/chat/{session}/message", body={"message": "x"}),
         Row("/api/chat/{session}/message", body={"message": "x", "userId": "{owner}"}),
         Row("/api/chat/{session}/message", body={"message": "x", "replaces": "{message}"}),
+        Row(
+            "/api/chat/{session}/message",
+            body={
+                "message": "x",
+                "attachments": [
+                    {"id": "{asset}", "name": "x", "type": "text/plain", "size": 1},
+                ],
+            },
+        ),
     ],
     "regenerateAnswer": [Row("/api/chat/{session}/regenerate")],
     "endChat": [Row("/api/chat/{session}")],
+    "uploadAsset": [Row("/api/assets", {"name": "x"}, body={}, own=201, names=False)],
+    "listAssets": [
+        Row("/api/assets", names=False),
+        Row("/api/assets", {"after": "{asset}"}),
+    ],
+    "readAsset": [Row("/api/assets/{asset}")],
+    "deleteAsset": [Row("/api/assets/{asset}", own=204)],
     "deleteConversation": [
         Row("/api/conversations/ext:{external}", own=202),
         Row("/api/conversations/{conversation}", own=202),
@@ -356,6 +380,10 @@ def call(api: Api, operation: str, row: Row, things: Things, sent: Sent) -> http
     def filled(value: Any) -> Any:
         if value in ("{turn}", "{message}"):
             return facts[value[1:-1]]
+        if isinstance(value, dict):
+            return {name: filled(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [filled(one) for one in value]
         return value.format_map(facts) if isinstance(value, str) else value
 
     method, _ = operations_of[api.url][operation]
@@ -363,7 +391,7 @@ def call(api: Api, operation: str, row: Row, things: Things, sent: Sent) -> http
         method,
         row.path.format_map(facts),
         params={name: filled(value) for name, value in (row.query or {}).items()},
-        json=None if row.body is None else {n: filled(v) for n, v in row.body.items()},
+        json=None if row.body is None else filled(row.body),
         headers=sent,
     )
 
@@ -412,6 +440,7 @@ def belongings(person: httpx.Client) -> Things:
     shared = person.post(
         f"/api/conversations/{conversation}/share", json={"audience": "public"}
     ).json()
+    asset = person.post("/api/assets", params={"name": CANARY}, content=CANARY).json()["id"]
     asked = {"q": "canary", "order": "time", "limit": 1, "read_after": branch}
     found = person.get("/api/search", params=asked).json()["next_cursor"]
     made = Things(
@@ -421,6 +450,7 @@ def belongings(person: httpx.Client) -> Things:
         answer=answer,
         share=shared["id"],
         secret=shared["link"].rpartition("/")[2],
+        asset=asset,
     )
     if person.headers["Authorization"].startswith("Bearer vbk_"):
         return made

@@ -295,6 +295,39 @@ def test_the_api_reads_what_models_took_for_one_user_and_writes_none_of_it(
             ask(connection, "DELETE FROM token_usage WHERE user_id = %s", eve)
 
 
+def test_the_worker_reads_no_files(
+    urls: dict[str, str], engine: Engine, people: tuple[int, int]
+) -> None:
+    with engine.begin() as owner:
+        for one in people:
+            file = text(
+                "INSERT INTO asset VALUES (:id, :user, 'x', 'text/plain', 7, now(), 'private')"
+            )
+            owner.execute(file, {"id": f"asset_{one}", "user": one})
+            use = text("INSERT INTO asset_use VALUES (:id, 1, 1, :user)")
+            owner.execute(use, {"id": f"asset_{one}", "user": one})
+
+    with closing(connect(urls["worker_database_url"])) as connection:
+        assert len(ask(connection, "SELECT id, user_id FROM asset")) == 2
+        for statement in (
+            "SELECT data FROM asset",
+            "SELECT name FROM asset",
+            "UPDATE asset SET user_id = 1",
+        ):
+            connection.rollback()
+            with pytest.raises(InsufficientPrivilege):
+                ask(connection, statement)
+    with closing(connect(urls["database_url"])) as connection:
+        for table in ("asset", "asset_use"):
+            assert ask(connection, f"SELECT user_id FROM {table}") == []
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(people[0]))
+        for table in ("asset", "asset_use"):
+            assert ask(connection, f"SELECT user_id FROM {table}") == [(people[0],)]
+        assert ask(connection, "DELETE FROM asset WHERE user_id = %s", people[1]) == [0]
+        with pytest.raises(InsufficientPrivilege):
+            ask(connection, "INSERT INTO asset_use VALUES ('a', 1, 1, %s)", people[0])
+
+
 def leaks(engine: Engine, ada: int) -> list[bool]:
     """Try each way to Eve's words as Ada; return which of them got there."""
     with reading(engine, Viewer(ada)) as session:

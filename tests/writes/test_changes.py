@@ -13,6 +13,7 @@ from api.core.errors import NotFound
 from api.core.ids import partition_of
 from api.core.log import Log
 from api.core.settings import Settings
+from api.core.turns import TurnMessage
 from api.writes.submit import Accepted
 from tests.support.log_requests import bound
 from tests.writes.conftest import OpenPath
@@ -55,7 +56,7 @@ def test_an_edit_waits_for_a_cut_that_the_log_forgot_of(
 def test_a_message_that_comes_while_an_answer_is_made_again_is_the_one_that_is_asked(
     open_path: OpenPath, owner: int, log: Log, drain: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> tuple[str | None, int, int]:
+    async def scenario() -> tuple[TurnMessage | None, int, int]:
         async with open_path() as path:
             writes, ada = path.accept, Caller(owner)
             talk = (await writes.open(ada, None, None)).id
@@ -78,4 +79,4 @@ def test_a_message_that_comes_while_an_answer_is_made_again_is_the_one_that_is_a
 
     said, replaced, meanwhile = asyncio.run(scenario())
 
-    assert (said, replaced) == ("meanwhile", meanwhile)
+    assert (said, replaced) == (TurnMessage("user", "meanwhile"), meanwhile)

@@ -11,7 +11,7 @@ from typing import Final
 
 from api.chat.assistants.protocol import Piece, ToolCall, ToolResult
 from api.core.text import cut
-from api.core.turns import TurnMessage
+from api.core.turns import File, TurnMessage
 
 #: Most code points of the user's words that are quoted.
 QUOTE_MOST: Final = 120
@@ -40,11 +40,14 @@ class DemoAssistant:
     def __init__(self, *, word_ms: int = 0) -> None:
         self._word_ms = word_ms
 
-    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[Piece]:
+    async def answer(
+        self, recent: Sequence[TurnMessage], message: str, files: Sequence[File] = ()
+    ) -> AsyncGenerator[Piece]:
         """Yield the answer word by word, at the pace that was asked for."""
         said = [turn.content for turn in recent if turn.role == "user"]
         uses_tool = _WANTS_TOOL.search(message)
-        for piece in _tool_use(said) if uses_tool else _words(reply_to(said, message)):
+        reply = _files(files) if files else reply_to(said, message)
+        for piece in _tool_use(said) if uses_tool else _words(reply):
             if self._word_ms:
                 await asyncio.sleep(self._word_ms / 1000)
             yield piece
@@ -87,6 +90,15 @@ def _tool_use(said: Sequence[str]) -> Iterator[Piece]:
     yield ToolResult("call_1", str(len(said)))
     counted = _counted(len(said))
     yield from _words(f"I used the tool {TOOL}: it counts {counted} of yours before this one.")
+
+
+def _files(files: Sequence[File]) -> str:
+    """Say which files came, to show that they did."""
+    sizes = ", ".join(
+        f"{file.name or 'one that is gone'} ({file.media_type}, {len(file.data or b'')} bytes)"
+        for file in files
+    )
+    return f"I was given: {sizes}."
 
 
 def _counted(messages: int) -> str:

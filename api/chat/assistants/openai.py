@@ -24,7 +24,7 @@ from api.chat.assistants.provider_errors import (
 from api.core.errors import SettingsError
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST, cut
-from api.core.turns import TurnMessage
+from api.core.turns import File, TurnMessage
 
 _Response = AsyncAPIResponse[AsyncStream[ChatCompletionChunk]]
 
@@ -50,9 +50,12 @@ _MAY_PASS: Final = frozenset(
 class OpenAIAssistant:
     """Streams answers from a model."""
 
-    def __init__(self, client: openai.AsyncOpenAI, *, model: str) -> None:
+    def __init__(
+        self, client: openai.AsyncOpenAI, *, model: str, takes_images: bool = True
+    ) -> None:
         self._client = client
         self._model = model
+        self._takes_images = takes_images
         #: False once the server said that it does not know the option.
         self._asks_for_usage = True
         # The SDK imports this at its first use, which would hold up the event loop.
@@ -78,12 +81,16 @@ class OpenAIAssistant:
                 event_hooks={"response": [shorten_unless_answer]}
             ),
         )
-        return cls(client, model=settings.openai_model)
+        takes_images = settings.openai_images == "on"
+        return cls(client, model=settings.openai_model, takes_images=takes_images)
 
-    async def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[Piece]:
+    async def answer(
+        self, recent: Sequence[TurnMessage], message: str, files: Sequence[File] = ()
+    ) -> AsyncGenerator[Piece]:
         """Yield what the model says as it comes."""
+        asked = prompt(recent, message, files, with_images=self._takes_images)
         with as_problems():
-            async with aclosing(self._stream(prompt(recent, message))) as stream:
+            async with aclosing(self._stream(asked)) as stream:
                 async for piece in stream:
                     yield piece
 

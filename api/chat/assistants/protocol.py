@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from api.core.turns import TurnMessage
+from api.core.turns import File, TurnMessage
 
 
 class Finish(Enum):
@@ -61,10 +61,13 @@ Piece = str | Reasoning | ToolCall | ToolResult | Usage | Finish
 class Assistant(Protocol):
     """Answers one message of a conversation."""
 
-    def answer(self, recent: Sequence[TurnMessage], message: str) -> AsyncGenerator[Piece]:
+    def answer(
+        self, recent: Sequence[TurnMessage], message: str, files: Sequence[File] = ()
+    ) -> AsyncGenerator[Piece]:
         """Yield the answer piece by piece, and a Finish if it did not come to its own end.
 
-        `recent` is what was said before, oldest first, without the message itself. An empty text
+        `recent` is what was said before, oldest first, without the message itself; `files` came
+        with the message, whose text may then be empty. An empty text
         says that the model is at work. Pieces may hold what cannot be stored, and may be longer
         than what is kept (`api/chat/parts.py`). Raises BadGateway, GatewayTimeout or Unavailable
         when the model fails, at any piece.

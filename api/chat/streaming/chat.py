@@ -13,6 +13,7 @@ from typing import Final
 
 from api.chat.answers import Answered, Answers
 from api.chat.assistants.protocol import Assistant
+from api.chat.files import Files
 from api.chat.generation import Timeouts
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming import events
@@ -66,6 +67,7 @@ class StreamedChat:
         database: AsyncDatabase,
         assistant: Assistant,
         titles: Titles,
+        files: Files,
         timeouts: Timeouts,
         limit: TokenLimit,
     ) -> None:
@@ -83,6 +85,7 @@ class StreamedChat:
             subscriber=self._subscriber,
             assistant=assistant,
             titles=titles,
+            files=files,
             timeouts=timeouts,
             limit=limit,
         )
@@ -109,17 +112,21 @@ class StreamedChat:
         message: str | None,
         key: str | None,
         *,
+        extra: str | None = None,
         replaces: int | None = None,
         after: int = 0,
     ) -> AsyncIterator[Event] | None:
         """Accept a message and return its turn's events, or None as `resume` does.
 
-        `message` and `replaces` are those of `TurnWrites.begin_turn`.
+        `message`, `extra` and `replaces` are those of `TurnWrites.begin_turn`.
         `after` is for a request that is repeated with its key: the code points that were received.
         Raises a Problem before the first event.
         """
         turn = await self._accept.begin_turn(
-            caller, conversation_id, message, key, replaces=replaces, streamed=True
+            *(caller, conversation_id, message, key),
+            extra=extra,
+            replaces=replaces,
+            streamed=True,
         )
         if turn.reply_id is not None:
             answered = await self._answers.stored(turn.name, turn.reply_id)

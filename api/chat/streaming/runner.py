@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from api.chat.answers import Answers
 from api.chat.assistants.protocol import Assistant
+from api.chat.files import Files
 from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
 from api.chat.parts import with_parts, without_parts
@@ -17,7 +18,7 @@ from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.chat.token_limit import TokenLimit
 from api.core.errors import Problem, Unavailable
-from api.core.turns import TurnName, parts_of, text_of
+from api.core.turns import TurnMessage, TurnName, parts_of, text_of
 from api.writes.accept import Accept
 from api.writes.submit import Accepted
 from api.writes.turns import Turn
@@ -44,6 +45,7 @@ class Runner:
         subscriber: TurnSubscriber,
         assistant: Assistant,
         titles: Titles,
+        files: Files,
         timeouts: Timeouts,
         limit: TokenLimit,
     ) -> None:
@@ -54,12 +56,13 @@ class Runner:
         self._subscriber = subscriber
         self._assistant = assistant
         self._titles = titles
+        self._files = files
         self._timeouts = timeouts
         self._limit = limit
         self._tasks: set[asyncio.Task[None]] = set()
         self._speaking: set[asyncio.Task[None]] = set()
 
-    def run(self, turn: Turn, message: str) -> None:
+    def run(self, turn: Turn, message: TurnMessage) -> None:
         """Have the assistant answer a turn whose lease is ours."""
         self._spawn(self._run(turn, message), turn.name)
 
@@ -75,7 +78,7 @@ class Runner:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
 
-    async def _run(self, turn: Turn, message: str) -> None:
+    async def _run(self, turn: Turn, message: TurnMessage) -> None:
         async with leased(self._turns, turn):
             await asyncio.sleep(HEAD_START_SECONDS)
             made = Generation(
@@ -93,9 +96,9 @@ class Runner:
                 self._fail(turn.name, made.failure)
                 return
             await self._store(turn.name, made.text, made.status, made.extra)
-            self._titles.after(turn, message, made.text)
+            self._titles.after(turn, message.content, made.text)
 
-    async def _speak(self, turn: Turn, message: str, made: Generation) -> None:
+    async def _speak(self, turn: Turn, message: TurnMessage, made: Generation) -> None:
         """Say the answer piece by piece."""
         try:
             before = await self._turns.said(turn.id) if turn.replayed else []
@@ -109,10 +112,11 @@ class Runner:
             return
         try:
             await self._limit.check(turn.name.user_id)
+            recent, message = await self._files.of(turn.name.user_id, turn.recent, message)
         except Problem as problem:
             made.problem = problem
             return
-        await made.run(self._assistant, self._timeouts, turn.recent, message)
+        await made.run(self._assistant, self._timeouts, recent, message)
 
     async def _finish(self, name: TurnName) -> None:
         said = await self._turns.said(name.id)

@@ -2,6 +2,9 @@
 
 local further = {}
 
+-- The length of an asset's id, and how many a message names.
+local ASSET_NAME, ASSETS_MOST = 49, 10
+
 -- What an entry has that is no plain message; returns where its last argument is.
 function further.read(entry, rest, at)
   local state, home, lease, streamed, as_of, more, turns =
@@ -33,13 +36,27 @@ function further.read(entry, rest, at)
   return at + #entry.loaded
 end
 
+-- What a message's line says of the assets that it names (api/core/assets.py), as api/core/entries.py reads it.
+-- A name too many does no harm: whoever looks for it asks for the owner's.
+local function named_in(extra)
+  if not extra or not string.find(extra, '"asset_', 1, true) then return '' end
+  local names, known = {}, {}
+  for name in string.gmatch(extra, '"(asset_[%w_-]+)"') do
+    if #name == ASSET_NAME and not known[name] and #names < ASSETS_MOST then
+      known[name], names[#names + 1] = true, name
+    end
+  end
+  return #names > 0 and ' ' .. table.concat(names, ' ') or ''
+end
+
 -- What a batch adds to the recent turns, {line, bytes of its text}…: what the assistant takes.
 function further.lines_of(entry, id)
   local lines, first = {}, tonumber(id) - PARTITIONS * (entry.count - 1)
   for place, message in ipairs(cjson.decode(entry.data)) do
     if is_of_chat(message.role) then
       local message_id = exact(first + PARTITIONS * (place - 1))
-      lines[#lines + 1] = { message_id .. ':' .. message.role .. ':' .. message.content, #message.content }
+      local from = message.role .. named_in(message.extra)
+      lines[#lines + 1] = { message_id .. ':' .. from .. ':' .. message.content, #message.content }
     end
   end
   return lines

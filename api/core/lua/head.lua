@@ -40,8 +40,9 @@
 -- ext:<user>:<digest of an external id>        string  the conversation of that id, or "-<conversation>" where it was
 --                                                      deleted and the id is free again; in the user's home
 --                                                      partition. TTL as that conversation's
--- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", as many as
---                                                      settings say; a list that exists is complete. TTL 1 h
+-- turns:<conversation>                         list    "" (a sentinel), then "<id>:<role>:<content>", or
+--                                                      "<id>:<role> <asset> …:<content>", as many as settings
+--                                                      say; a list that exists is complete. TTL 1 h
 -- idem:<number of buckets>:<bucket>            hash    what requests with a key made (idempotency.lua); TTL a setting
 -- idems                                        string  into how many buckets they are spread, and were of late
 -- turn:<id>                                    string  who runs the assistant for this turn; TTL 10 s
@@ -70,6 +71,8 @@
 -- audited                                      string  the books are audited, or were of late; TTL 30 s
 -- unbalanced                                   string  how many partitions did not balance then
 -- retention                                    string  old conversations are looked for, or were of late; TTL 1 h
+-- orphans                                      string  assets that no message names are looked for, or were of late;
+--                                                      TTL 1 h
 -- undone                                       string  a drain ended though deleted messages or words for search are left to it
 -- workers                                      zset    workers that are there, by the ms at which they last said so;
 --                                                      TTL 1 min

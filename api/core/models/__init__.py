@@ -6,6 +6,7 @@ import one table is to have all: they name each other, and migrations are compar
 
 from api.core.models import (  # noqa: F401 - for `Base.metadata`
     accounts,
+    assets,
     conversations,
     drain,
     messages,

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Response
 
+from api.core import assets
 from api.core.errors import (
     BadGateway,
     Conflict,
@@ -87,7 +88,9 @@ async def send(
     `Last-Event-ID` marks a reconnection: with the request's key the stream goes on after that
     event, and is a 204 if it was the last; without a key it is always a 204, never a new message.
     """
-    asked = _Asked(by, session_id, body.message, body.replaces, last_event_id)
+    named = [one.id for one in body.attachments or ()]
+    await by.app.attachments.check(by.caller.user_id, named, assets.FIELD)
+    asked = _Asked(by, session_id, body.message, body.extra, body.replaces, last_event_id)
     return await (_streamed(asked, with_parts=parts) if wants_stream else _answered(asked))
 
 
@@ -115,7 +118,7 @@ async def regenerate(
     `switch` brings it back. All that holds of a message holds here: its key, its stream,
     `Last-Event-ID`.
     """
-    asked = _Asked(by, session_id, None, None, last_event_id)
+    asked = _Asked(by, session_id, None, None, None, last_event_id)
     return await (_streamed(asked, with_parts=parts) if wants_stream else _answered(asked))
 
 
@@ -180,6 +183,7 @@ class _Asked(NamedTuple):
     session_id: int
     #: None: the last one again.
     message: str | None
+    extra: str | None
     replaces: int | None
     last_event_id: int | None
 
@@ -194,7 +198,9 @@ async def _answered(asked: _Asked) -> schemas.ChatAnswer | Response:
     if asked.is_reconnection:
         return Response(status_code=204)
     answered = await by.app.chat.turn(
-        by.caller, session_id, asked.message, by.key, replaces=asked.replaces
+        *(by.caller, session_id, asked.message, by.key),
+        extra=asked.extra,
+        replaces=asked.replaces,
     )
     return schemas.ChatAnswer.of(session_id, answered)
 
@@ -205,6 +211,7 @@ async def _streamed(asked: _Asked, *, with_parts: bool) -> Response:
         return Response(status_code=204)
     events = await by.app.streamed_chat.send(
         *(by.caller, session_id, asked.message, by.key),
+        extra=asked.extra,
         replaces=asked.replaces,
         after=asked.last_event_id or 0,
     )

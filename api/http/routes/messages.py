@@ -1,10 +1,11 @@
 """Messages: writes answer when the log has them, reads ask PostgreSQL."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from api.core import assets
 from api.core.batches import Draft
 from api.core.cursors import Order
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
@@ -61,6 +62,7 @@ async def add_message(
     extra = None
     if body.extra is not None:
         extra = raw_json.extra_of(raw_json.text_of(await request.body()))
+        await _check_assets(by, body.extra)
     accepted = await by.app.accept.add(
         *(by.caller, conversation_id, body.role, body.content, by.key),
         external_id=body.external_id,
@@ -94,6 +96,8 @@ async def add_messages(
         )
         for place, message in enumerate(body.messages)
     ]
+    for place, message in enumerate(body.messages):
+        await _check_assets(by, message.extra, f"messages.{place}.extra")
     accepted = await by.app.accept.add_batch(
         by.caller, conversation_id, drafts, by.key, if_last=by.if_last
     )
@@ -105,6 +109,12 @@ async def add_messages(
         ],
         entry_id=accepted.id,
     )
+
+
+async def _check_assets(by: Write, extra: dict[str, Any] | None, where: str = "extra") -> None:
+    """Raise NotAllowed where a message names an asset that is not its writer's."""
+    if named := assets.named_by(extra):
+        await by.app.attachments.check(by.caller.user_id, named, f"{where}.{assets.FIELD}")
 
 
 def _queued(
@@ -199,6 +209,7 @@ async def change_message(
     if "extra" in body.model_fields_set:
         text = raw_json.text_of(await request.body())
         fields["extra"] = None if body.extra is None else raw_json.extra_of(text)
+        await _check_assets(by, body.extra)
     accepted = await by.app.accept.put(
         by.caller, conversation_id, message_id, fields, by.key, if_last=by.if_last
     )

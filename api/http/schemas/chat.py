@@ -1,11 +1,15 @@
 """Bodies of the chat calls; the answers are in camelCase."""
 
+import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from api.chat.answers import Answered
-from api.http.fields import EXAMPLE_SESSION, Content, Id, Time, session_id
+from api.core import assets
+from api.http.fields import EXAMPLE_SESSION, AnyContent, Id, Time, session_id
+from api.http.schemas.assets import Attachment
 from api.http.schemas.base import CamelOut, In
 
 
@@ -20,12 +24,36 @@ class SessionStarted(CamelOut):
 class ChatMessage(In):
     """A user's message to the assistant."""
 
-    message: Content
+    attachments: list[Attachment] | None = Field(
+        default=None,
+        max_length=assets.MOST,
+        examples=[None],
+        description="Files that were uploaded, in its `extra`.",
+    )
+    #: After `attachments`, which decide whether it may be empty.
+    message: AnyContent = Field(description="May be empty with `attachments`.")
     replaces: Id | None = Field(
         default=None,
         description="The user's message in whose place it comes. That and all after it are put "
         "aside as a branch.",
     )
+
+    @field_validator("message")
+    @classmethod
+    def _says_something(cls, message: str, info: ValidationInfo) -> str:
+        if not message and not info.data.get("attachments", ...):
+            raise PydanticCustomError("message", "It is empty, and there are no `attachments`")
+        return message
+
+    @property
+    def extra(self) -> str | None:
+        """What is stored beside the text, as JSON."""
+        if not self.attachments:
+            return None
+        return json.dumps(
+            {assets.FIELD: [one.model_dump() for one in self.attachments]}, ensure_ascii=False
+        )
+
     #: Older clients send it; the user is the token's.
     userId: Any = Field(  # noqa: N815 - the clients' spelling
         default=None, description="Ignored.", deprecated=True, examples=[None]
