@@ -31,6 +31,7 @@ from api.core import migrations, settings
 migrations.migrate(settings.postgres_url(os.environ["TARGET"]))
 """
 TABLES = {
+    *("asset", "asset_use"),
     "api_key",
     "conversation",
     "database_identity",
