@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from api.core.log import Head
+from api.core.log_drain import Head
 from workers.batch import BatchWriter
 from workers.batch_result import BatchResult
 from workers.failures import BatchFailedError

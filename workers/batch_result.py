@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from api.core.entries import Entry
-from api.core.log import Reading
+from api.core.log_drain import Reading
 from api.core.partition_counts import Locked, Tally
 from workers.plan import DeadLetter, Plan
 

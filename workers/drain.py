@@ -42,7 +42,8 @@ from api.core import ids, went_back
 from api.core.bind import open_log
 from api.core.errors import WrongDatabaseError
 from api.core.failures import describe
-from api.core.log import Head, Log
+from api.core.log import Log
+from api.core.log_drain import Head
 from api.core.settings import Settings
 from workers.attempts import ALONE_SECONDS, Attempts, Step, shuffled
 from workers.batch import BatchWriter

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import Engine
 
 from api.core import conversation_fields
-from api.core.entries import AcceptRequest
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from api.core.failures import describe
 from api.core.ids import MAX_ID
-from api.core.log import Limits, Log
+from api.core.log import Log
 from api.core.settings import Settings
 from workers import sql
 

@@ -23,7 +23,7 @@ from api.core import conversation_fields, failpoints, ids, partition_counts
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import Gone, Unauthenticated, Unavailable
-from api.core.log import ALL
+from api.core.ids import ALL_PARTITIONS
 from api.reads.read_after import Reads
 from api.writes.async_log import AsyncLog
 
@@ -140,7 +140,7 @@ class AccountDeletion:
         )
         await self._log.forget((turn, f"stream:{turn}") for turn in deleted.recent_turns)
         # Most are of the home partition; older conversations may be in any.
-        await self._log.forget((partition, f"spent:{owner}") for partition in ALL)
+        await self._log.forget((partition, f"spent:{owner}") for partition in ALL_PARTITIONS)
         await self._log.forget([(owner, f"tokens:{owner}")])
 
 

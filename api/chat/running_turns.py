@@ -3,8 +3,7 @@
 from typing import Final
 
 from api.core import ids
-from api.core.log import LEASE_MS
-from api.core.turns import Said, TurnName, TurnState, read_said
+from api.core.turns import LEASE_MS, Said, TurnName, TurnState, read_said
 from api.writes.async_log import AsyncLog
 
 #: A turn whose lease ended this long ago is taken over; a waiting retry takes it before.

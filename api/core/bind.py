@@ -8,7 +8,8 @@ from sqlmodel import col, select
 from api.core import went_back
 from api.core.database import reading
 from api.core.errors import WrongDatabaseError
-from api.core.log import ALL, Log
+from api.core.ids import ALL_PARTITIONS
+from api.core.log import Log
 from api.core.models.drain import DatabaseIdentity, LogPartition
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def open_log(log: Log, engine: Engine, expected: str | None = None) -> bool:
     redis-py's RedisError if Redis does not.
     """
     # Before PostgreSQL is asked: drains go on meanwhile.
-    marks = log.marks(ALL)
+    marks = log.marks(ALL_PARTITIONS)
     with reading(engine) as session:
         identity = str(session.exec(select(DatabaseIdentity.id)).one())
         partitions = session.exec(select(LogPartition).order_by(col(LogPartition.id))).all()

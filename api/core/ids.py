@@ -12,6 +12,8 @@ from typing import Final
 EPOCH_MS: Final = 1_735_689_600_000
 #: Number of the log's partitions. It can never change, since the partition is part of every id.
 PARTITIONS: Final = 16
+#: What an operation of the log is for unless it says otherwise.
+ALL_PARTITIONS: Final = tuple(range(PARTITIONS))
 #: The largest id: 2^53 - 1, JavaScript's largest exact integer.
 MAX_ID: Final = 2**53 - 1
 #: The largest id of a user: PostgreSQL's largest bigint.

@@ -1,12 +1,18 @@
-"""One call of the log, divided into one for each partition, and their answers put together.
+"""One call of the log's script as Redis takes it; divided by partitions, as a cluster wants it.
 
 On a cluster a call is for one partition: keys of two have different slots.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from redis.exceptions import ResponseError
+
+from api.core import log_keys, log_scripts
+from api.core.errors import WrongDatabaseError
 from api.core.ids import partition_of
+from api.core.master_map import Command
 
 Argument = bytes | str | int
 
@@ -81,3 +87,47 @@ def merge(operation: str, parts: Sequence[Part], answers: Sequence[Any]) -> Any:
         return of_numbers(answers)
     (answer,) = answers
     return answer
+
+
+def script_call(
+    namespace: str,
+    operation: str,
+    database_id: str,
+    partitions: Iterable[int],
+    arguments: Iterable[Argument],
+) -> tuple[int, list[Any]]:
+    """Return what EVAL takes after the script: the number of keys, then KEYS and ARGV."""
+    keys, numbers = log_keys.call(namespace, partitions)
+    return len(keys), [*keys, operation, numbers, database_id, *arguments]
+
+
+def part_commands(
+    namespace: str, operation: str, database_id: str, part: Part
+) -> tuple[Command, Command]:
+    """Return what asks one partition: for a server that knows the script, and for any."""
+    script = log_scripts.SCRIPTS[operation]
+    keys, call = script_call(namespace, operation, database_id, (part.partition,), part.arguments)
+    return ("EVALSHA", script.sha, keys, *call), ("EVAL", script.text, keys, *call)
+
+
+def raised(answers: list[Any]) -> list[Any]:
+    """Return answers of servers. Raises the first error among them."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+@contextmanager
+def refusing_another_database() -> Iterator[None]:
+    """Raise WrongDatabaseError where the script says that the log is another database's."""
+    try:
+        yield
+    except ResponseError as error:
+        if str(error).startswith("WRONGDATABASE"):
+            raise WrongDatabaseError(
+                "the log on this Redis belongs to another database; "
+                "set REDIS_URL to the right server, or put the right database back; a new log "
+                "begins under another LOG_NAMESPACE"
+            ) from error
+        raise

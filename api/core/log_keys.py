@@ -10,10 +10,14 @@ the slots evenly, up to 16, they share the partitions evenly, too.
 from collections.abc import Iterable
 from functools import cache
 from itertools import count
+from typing import Final
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from api.core.ids import PARTITIONS, partition_of
+
+#: Keys that one command removes.
+FORGET_CHUNK: Final = 1000
 
 
 @cache

@@ -27,7 +27,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from api.core.log import LogStatus
+from api.core.log_status import LogStatus
 
 #: Upper bounds of the lag and drain buckets in milliseconds; narrow near the targets.
 MS_BOUNDS: Final = (

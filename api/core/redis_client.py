@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 2.0
+#: How long replicas may take to say that they have a call. The call's whole answer may take
+#: ANSWER_SECONDS; one that is healthy says so within its fsync and the way there and back.
+REPLICAS_MS: Final = 1_000
 
 #: For services whose answer says that they keep it (docs/managed.md).
 _MANAGED: Final = "where a service keeps what it answers, set REDIS_DURABILITY=managed"

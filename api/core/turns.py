@@ -10,9 +10,11 @@ what lasts is the stored answer.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 Kind = Literal["delta", "part", "stop", "end", "error"]
+#: How long a turn's lease lasts without a renewal.
+LEASE_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 
 from api.core import partition_counts
 from api.core.errors import DatabaseWentBackError
-from api.core.log import ALL, Log, Marks
+from api.core.ids import ALL_PARTITIONS
+from api.core.log import Log
+from api.core.log_books import Marks
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +61,8 @@ def mend(log: Log, engine: Engine) -> None:
     """
     with engine.begin() as connection:
         connection.exec_driver_sql(_TIMEOUTS)
-        locked = partition_counts.lock(connection, ALL)
-        committed = log.marks(ALL).committed
+        locked = partition_counts.lock(connection, ALL_PARTITIONS)
+        committed = log.marks(ALL_PARTITIONS).committed
         behind = [(p, one.last_id, one.counted) for p, one in locked.items()]
         take_again(log, [one for one in behind if committed[one[0]] > one[1]])
 

@@ -13,7 +13,8 @@ from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
 from api.core import ids, partition_counts
-from api.core.log import ALL, Log
+from api.core.ids import ALL_PARTITIONS
+from api.core.log import Log
 
 _TIMEOUTS: Final = partition_counts.timeouts(lock_seconds=15, statement_seconds=60)
 #: Bytes of an entry's id at the start of an idempotency record (`api/core/lua/idempotency.lua`).
@@ -115,12 +116,12 @@ def end_sessions(log: Log, owner: Engine, token_seconds: int) -> tuple[int, int,
 
 def _locked(connection: Connection) -> dict[int, partition_counts.Locked]:
     connection.exec_driver_sql(_TIMEOUTS)
-    return partition_counts.lock(connection, ALL)
+    return partition_counts.lock(connection, ALL_PARTITIONS)
 
 
 def _look(log: Log, locked: dict[int, partition_counts.Locked]) -> Found:
     log.database_id = locked[0].database_id
-    marks = log.marks(ALL)
+    marks = log.marks(ALL_PARTITIONS)
     found = Found(log_went_back_at_ms=log.went_back_at_ms())
     for partition, row in locked.items():
         if marks.committed[partition] <= row.last_id:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from api.core import conversation_fields
+from api.core.accept_requests import AcceptRequest
 from api.core.caller import Caller
 from api.core.conversation_fields import ConversationFields
-from api.core.entries import AcceptRequest
 from api.core.errors import NotFound
 from api.core.ids import partition_of
 from api.core.models.conversations import Conversation

@@ -12,13 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from api.core import log, metrics, tracing
-from api.core.entries import AcceptReply, AcceptRequest, AcceptResult
+from api.core import metrics, tracing
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptReply, AcceptResult
 from api.core.errors import ReadOnlyLog, TooFewReplicas, Unavailable
 from api.core.redis_client import ANSWER_SECONDS
 from api.core.settings import Settings
+from api.writes.accept_connection import AcceptConnection
 from api.writes.admission import Admission
-from api.writes.async_log import AsyncLog
+from api.writes.lasting_connection import FAILURES, LastingConnection, Master, cause_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -45,8 +47,6 @@ TOO_FEW_REPLICAS: Final = "too few replicas of the log answer; the request was n
 UNKNOWN_OUTCOME: Final = (
     "the outcome is unknown; repeat the request with the same Idempotency-Key to make it one"
 )
-#: Whatever it is, it must not end the task that all requests wait for.
-_FAILURES: Final = (Exception,)
 
 
 @dataclass(slots=True)
@@ -56,16 +56,6 @@ class _Waiting:
     result: asyncio.Future[AcceptResult] = field(default_factory=asyncio.Future)
     #: Where its call to Redis belongs among the spans; None where it is not traced.
     context: "Context | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Master:
-    """One master of several, or the one that sentinels name, and which partitions it has."""
-
-    url: str
-    partitions: Sequence[int]
-    #: Called when it does not answer: another server may have its place.
-    on_lost: Callable[[], None]
 
 
 class GroupCommit:
@@ -84,12 +74,10 @@ class GroupCommit:
         on_connected: Callable[[], None],
         master: Master | None = None,
     ) -> None:
-        self._settings = settings
-        self._master = master
-        self._limits = log.Limits.of(settings)
+        self._has_master = master is not None
+        self._connection = LastingConnection(settings, on_connected=on_connected, master=master)
         self._spans = tracing.spans_of(settings, "verbatim-api")
         self._ring = ring
-        self._on_connected = on_connected
         self._queue: deque[_Waiting] = deque()
         self._queue_bytes = 0
         self._in_flight = 0
@@ -97,22 +85,38 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._stopping = False
         self._refusing = ""
-        self._log: AsyncLog | None = None
-        self._clock_offset_ms = 0.0
         self._is_heartbeat_due = False
         self._next_heartbeat: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        #: Used memory as a part of Redis' maxmemory, 0 without a limit; as of the last heartbeat.
-        self.memory_ratio = 0.0
-        #: The database that the log must belong to; nothing is taken before it is known.
-        self.database_id = ""
-        #: The log answered last time it was asked, and was open.
-        self.ready = False
-        #: Fewer than REDIS_REPLICAS had the last call: nothing is sent until the heartbeat's has
-        #: enough.
-        self.lacks_replicas = False
-        #: How many had it; 0 where none are asked for.
-        self.acknowledged = 0
+
+    @property
+    def database_id(self) -> str:
+        """The database that the log must belong to; nothing is taken before it is known."""
+        return self._connection.database_id
+
+    @database_id.setter
+    def database_id(self, database_id: str) -> None:
+        self._connection.database_id = database_id
+
+    @property
+    def memory_ratio(self) -> float:
+        """Used memory as a part of Redis' maxmemory, 0 without a limit."""
+        return self._connection.memory_ratio
+
+    @property
+    def ready(self) -> bool:
+        """The log answered last time it was asked, and was open."""
+        return self._connection.ready
+
+    @property
+    def lacks_replicas(self) -> bool:
+        """Fewer than REDIS_REPLICAS had the last call: nothing is sent until enough have."""
+        return self._connection.lacks_replicas
+
+    @property
+    def acknowledged(self) -> int:
+        """How many had it; 0 where none are asked for."""
+        return self._connection.acknowledged
 
     async def start(self) -> None:
         """Connect if Redis is there (it is tried again for ever) and begin to send."""
@@ -131,7 +135,7 @@ class GroupCommit:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._task, timeout=2 * ANSWER_SECONDS)
         self._fail(self._take(len(self._queue)), self._refusing)
-        await self._drop()
+        await self._connection.drop()
 
     def refuse(self) -> None:
         """Take nothing more: the log is not one to write to."""
@@ -154,16 +158,17 @@ class GroupCommit:
         return await waiting.result
 
     def _admit(self, request: AcceptRequest) -> None:
+        log = self._connection
         most = MEMORY_NO_OPENS if request.op == "open" else MEMORY_NO_WRITES
         if self._refusing:
             raise Unavailable(self._refusing)
-        if not self.database_id:
+        if not log.database_id:
             metrics.refused_total.labels("closed").inc()
             raise Unavailable("the log is not open yet")
-        if self.lacks_replicas:
+        if log.lacks_replicas:
             metrics.refused_total.labels("replicas").inc()
             raise Unavailable(TOO_FEW_REPLICAS)
-        if self.memory_ratio > most:
+        if log.memory_ratio > most:
             metrics.refused_total.labels("memory").inc()
             raise Unavailable("the log's memory is nearly full", retry_after_seconds=5)
         if (
@@ -211,7 +216,7 @@ class GroupCommit:
         return group
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
-        connection = await self._connected()
+        connection = await self._connection.get()
         if connection is None:
             self._fail(group, "the log cannot be reached; the request was not sent")
             return
@@ -219,17 +224,17 @@ class GroupCommit:
             self._fail(group, TOO_FEW_REPLICAS)
             return
         try:
-            reply = await self._accept_in_time(connection, group)
+            reply = await self._accept(connection, group)
         except TooFewReplicas:
             self._fail(group, UNKNOWN_OUTCOME)
             return
         except ReadOnlyLog:
-            await self._drop()
+            await self._connection.drop()
             self._turn_away(group)
             return
-        except _FAILURES as error:
-            logger.warning("an accept call failed: %s", _cause(error))
-            await self._drop()
+        except FAILURES as error:
+            logger.warning("an accept call failed: %s", cause_of(error))
+            await self._connection.drop()
             self._fail(group, UNKNOWN_OUTCOME)
             return
         self._admission.answered(len(group))
@@ -243,61 +248,27 @@ class GroupCommit:
         self._in_flight = 0
         if reply.ring:
             self._ring()
-            await self._spread_bell(connection)
+            await self._connection.spread_bell(connection)
 
     def _turn_away(self, group: Sequence[_Waiting]) -> None:
         """Say that nothing was done, and to ask another master, where there may be one."""
-        if self._master is None:
+        if not self._has_master:
             self._fail(group, READ_ONLY)
             return
         for waiting in group:
             if not waiting.result.done():
                 waiting.result.set_result(AcceptResult("elsewhere"))
 
-    async def _spread_bell(self, connection: AsyncLog) -> None:
-        """Keep the next accept calls, in other partitions, from ringing for a second drain."""
-        try:
-            await connection.spread_bell()
-        except _FAILURES as error:
-            logger.warning("the log does not answer: %s", _cause(error))
-            await self._drop()
-
-    async def _accept_in_time(self, connection: AsyncLog, group: Sequence[_Waiting]) -> AcceptReply:
-        """Make one accept call, and one more for what was late in Redis' eyes."""
-        reply = await self._accept(connection, group)
-        if late := [i for i, result in enumerate(reply.results) if result.status == "late"]:
-            # Redis' clock was set: nothing was written, and now its time is known.
-            again = await self._accept(connection, [group[i] for i in late])
-            for i, result in zip(late, again.results, strict=True):
-                reply.results[i] = result
-            reply = replace(reply, ring=reply.ring or again.ring)
-        return reply
-
-    async def _accept(self, connection: AsyncLog, group: Sequence[_Waiting]) -> AcceptReply:
-        """Make one accept call, void once its answer is no longer waited for."""
-        loop = asyncio.get_running_loop()
-        deadline_ms = int(loop.time() * 1000 + self._clock_offset_ms + ANSWER_SECONDS * 1000)
+    async def _accept(self, connection: AcceptConnection, group: Sequence[_Waiting]) -> AcceptReply:
+        """Have the log accept a group, with a span for each request that is traced."""
         calls = self._record(group)
-        requests = [waiting.request for waiting in group]
-        connection.database_id = self.database_id
-        at = self._master.partitions if self._master else log.ALL
         try:
-            reply = await connection.accept(self._limits, deadline_ms, requests, at)
-        except TooFewReplicas:
-            self._note_replicas(connection.acknowledged, lacking=True)
-            raise
+            return await self._connection.accept_in_time(
+                connection, [waiting.request for waiting in group]
+            )
         finally:
             for call in calls:
                 call.end()
-        self._note_replicas(connection.acknowledged, lacking=False)
-        if reply.now_ms:  # not where all of it is elsewhere
-            self._clock_offset_ms = reply.now_ms - loop.time() * 1000
-        self.ready = reply.is_open
-        if not reply.is_open:
-            self._on_connected()
-        if len(reply.results) != len(group):
-            raise Unavailable("the script answered another call")
-        return reply
 
     def _record(self, group: Sequence[_Waiting]) -> "Sequence[Span]":
         """Begin a span of the call for each request that is traced; its entry carries it on."""
@@ -311,45 +282,9 @@ class GroupCommit:
                 calls.append(call)
         return calls
 
-    def _note_replicas(self, acknowledged: int, *, lacking: bool) -> None:
-        self.acknowledged = acknowledged
-        if lacking != self.lacks_replicas:
-            logger.warning(
-                "%d of %d replicas have what is written: %s",
-                acknowledged,
-                self._settings.redis_replicas,
-                "writes are refused" if lacking else "writes are taken again",
-            )
-        self.lacks_replicas = lacking
-        self.ready = self.ready and not lacking
-
-    async def _connected(self) -> AsyncLog | None:
-        if self._log is None:
-            try:
-                url = self._master.url if self._master else None
-                self._log = await AsyncLog.connected(self._settings, "verbatim-accept", url)
-                here_ms = asyncio.get_running_loop().time() * 1000
-                self._clock_offset_ms = await self._log.now_ms() - here_ms
-            except _FAILURES as error:
-                logger.warning("the log cannot be reached: %s", _cause(error))
-                await self._drop()
-                return None
-            self._on_connected()
-        return self._log
-
     async def _heartbeat(self) -> None:
-        """Look whether the log is open, and how full Redis is."""
-        try:
-            if connection := await self._connected():
-                # Only writes would show it.
-                await connection.refuse_replica()
-                self.memory_ratio = await connection.memory_ratio()
-                await self._accept(connection, [])
-        except TooFewReplicas:
-            pass  # noted, and the connection is sound
-        except _FAILURES as error:
-            logger.warning("the log does not answer: %s", _cause(error))
-            await self._drop()
+        """Look how the log is, and do so again in a second."""
+        await self._connection.look()
         # One timer a second: a time-out of each wait for requests would be one for each request.
         self._is_heartbeat_due = False
         if self._next_heartbeat is not None:
@@ -362,24 +297,8 @@ class GroupCommit:
         self._is_heartbeat_due = True
         self._arrived.set()
 
-    async def _drop(self) -> None:
-        """Give the connection up: a late answer on it could reach the wrong request."""
-        self.ready = False
-        if self._master is not None:
-            self._master.on_lost()
-        connection, self._log = self._log, None
-        if connection is not None:
-            with suppress(*_FAILURES):
-                await connection.close()
-
     def _fail(self, group: Sequence[_Waiting], detail: str) -> None:
         for waiting in group:
             if not waiting.result.done():
                 metrics.refused_total.labels("unavailable").inc()
                 waiting.result.set_exception(Unavailable(detail))
-
-
-def _cause(error: Exception) -> str:
-    """Return what went wrong. Of others' errors the name only: a text may quote what was sent."""
-    cause = error.__cause__ or error
-    return str(cause) if isinstance(cause, Unavailable) else type(cause).__name__

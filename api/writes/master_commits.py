@@ -12,14 +12,16 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from api.core import ids, log_keys
-from api.core.entries import AcceptRequest, AcceptResult
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult
 from api.core.errors import Unavailable
 from api.core.failures import describe
 from api.core.master_map import LOOK_SECONDS
 from api.core.redis_client import unavailable_on_error
 from api.core.settings import Settings
 from api.writes.async_servers import AsyncFollowedServers
-from api.writes.group_commit import QUEUE_TIMEOUT_SECONDS, GroupCommit, Master
+from api.writes.group_commit import QUEUE_TIMEOUT_SECONDS, GroupCommit
+from api.writes.lasting_connection import Master
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,11 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from api.core import changes
+from api.core.accept_requests import AcceptRequest, Whereabouts, located
+from api.core.accept_results import AcceptResult
 from api.core.batches import Draft
 from api.core.caller import Caller
-from api.core.entries import AcceptRequest, AcceptResult, Op, Whereabouts, located
+from api.core.entries import Op
 from api.core.errors import Conflict, NotAllowed, NotFound
 from api.core.ids import IMPORTED_BELOW, PARTITIONS, partition_of
 from api.reads.branches import BranchRepository, Place

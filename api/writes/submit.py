@@ -9,9 +9,12 @@ from typing import Final, Literal
 from sqlmodel import Session
 
 from api.core import conversation_fields, metrics
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult
 from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
-from api.core.entries import AcceptRequest, AcceptResult, Op
+from api.core.entries import Op
 from api.core.errors import (
     Conflict,
     ExternalIdTaken,
@@ -21,7 +24,6 @@ from api.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from api.core.log import Limits
 from api.reads.conversations import ConversationRepository, ConversationState
 from api.reads.read_after import Reads
 from api.writes.master_commits import Commits

@@ -12,13 +12,14 @@ from typing import Any, Final, Literal, cast
 from sqlmodel import Session
 
 from api.core import assets, batches
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest, turn_line
+from api.core.accept_results import AcceptResult
 from api.core.batches import Draft
 from api.core.caller import Caller
 from api.core.database import Viewer
-from api.core.entries import AcceptRequest, AcceptResult, turn_line
 from api.core.errors import NotAllowed, NotFound, Unavailable
 from api.core.ids import MAX_ID
-from api.core.log import Limits
 from api.core.models.messages import Message
 from api.core.turns import TurnMessage, TurnName
 from api.reads.branches import BranchRepository

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 
 from api.core import bell, redis_client
+from api.core.accept_calls import Limits
 from api.core.async_database import AsyncDatabase
 from api.core.bind import open_log
 from api.core.errors import (
@@ -19,7 +20,7 @@ from api.core.errors import (
     WrongDatabaseError,
 )
 from api.core.failures import describe
-from api.core.log import Limits, Log
+from api.core.log import Log
 from api.core.settings import Settings
 from api.reads.read_after import Reads
 from api.writes.accept import Accept

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from api.core.entries import AcceptRequest
-from api.core.log import Limits
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from tests.bench.drain import used_bytes
 from tests.bench.field import field
 from tests.bench.figures import Report, say

@@ -17,10 +17,11 @@ from sqlalchemy.engine import make_url
 
 from api.accounts.tokens import Tokens
 from api.core import database
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from api.core.bind import open_log
-from api.core.entries import AcceptRequest
 from api.core.ids import EPOCH_MS, partition_of
-from api.core.log import Limits, Log
+from api.core.log import Log
 from api.core.settings import Settings
 from api.local import data_dir
 from api.local.postgres import EmbeddedPostgres

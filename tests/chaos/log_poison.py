@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from api.core.entries import AcceptRequest
-from api.core.log import Limits
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from tests.chaos.client import Client, Person, Talk
 from tests.chaos.history import Answered, Invoked, Outcome
 from tests.chaos.site import open_log

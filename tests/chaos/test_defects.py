@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from api.core.entries import AcceptRequest
+from api.core.accept_requests import AcceptRequest
 from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.command import Command

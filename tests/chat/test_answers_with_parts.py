@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from api.chat import running_turns
-from api.core import log
-from api.core.entries import AcceptRequest
+from api.core import accept_calls
+from api.core.accept_requests import AcceptRequest
 from api.core.turns import Said, TurnName, said_arguments
 from tests.chat.events import STREAM, Event, events, say, text_of
 from tests.support.api import Api, StartApi
@@ -142,7 +142,7 @@ def test_the_parts_that_a_dead_process_told_are_stored_by_another(
 ) -> None:
     monkeypatch.setattr(running_turns, "GRACE_MS", 0)
     with monkeypatch.context() as shortly:
-        shortly.setattr(log, "LEASE_MS", 100)
+        shortly.setattr(accept_calls, "LEASE_MS", 100)
         turn = left_behind(slow_api, ada, session).id
 
     stream: dict[str, str | int] = {"turn": turn, "parts": "true"}

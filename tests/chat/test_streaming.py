@@ -8,8 +8,8 @@ from contextlib import closing
 import httpx
 import pytest
 
-from api.core.entries import AcceptRequest
-from api.core.log import Limits
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from api.core.turns import Said, TurnName, said_arguments
 from tests.chat.events import STREAM, Event, events, say, text_of
 from tests.support.api import Api, StartApi

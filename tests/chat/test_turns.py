@@ -9,8 +9,9 @@ import pytest
 
 from api.chat import leases, running_turns
 from api.chat import turn as chat_turns
-from api.core import log
-from api.core.entries import AcceptRequest
+from api.core import accept_calls
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from tests.support import model_server
 from tests.support.api import Api, StartApi
 from tests.support.log_contents import accepted, said
@@ -32,7 +33,7 @@ def slowly(answer: str, *, seconds: float) -> Behaviour:
 
 def accept_by_hand(api: Api, request: AcceptRequest) -> int:
     """Put an entry into the log as another process would; return its id."""
-    limits = log.Limits(
+    limits = Limits(
         log_max_entries=1000,
         log_max_bytes=1_000_000,
         log_max_age_seconds=10**12,
@@ -253,7 +254,7 @@ def test_a_lease_is_renewed_while_the_model_thinks(
     api: Api, model: ModelServer, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease is made to end after a second; the model takes 1.2 s."""
-    monkeypatch.setattr(log, "LEASE_MS", 1_000)
+    monkeypatch.setattr(accept_calls, "LEASE_MS", 1_000)
     monkeypatch.setattr(running_turns, "LEASE_MS", 1_000)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
     model.script.append(slowly("Slowly.", seconds=0.6))
@@ -274,7 +275,7 @@ def test_a_turn_whose_runner_died_is_run_by_the_retry(
     begun = AcceptRequest(
         "add", owner, "turn", session.id, "user", data=b"Buy milk", key="a", lease="dead"
     )
-    monkeypatch.setattr(log, "LEASE_MS", 500)
+    monkeypatch.setattr(accept_calls, "LEASE_MS", 500)
     accept_by_hand(api, begun)
     monkeypatch.undo()
 

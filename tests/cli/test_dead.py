@@ -8,8 +8,9 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
 from api.cli.app import app
-from api.core.entries import AcceptRequest
-from api.core.log import Limits, Log
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
+from api.core.log import Log
 from api.core.settings import Settings
 from workers.drain import Drain
 

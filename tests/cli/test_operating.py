@@ -13,9 +13,10 @@ from typer.testing import CliRunner, Result
 
 from api.cli.app import app
 from api.core import metrics
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from api.core.bind import open_log
-from api.core.entries import AcceptRequest
-from api.core.log import Limits, Log
+from api.core.log import Log
 from api.core.metrics import DrainCounts
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis

@@ -8,8 +8,8 @@ import pytest
 
 from api.accounts.throttle import Throttle
 from api.cli import log_memory, status
+from api.core.accept_requests import AcceptRequest
 from api.core.audit import audit
-from api.core.entries import AcceptRequest
 from api.core.errors import TooMany
 from api.core.ids import PARTITIONS, partition_of
 from tests.support.api import PASSWORD, Api

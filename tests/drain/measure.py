@@ -16,9 +16,9 @@ import psutil
 from redis import Redis
 
 from api.core import database, garbage_collector, migrations
+from api.core.accept_requests import AcceptRequest
 from api.core.batches import Draft
 from api.core.bind import open_log
-from api.core.entries import AcceptRequest
 from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis

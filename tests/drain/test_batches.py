@@ -2,8 +2,8 @@
 
 import pytest
 
+from api.core.accept_requests import AcceptRequest
 from api.core.batches import Draft, decode
-from api.core.entries import AcceptRequest
 from api.operations import dead_letters
 from tests.drain.world import Conversation, World
 from tests.log.test_batches import EXTRA

@@ -26,9 +26,11 @@ from hypothesis.stateful import (
 )
 
 from api.core import changes
+from api.core.accept_requests import AcceptRequest, turn_line
+from api.core.accept_results import AcceptResult
 from api.core.audit import audit
 from api.core.batches import Draft
-from api.core.entries import AcceptRequest, AcceptResult, Op, turn_line
+from api.core.entries import Op
 from tests.drain.world import LIMITS, World
 from tests.support.scale import FULL, scaled
 from workers.batch import BatchWriter

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from api.core import conversation_fields, ids
+from api.core.accept_requests import AcceptRequest
 from api.core.conversation_fields import ConversationFields
-from api.core.entries import AcceptRequest
 from api.operations import dead_letters
 from tests.drain.world import Conversation, World
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from api.core import changes
-from api.core.entries import AcceptRequest, Op, turn_line
+from api.core.accept_requests import AcceptRequest, turn_line
+from api.core.entries import Op
 from api.operations import dead_letters
 from tests.drain.test_rewrites import aside, rewrite
 from tests.drain.world import Conversation, World

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from api.core.accept_requests import AcceptRequest
 from api.core.audit import audit
-from api.core.entries import AcceptRequest
 from api.operations import dead_letters
 from tests.drain.world import Conversation, World
 

@@ -14,9 +14,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api.core import database
+from api.core.accept_requests import AcceptRequest
 from api.core.audit import audit
 from api.core.bind import open_log
-from api.core.entries import AcceptRequest
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.core import conversation_fields, ids
-from api.core.entries import AcceptRequest
+from api.core.accept_requests import AcceptRequest
 from tests.drain.processes import WorkerProcess
 from tests.drain.world import Conversation, World
 from tests.support.waiting import eventually

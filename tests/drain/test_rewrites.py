@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from api.core import changes
+from api.core.accept_requests import AcceptRequest
 from api.core.batches import Draft
-from api.core.entries import AcceptRequest, Op
+from api.core.entries import Op
 from api.operations import dead_letters
 from tests.drain.world import Conversation, FaultyLog, World
 

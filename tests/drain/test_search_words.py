@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from api.core import changes, search_query
-from api.core.entries import AcceptRequest, Op
+from api.core.accept_requests import AcceptRequest
+from api.core.entries import Op
 from api.core.search_query import SearchQuery
 from api.operations import dead_letters
 from tests.drain.world import Conversation, World

@@ -12,8 +12,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import Engine, text
 
 from api.core import ids
-from api.core.entries import AcceptRequest, AcceptResult, Op
-from api.core.log import Limits, Log, Reading
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult
+from api.core.entries import Op
+from api.core.log import Log
+from api.core.log_drain import Reading
 from api.core.settings import Settings
 from workers.drain import Drain
 from workers.failures import DrainFailedError

@@ -8,8 +8,9 @@ import pytest
 from redis import Redis
 
 from api.core import ids
-from api.core.entries import AcceptRequest, turn_line
-from api.core.log import Limits, Log
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest, turn_line
+from api.core.log import Log
 from tests.log.conftest import Ask
 from tests.support.log_requests import (
     DATABASE,

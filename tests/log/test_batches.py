@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from api.core import batches
+from api.core.accept_requests import AcceptRequest
 from api.core.batches import AddedMessage, Draft
-from api.core.entries import AcceptRequest
 from api.core.log import Log
 from tests.support.log_requests import (
     LIMITS,

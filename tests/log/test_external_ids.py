@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from api.core import conversation_fields, ids
-from api.core.entries import AcceptRequest
+from api.core.accept_requests import AcceptRequest
 from api.core.log import Log
 from api.writes.async_log import AsyncLog
 from tests.log.conftest import Ask

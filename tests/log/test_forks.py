@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from api.core import changes
-from api.core.entries import AcceptRequest
+from api.core.accept_requests import AcceptRequest
 from api.core.log import Log
 from tests.log.conftest import Ask
 from tests.support.log_requests import edit, message, open_conversation, submit, turn

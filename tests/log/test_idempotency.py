@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from redis import Redis
 
-from api.core import entries, ids
+from api.core import ids
+from api.core.accept_requests import name_of_reply
 from api.core.log import Log
 from tests.support.log_requests import (
     LIMITS,
@@ -106,4 +107,4 @@ def test_script_and_client_name_an_answer_alike(log: Log) -> None:
     known = [submit(log, turn(conversation, "hi", key=f"k{n}"))[0].reply_id for n in range(20)]
 
     assert all(known)
-    assert len({entries.name_of_reply(one.id) for one in asked}) == 20
+    assert len({name_of_reply(one.id) for one in asked}) == 20

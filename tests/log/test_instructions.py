@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from api.core.accept_requests import AcceptRequest
 from api.core.conversation_fields import instructions_in
-from api.core.entries import AcceptRequest
 from api.core.log import Log
 from tests.support.log_requests import open_conversation, submit, turn
 

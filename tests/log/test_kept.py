@@ -3,7 +3,8 @@
 import pytest
 from redis import Redis
 
-from api.core.log import Log, Reading
+from api.core.log import Log
+from api.core.log_drain import Reading
 from tests.log.conftest import Ask
 from tests.support.log_requests import message, open_conversation, submit
 

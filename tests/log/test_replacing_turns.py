@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from redis import Redis
 
-from api.core.entries import AcceptRequest, Entry, turn_line
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest, turn_line
+from api.core.entries import Entry
 from api.core.ids import PARTITIONS, partition_of
-from api.core.log import Limits, Log
+from api.core.log import Log
 from tests.support.log_requests import LIMITS, message, open_conversation, submit, turn
 
 

@@ -6,8 +6,9 @@ import pytest
 from redis import Redis
 
 from api.core import changes
+from api.core.accept_requests import AcceptRequest, Whereabouts, located
 from api.core.batches import Draft
-from api.core.entries import AcceptRequest, Op, Whereabouts, located
+from api.core.entries import Op
 from api.core.log import Log
 from tests.log.test_batches import A, batch
 from tests.support.log_requests import LIMITS, message, open_conversation, submit, turn

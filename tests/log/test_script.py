@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from api.accounts import deletion
-from api.core import entries, ids, log, log_scripts
-from api.writes import async_log
+from api.core import entries, ids, log, log_drain, log_scripts
 
-LUA = Path(log.__file__).parent / "lua"
+API = Path(__file__).parents[2] / "api"
+LUA = API / "core" / "lua"
 HEAD = (LUA / "head.lua").read_text()
 
 
@@ -25,7 +25,7 @@ def constant(name: str) -> int:
     [
         ("PARTITIONS", ids.PARTITIONS),
         ("EPOCH_MS", ids.EPOCH_MS),
-        ("BELL_MS", log.BELL_MS),
+        ("BELL_MS", log_drain.BELL_MS),
         ("RETENTION_SECONDS", log.RETENTION_SECONDS),
     ],
 )
@@ -60,7 +60,7 @@ def test_the_table_at_the_head_names_the_keys_that_are_used() -> None:
     named = r"""(?:\bkey\([^'"]*?, f?|\bprefix(?:es\[[\w.]+\])? \.\. )['"]([a-z_:]+)"""
     used = {
         name.rstrip(":")
-        for path in [*LUA.glob("*.lua"), Path(log.__file__), Path(async_log.__file__)]
+        for path in [*LUA.glob("*.lua"), *API.glob("core/log*.py"), *API.glob("writes/*.py")]
         for name in re.findall(named, path.read_text())
     }
 

@@ -12,9 +12,10 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from api.cli.app import app
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
 from api.core.bind import open_log
-from api.core.entries import AcceptRequest
-from api.core.log import Limits, Log
+from api.core.log import Log
 from api.core.settings import Settings, postgres_url
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from api.core import log, log_scripts
-from api.core.entries import AcceptRequest, AcceptResult
+from api.core import log_calls, log_scripts
+from api.core.accept_calls import Limits, accept_arguments
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult, read_reply
 from api.core.settings import Settings
 from api.writes.group_commit import GroupCommit
 
-LIMITS = log.Limits(
+LIMITS = Limits(
     log_max_entries=1_000_000,
     log_max_bytes=10**9,
     log_max_age_seconds=10**12,
@@ -74,11 +76,11 @@ def share_one_connection(settings: Settings) -> tuple[CarelessConnection, Any]:
     connection = CarelessConnection(settings.redis)
 
     async def submit(commits: GroupCommit, request: AcceptRequest) -> AcceptResult:
-        partitions, arguments = log.accept_arguments(LIMITS, 10**13, [request])
-        keys, call = log.script_call(
+        partitions, arguments = accept_arguments(LIMITS, 10**13, [request])
+        keys, call = log_calls.script_call(
             settings.log_namespace, "accept", commits.database_id, partitions, arguments
         )
-        answers = log.read_reply(
+        answers = read_reply(
             await connection.ask("EVAL", log_scripts.SCRIPTS["accept"].text, keys, *call)
         )
         return answers.results[0]

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
-from api.core.entries import AcceptRequest, AcceptResult, Entry
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult
+from api.core.entries import Entry
 from api.core.ids import PARTITIONS, partition_of
-from api.core.log import Limits, Log
+from api.core.log import Log
 
 DATABASE = "a-database"
 LIMITS = Limits(

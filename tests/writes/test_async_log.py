@@ -12,6 +12,7 @@ from api.core import log_keys
 from api.core.errors import Unavailable
 from api.core.settings import Settings
 from api.local.redis import EmbeddedRedis
+from api.writes.accept_connection import AcceptConnection
 from api.writes.async_log import CONNECTIONS, AsyncLog
 from tests.writes.test_faults import frozen
 
@@ -98,7 +99,7 @@ def test_an_owned_connection_reads_no_answer_of_a_call_that_was_given_up(
     own_redis: EmbeddedRedis, own_settings: Settings
 ) -> None:
     async def scenario() -> tuple[list[str], object]:
-        log = await AsyncLog.connected(own_settings, "verbatim-test")
+        log = await AcceptConnection.opened(own_settings, "verbatim-test")
         log.database_id = "a-database"
         outcomes = []
         try:
@@ -123,7 +124,7 @@ def test_an_owned_connection_survives_a_refusal(
     own_redis: EmbeddedRedis, own_settings: Settings
 ) -> None:
     async def scenario() -> list[object]:
-        log = await AsyncLog.connected(own_settings, "verbatim-test")
+        log = await AcceptConnection.opened(own_settings, "verbatim-test")
         log.database_id = "a-database"
         try:
             with Redis.from_url(own_redis.url) as redis:

@@ -58,7 +58,7 @@ def test_a_sweep_that_is_under_way_does_not_keep_a_server_from_stopping(
     open_path: OpenPath, redis_client: Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Hundreds of calls, each of which finds a key or two that must stay.
-    monkeypatch.setattr("api.core.log.FORGET_CHUNK", 1)
+    monkeypatch.setattr("api.writes.async_log.FORGET_CHUNK", 1)
     monkeypatch.setattr("api.writes.caches.CHECK_SECONDS", 0.01)
     monkeypatch.setattr(AsyncLog, "memory_ratio", always_full)
     for number in range(500):

@@ -7,8 +7,9 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult
 from api.core.caller import Caller
-from api.core.entries import AcceptRequest, AcceptResult
 from api.core.errors import NotFound
 from api.core.ids import partition_of
 from api.core.log import Log

@@ -15,7 +15,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.database import make_engine
 from api.core.errors import Unavailable, WrongDatabaseError
-from api.core.log import ALL
+from api.core.ids import ALL_PARTITIONS
 from api.core.settings import Settings
 from api.local.postgres import EmbeddedPostgres
 from api.local.redis import EmbeddedRedis
@@ -185,7 +185,7 @@ def test_a_clock_that_was_set_back_or_forth_refuses_nothing(own_settings: Settin
         async with started(own_settings) as path:
             for hours in (-1, 1):
                 assert isinstance(path._commits, GroupCommit)
-                path._commits._clock_offset_ms += hours * 3_600_000
+                path._commits._connection._clock_offset_ms += hours * 3_600_000
                 await path.accept.open(Caller(1), None, None)
 
     run(scenario)
@@ -267,7 +267,7 @@ def test_a_log_of_another_database_takes_nothing_while_postgresql_is_away(
         async with started(own_settings) as path:
             conversation = (await path.accept.open(Caller(1), None, None)).id
             own_postgres.kill()
-            keys = [path.log.key(partition, "database") for partition in ALL]
+            keys = [path.log.key(partition, "database") for partition in ALL_PARTITIONS]
             try:
                 with Redis.from_url(own_settings.redis) as redis:
                     redis.mset(dict.fromkeys(keys, ANOTHER))

@@ -9,8 +9,10 @@ import pytest
 from fakeredis import FakeRedis
 from redis import Redis
 
-from api.core.entries import AcceptRequest, AcceptResult
-from api.core.log import Limits, Log
+from api.core.accept_calls import Limits
+from api.core.accept_requests import AcceptRequest
+from api.core.accept_results import AcceptResult
+from api.core.log import Log
 from tests.support.api import StartApi
 from tests.support.log_requests import message, open_conversation, open_everywhere
 

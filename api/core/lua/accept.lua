@@ -121,12 +121,12 @@ function accept.one(call, partition, entry)
   return result
 end
 
--- ARGV: 4 the ms after which nothing is accepted; 5 limits, as JSON (`Limits` in api/core/log.py; 0
--- stands for no quota): of the log (entries, bytes, age in s), how long keys are kept (s), of a user (writes
+-- ARGV: 4 the ms after which nothing is accepted; 5 limits, as JSON (`Limits` in api/core/accept_calls.py;
+-- 0 stands for no quota): of the log (entries, bytes, age in s), how long keys are kept (s), of a user (writes
 -- and bytes a minute, entries and bytes held, conversations a day, keys an hour), a lease (ms), recent turns
 -- (as many, bytes); then the entries (entry_at).
 -- → now ms, 1 if a doorbell is due, 1 if the log is open, then an answer per entry.
--- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/entries.py.
+-- An entry's answer: status, id, created_at ms, … ; statuses are in api/core/accept_results.py.
 function operations.accept()
   local limits = cjson.decode(ARGV[5])
   turns_most, turns_most_bytes = limits[12], limits[13]

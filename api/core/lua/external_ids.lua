@@ -2,7 +2,7 @@
 
 local external_ids = {}
 
--- Where the message of an external id is (`Whereabouts` in api/core/entries.py): gone, or put aside.
+-- Where the message of an external id is (`Whereabouts` in api/core/accept_requests.py): gone, or put aside.
 local NOWHERE, ASIDE = 0, 2
 
 -- Whether the message that had an external id is gone, or aside while the new one has another text.

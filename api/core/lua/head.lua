@@ -65,7 +65,7 @@
 --                                                      token of theirs may live, by the ms at which it no longer can;
 --                                                      "<user>:<key>" of API keys, for a day; in every partition
 -- replicated                                   string  written where replicas are waited for, by accept and drain:
---                                                      WAIT needs a write (async_log.py, log.py)
+--                                                      WAIT needs a write (accept_connection.py, log_drain.py)
 -- bell                                         string  a drain was rung for or is awake; TTL 3 s
 -- helper                                       string  a second drain was rung for; TTL 5 s. In partition 0 only, as:
 -- audited                                      string  the books are audited, or were of late; TTL 30 s

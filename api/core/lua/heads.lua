@@ -1,7 +1,7 @@
 -- What an accept call brings: its entries.
 
 -- An entry's head: its small fields, joined by blanks. One argument instead of fourteen, each of which
--- costs on both sides. What they mean is said at `AcceptRequest` in api/core/entries.py.
+-- costs on both sides. What they mean is said at `AcceptRequest` in api/core/accept_requests.py.
 --   op user conversation (of a fork: its source) role status form scope session, and for entries that have more
 --   than a plain message, state home lease streamed as_of more turns
 --   more: nothing, or external|vacant|count|checks|told|trace

@@ -1,7 +1,7 @@
 -- What requests with a key made, so that a repeated one makes nothing.
 --
 -- Records share small hashes, "buckets", which Redis keeps as one string each: some 30 bytes a record,
--- where a key of its own takes 200 to 440. A name (api/core/entries.py) is 12 bytes: 4 choose the
+-- where a key of its own takes 200 to 440. A name (api/core/accept_requests.py) is 12 bytes: 4 choose the
 -- bucket, 8 are the field. A value is the entry's id (7 bytes), what makes two requests the same (6
 -- bytes), and the entry's time in ms where the id does not say it.
 

@@ -10,7 +10,8 @@ from sqlmodel import select
 from api.core.audit import audit
 from api.core.bell import make_celery
 from api.core.database import reading
-from api.core.log import ALL, Log
+from api.core.ids import ALL_PARTITIONS
+from api.core.log import Log
 from api.core.models.drain import DatabaseIdentity
 from api.core.settings import Settings
 from api.operations import dead_letters
@@ -55,7 +56,7 @@ def examine_log(log: Log, engine: Engine, settings: Settings) -> Iterator[Findin
     """Yield findings on the log, its dead letters and its balance. Both servers must answer."""
     with reading(engine) as session:
         identity = str(session.exec(select(DatabaseIdentity.id)).one())
-    marks, status = log.marks(ALL), log.status()
+    marks, status = log.marks(ALL_PARTITIONS), log.status()
     if marks.database_id not in {None, identity}:
         yield problem(
             "log",

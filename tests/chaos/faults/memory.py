@@ -8,8 +8,9 @@ from typing import ClassVar, Final
 from redis import Redis
 
 from api.core import log_keys
-from api.core.entries import AcceptRequest
-from api.core.log import ALL, Log
+from api.core.accept_requests import AcceptRequest
+from api.core.ids import ALL_PARTITIONS
+from api.core.log import Log
 from tests.chaos.faults.base import Fault, Pest
 from tests.chaos.history import Answered, Invoked, Outcome, Shut
 from tests.chaos.log_poison import FAR_AHEAD_MS, LIMITS
@@ -168,7 +169,9 @@ class OtherDatabase(Fault):
     target = "redis"
     seconds = 4.0
     brief_seconds = 2.0
-    _keys: ClassVar = [log_keys.key(NAMESPACE, partition, "database") for partition in ALL]
+    _keys: ClassVar = [
+        log_keys.key(NAMESPACE, partition, "database") for partition in ALL_PARTITIONS
+    ]
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
