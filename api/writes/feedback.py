@@ -10,7 +10,7 @@ from api.reads.branches import BranchRepository
 from api.reads.read_after import Reads
 from api.writes.accept import Accept
 from api.writes.async_log import AsyncLog
-from api.writes.messages import EXTERNAL, MessageRef
+from api.writes.message_lookups import EXTERNAL, MessageRef
 from api.writes.submit import Accepted
 
 #: What the metric has for a rating that was taken back.

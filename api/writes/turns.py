@@ -24,7 +24,8 @@ from api.core.models.messages import Message
 from api.core.turns import TurnMessage, TurnName
 from api.reads.branches import BranchRepository
 from api.reads.messages import MessageRepository
-from api.writes.messages import MessageWrites, rewritten_by
+from api.writes.message_lookups import rewritten_by
+from api.writes.messages import MessageWrites
 from api.writes.submit import Accepted, time_of
 
 #: Timeout of a turn that waits for its earlier turns in PostgreSQL; then it goes on without.
