@@ -47,7 +47,6 @@ from api.core.settings import Settings, load
 from api.http import openapi as docs
 from api.http import problems
 from api.http.cors import Cors
-from api.http.dependencies import Services
 from api.http.fast_lane import FastLane
 from api.http.hosts import AllowedHosts
 from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_write
@@ -76,6 +75,7 @@ from api.http.routes import (
     usage,
     web,
 )
+from api.http.services import Services
 from api.http.shares import Shares
 from api.http.uploads import UPLOADS_PER_USER, Uploads
 from api.operations.monitoring import Monitor

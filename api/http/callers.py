@@ -1,7 +1,7 @@
 """Finds out who sent a request: by access token, API key, or a browser's cookie."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
@@ -10,9 +10,7 @@ from api.core.caller import Caller
 from api.core.errors import BadRequest, Forbidden, Unauthenticated
 from api.http import cookies
 from api.http.sent_headers import sent
-
-if TYPE_CHECKING:
-    from api.http.dependencies import Services
+from api.http.services import Services
 
 #: Names the person of an app for whom its API key acts.
 SUBJECT_HEADER: Final = "Verbatim-User"

@@ -22,12 +22,13 @@ from api.core.errors import (
 )
 from api.core.text import EXTERNAL_ID_MOST, is_storable
 from api.http import raw_json
-from api.http.dependencies import KEYED, App, Chatter, Chatting, Services
+from api.http.dependencies import KEYED, App, Chatter, Chatting
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
 from api.http.openai import names
 from api.http.openai.errors import PREFIX, error_document, errors
 from api.http.problems import CALLER, UnsupportedMediaType
 from api.http.sent_headers import sent
+from api.http.services import Services
 from api.http.session_stream import SessionStream
 
 router = APIRouter(prefix=PREFIX.rstrip("/"), tags=["openai"], max_body_size=BODY_MOST_BYTES)

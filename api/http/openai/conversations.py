@@ -11,11 +11,12 @@ from api.core.cursors import Cursor, Order
 from api.core.errors import Conflict, NotFound, TooLarge
 from api.core.models.conversations import Conversation
 from api.http import raw_json
-from api.http.dependencies import KEYED, Read, Reading, Services, Writing
+from api.http.dependencies import KEYED, Read, Reading, Writing
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.openai import items, names, schemas
 from api.http.openai.errors import PREFIX, errors
 from api.http.problems import CALLER, UnsupportedMediaType
+from api.http.services import Services
 from api.reads import conversation_documents
 from api.reads.conversation_documents import Wanted
 from api.reads.conversations import ConversationRepository

@@ -14,12 +14,13 @@ from api.core import ids
 from api.core.caller import Caller
 from api.core.errors import NotAllowed, NotFound, TooLarge
 from api.http import fields
-from api.http.dependencies import RESUMED, App, Chatter, LastEventId, Services
+from api.http.dependencies import RESUMED, App, Chatter, LastEventId
 from api.http.fields import Id
 from api.http.middleware import BODY_MOST_BYTES, HEADERS
 from api.http.parameters import SessionId
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import chat as schemas
+from api.http.services import Services
 from api.http.session_stream import SessionStream
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], max_body_size=BODY_MOST_BYTES)
