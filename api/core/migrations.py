@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from api.core import database
 from api.core.errors import SettingsError
 
-_MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
+MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "alembic"
 
 
 def migrate(url: URL) -> None:
@@ -43,10 +43,10 @@ def alembic_config(url: URL) -> Config:
 
     Raises SettingsError if the migrations are missing, as beside an installed package.
     """
-    if not (_MIGRATIONS / "env.py").is_file():
+    if not (MIGRATIONS / "env.py").is_file():
         raise SettingsError("the migrations are missing: run Verbatim from its checkout")
     config = Config()
-    config.set_main_option("script_location", _MIGRATIONS.as_posix().replace("%", "%%"))
+    config.set_main_option("script_location", MIGRATIONS.as_posix().replace("%", "%%"))
     # An attribute, not an option: options get printed, and this one contains a password.
     config.attributes["url"] = url
     return config

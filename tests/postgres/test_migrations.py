@@ -256,7 +256,7 @@ def test_the_settings_say_which_database_where_no_caller_does(
 def test_missing_migrations_are_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "_MIGRATIONS", tmp_path)
+    monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path)
 
     with pytest.raises(SettingsError, match="migrations are missing"):
         migrations.migrate(postgres_url("postgresql://nobody@127.0.0.1:1/none"))
