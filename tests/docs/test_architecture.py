@@ -1,4 +1,4 @@
-"""docs/architecture.md: its map has every module, its way has 16 steps."""
+"""docs/architecture.md: its map has every module, its way has 16 steps; tests/README.md, too."""
 
 import re
 from collections.abc import Iterator
@@ -32,6 +32,13 @@ def modules() -> Iterator[str]:
 
 def test_the_map_has_exactly_the_modules_there_are() -> None:
     assert sorted(mapped()) == sorted(modules())
+
+
+def test_the_page_of_the_tests_has_exactly_their_folders() -> None:
+    page = (ROOT / "tests" / "README.md").read_text()
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/*.*") if path.suffix != ".pyc"}
+
+    assert set(re.findall(r"^\| `(\w+)/`", page, re.MULTILINE)) == folders - {"__pycache__"}
 
 
 def test_the_steps_are_numbered_from_one_to_sixteen() -> None:
