@@ -63,14 +63,15 @@ class BranchRepository:
         before: Any = aliased(Message)
         last: Any = aliased(Message)
         by = found.external_id if isinstance(message, str) else found.id
+        # Not a join: for one PostgreSQL may read the whole conversation.
+        before_id = select(before.id).where(_at(before, found.position - 1))
         wanted: Any = (
             *(Conversation.rewritten_id, Conversation.message_count, last.id),
-            *(found.id, found.status, before.id, found.role),
+            *(found.id, found.status, before_id.scalar_subquery(), found.role),
         )
         statement: Any = (
             select(*wanted)
             .outerjoin(found, and_(found.conversation_id == Conversation.id, by == message))
-            .outerjoin(before, _at(before, found.position - 1))
             .outerjoin(last, _at(last, Conversation.message_count))
             .where(owners.alive(owner, conversation_id))
         )

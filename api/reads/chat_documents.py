@@ -14,7 +14,7 @@ from api.core.models.conversations import Conversation
 from api.core.models.messages import Message
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
-from api.reads.message_pages import Page, fitting, hidden, nearby, wanted_conversation
+from api.reads.message_pages import Page, Part, fitting, hidden, nearby, wanted_conversation
 
 #: Stands for the value of `processed`, where no JSON has it.
 _PLACE: Final = b"\x01"
@@ -36,7 +36,9 @@ class Wanted:
     def query(self, *, is_plain: bool, with_last_ids: bool) -> Query:
         """Return the query of a plain page, or of any."""
         statement = _statement(
-            "desc" if self.offset is None else "asc", is_plain=is_plain, with_last_ids=with_last_ids
+            *(("of_chat", "desc") if self.offset is None else ("of_chat_but_first", "asc")),
+            is_plain=is_plain,
+            with_last_ids=with_last_ids,
         )
         return statement.given(
             message_pages.parameters(
@@ -63,8 +65,8 @@ class Wanted:
 
 
 @cache
-def _statement(nearest: Order, *, is_plain: bool, with_last_ids: bool) -> Query:
-    rows: Any = nearby("of_chat", nearest, with_extra=False)
+def _statement(part: Part, nearest: Order, *, is_plain: bool, with_last_ids: bool) -> Query:
+    rows: Any = nearby(part, nearest, with_extra=False)
     if is_plain:
         rows = rows.subquery()
         is_small = rows.c.bytes <= bindparam("small_bytes", type_=BigInteger)

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, cast, true
+from sqlalchemy import ColumnElement, Text, and_, cast, true
 from sqlmodel import Session, col, func, select
 
+from api.core import ids
 from api.core.cursors import Order
 from api.core.models.conversations import Conversation
 from api.core.models.messages import Message
 from api.reads import owners
 from api.reads.message_pages import PAGE_MOST_BYTES, fitting
+from api.reads.messages import NEAR
 
 
 class StoredItem(NamedTuple):
@@ -35,6 +37,8 @@ class ItemPage:
     has_more: bool
     #: The item that the page is to come after is one of the conversation's.
     has_place: bool
+    #: Messages of the conversation, those that are no items any more included.
+    length: int
 
 
 class ItemRepository:
@@ -55,12 +59,16 @@ class ItemRepository:
 
         There are fewer than `limit` where their contents reach 1 MiB.
         """
-        wanted: Any = true()
-        if after is not None:
-            place = _place(owner, conversation_id, after)
-            position = col(Message.position)
-            wanted = position > place if order == "asc" else position < place
-        return self._page(owner, conversation_id, wanted, order=order, limit=limit, after=after)
+
+        def within(messages: int) -> ItemPage | None:
+            wanted = _within(owner, conversation_id, after, order, messages)
+            return self._page(owner, conversation_id, wanted, order=order, limit=limit, after=after)
+
+        near = limit + NEAR
+        page = within(near)
+        if page is None or page.has_more or page.length <= near:
+            return page
+        return within(ids.MAX_ID)
 
     def _page(
         self,
@@ -77,7 +85,7 @@ class ItemRepository:
         by = found.c.position.asc() if order == "asc" else found.c.position.desc()
         columns = (getattr(found.c, name) for name in StoredItem._fields)
         statement: Any = (
-            select(place, found.c.found, *columns)
+            select(place, Conversation.message_count, found.c.found, *columns)
             .select_from(Conversation)
             .outerjoin(found, true())
             .where(owners.alive(owner, conversation_id))
@@ -86,8 +94,9 @@ class ItemRepository:
         rows = self._session.exec(statement, params={"most_bytes": PAGE_MOST_BYTES}).all()
         if not rows:
             return None
-        items = [StoredItem(*item) for _, count, *item in rows if count is not None][:limit]
-        return ItemPage(items, (rows[0][1] or 0) > len(items), rows[0][0])
+        has_place, length, count, *_ = rows[0]
+        items = [StoredItem(*item) for _, _, number, *item in rows if number is not None][:limit]
+        return ItemPage(items, (count or 0) > len(items), has_place, length)
 
 
 def _found(owner: int, conversation_id: int, wanted: Any, order: Order, limit: int) -> Any:
@@ -111,6 +120,19 @@ def _found(owner: int, conversation_id: int, wanted: Any, order: Order, limit: i
     )
     counted = select(near, func.count().over().label("found"))
     return fitting(counted, order).subquery()
+
+
+def _within(
+    owner: int, conversation_id: int, after: int | None, order: Order, within: int
+) -> ColumnElement[bool]:
+    """Return the condition on the messages after one of them, or on the first ones, so many."""
+    position, count = col(Message.position), col(Conversation.message_count)
+    end = select(count + 1).where(owners.alive(owner, conversation_id)).scalar_subquery()
+    if order == "asc":
+        place: Any = 0 if after is None else _place(owner, conversation_id, after)
+        return and_(position > place, position <= place + within)
+    place = end if after is None else _place(owner, conversation_id, after)
+    return and_(position < place, position >= place - within)
 
 
 def _place(owner: int, conversation_id: int, message_id: int) -> Any:

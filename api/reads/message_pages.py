@@ -14,7 +14,6 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    case,
     cast,
     null,
     or_,
@@ -35,8 +34,8 @@ PAGE_MOST_BYTES: Final = 1024 * 1024
 #: What a chat shows, and the assistant is given.
 CHAT_ROLES: Final = ("user", "assistant")
 #: Of a conversation's messages: those before or after a position, all but the latest `place`, those
-#: of a chat but the first `place`, the one with an external id.
-Part = Literal["before", "after", "but_latest", "of_chat", "external"]
+#: of a chat, those of a chat but the first `place`, the one with an external id.
+Part = Literal["before", "after", "but_latest", "of_chat", "of_chat_but_first", "external"]
 
 
 #: Of a message, beside `extra`.
@@ -112,15 +111,21 @@ def wanted_conversation() -> ColumnElement[bool]:
 
 def nearby(part: Part, nearest: Order, *more: Any, with_extra: bool) -> Any:
     """Return the statement of a part's messages nearest to one end, and the bytes of each."""
-    position, place = col(Message.position), bindparam("place", type_=BigInteger)
+    position, count = col(Message.position), col(Conversation.message_count)
+    # To PostgreSQL a small number is an integer of 32 bits, and so is a sum of two.
+    place, most = (cast(bindparam(name), BigInteger) for name in ("place", "most"))
+    is_of_chat = or_(*(col(Message.role) == role for role in CHAT_ROLES))
+    # Both ends of a page are named, as positions have no gaps. By a limit alone PostgreSQL may read
+    # all of a long conversation, and sort it: it takes row-level security to leave few rows over.
     wanted = {
-        "after": position > place,
-        "before": position < place,
-        "but_latest": position <= col(Conversation.message_count) - place,
-        # Where nothing is left out, a place is a position: any depth costs the same.
-        "of_chat": and_(
-            or_(*(col(Message.role) == role for role in CHAT_ROLES)),
-            position > case((hidden() == 0, place), else_=0),
+        "after": and_(position > place, position <= place + most),
+        "before": and_(position < place, position >= func.least(place, count + 1) - most),
+        "but_latest": and_(position <= count - place, position > count - place - most),
+        "of_chat": and_(is_of_chat, position > count - most - _hidden_among_latest(most)),
+        "of_chat_but_first": and_(
+            is_of_chat,
+            position > place + _hidden_among_first(place),
+            position <= place + most + _hidden_among_first(place + most),
         ),
         "external": Message.external_id == bindparam("external_id", type_=Text),
     }[part]
@@ -128,16 +133,14 @@ def nearby(part: Part, nearest: Order, *more: Any, with_extra: bool) -> Any:
     columns = (getattr(Message, name) for name in _COLUMNS)
     feedback = cast(Message.feedback, Text).label("feedback_text")
     size = func.octet_length(Message.content) + func.coalesce(func.octet_length(extra), 0)
-    rows = (
+    return (
         select(*columns, *more)
         .add_columns(extra.label("extra_text"), feedback, size.label("bytes"))
         .where(Message.conversation_id == Conversation.id, wanted)
         .order_by(position.asc() if nearest == "asc" else position.desc())
-        .limit(bindparam("most", type_=BigInteger))
+        .limit(most)
+        .correlate(Conversation)
     )
-    if part == "of_chat":
-        rows = rows.offset(case((hidden() == 0, 0), else_=place))
-    return rows.correlate(Conversation)
 
 
 def fitting(nearby: Any, nearest: Order) -> Any:
@@ -151,10 +154,36 @@ def fitting(nearby: Any, nearest: Order) -> Any:
 
 
 def hidden() -> Any:
-    """Count what a chat leaves out, by `ix_message_not_of_chat`: nothing, mostly."""
+    """Count what a chat leaves out: nothing, mostly."""
+    return _left_out(aliased(Message), func.count()).scalar_subquery()
+
+
+def _hidden_among_first(place: Any) -> Any:
+    """Count what is left out before the last one of a chat's first `place` messages."""
     message = aliased(Message)
+    position = col(message.position)
+    # Positions have no gaps: before it are so many messages, and those left out are counted.
+    said_before = position - func.row_number().over(order_by=position)
+    return _count_where(message, said_before, place)
+
+
+def _hidden_among_latest(most: Any) -> Any:
+    """Count what is left out after the first one of a chat's latest `most` messages."""
+    message = aliased(Message)
+    position = col(message.position)
+    number = func.row_number().over(order_by=position.desc())
+    said_after = col(Conversation.message_count) - position + 1 - number
+    return _count_where(message, said_after, most)
+
+
+def _count_where(message: Any, said: Any, less_than: Any) -> Any:
+    each = _left_out(message, said.label("said")).correlate(Conversation).subquery()
+    return select(func.count()).where(each.c.said < less_than).scalar_subquery()
+
+
+def _left_out(message: Any, what: Any) -> Any:
+    """Return the statement of what a chat leaves out, by `ix_message_not_of_chat`."""
     of_this = message.conversation_id == bindparam("conversation", type_=BigInteger)
     # One by one, as the index is taken to say: a list of values has no place in a kept statement.
     others = (message.role != role for role in CHAT_ROLES)
-    hidden = select(func.count()).where(of_this, *others)
-    return hidden.scalar_subquery()
+    return select(what).where(of_this, *others)

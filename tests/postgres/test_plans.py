@@ -33,9 +33,15 @@ from tests.support.servers import drop_database, fresh_database, urls_of
 USERS: Final = 2_000
 CONVERSATIONS: Final = 40_000
 MESSAGES: Final = 40_000
+#: Messages of each of the first conversations; the others have none. To read all of one is to touch
+#: many pages: written in turns, hardly two of them are on the same one.
+LENGTH: Final = 400
 OWNER: Final = 7
 #: A conversation of the owner's, with messages.
 CONVERSATION: Final = 16 * OWNER
+#: Its third message, and what is aside of its first.
+MESSAGE: Final = OWNER + 2 * MESSAGES // LENGTH
+ASIDE: Final = OWNER + 10 * MESSAGES
 LIMIT: Final = 20
 #: Three for each row of a page; the smallest index of a conversation has more.
 FEW_BLOCKS: Final = 100
@@ -51,22 +57,23 @@ FROM generate_series(1, 10 * :users) n;
 INSERT INTO conversation
     (id, user_id, title, external_id, tags, message_count, created_at, updated_at)
 SELECT 16 * n, (n - 1) % :users + 1, 'Title ' || n, 'thread-' || n, ARRAY['tag ' || n % 3],
-       CASE WHEN n <= 1000 THEN :messages / 1000 ELSE 0 END,
+       CASE WHEN n <= :messages / :length THEN :length ELSE 0 END,
        timestamptz '2026-01-01' + n * interval '1 minute',
        timestamptz '2026-02-01' - n * interval '1 minute'
 FROM generate_series(1, :conversations) n;
 
 INSERT INTO message
     (id, conversation_id, user_id, position, role, content, status, created_at, external_id)
-SELECT row_number() OVER (), c.id, c.user_id, p, (ARRAY['user', 'assistant'])[p % 2 + 1],
+SELECT row_number() OVER (ORDER BY p, c.id), c.id, c.user_id, p,
+       (ARRAY['user', 'assistant'])[p % 2 + 1],
        'said ' || p, 'stored', now(), CASE p % 10 WHEN 0 THEN 'chain:' ELSE 'ext-' END || p
-FROM conversation c, generate_series(1, c.message_count) p;
+FROM conversation c, generate_series(1, c.message_count) p ORDER BY p, c.id;
 
 INSERT INTO message_aside
     (id, conversation_id, user_id, position, role, content, status, created_at, branch_id, aside_at)
 SELECT id + 10 * :messages, conversation_id, user_id, position, role, content, status, created_at,
        id, now()
-FROM message WHERE position % 10 = 1;
+FROM message WHERE position % 100 = 1;
 
 UPDATE conversation SET rewritten_id = 1 WHERE message_count > 0;
 """
@@ -104,10 +111,8 @@ READS: Final[Mapping[str, Read]] = {
     ),
     "ConversationRepository.tags": lambda s: ConversationRepository(s).tags(OWNER, archived=False),
     "conversations of titles": lambda s: listed(s, OWNER, limit=LIMIT, filters=Filters("Title")),
-    "MessageRepository.get": lambda s: MessageRepository(s).get(OWNER, CONVERSATION, 250),
-    "MessageRepository.aside": lambda s: MessageRepository(s).aside(
-        OWNER, CONVERSATION, 251 + 10 * MESSAGES
-    ),
+    "MessageRepository.get": lambda s: MessageRepository(s).get(OWNER, CONVERSATION, MESSAGE),
+    "MessageRepository.aside": lambda s: MessageRepository(s).aside(OWNER, CONVERSATION, ASIDE),
     "MessageRepository.last_of_user": lambda s: MessageRepository(s).last_of_user(
         OWNER, CONVERSATION
     ),
@@ -118,12 +123,13 @@ READS: Final[Mapping[str, Read]] = {
     "messages, with branches": lambda s: paged(
         s, OWNER, CONVERSATION, place=10, limit=LIMIT, is_plain=False
     ),
-    "messages, before": lambda s: paged(s, OWNER, CONVERSATION, "before", 30, limit=LIMIT),
+    "messages, before": lambda s: paged(s, OWNER, CONVERSATION, "before", 300, limit=LIMIT),
     "messages, by external id": lambda s: paged(
         s, OWNER, CONVERSATION, "external", limit=1, external_id="ext-4"
     ),
     "lines": lambda s: lined(s, OWNER, CONVERSATION, after=10, limit=LIMIT),
     "chat": lambda s: chatted(s, OWNER, CONVERSATION, limit=LIMIT, offset=10),
+    "chat, latest": lambda s: chatted(s, OWNER, CONVERSATION, limit=LIMIT),
     "chat, not plain": lambda s: chatted(s, OWNER, CONVERSATION, limit=LIMIT, is_plain=False),
     "MessageRepository.known_names": lambda s: MessageRepository(s).known_names(
         OWNER, CONVERSATION, ["ext-4", "other"]
@@ -137,7 +143,7 @@ READS: Final[Mapping[str, Read]] = {
     "BranchRepository.named": lambda s: BranchRepository(s).named(
         OWNER, CONVERSATION, ["ext-4", "none"]
     ),
-    "BranchRepository.place": lambda s: BranchRepository(s).place(OWNER, CONVERSATION, 250),
+    "BranchRepository.place": lambda s: BranchRepository(s).place(OWNER, CONVERSATION, MESSAGE),
     "BranchRepository.place, by external id": lambda s: BranchRepository(s).place(
         OWNER, CONVERSATION, "ext"
     ),
@@ -145,8 +151,10 @@ READS: Final[Mapping[str, Read]] = {
         OWNER, CONVERSATION, 0, limit=LIMIT
     ),
     "BranchRepository.branches": lambda s: BranchRepository(s).branches(OWNER, CONVERSATION),
-    "ItemRepository.get": lambda s: ItemRepository(s).get(OWNER, CONVERSATION, 250),
-    "ItemRepository.page": lambda s: ItemRepository(s).page(OWNER, CONVERSATION, 250, "asc", LIMIT),
+    "ItemRepository.get": lambda s: ItemRepository(s).get(OWNER, CONVERSATION, MESSAGE),
+    "ItemRepository.page": lambda s: ItemRepository(s).page(
+        OWNER, CONVERSATION, MESSAGE, "asc", LIMIT
+    ),
     "ItemRepository.page, latest first": lambda s: ItemRepository(s).page(
         OWNER, CONVERSATION, None, "desc", LIMIT
     ),
@@ -184,7 +192,7 @@ def filled(postgres_server: EmbeddedPostgres) -> Iterator[Engine]:
     """A large database, as the API reaches it."""
     url = fresh_database(postgres_server)
     owner = make_engine(postgres_url(url), application_name="verbatim-test")
-    sizes = {"users": USERS, "conversations": CONVERSATIONS, "messages": MESSAGES}
+    sizes = {"users": USERS, "conversations": CONVERSATIONS, "messages": MESSAGES, "length": LENGTH}
     with owner.begin() as connection:
         for statement in FILL.split(";")[:6]:
             known = {name: size for name, size in sizes.items() if f":{name}" in statement}

@@ -16,6 +16,7 @@ from api.core.errors import Conflict
 from api.reads import message_pages
 from api.reads.branches import BranchRepository
 from api.reads.conversations import ConversationRepository, ConversationState
+from api.reads.items import ItemRepository
 from api.reads.message_pages import Part
 from api.reads.messages import MessageRepository
 from api.reads.partitions import PartitionRepository
@@ -256,6 +257,40 @@ def test_recent_turns_leave_out_what_is_unavailable_and_say_how_far_they_reach(
 
     assert [message.content for message in turns] == ["two", "four"]
     assert reach == reach_of_unknown == 101
+
+
+def test_what_is_far_from_either_end_of_a_conversation_is_found(engine: Engine, alice: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("""
+                INSERT INTO message (id, conversation_id, user_id, position, role, content, status,
+                    created_at)
+                SELECT 1600 + 16 * p, 37, :owner, p, 'user', '', 'deleted', now()
+                FROM generate_series(5, 104) AS p
+            """),
+            {"owner": alice},
+        )
+        connection.execute(text("UPDATE conversation SET message_count = 104"))
+        shown = text("UPDATE message SET content = 'five', status = 'stored' WHERE position = :p")
+        connection.execute(shown, {"p": 54})
+
+    with reading(engine) as session:
+        messages, items = MessageRepository(session), ItemRepository(session)
+        turns, _ = messages.recent_turns(alice, 37, limit=3, most_bytes=99)
+        before, _ = messages.recent_turns(alice, 37, limit=3, most_bytes=99, before=54)
+        last = messages.last_of_user(alice, 37)
+        pages = [items.page(alice, 37, None, order, 5) for order in ("asc", "desc")]
+        after = items.page(alice, 37, 1600 + 16 * 54, "desc", 2)
+
+    assert [message.content for message in turns] == ["three", "four", "five"]
+    assert [message.content for message in before] == ["two", "three", "four"]
+    assert last is not None
+    assert last.content == "five"
+    asc, desc = ([item.content for item in page.items] for page in pages if page)
+    assert asc == desc[::-1] == ["one", "two", "three", "four", "five"]
+    assert after is not None
+    assert [item.content for item in after.items] == ["four", "three"]
+    assert after.has_more
 
 
 def test_the_partitions_are_read_in_order(engine: Engine) -> None:

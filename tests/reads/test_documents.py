@@ -129,6 +129,8 @@ QUERIES: list[dict[str, Any]] = [
     {"limit": 3, "after": 1},
     {"limit": 3, "after": 1, "order": "desc"},
     {"limit": 2, "before": 4},
+    {"limit": 3, "before": MAX_ID},
+    {"limit": 3, "after": 2**31 - 1},
     {"offset": 999},
     {"extra": False},
 ]
@@ -222,7 +224,12 @@ def chat_shown(messages: Sequence[dict[str, Any]], query: dict[str, Any]) -> byt
 
 @pytest.mark.parametrize(
     "query",
-    [{}, {"limit": 3}, {"limit": 4, "offset": 1}, {"limit": 1, "offset": 3}, {"offset": 999}],
+    [
+        {},
+        {"limit": 3},
+        *({"limit": limit, "offset": offset} for limit in (1, 4, 7) for offset in range(1, 9, 2)),
+        {"offset": 2**31 - 1},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("messages", [PLAIN, RICH, REWRITTEN], ids=["plain", "rich", "rewritten"])
