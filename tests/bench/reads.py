@@ -1,6 +1,7 @@
 """How fast history is read, and whether it stays so as there is more of it."""
 
 import json
+import statistics
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -29,13 +30,19 @@ DEEP: Final = LONG - 50
 _CHUNK: Final = 5_000
 #: Contestants with a reader of their own.
 _RIVALS: Final = ("langchain", "agents")
+#: Those that answer out of memory.
+_MEMORY: Final = ("no_io", "no_io_lane")
+#: What such a page may take of PostgreSQL's CPU, by what one of Verbatim's takes.
+_IDLE: Final = 0.2
 
 
 def measure(at: Site, scale: Scale, report: Report) -> None:
     """Measure each size in a database of its own, all in turn."""
-    with _loaded(at, scale.histories, ["verbatim", "no_io", *_RIVALS]) as (sites, asked):
+    with _loaded(at, scale.histories, ["verbatim", *_MEMORY, *_RIVALS]) as (sites, asked):
         for one, size in zip(sites.values(), sites, strict=True):
-            _load_rivals(one, {name: asked[f"{name}-{size}"] for name in ("verbatim", *_RIVALS)})
+            _load_rivals(
+                one, {name: asked[f"{name}-{size}"] for name in ("verbatim", *_MEMORY, *_RIVALS)}
+            )
         _sizes(sites, asked, scale, report)
         _rivals(sites, asked, scale, report)
         large = max(sites)
@@ -174,16 +181,23 @@ def _throughput(at: Site, asked: dict[str, Server], scale: Scale, report: Report
     """Read histories of all users from 16 connections, against the same out of memory."""
     say("reads: throughput")
     size = max(scale.histories)
-    seen = interleaved(
-        ["no_io", "verbatim"],
-        scale.rounds,
-        lambda name: (
-            closed_loop(
-                asked[f"{name}-{size}"].url, _histories(at), 16, scale.seconds, ""
-            ).per_second
-        ),
-    )
-    report.add("history_verbatim_vs_no_io", "req/s", seen["verbatim"], seen["no_io"])
+
+    def read(name: str, seconds: int) -> tuple[float, float]:
+        """Return pages a second, and PostgreSQL's CPU for one, in milliseconds."""
+        before = at.postgres_cpu_seconds()
+        seen = closed_loop(asked[f"{name}-{size}"].url, _histories(at), 16, seconds, "")
+        return seen.per_second, (at.postgres_cpu_seconds() - before) * 1000 / seen.requests
+
+    names = ["verbatim", *_MEMORY]
+    for name in names:
+        read(name, scale.warm_up_seconds)
+    seen = interleaved(names, scale.rounds, lambda name: read(name, scale.seconds))
+    cpu = {name: statistics.median(each for _, each in samples) for name, samples in seen.items()}
+    for name in _MEMORY:
+        if cpu[name] > _IDLE * cpu["verbatim"]:
+            raise LoadError(f"{name} asks PostgreSQL: {cpu[name]:.3f} ms a page")
+        ours, theirs = ([each for each, _ in seen[one]] for one in ("verbatim", name))
+        report.add(f"history_verbatim_vs_{name}", "req/s", ours, theirs)
 
 
 def _histories(at: Site) -> list[tuple[str, str]]:
