@@ -17,6 +17,7 @@ from tests.bench import (
     drain,
     keys,
     losses,
+    masters,
     reads,
     replicas,
     row_security,
@@ -44,7 +45,11 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
     "backlog": backlog.measure,
 }
 #: Those that run only when they are named.
-NAMED: Final = {"huge": reads.measure_huge, "replicas": replicas.measure}
+NAMED: Final = {
+    "huge": reads.measure_huge,
+    "masters": masters.measure,
+    "replicas": replicas.measure,
+}
 
 
 def main() -> None:
