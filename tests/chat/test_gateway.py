@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from redis import Redis
 from starlette.responses import JSONResponse, Response
 
+from api.chat.gateway.tasks import is_task
 from api.chat.gateway.upstream import Upstream
 from api.core import log_keys
 from api.core.errors import SettingsError
@@ -277,15 +278,72 @@ def test_a_client_that_closes_cancels(
     go_on.set()
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history",
+        "\n### Task:\nSuggest 3-5 relevant follow-up questions",
+        (
+            "Analyze this conversation and provide:\n1. The detected language of the conversation\n"
+            "2. A concise title in the detected language (5 words or less, no punctuation or "
+            "quotation)\n\nUser: Hi\nAI: Hello"
+        ),
+        (
+            "Provide a concise, 5-word-or-less title for the conversation, using title case "
+            "conventions. Only return the title itself.\n\nConversation:\nUser: Hi\nAI: Hello"
+        ),
+        "Please generate a concise title (max 40 characters) for a conversation that starts with:",
+    ],
+)
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_what_front_ends_ask_for_themselves_is_no_conversation(
+    prompt: str, *, in_parts: bool
+) -> None:
+    content = [{"type": "text", "text": prompt}] if in_parts else prompt
+    assert is_task({"role": "user", "content": content})
+
+
+@pytest.mark.parametrize(
+    "content", ["What does `### Task:` mean?", "Provide a concise title", "", None, [None], 7]
+)
+def test_what_people_ask_is_a_conversation(content: object) -> None:
+    assert not is_task({"role": "user", "content": content})
+
+
 def test_front_ends_titles_and_what_is_not_to_be_stored_are_passed_on_only(
     client: OpenAI, ada: httpx.Client, model: ModelServer
 ) -> None:
+    named = {"X-Conversation-Id": "c"}
+    title = "Provide a concise, 5-word-or-less title for the conversation, using title case"
     assert ask(client, user("### Task:\nGenerate a concise title")) == "Certainly."
     assert ask(client, user("Secret"), store=False) == "Certainly."
-    ask(client, user("Hi"))
+    ask(client, user("Hi"), extra_headers=named)
+    # LibreChat names the conversation here, too.
+    assert ask(client, user(title), extra_headers=named) == "Certainly."
 
     shows(ada, stored("Hi", "Certainly."))
-    assert len(model.requests) == 3
+    assert len(model.requests) == 4
+
+
+def test_an_answer_with_unknown_chunks_and_without_its_last_line_is_stored(
+    api: Api, client: OpenAI, ada: httpx.Client, model: ModelServer
+) -> None:
+    last = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+    body = (
+        'data: {"object":"of.next.year","choices":"none"}\n\n'
+        + chunk("Cert")
+        + 'data: {"object":"chat.completion.chunk","moderation":{"flagged":false}}\n\n'
+        + chunk("ainly.")
+        + f"data: {last}"
+    )
+    model.script.append(lambda _: stream(body))
+    asked = {"model": "m", "stream": True, "messages": [user("Hi")]}
+    key = {"Authorization": f"Bearer {client.api_key}"}
+
+    through = httpx.post(f"{api.url}/v1/chat/completions", json=asked, headers=key)
+
+    assert through.content == body.encode()
+    shows(ada, stored("Hi", "Certainly."))
 
 
 def test_a_repeated_request_stores_its_question_once(

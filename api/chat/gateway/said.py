@@ -52,7 +52,7 @@ def _chain(messages: Sequence[Any], texts: Sequence[str]) -> Iterator[Said]:
         extra = None
         if not (isinstance(content, str) and message.keys() <= _PLAIN):
             extra = f'{{"format":"{FORMAT}","message":{text}}}'
-        yield Said(before, Draft(_ROLES[role], _plain_text(content), before, extra))
+        yield Said(before, Draft(_ROLES[role], plain_text(content), before, extra))
 
 
 def name_after(before: str, role: str, content: object, calls: Sequence[Sequence[str]]) -> str:
@@ -66,7 +66,7 @@ def _compared(content: object) -> object:
     if content is None:
         return ""
     if isinstance(content, list) and all(_is_text(part) for part in content):
-        return _plain_text(content)
+        return plain_text(content)
     return content
 
 
@@ -88,7 +88,8 @@ def _is_text(part: object) -> bool:
     return isinstance(part, dict) and part.get("type") == "text" and "text" in part
 
 
-def _plain_text(content: object) -> str:
+def plain_text(content: object) -> str:
+    """Return the text of a content, that of its parts joined, as far as it can be stored."""
     parts = content if isinstance(content, list) else [content]
     text = "".join(map(_text, parts))[:CONTENT_MOST]
     storable = Storable()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.chat.gateway.answer import GatheredAnswer
 from api.chat.gateway.recorder import Recorder, Recording
 from api.chat.gateway.said import Said, chain
+from api.chat.gateway.tasks import is_task
 from api.chat.gateway.upstream import Answering, Upstream
 from api.core.errors import (
     BadGateway,
@@ -35,8 +36,6 @@ router = APIRouter(prefix=PREFIX.rstrip("/"), tags=["openai"], max_body_size=BOD
 
 #: Headers that name a conversation: ours, and those that front ends forward.
 _NAMED_BY: Final = (b"verbatim-conversation", b"x-openwebui-chat-id", b"x-conversation-id")
-#: What a front end's request for a title, tags or questions to follow begins with.
-_TASK: Final = "### Task:"
 _HEADERS: Final = {
     "X-Accel-Buffering": "no",
     "Cache-Control": f"{HEADERS['Cache-Control']}, no-transform",
@@ -122,7 +121,7 @@ def _gateway(app: Services) -> tuple[Upstream, Recorder]:
 
 def _said(body: ChatCompletionRequest, text: str) -> list[Said]:
     """Return what is to be stored of a request: nothing of what asks for no conversation's sake."""
-    if body.store is False or _is_task(body):
+    if body.store is False or is_task(body.messages[-1]):
         return []
     texts = raw_json.elements(raw_json.members(text)["messages"])
     said = chain(body.messages, texts)
@@ -130,11 +129,6 @@ def _said(body: ChatCompletionRequest, text: str) -> list[Said]:
         if one.draft.extra is not None:
             raw_json.storable_extra(one.draft.extra, f"messages.{place}")
     return said
-
-
-def _is_task(body: ChatCompletionRequest) -> bool:
-    content = body.messages[-1].get("content")
-    return isinstance(content, str) and content.lstrip().startswith(_TASK)
 
 
 def _named(request: Request, body: ChatCompletionRequest) -> str | None:
