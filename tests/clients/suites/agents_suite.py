@@ -17,8 +17,9 @@ import pytest
 from agents import Agent, Runner, SessionSettings, SQLiteSession, function_tool
 from agents.memory import Session
 from agents.testing import ModelStep, ScriptedModel, assistant_message, function_call
+from openai import BadRequestError
 
-from verbatim_client import AsyncClient, NotAllowed
+from verbatim_client import AsyncClient, Conflict, NotAllowed
 from verbatim_client.agents import VerbatimSession
 
 MakeSession = Callable[..., Any]
@@ -234,37 +235,119 @@ def test_a_model_that_fails_leaves_what_the_user_said(run: Any) -> None:
     run(case)
 
 
-def test_a_turn_with_a_tool_is_a_read_and_three_writes() -> None:
+def test_a_try_that_is_made_again_takes_back_what_it_had_stored(run: Any) -> None:
+    """As the SDK does after `conversation_locked`: it pops what it wrote, and reads the tail."""
+
+    async def case(session: MakeSession) -> None:
+        request = httpx.Request("POST", "http://model.test")
+        body = {"code": "conversation_locked", "message": "busy"}
+        response: Any = httpx.Response(400, request=request)
+        locked = BadRequestError("busy", response=response, body=body)
+        guide = agent(
+            [assistant_message("Hi.")], ModelStep.raise_error(locked), [assistant_message("Yes.")]
+        )
+        await Runner.run(guide, "Hello?", session=session())
+        await Runner.run(guide, "Hello?", session=session())
+        assert kinds(await session().get_items()) == ["user", "assistant"] * 2
+
+    run(case)
+
+
+def ours(case: Callable[[AsyncClient], Awaitable[None]]) -> None:
+    """Run a case of our own store's alone, with a client of somebody new."""
+
+    async def playing() -> None:
+        url, key = os.environ["VERBATIM_URL"], os.environ["VERBATIM_KEY"]
+        async with AsyncClient(url, key, subject=uuid4().hex) as client:
+            await case(client)
+
+    asyncio.run(playing())
+
+
+@pytest.mark.parametrize(("cache", "wanted"), [(False, {"GET": 1, "POST": 3}), (True, {"POST": 3})])
+def test_a_turn_with_a_tool_is_three_writes_and_a_read_unless_it_is_remembered(
+    cache: bool, wanted: dict[str, int]
+) -> None:
     requests: Counter[str] = Counter()
 
     async def count(request: httpx.Request) -> None:
         requests[request.method] += 1
 
-    async def call() -> None:
-        url, key = os.environ["VERBATIM_URL"], os.environ["VERBATIM_KEY"]
-        async with AsyncClient(url, key, subject=uuid4().hex) as client:
-            session = VerbatimSession("one", client)
-            await session.add_items(said("before"))
-            client._http.event_hooks["request"] = [count]
-            guide = agent([CALL], [assistant_message("Sunny.")])
-            await Runner.run(guide, "In Paris?", session=session)
+    async def case(client: AsyncClient) -> None:
+        session = VerbatimSession("one", client, cache=cache)
+        guide = agent([CALL], [assistant_message("Sunny.")], [CALL], [assistant_message("Sunny.")])
+        await Runner.run(guide, "In Paris?", session=session)
+        client._http.event_hooks["request"] = [count]
+        await Runner.run(guide, "In Paris?", session=session)
+        client._http.event_hooks["request"] = []
+        assert kinds(await VerbatimSession("one", client).get_items()) == [*TURN, *TURN]
 
-    asyncio.run(call())
-    assert requests == {"GET": 1, "POST": 3}
+    ours(case)
+    assert requests == wanted
+
+
+def test_what_is_remembered_is_given_up_where_somebody_else_has_written() -> None:
+    async def case(client: AsyncClient) -> None:
+        one, other = (VerbatimSession("one", client, cache=True) for _ in range(2))
+        guide = agent(*([assistant_message(text)] for text in "abcd"))
+        await Runner.run(guide, "1?", session=one)
+        await Runner.run(guide, "2?", session=other)
+        # Nothing was asked of the model, and nothing is stored.
+        with pytest.raises(Conflict):
+            await Runner.run(guide, "3?", session=one)
+        assert guide.model.remaining_steps == 2
+        await Runner.run(guide, "3?", session=one)
+        assert len(guide.model.last_call.input) == 5
+        assert len(await one.get_items()) == 6
+        assert kinds(await one.get_items(limit=1)) == ["assistant"]
+        # What was written while a run goes on, after its question, is no reason to stop it.
+        await one.get_items()
+        await one.add_items(said("4?"))
+        await VerbatimSession("one", client).add_items(said("meanwhile"))
+        await one.add_items(said("4."))
+        assert texts((await one.get_items())[-3:]) == ["4?", "meanwhile", "4."]
+        assert await one.pop_item() == said("4.")[0]
+        assert len(await one.get_items()) == 8
+
+    ours(case)
+
+
+def test_a_run_tells_whose_session_it_is() -> None:
+    async def case(client: AsyncClient) -> None:
+        session = VerbatimSession("one", client, subject=lambda run: run.context["user"])
+        guide = agent([CALL], [assistant_message("Sunny.")], [assistant_message("Hello.")])
+        ada, eve = uuid4().hex, uuid4().hex
+        await Runner.run(guide, "In Paris?", session=session, context={"user": ada})
+        await Runner.run(guide, "Hello?", session=session, context={"user": eve})
+        assert len(guide.model.last_call.input) == 1
+        for name, wanted in ((ada, TURN), (eve, ["user", "assistant"])):
+            theirs = VerbatimSession("one", client.acting_for(name))
+            assert kinds(await theirs.get_items()) == wanted
+        with pytest.raises(ValueError, match="context of a run"):
+            await session.get_items()
+
+    ours(case)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_no_items_are_read_where_none_are_asked_for(limit: int) -> None:
+    async def case(client: AsyncClient) -> None:
+        one = VerbatimSession("one", client, cache=True)
+        await one.add_items(said("a"))
+        assert await one.get_items(limit=limit) == []
+        assert texts(await one.get_items()) == ["a"]
+        assert await one.get_items(limit=limit) == []
+
+    ours(case)
 
 
 def test_what_is_too_large_is_refused_and_nothing_of_it_is_stored() -> None:
-    async def call() -> None:
-        url, key = os.environ["VERBATIM_URL"], os.environ["VERBATIM_KEY"]
-        async with AsyncClient(url, key, subject=uuid4().hex) as client:
-            session = VerbatimSession("one", client)
-            image = {
-                "role": "user",
-                "content": [{"type": "input_image", "image_url": "z" * 300_000}],
-            }
-            await session.add_items(said("before"))
-            with pytest.raises(NotAllowed):
-                await session.add_items([*said(*map(str, range(120))), image])
-            assert texts(await session.get_items()) == ["before"]
+    async def case(client: AsyncClient) -> None:
+        session = VerbatimSession("one", client)
+        image = {"role": "user", "content": [{"type": "input_image", "image_url": "z" * 300_000}]}
+        await session.add_items(said("before"))
+        with pytest.raises(NotAllowed):
+            await session.add_items([*said(*map(str, range(120))), image])
+        assert texts(await session.get_items()) == ["before"]
 
-    asyncio.run(call())
+    ours(case)
