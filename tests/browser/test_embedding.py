@@ -6,6 +6,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.people import Person
 from tests.browser.window import Window
+from tests.clients.use_it_from import OF_PAGES
 
 PAGE = """\
 <!doctype html>
@@ -16,13 +17,26 @@ PAGE = """\
 """
 
 
-def embed(window: Window, attributes: str = "") -> None:
-    """Show the element in a page that knows nothing of it."""
-    html = PAGE.replace("ATTRIBUTES", attributes)
+def show(window: Window, html: str) -> None:
+    """Open a page of the API's origin."""
     window.page.route(
         "**/shop", lambda route: route.fulfill(content_type="text/html; charset=utf-8", body=html)
     )
     window.page.goto(f"{window.url}/shop")
+
+
+def embed(window: Window, attributes: str = "") -> None:
+    """Show the element in a page that knows nothing of it."""
+    show(window, PAGE.replace("ATTRIBUTES", attributes))
+
+
+def test_the_page_that_is_shown_in_use_it_from_shows_the_chat(
+    window: Window, person: Person
+) -> None:
+    person.conversation("hello", "hi")
+    show(window, OF_PAGES.program)
+
+    expect(window.last).to_contain_text("hi")
 
 
 def test_three_lines_are_enough_and_the_page_keeps_its_url(window: Window, person: Person) -> None:

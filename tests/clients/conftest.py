@@ -1,17 +1,25 @@
-"""The running API with a drain, and both clients of it with a key for subjects."""
+"""The running API with a drain, both clients of it with a key for subjects, and the built wheel."""
 
+import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.clients.both import connected
+from tests.clients.readme import PACKAGE
 from tests.support.api import Api, start_api
 from tests.support.draining import drained
 from tests.support.keys import make_key
 from verbatim_client import Client
 
 __all__ = ["drained", "start_api"]
+
+_BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +45,14 @@ def client(kind: str, api: Api, key: str, request: pytest.FixtureRequest) -> Ite
     """A client that acts for a person of the test's own."""
     with connected(kind, api.url, key, subject=request.node.name) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what is in the wheel, and nothing else."""
+    source, wheels, folder = (tmp_path_factory.mktemp(name) for name in ("source", "dist", "lib"))
+    shutil.copytree(PACKAGE, source, dirs_exist_ok=True)
+    subprocess.run([sys.executable, "-c", _BUILD, wheels], cwd=source, check=True, timeout=60)
+    (wheel,) = wheels.iterdir()
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder

@@ -1,23 +1,29 @@
-"""`make test-clients`: the suites of `tests/clients/suites`, and the README's examples of adapters.
+"""`make test-clients`: the suites of `tests/clients/suites`, and the pages' examples of adapters.
 
 They need releases that Verbatim does not, so each extra, also the server's `mcp`, has virtual
 environments of its own in the folder CLIENTS: one with its frameworks' current releases and one
 with the oldest that it takes.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.clients.readme import OF_FRAMEWORKS, PACKAGE
+from tests.clients.use_it_from import OF_EXTRAS, OF_MCP, OF_NPM, Example
 from tests.support.api import Api
+from tests.support.dropping import dropping
+from tests.support.keys import make_key
 
 SUITES = Path(__file__).parent / "suites"
 ROOT = PACKAGE.parents[1]
@@ -29,6 +35,8 @@ def extras(package: Path) -> dict[str, list[str]]:
 
 
 EXTRAS = extras(PACKAGE) | extras(ROOT)
+#: What the suite of an extra needs besides.
+BESIDES = {"agents": ["cryptography"]}
 #: Without this project's own fixtures and settings, which need the server's packages.
 ALONE = ("-q", "--noconftest", "-c", os.devnull, "-p", "no:cacheprovider")
 UV = Path(sys.executable).with_name("uv")
@@ -49,7 +57,7 @@ def python() -> Callable[[str, bool], Path]:
         if extra in extras(ROOT):
             name, package = ("verbatim", ROOT)
         shutil.copytree(package, source, ignore=only_the_package)
-        wanted = [f"{name}[{extra}] @ {source.as_uri()}", "pytest>=9"]
+        wanted = [f"{name}[{extra}] @ {source.as_uri()}", "pytest>=9", *BESIDES.get(extra, ())]
         if is_oldest:
             wanted += [need.replace(">=", "==") for need in EXTRAS[extra]]
         interpreter = folder / "bin" / "python"
@@ -94,20 +102,44 @@ def test_the_same_cases_hold_over_the_frameworks_store_and_ours(
     assert done.returncode == 0
 
 
-def test_the_openai_sdk_for_javascript_keeps_conversations(api: Api, key: str) -> None:
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """A folder with what is needed from npm; Node looks for packages beside a program."""
     folder = Path(os.environ["CLIENTS"]) / "node"
     npm = ("npm", "install", "--silent", "--no-save", "--ignore-scripts", "--prefix", folder)
-    subprocess.run([*npm, "openai@latest"], check=True)
-    # Node looks for packages beside a program.
-    program = shutil.copy(SUITES / "openai_sdk.mjs", folder)
+    wanted = {"openai", *(package for one in OF_NPM for package in one.packages)}
+    subprocess.run([*npm, *(f"{package}@latest" for package in sorted(wanted))], check=True)
+    return folder
+
+
+def run(command: list[str | Path], folder: Path, url: str, key: str) -> tuple[int, str]:
+    """Return how a program ended, and what it printed."""
+    env = {"VERBATIM_URL": url, "VERBATIM_KEY": key, "PYTHONPATH": ""}
     done = subprocess.run(
-        ["node", program],
-        env=os.environ | {"VERBATIM_URL": api.url, "VERBATIM_KEY": key},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
+        command, cwd=folder, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "ok\n")
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("suite", ["openai_sdk", "agents_sessions"])
+def test_the_sdks_for_javascript_keep_conversations(
+    node: Path, api: Api, key: str, suite: str
+) -> None:
+    program = shutil.copy(SUITES / f"{suite}.mjs", node)
+    assert run(["node", program], node, api.url, key) == (0, "ok\n")
+
+
+def test_a_thousand_writes_of_the_sdk_for_javascript_whose_answers_are_lost_are_made_once(
+    node: Path, api: Api, key: str
+) -> None:
+    program = shutil.copy(SUITES / "openai_lost.mjs", node)
+
+    async def through_a_proxy() -> tuple[int, str]:
+        async with dropping(urlsplit(api.url).port or 0) as port:
+            url = f"http://127.0.0.1:{port}"
+            return await asyncio.to_thread(run, ["node", program], node, url, key)
+
+    assert asyncio.run(through_a_proxy()) == (0, "ok\n")
 
 
 @pytest.mark.parametrize(("module", "program", "output"), OF_FRAMEWORKS)
@@ -120,12 +152,62 @@ def test_an_example_of_the_readme_prints_what_it_says(
     output: str,
     tmp_path: Path,
 ) -> None:
-    done = subprocess.run(
-        [python(extra_of(module), False), "-c", program],
-        cwd=tmp_path,
-        env=os.environ | {"VERBATIM_URL": api.url, "VERBATIM_KEY": key, "PYTHONPATH": ""},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, output)
+    interpreter = python(extra_of(module), False)
+    assert run([interpreter, "-c", program], tmp_path, api.url, key) == (0, output)
+
+
+@pytest.fixture
+def own_key(api: Api) -> str:
+    """A key of somebody new, that acts for them."""
+    with closing(api.person()) as person:
+        return str(make_key(person)["key"])
+
+
+@pytest.mark.parametrize("example", OF_EXTRAS, ids=lambda example: example.heading)
+def test_an_example_of_an_extra_prints_what_is_shown(
+    python: Callable[[str, bool], Path], api: Api, own_key: str, example: Example, tmp_path: Path
+) -> None:
+    interpreter = python(extra_of(example.module or ""), False)
+    ended, printed = run([interpreter, "-c", example.program], tmp_path, api.url, own_key)
+    assert ended == 0
+    assert example.prints(printed), printed
+
+
+@pytest.mark.parametrize("example", OF_NPM, ids=lambda example: example.heading)
+def test_an_example_of_npm_prints_what_is_shown(
+    node: Path, api: Api, own_key: str, example: Example
+) -> None:
+    command: list[str | Path] = ["node", "--input-type=module", "-e", example.program]
+    ended, printed = run(command, node, api.url, own_key)
+    assert ended == 0
+    assert example.prints(printed), printed
+
+
+LISTING = """
+import asyncio, json, os, sys
+from mcp import Client, StdioServerParameters
+
+async def main():
+    (told,) = json.loads(sys.argv[1])["mcpServers"].values()
+    here = {"http://127.0.0.1:8000": os.environ["VERBATIM_URL"]}
+    told["args"] = [here.get(word, word) for word in told["args"]]
+    told["env"] |= {"VERBATIM_KEY": os.environ["VERBATIM_KEY"], "PATH": os.environ["PATH"]}
+    async with Client(StdioServerParameters(**told)) as client:
+        print(*(tool.name for tool in (await client.list_tools()).tools), sep="\\n")
+        await client.call_tool("list_conversations", {}, raise_on_error=True)
+
+asyncio.run(main())
+"""
+
+
+def test_the_configuration_of_assistants_starts_a_server(
+    python: Callable[[str, bool], Path],
+    api: Api,
+    own_key: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interpreter = python("mcp", False)
+    monkeypatch.setenv("PATH", f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}")
+    ended, printed = run([interpreter, "-c", LISTING, OF_MCP.program], tmp_path, api.url, own_key)
+    assert (ended, printed) == (0, OF_MCP.output)

@@ -1,10 +1,8 @@
 """`clients/python` as it is installed: the examples of its README, run from the built wheel."""
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,6 @@ from tests.clients.readme import OF_THE_CLIENT, PACKAGE
 from tests.support.api import Api
 
 pytestmark = pytest.mark.slow
-
-BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what is in the wheel, and nothing else."""
-    source, wheels, folder = (tmp_path_factory.mktemp(name) for name in ("source", "dist", "lib"))
-    shutil.copytree(PACKAGE, source, dirs_exist_ok=True)
-    subprocess.run([sys.executable, "-c", BUILD, wheels], cwd=source, check=True, timeout=60)
-    (wheel,) = wheels.iterdir()
-    zipfile.ZipFile(wheel).extractall(folder)
-    return folder
 
 
 def run(program: str, installed: Path, **env: str) -> str:
@@ -43,12 +28,14 @@ def run(program: str, installed: Path, **env: str) -> str:
 
 
 def test_the_wheel_has_every_module_and_says_that_it_is_typed(installed: Path) -> None:
-    found = {path.relative_to(installed) for path in installed.rglob("verbatim_client/**/*.*")}
-    wanted = {
-        path.relative_to(PACKAGE)
-        for path in PACKAGE.rglob("verbatim_client/**/*.*")
-        if "__pycache__" not in path.parts
-    }
+    found, wanted = (
+        {
+            path.relative_to(folder)
+            for path in folder.rglob("verbatim_client/**/*.*")
+            if "__pycache__" not in path.parts
+        }
+        for folder in (installed, PACKAGE)
+    )
 
     assert found == wanted
     told = run("import verbatim_client; print(verbatim_client.__file__)", installed)

@@ -1,9 +1,8 @@
 """The official SDK of OpenAI's, unmodified, over conversations and their items."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.support.api import Api
+from tests.support.dropping import dropping
 from tests.support.keys import make_key
 from tests.support.scale import scaled
 
@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drained")]
 
 WRITES = scaled(200, full=1_000)
 AT_A_TIME = 50
-DROPPED = 10
 
 
 @pytest.fixture(scope="module")
@@ -110,44 +109,6 @@ def test_errors_are_the_sdks_own(api: Api, client: OpenAI) -> None:
     assert conflict.value.request.headers["x-stainless-retry-count"] == "0"
     assert (limit.value.param, limit.value.type) == ("limit", "invalid_request_error")
     assert len(client.conversations.items.list(opened).data) == 1
-
-
-@asynccontextmanager
-async def dropping(server_port: int) -> AsyncIterator[int]:
-    """Run a proxy that cuts the connection in place of each tenth answer; yield its port."""
-    answers = itertools.count(1)
-    open_now: set[asyncio.StreamWriter] = set()
-
-    async def up(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            target.write(data)
-        target.close()
-
-    async def down(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            if data.startswith(b"HTTP/1.1 200") and next(answers) % DROPPED == 0:
-                break
-            target.write(data)
-        target.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection("127.0.0.1", server_port)
-        mine = {writer, to_server}
-        open_now.update(mine)
-        both = (up(reader, to_server), down(server, writer))
-        await asyncio.gather(*both, return_exceptions=True)
-        for one in mine:
-            one.close()
-        open_now.difference_update(mine)
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        for one in list(open_now):
-            one.close()
-        await asyncio.wait_for(listening.wait_closed(), 20)
 
 
 def test_writes_whose_answers_are_lost_are_made_once(api: Api, key: str) -> None:
