@@ -31,6 +31,7 @@ from api.chat.files import Files
 from api.chat.gateway.recorder import Recorder
 from api.chat.gateway.upstream import Upstream
 from api.chat.generation import Timeouts
+from api.chat.responses.responses import Responses
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.chat import StreamedChat
 from api.chat.titles import Titles
@@ -53,6 +54,7 @@ from api.http.middleware import LoadShedder, OuterMiddleware, is_sign_in, is_wri
 from api.http.openai import chat_completions as v1_chat
 from api.http.openai import conversation_items as v1_items
 from api.http.openai import conversations as v1_conversations
+from api.http.openai import responses as v1_responses
 from api.http.openai.errors import OpenAIErrors
 from api.http.request_spans import RequestSpans
 from api.http.routes import (
@@ -171,6 +173,7 @@ def _app(known: Settings) -> FastAPI:
         feedback,
         usage,
         v1_chat,
+        v1_responses,
         health,
     ):
         app.router.routes.extend(routes.router.routes)
@@ -241,19 +244,25 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(credentials.stop)
         monitor = Monitor(write_path, database, settings.database, make_celery(settings), standby)
         stack.push_async_callback(monitor.close)
-        gateway = None
+        gateway, endpoint = None, None
         if settings.gateway == "on":
+            # As for the assistant: its SDK takes long to import.
+            from api.chat.assistants.openai import OpenAIAssistant  # noqa: PLC0415
+
+            endpoint = OpenAIAssistant.from_settings(settings)
+            stack.push_async_callback(endpoint.close)
             upstream = Upstream(settings)
             stack.push_async_callback(upstream.close)
             recorder = Recorder(accept, reads.primary, log)
             stack.push_async_callback(recorder.stop)
             gateway = upstream, recorder
+        fresh_reads = FreshReads(log, reads)
         yield Services(
             settings=settings,
             accept=accept,
             database=database,
             reads=reads,
-            fresh_reads=FreshReads(log, reads),
+            fresh_reads=fresh_reads,
             read_slots=ReadSlots(),
             export_slots=ReadSlots(EXPORTS_PER_USER),
             imports=Imports(accept, reads.primary),
@@ -290,6 +299,17 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             upload_slots=ReadSlots(UPLOADS_PER_USER, "other files of this account are uploaded"),
             monitor=monitor,
             gateway=gateway,
+            endpoint=endpoint,
+            responses=Responses(
+                accept=accept,
+                log=log,
+                turns=turns,
+                runner=streamed.runner,
+                subscriber=streamed.subscriber,
+                database=database,
+                fresh_reads=fresh_reads,
+                timeouts=timeouts,
+            ),
         )
 
 

@@ -58,9 +58,10 @@ class Answers:
         """
         entry = await self._log.find(turn.user_id, turn.conversation_id, reply_id)
         if entry is not None:
-            [said] = entry.added
-            extra = _read(said.extra)
-            return Answered(turn.id, reply_id, said.content.decode(), entry.status, extra)
+            # The last one of a response of OpenAI's protocol, whose outputs are several.
+            said = entry.added[-1]
+            extra, status = _read(said.extra), said.status or entry.status
+            return Answered(turn.id, reply_id, said.content.decode(), status, extra)
         of = turn.user_id, turn.conversation_id, reply_id
 
         def look(session: Session) -> Message | MessageAside | None:

@@ -103,6 +103,10 @@ class ExternalIdTaken(Conflict):
     """Another message of the conversation has the external id."""
 
 
+class Appended(Conflict):
+    """Another message is the conversation's last one than the one that the request names."""
+
+
 class TooLarge(Problem):
     """The body of the request is too large."""
 

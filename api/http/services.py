@@ -14,6 +14,8 @@ from api.accounts.throttle import Throttle
 from api.accounts.tokens import Tokens
 from api.chat.gateway.recorder import Recorder
 from api.chat.gateway.upstream import Upstream
+from api.chat.responses.model import Endpoint
+from api.chat.responses.responses import Responses
 from api.chat.streaming.chat import StreamedChat
 from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
@@ -65,5 +67,7 @@ class Services:
     uploads: Uploads
     upload_slots: ReadSlots
     monitor: Monitor
-    #: None where it is off.
+    #: None where it is off, as is what answers responses.
     gateway: tuple[Upstream, Recorder] | None
+    endpoint: Endpoint | None
+    responses: Responses

@@ -70,6 +70,15 @@ class ItemRepository:
             return page
         return within(ids.MAX_ID)
 
+    def latest(
+        self, owner: int, conversation_id: int, until: int | None, limit: int
+    ) -> ItemPage | None:
+        """Return the items up to one of them, or to the last, the latest first, likewise."""
+        wanted: Any = true()
+        if until is not None:
+            wanted = col(Message.position) <= _place(owner, conversation_id, until)
+        return self._page(owner, conversation_id, wanted, order="desc", limit=limit, after=until)
+
     def _page(
         self,
         owner: int,

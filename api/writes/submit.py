@@ -16,6 +16,7 @@ from api.core.async_database import AsyncDatabase
 from api.core.caller import Caller
 from api.core.entries import Op
 from api.core.errors import (
+    Appended,
     Conflict,
     ExternalIdTaken,
     NotFound,
@@ -36,7 +37,7 @@ _REFUSALS: Final[Mapping[str, Callable[[], Problem]]] = {
     "revoked": lambda: Unauthenticated("this session was ended"),
     "conflict": lambda: Conflict("this Idempotency-Key came before with another body"),
     "taken": lambda: ExternalIdTaken("another message of this conversation has this external_id"),
-    "appended": lambda: Conflict("another message is the last one: read it, then try again"),
+    "appended": lambda: Appended("another message is the last one: read it, then try again"),
     "conversation_closed": lambda: Conflict("this session has ended and takes no more messages"),
     "full": lambda: Unavailable("the log is full", retry_after_seconds=5),
     "log_closed": lambda: Unavailable("the log is not open yet"),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -122,6 +122,50 @@ class TurnWrites(MessageWrites):
             lease=lease if result.leased else None,
             replayed=result.status == "replay",
         )
+
+    async def begin_response(
+        self,
+        caller: Caller,
+        conversation_id: int,
+        inputs: Sequence[Draft],
+        key: str | None,
+        *,
+        if_last: int | None = None,
+    ) -> Turn:
+        """Add the inputs of a response of OpenAI's protocol, as one turn, which the last one names.
+
+        Likewise; nothing is known of what was said before. Raises Appended where `if_last` is not
+        the last message.
+        """
+        lease = secrets.token_hex(8)
+        batch = AcceptRequest.batch(
+            caller.user_id,
+            conversation_id,
+            inputs,
+            key=key or "",
+            session_id=caller.session_id,
+            if_last=if_last,
+        )
+        # Its model is given items, which the log does not keep.
+        turn = replace(batch, scope="turn", lease=lease, streamed=True, as_of="skip")
+        result, _ = await self._submit(turn)
+        return Turn(
+            name=TurnName(caller.user_id, conversation_id, result.id),
+            created_at=time_of(result.created_at_ms),
+            recent=_told(result.instructions),
+            remembers_from=result.id,
+            reply_id=result.reply_id,
+            message=TurnMessage("user", ""),
+            lease=lease if result.leased else None,
+            replayed=result.status == "replay",
+        )
+
+    async def reply_items(self, turn: TurnName, outputs: Sequence[Draft]) -> Accepted:
+        """Add the answer of a response. As with `reply`, the first one stands."""
+        batch = AcceptRequest.batch(
+            turn.user_id, turn.conversation_id, outputs, key=str(turn.id), role="assistant"
+        )
+        return await self._write(replace(batch, scope="reply"))
 
     async def reply(
         self,

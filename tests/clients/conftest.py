@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.both import connected
+from tests.clients.calling_model import calling_model
 from tests.clients.readme import PACKAGE
 from tests.support.api import Api, start_api
 from tests.support.draining import drained
@@ -23,9 +24,10 @@ _BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.
 
 
 @pytest.fixture(scope="module")
-def api(start_api: Callable[..., Api]) -> Api:
-    """An API whose assistant takes its time for each word."""
-    return start_api(demo_word_ms=20)
+def api(start_api: Callable[..., Api]) -> Iterator[Api]:
+    """An API whose assistant takes its time for each word, and whose gateway leads to a model."""
+    with calling_model() as url:
+        yield start_api(demo_word_ms=20, gateway="on", openai_base_url=url)
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ OBJECTS = {
     "a chat answer": "ChatAnswer",
     "a message of the history": "HistoryMessage",
     "a running turn, one of `turns`,": "RunningTurn",
+    "a response": "OpenAIResponse",
 }
 
 
@@ -203,7 +204,7 @@ def test_exactly_the_writes_of_chat_data_take_a_key(
         for method, path in operations
         if method != "get" and path.startswith(("/api/", "/v1/"))
         # What is imported has names of its own, for good.
-        if not path.endswith(("/stop", "/import"))
+        if not path.endswith(("/stop", "/cancel", "/import"))
         # A shared link is no chat data, and neither is a file.
         if not path.endswith("/share") and not path.startswith(("/api/shares/", "/api/assets"))
     }

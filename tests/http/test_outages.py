@@ -31,7 +31,10 @@ def redis(start_redis: Callable[[], EmbeddedRedis]) -> EmbeddedRedis:
 
 @pytest.fixture(scope="module")
 def api(start_api: StartApi, postgres: EmbeddedPostgres, redis: EmbeddedRedis) -> Api:
-    return start_api(**urls_of(postgres, fresh_database(postgres)), redis_url=redis.url)
+    urls = urls_of(postgres, fresh_database(postgres))
+    # Nobody is behind its gateway.
+    gateway = {"gateway": "on", "openai_base_url": "http://127.0.0.1:1/v1"}
+    return start_api(**urls, redis_url=redis.url, **gateway)
 
 
 @pytest.fixture
@@ -214,6 +217,42 @@ def test_writes_are_refused_and_reads_go_on_while_redis_is_down(
     with draining(api.settings):
         read = ada.get(f"{path}/messages", params={"read_after": added.json()["id"]})
     assert read.json()["total"] == 1
+
+
+def test_responses_say_what_is_away(
+    api: Api, postgres: EmbeddedPostgres, redis: EmbeddedRedis, ada: httpx.Client
+) -> None:
+    asked = {"input": "Hi", "background": True}
+    with draining(api.settings):
+        made = ada.post("/v1/responses", json=asked).json()
+        path = f"/v1/responses/{made['id']}"
+        eventually(lambda: ada.get(path).json().get("status") == "failed")
+    postgres.stop()
+    try:
+        new = ada.post("/v1/responses", json={"input": "Hi"})
+        going_on = {"input": "Hi", "conversation": made["conversation"]}
+        refused = [
+            *(ada.get(path), ada.get(path, params={"stream": True})),
+            *(ada.get(f"{path}/input_items"), ada.post(f"{path}/cancel"), ada.delete(path)),
+            ada.post("/v1/responses", json=going_on),
+        ]
+    finally:
+        postgres.start()
+    redis.stop()
+    try:
+        refused += [ada.post("/v1/responses", json=asked), ada.get(path)]
+    finally:
+        redis.start()
+    eventually(lambda: is_ready(ada))
+
+    # It is stored, and was asked: nobody is there.
+    assert (new.status_code, new.json()["error"]["type"]) == (502, "server_error")
+    for answer in refused:
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.headers["x-should-retry"] == "true"
+    with draining(api.settings):
+        eventually(lambda: ada.get("/api/conversations/", params={"q": "Hi"}).json()["total"] == 2)
 
 
 def test_without_its_broker_an_api_stays_ready_and_says_so(start_api: StartApi) -> None:

@@ -64,6 +64,8 @@ class Things:
     sign_in: str = "0" * 22
     #: A file.
     asset: str = f"asset_{'0' * 43}"
+    #: The turn of a response.
+    response: int = 0
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -73,6 +75,7 @@ class Things:
             "conv": names.of_conversation(self.conversation),
             "other_conv": names.of_conversation(self.other_conversation),
             "item": names.of_item(self.message),
+            "resp": names.of_response(self.conversation, self.response),
             "message": self.message,
             "turn": self.turn,
             "external": self.external,
@@ -99,6 +102,7 @@ class Things:
             *("0-of-nobody", "1-of-nobody", cursor),
             branch=self.branch - NOT_GIVEN_OUT,
             answer=self.answer - NOT_GIVEN_OUT,
+            response=self.response - NOT_GIVEN_OUT,
             found=self.found,
         )
 
@@ -119,6 +123,26 @@ class Row:
 #: operation id → its calls. `{…}` are names of Things.
 ROWS: dict[str, list[Row]] = {
     "me": [Row("/auth/me", names=False)],
+    # Before anything is put aside.
+    "v1CreateResponse": [
+        Row(
+            "/v1/responses",
+            body={"input": "x", "conversation": "{conv}", "previous_response_id": "{resp}"},
+            own=404,
+            names=False,
+        )
+    ],
+    "v1RetrieveResponse": [
+        Row("/v1/responses/{resp}"),
+        Row("/v1/responses/{resp}", {"stream": "true", "starting_after": "1"}),
+    ],
+    "v1ListInputItems": [
+        Row("/v1/responses/{resp}/input_items"),
+        # Another message of the conversation.
+        Row("/v1/responses/{resp}/input_items", {"after": "{item}"}, own=404),
+    ],
+    "v1CancelResponse": [Row("/v1/responses/{resp}/cancel")],
+    "v1DeleteResponse": [Row("/v1/responses/{resp}")],
     "export": [
         Row("/api/export", names=False),
         Row("/api/export", {"read_after": "{message}"}, names=False),
@@ -344,7 +368,10 @@ NO_IDS = {
     *("title", "role", "content", "message", "password", "current_password", "new_password"),
     *("name", "scopes", "acts_for", "form", "from", "to", "audience", "items"),
     *("rating", "comment"),
-    *("stream", "store"),
+    *("stream", "store", "starting_after", "input", "model", "instructions", "background"),
+    *("tools", "tool_choice", "parallel_tool_calls", "text", "reasoning", "temperature", "top_p"),
+    *("max_output_tokens", "truncation", "service_tier", "user", "safety_identifier"),
+    "prompt_cache_key",
 }
 
 
@@ -437,6 +464,17 @@ def belongings(person: httpx.Client) -> Things:
     branch = person.delete(
         f"/api/conversations/{conversation}/messages/{cut}", params={"after": True, "keep": True}
     ).json()["entry_id"]
+    # As a response leaves it that was asked, and has no answer.
+    asked_of_model = {"role": "user", "content": CANARY} | {
+        "extra": {
+            "format": "openai.responses",
+            "item": {"role": "user", "content": CANARY},
+            "request": {"inputs": 1},
+        }
+    }
+    response = person.post(
+        f"/api/conversations/{conversation}/messages", json=asked_of_model
+    ).json()["id"]
     shared = person.post(
         f"/api/conversations/{conversation}/share", json={"audience": "public"}
     ).json()
@@ -448,6 +486,7 @@ def belongings(person: httpx.Client) -> Things:
         branch=branch,
         found=found,
         answer=answer,
+        response=response,
         share=shared["id"],
         secret=shared["link"].rpartition("/")[2],
         asset=asset,

@@ -1,10 +1,10 @@
 """The assistant behind any endpoint that speaks OpenAI's chat completions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import openai
 from openai import AsyncAPIResponse, AsyncStream
@@ -17,6 +17,7 @@ from api.chat.assistants.prompt import prompt
 from api.chat.assistants.protocol import Piece
 from api.chat.assistants.provider_errors import (
     as_problems,
+    as_refusals,
     is_unknown_parameter,
     is_used_up,
     retry_after,
@@ -61,6 +62,11 @@ class OpenAIAssistant:
         # The SDK imports this at its first use, which would hold up the event loop.
         self._create = client.chat.completions.with_streaming_response.create
 
+    @property
+    def model(self) -> str:
+        """The model that is asked unless a request names one."""
+        return self._model
+
     @classmethod
     def from_settings(cls, settings: Settings) -> "OpenAIAssistant":
         """Open the SDK's client. Raises SettingsError without a key for OpenAI itself."""
@@ -94,6 +100,18 @@ class OpenAIAssistant:
                 async for piece in stream:
                     yield piece
 
+    async def complete(
+        self, messages: list[ChatCompletionMessageParam], more: Mapping[str, Any]
+    ) -> AsyncGenerator[Piece]:
+        """Yield a completion of these very messages; `more` are parameters of the request.
+
+        Raises as `answer` does, and NotAllowed, with the provider's words, for what it refuses.
+        """
+        with as_problems(), as_refusals():
+            async with aclosing(self._stream(messages, more)) as stream:
+                async for piece in stream:
+                    yield piece
+
     async def title(self, message: str, response: str) -> str | None:
         """Have the model name the conversation."""
         message, response = cut(message, TITLE_EXCERPT), cut(response, TITLE_EXCERPT)
@@ -112,9 +130,11 @@ class OpenAIAssistant:
         """Close the connections to the model."""
         await self._client.close()
 
-    async def _stream(self, messages: list[ChatCompletionMessageParam]) -> AsyncGenerator[Piece]:
+    async def _stream(
+        self, messages: list[ChatCompletionMessageParam], more: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[Piece]:
         async with AsyncExitStack() as stack:
-            response = await self._request(stack, messages)
+            response = await self._request(stack, messages, more)
             async with aclosing(_events_of(response)) as answered:
                 async for piece in Completion().pieces(answered):
                     yield piece
@@ -123,6 +143,7 @@ class OpenAIAssistant:
         self,
         stack: AsyncExitStack,
         messages: list[ChatCompletionMessageParam],
+        more: Mapping[str, Any] | None,
         retries: int = MOST_RETRIES,
     ) -> _Response:
         """Ask the model; the response is closed with the stack."""
@@ -134,17 +155,18 @@ class OpenAIAssistant:
                     messages=messages,
                     stream=True,
                     stream_options={"include_usage": True} if asks_for_usage else openai.omit,
+                    extra_body=more,
                 )
             )
         except openai.APIError as error:
             if asks_for_usage and is_unknown_parameter(error):
                 self._asks_for_usage = False
-                return await self._request(stack, messages, retries)
+                return await self._request(stack, messages, more, retries)
             wait = _wait_before_retry(error)
             if not retries or wait is None:
                 raise
         await asyncio.sleep(wait)
-        return await self._request(stack, messages, retries - 1)
+        return await self._request(stack, messages, more, retries - 1)
 
 
 async def _events_of(response: _Response) -> AsyncGenerator[ServerEvent]:

@@ -16,7 +16,7 @@ from typing import Final
 import httpx2
 import openai
 
-from api.core.errors import BadGateway, GatewayTimeout, Problem, Unavailable
+from api.core.errors import BadGateway, GatewayTimeout, NotAllowed, Problem, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 WAIT_MOST: Final = 3600
 #: Passed on where a provider that is asked too often names no time, in seconds.
 WAIT_DEFAULT: Final = 5
+
+#: Code points of a refusal that are passed on.
+REFUSAL_MOST: Final = 1000
 
 _TOO_LONG: Final = re.compile(
     r"context[_ ]?(length|size|window|limit)|maximum context|prompt is too long"
@@ -72,6 +75,18 @@ def as_problems() -> Iterator[None]:
     except (openai.OpenAIError, httpx2.HTTPError) as error:
         logger.warning("the model failed: %s", type(error).__name__)
         raise BadGateway("the model's server cannot be reached or broke off") from error
+
+
+@contextmanager
+def as_refusals() -> Iterator[None]:
+    """Turn what a provider refuses of a client's own request into a NotAllowed, in its words."""
+    try:
+        yield
+    except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
+        said = error.body.get("message") if isinstance(error.body, dict) else None
+        words = said[:REFUSAL_MOST] if isinstance(said, str) else "no reason was given"
+        logger.warning("the model's provider refused a request: status %d", error.status_code)
+        raise NotAllowed(f"the model's provider refused it: {words}") from error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -75,14 +75,14 @@ class StreamedChat:
         self._turns = turns
         self._answers = answers
         self._database = database
-        self._subscriber = TurnSubscriber(log)
-        self._publisher = TurnPublisher(log, self._subscriber)
-        self._runner = Runner(
+        self.subscriber = TurnSubscriber(log)
+        self._publisher = TurnPublisher(log, self.subscriber)
+        self.runner = Runner(
             accept=accept,
             turns=turns,
             answers=answers,
             publisher=self._publisher,
-            subscriber=self._subscriber,
+            subscriber=self.subscriber,
             assistant=assistant,
             titles=titles,
             files=files,
@@ -94,15 +94,15 @@ class StreamedChat:
     def start(self) -> None:
         """Begin to publish, to subscribe, and to look for turns that were left unfinished."""
         self._publisher.start()
-        self._subscriber.start()
+        self.subscriber.start()
         self._rescuing = asyncio.create_task(self._rescue(), name="rescue")
 
     async def stop(self) -> None:
         """Store what running turns have said, as interrupted; then stop the rest."""
         if self._rescuing is not None:
             await tasks.end(self._rescuing)
-        await self._runner.stop()
-        await self._subscriber.stop()
+        await self.runner.stop()
+        await self.subscriber.stop()
         await self._publisher.stop()
 
     async def send(
@@ -132,7 +132,7 @@ class StreamedChat:
             answered = await self._answers.stored(turn.name, turn.reply_id)
             return events.replay(answered, turn.name, after)
         if turn.lease is not None:
-            self._runner.run(turn, await self._answers.question(turn))
+            self.runner.run(turn, await self._answers.question(turn))
         given_from = turn.remembers_from if turn.lease is not None else None
         return self._follow(turn.name, after, given_from)
 
@@ -183,7 +183,7 @@ class StreamedChat:
     ) -> AsyncIterator[Event]:
         yield Started(name, after, remembers_from)
         heard: list[Said] = []
-        with self._subscriber.listening(name.id) as turn:
+        with self.subscriber.listening(name.id) as turn:
             while True:
                 fresh = await turn.more(len(heard))
                 if not fresh:
@@ -231,4 +231,4 @@ class StreamedChat:
             with suppress(Problem):
                 for name in await self._turns.claim(token, RESCUE_MOST):
                     logger.warning("a turn was left unfinished; what it said is stored")
-                    self._runner.finish(name, token)
+                    self.runner.finish(name, token)

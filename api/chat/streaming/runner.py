@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from api.chat.answers import Answers
 from api.chat.assistants.protocol import Assistant
@@ -12,6 +12,8 @@ from api.chat.files import Files
 from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
 from api.chat.parts import with_parts, without_parts
+from api.chat.responses import outputs
+from api.chat.responses.outputs import Ending
 from api.chat.running_turns import RunningTurns
 from api.chat.streaming.publisher import TurnPublisher
 from api.chat.streaming.subscriber import TurnSubscriber
@@ -30,6 +32,16 @@ STORE_TIMEOUT_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
 #: The event that tells the ids goes out first.
 HEAD_START_SECONDS: Final = 0.001
+
+
+class _Reply(NamedTuple):
+    """What a turn answers."""
+
+    text: str
+    status: Literal["stored", "interrupted"]
+    extra: dict[str, Any] | None
+    #: How a response of OpenAI's protocol ended; None for the turn of a chat.
+    ending: Ending | None
 
 
 class Runner:
@@ -64,7 +76,11 @@ class Runner:
 
     def run(self, turn: Turn, message: TurnMessage) -> None:
         """Have the assistant answer a turn whose lease is ours."""
-        self._spawn(self._run(turn, message), turn.name)
+        self._spawn(self._run(turn, message, self._assistant, is_chat=True), turn.name)
+
+    def respond(self, turn: Turn, model: Assistant) -> None:
+        """Have a model answer a response of OpenAI's protocol, likewise."""
+        self._spawn(self._run(turn, TurnMessage("user", ""), model, is_chat=False), turn.name)
 
     def finish(self, name: TurnName, token: str) -> None:
         """Store what a turn said whose lease was taken over, as interrupted."""
@@ -78,34 +94,45 @@ class Runner:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
 
-    async def _run(self, turn: Turn, message: TurnMessage) -> None:
+    async def _run(
+        self, turn: Turn, message: TurnMessage, assistant: Assistant, *, is_chat: bool
+    ) -> None:
         async with leased(self._turns, turn):
             await asyncio.sleep(HEAD_START_SECONDS)
             made = Generation(
                 lambda piece: self._publisher.say(turn.id, piece),
                 lambda part: self._publisher.tell(turn.id, part),
             )
-            speaking = asyncio.create_task(self._speak(turn, message, made), name="speak")
+            speaking = asyncio.create_task(
+                self._speak(turn, message, assistant, made), name="speak"
+            )
             self._publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
+            if not is_chat:
+                self._publisher.tell(turn.id, outputs.MARK)
             self._speaking.add(speaking)
             speaking.add_done_callback(self._speaking.discard)
-            with self._subscriber.listening(turn.id, on_stop=lambda: _cancel(speaking)):
+            with self._subscriber.listening(turn.id, lambda: _cancel(speaking)) as heard:
                 await asyncio.wait([speaking])
             await self._limit.spend(turn.name.user_id, made.extra)
             if made.failure is not None:
                 self._fail(turn.name, made.failure)
                 return
-            await self._store(turn.name, made.text, made.status, made.extra)
-            self._titles.after(turn, message.content, made.text)
+            ending = None if is_chat else outputs.ending(made, is_stopped=heard.is_to_stop)
+            reply = _Reply(made.text, made.status, made.extra, ending)
+            await self._store(turn.name, reply)
+            if is_chat:
+                self._titles.after(turn, message.content, made.text)
 
-    async def _speak(self, turn: Turn, message: TurnMessage, made: Generation) -> None:
+    async def _speak(
+        self, turn: Turn, message: TurnMessage, assistant: Assistant, made: Generation
+    ) -> None:
         """Say the answer piece by piece."""
         try:
             before = await self._turns.said(turn.id) if turn.replayed else []
         except Problem as problem:
             made.problem = problem
             return
-        text, parts = text_of(before), parts_of(before)
+        text, parts = text_of(before), outputs.without_mark(parts_of(before))
         if text or parts:
             # This much was shown already; another answer could contradict it.
             made.resume(text, parts)
@@ -116,48 +143,41 @@ class Runner:
         except Problem as problem:
             made.problem = problem
             return
-        await made.run(self._assistant, self._timeouts, recent, message)
+        await made.run(assistant, self._timeouts, recent, message)
 
     async def _finish(self, name: TurnName) -> None:
         said = await self._turns.said(name.id)
-        extra = with_parts(None, parts_of(said))
-        await self._store(name, text_of(said), "interrupted", extra)
+        parts = parts_of(said)
+        ending = outputs.CUT_SHORT if outputs.is_response(parts) else None
+        extra = with_parts(None, outputs.without_mark(parts))
+        await self._store(name, _Reply(text_of(said), "interrupted", extra, ending))
 
-    async def _store(
-        self,
-        name: TurnName,
-        text: str,
-        status: Literal["stored", "interrupted"],
-        extra: dict[str, Any] | None,
-    ) -> None:
+    async def _store(self, name: TurnName, reply: _Reply) -> None:
         """Put the answer into the log, and then say that it is there."""
         try:
-            reply = await self._accepted(name, text, status, extra)
-            stored = await self._answers.stored(name, reply.id) if reply.replayed else None
+            accepted = await self._accepted(name, reply)
+            stored = await self._answers.stored(name, accepted.id) if accepted.replayed else None
         except Problem as problem:
             self._fail(name, problem)
             return
         told = {
-            "reply_id": reply.id,
-            "status": stored.status if stored else status,
-            "length": len(stored.response if stored else text),
+            "reply_id": accepted.id,
+            "status": stored.status if stored else reply.status,
+            "length": len(stored.response if stored else reply.text),
             # Its watchers were told the parts.
-            "extra": without_parts(stored.extra if stored else extra),
+            "extra": without_parts(stored.extra if stored else reply.extra),
         }
         self._publisher.close(name.id, "end", json.dumps(told))
 
-    async def _accepted(
-        self,
-        name: TurnName,
-        text: str,
-        status: Literal["stored", "interrupted"],
-        extra: dict[str, Any] | None,
-    ) -> Accepted:
+    async def _accepted(self, name: TurnName, reply: _Reply) -> Accepted:
         clock = asyncio.get_running_loop().time
         until = clock() + STORE_TIMEOUT_SECONDS
         while True:
             try:
-                return await self._accept.reply(name, text, status, extra)
+                if reply.ending is None:
+                    return await self._accept.reply(name, reply.text, reply.status, reply.extra)
+                drafts = outputs.drafts(name.id, reply.text, reply.extra, reply.ending)
+                return await self._accept.reply_items(name, drafts)
             except Unavailable as problem:
                 if clock() > until:
                     raise

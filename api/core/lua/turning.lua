@@ -16,6 +16,13 @@ function turning.recent(partition, entry)
   return redis.call('LRANGE', key(partition.number, 'turns:' .. entry.conversation), 0, -1)
 end
 
+-- A turn that failed without a word is asked anew: who watches it now is not told how it ended before.
+function turning.forget_failure(partition, id)
+  local stream = key(partition.number, 'stream:' .. id)
+  local last = end_of(stream, 'XREVRANGE', '+', '-')
+  if last and last[2][1] == 'error' and string.sub(last[1], 1, 2) == '0-' then redis.call('DEL', stream) end
+end
+
 -- A turn's answer: reply id or '', lease taken, list known, instructions, then the recent turns.
 function turning.answer(call, partition, entry, result, recent, instructions)
   local id = result[2]
@@ -24,6 +31,7 @@ function turning.answer(call, partition, entry, result, recent, instructions)
     and idempotency.reply(partition, entry.conversation, id, call.now, call.idempotency_seconds) or ''
   result[4] = reply_id
   result[5] = reply_id == '' and turning.lease(call, partition, entry, id) or '0'
+  if result[1] == 'replay' and result[5] == '1' then turning.forget_failure(partition, id) end
   result[6] = #recent > 0 and '1' or '0'
   result[7] = instructions or ''
   for _, turn in ipairs(recent) do

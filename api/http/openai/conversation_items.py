@@ -3,6 +3,7 @@
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from sqlmodel import Session
 
 from api.core.cursors import Order
 from api.core.errors import Conflict, NotFound, TooLarge
@@ -13,7 +14,9 @@ from api.http.middleware import BODY_MOST_BYTES
 from api.http.openai import conversations, items, names, schemas
 from api.http.openai.errors import PREFIX, errors
 from api.http.problems import CALLER, UnsupportedMediaType
+from api.http.services import Services
 from api.reads.items import ItemRepository, StoredItem
+from api.reads.responses import ResponseRepository
 
 router = APIRouter(
     prefix=f"{PREFIX}conversations/{{conversation}}/items",
@@ -36,7 +39,8 @@ async def create_items(
     by: Writing, conversation: names.Conversation, body: schemas.NewOpenAIItems, request: Request
 ) -> Response:
     """One entry of the log: readers see all of them, or none. Without items nothing is written."""
-    drafts = items.drafts(body.items, raw_json.text_of(await request.body()))
+    texts = items.texts_in(raw_json.text_of(await request.body()))
+    drafts = items.drafts(body.items, texts)
     if not drafts:
         await conversations.of(by.app, by.caller.user_id, conversation)
         return _answer(items.page((), has_more=False))
@@ -69,10 +73,11 @@ async def list_items(
     A page ends before its `limit` where its contents reach 1 MiB. Items come back whole, whatever
     `include` says.
     """
+    place = None if after is None else await _id_of(by.app, by.owner, conversation, after)
     found = await by.app.fresh_reads.of_conversation(
         by.owner,
         conversation,
-        lambda session: ItemRepository(session).page(by.owner, conversation, after, order, limit),
+        lambda session: ItemRepository(session).page(by.owner, conversation, place, order, limit),
         by.slot,
     )
     if not found.has_place:
@@ -91,10 +96,11 @@ async def retrieve_item(
     by: Reading, conversation: names.Conversation, item: names.Item
 ) -> Response:
     """As it is after everything that was accepted before."""
+    message = await _id_of(by.app, by.owner, conversation, item)
     found = await by.app.fresh_reads.of_conversation(
         by.owner,
         conversation,
-        lambda session: ItemRepository(session).get(by.owner, conversation, item),
+        lambda session: ItemRepository(session).get(by.owner, conversation, message),
         by.slot,
     )
     if not found.items:
@@ -114,13 +120,30 @@ async def retrieve_item(
 async def delete_item(by: Writing, conversation: names.Conversation, item: names.Item) -> Response:
     """The last item is gone. One before others leaves its place, empty, where `/api` shows it."""
     accept = by.app.accept
+    message = await _id_of(by.app, by.caller.user_id, conversation, item)
     try:
         # A key of its own: repeated with the other call, one key would be a conflict.
         key = f"last {by.key}" if by.key else None
-        await accept.truncate(by.caller, conversation, item, key, keep=False, if_last=item)
+        await accept.truncate(by.caller, conversation, message, key, keep=False, if_last=message)
     except Conflict:
-        await accept.remove(by.caller, conversation, item, by.key)
+        await accept.remove(by.caller, conversation, message, by.key)
     return conversations.shown(await conversations.of(by.app, by.caller.user_id, conversation))
+
+
+async def _id_of(app: Services, owner: int, conversation: int, item: str) -> int:
+    """Return the id of the message that an item is. Raises NotFound."""
+    named = names.item_named(item)
+    if isinstance(named, int):
+        return named
+
+    def look(session: Session) -> list[StoredItem] | None:
+        return ResponseRepository(session).outputs(owner, conversation, *named) or None
+
+    try:
+        found = await app.fresh_reads.of_conversation(owner, conversation, look)
+    except NotFound:
+        raise NotFound("there is no such item") from None
+    return found[0].id
 
 
 def _answer(document: str) -> Response:

@@ -45,7 +45,7 @@ async def create_conversation(
     """
     body = body or schemas.NewOpenAIConversation()
     text = raw_json.text_of(await request.body())
-    drafts = items.drafts(body.items, text) if body.items else ()
+    drafts = items.drafts(body.items, items.texts_in(text)) if body.items else ()
     metadata = None if body.metadata is None else raw_json.metadata_of(text)
     fields: ConversationFields = {} if metadata is None else {"metadata": metadata}
     opened = await by.app.accept.open_or_get(by.caller, fields, by.key)

@@ -6,9 +6,11 @@ every turn.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from api.core import response_marks
 from api.core.batches import Draft
 from api.core.errors import NotAllowed
 from api.core.models.messages import Role
@@ -17,8 +19,7 @@ from api.http import raw_json
 from api.http.openai import names
 from api.reads.items import StoredItem
 
-#: What `extra.format` says of an item.
-FORMAT: Final = "openai.responses"
+FORMAT: Final = response_marks.FORMAT
 #: As JSON; with what the package `verbatim-client` writes.
 _FORMATS: Final = frozenset({f'"{FORMAT}"', '"openai-agents"'})
 #: Who speaks, of Verbatim's four; others are taken for the assistant.
@@ -29,17 +30,25 @@ _ROLES: Final[Mapping[str, Role]] = {
     "developer": "system",
     "tool": "tool",
 }
+_ID: Final = re.compile(r"[1-9][0-9]{0,15}")
+_PLACE: Final = re.compile(r"0|[1-9][0-9]?")
 #: Kinds that have a `status` whenever they are shown.
 _HAVE_STATUS: Final = frozenset({"message", "function_call", "function_call_output"})
 
 
-def drafts(items: Sequence[Mapping[str, Any]], body: str) -> list[Draft]:
-    """Return messages for the items of a request's body; what is stored is its text.
+def drafts(
+    items: Sequence[Mapping[str, Any]], texts: Sequence[str], field: str = "items"
+) -> list[Draft]:
+    """Return messages for the items of a request's field; what is stored of each is its text.
 
     Raises NotAllowed for one that cannot be stored; it names the item by its place.
     """
-    texts = raw_json.elements(raw_json.members(body)["items"])
-    return [_draft(item, texts[place], f"items.{place}") for place, item in enumerate(items)]
+    return [_draft(item, texts[place], f"{field}.{place}") for place, item in enumerate(items)]
+
+
+def texts_in(body: str) -> list[str]:
+    """Return the texts of the items of a request's body."""
+    return raw_json.elements(raw_json.members(body)["items"])
 
 
 def _draft(item: Mapping[str, Any], text: str, name: str) -> Draft:
@@ -84,13 +93,22 @@ def shown(stored: StoredItem) -> tuple[str, str]:
     if "type" not in members and members.get("role", "").startswith('"'):
         members["type"] = '"message"'
     kind = json.loads(members.get("type", "null"))
-    name = names.of_item(stored.id, kind)
+    name = _name(stored, kind)
     members["id"] = f'"{name}"'
     if kind == "message" and members.get("content", "").startswith('"'):
         members["content"] = _parts(json.loads(members.get("role", "null")), members["content"])
     if isinstance(kind, str) and kind in _HAVE_STATUS:
         members.setdefault("status", '"completed"')
     return name, f"{{{','.join(f'{json.dumps(key)}:{text}' for key, text in members.items())}}}"
+
+
+def _name(stored: StoredItem, kind: object = "message") -> str:
+    """Return the name of an item: of what a response answered, the one that it was shown by."""
+    extra = raw_json.members(stored.extra) if stored.extra else {}
+    turn_id, at = extra.get("of", ""), extra.get("at", "")
+    if extra.get("format") == f'"{FORMAT}"' and _ID.fullmatch(turn_id) and _PLACE.fullmatch(at):
+        return names.of_output(int(turn_id), int(at), kind)
+    return names.of_item(stored.id, kind)
 
 
 def _written(stored: StoredItem) -> str | None:
@@ -109,7 +127,7 @@ def _written(stored: StoredItem) -> str | None:
 
 def _message(stored: StoredItem) -> tuple[str, str]:
     """Return the same of a message that no item is kept of."""
-    name = names.of_item(stored.id)
+    name = _name(stored)
     status = "completed" if stored.status == "stored" else "incomplete"
     parts = _parts(stored.role, json.dumps(stored.content)) if stored.content else "[]"
     return name, (

@@ -5,7 +5,7 @@ Whoever asks by such a name is asked for whose it is, as by any id: a name grant
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Path, Query
 from pydantic import BeforeValidator
@@ -30,7 +30,23 @@ _PREFIXES: Final = {
     "custom_tool_call": "ctc",
 }
 _NAME: Final = re.compile(r"([a-z]{2,8})_([0-9a-f]{14})")
+_OUTPUT: Final = re.compile(r"[a-z]{2,8}_([0-9a-f]{14})([0-9a-f]{2})")
+_RESPONSE: Final = re.compile(r"resp_([0-9a-f]{14})([0-9a-f]{14})")
 _CONVERSATION: Final = "conv"
+
+
+class OutputName(NamedTuple):
+    """An item that a response answered: named by its place, before it is stored."""
+
+    turn_id: int
+    at: int
+
+
+class ResponseName(NamedTuple):
+    """A response: a turn of a conversation."""
+
+    conversation_id: int
+    turn_id: int
 
 
 def of_conversation(conversation_id: int) -> str:
@@ -44,6 +60,26 @@ def of_item(message_id: int, kind: object = "message") -> str:
     return f"{prefix}_{message_id:014x}"
 
 
+def of_output(turn_id: int, at: int, kind: object) -> str:
+    """Return the name of an item that a response answered, by its place there."""
+    prefix = _PREFIXES.get(kind, "msg") if isinstance(kind, str) else "msg"
+    return f"{prefix}_{turn_id:014x}{at:02x}"
+
+
+def of_response(conversation_id: int, turn_id: int) -> str:
+    """Return the name of a response."""
+    return f"resp_{conversation_id:014x}{turn_id:014x}"
+
+
+def response_named(name: str) -> ResponseName:
+    """Return what the name of a response says. Raises NotFound for what is none."""
+    match = _RESPONSE.fullmatch(name)
+    found = ResponseName(*(int(one, 16) for one in match.groups())) if match else None
+    if found is None or not all(map(is_id, found)):
+        raise NotFound("there is no such response")
+    return found
+
+
 def conversation_named(name: str) -> int:
     """Return the id of the conversation of a name. Raises NotFound for what is no name."""
     prefix, number = _parts(name)
@@ -52,8 +88,13 @@ def conversation_named(name: str) -> int:
     return number
 
 
-def item_named(name: str) -> int:
-    """Return the id of the message of a name, whatever its kind. Raises NotFound likewise."""
+def item_named(name: str) -> int | OutputName:
+    """Return the id of the message of a name, whatever its kind, or whose output it is.
+
+    Raises NotFound likewise.
+    """
+    if (output := _OUTPUT.fullmatch(name)) and is_id(turn_id := int(output[1], 16)):
+        return OutputName(turn_id, int(output[2], 16))
     prefix, number = _parts(name)
     if prefix in {"", _CONVERSATION}:
         raise NotFound("there is no such item")
@@ -82,14 +123,20 @@ def _if_any(named: Any) -> Any:
 
 _EXAMPLE: Final = of_conversation(EXAMPLE_ID)
 _EXAMPLE_ITEM: Final = of_item(EXAMPLE_ID)
+_EXAMPLE_RESPONSE: Final = of_response(EXAMPLE_ID, EXAMPLE_ID)
 Conversation = Annotated[
     int,
     BeforeValidator(conversation_named, json_schema_input_type=str),
     Path(description="A conversation's `id`.", examples=[_EXAMPLE]),
 ]
+#: For `response_named`.
+Response = Annotated[
+    str,
+    Path(description="A response's `id`.", examples=[_EXAMPLE_RESPONSE]),
+]
+#: For `item_named`.
 Item = Annotated[
-    int,
-    BeforeValidator(item_named, json_schema_input_type=str),
+    str,
     Path(description="An item's `id`.", examples=[_EXAMPLE_ITEM]),
 ]
 ConversationIfAny = Annotated[
@@ -98,8 +145,7 @@ ConversationIfAny = Annotated[
     Query(description="The `id` that the page before ended with.", examples=[_EXAMPLE]),
 ]
 ItemIfAny = Annotated[
-    int | None,
-    BeforeValidator(_if_any(item_named), json_schema_input_type=str | None),
+    str | None,
     Query(description="The `id` that the page before ended with.", examples=[_EXAMPLE_ITEM]),
 ]
 Limit = Annotated[int, Query(ge=1, le=100, description="Most objects of this page.")]

@@ -55,4 +55,35 @@ await assert.rejects(conversations.retrieve(opened.id), (error) => {
   assert.equal(error.message, "404 there is no such conversation");
   return true;
 });
+
+// Responses: the model behind calls the tool that it is given, then says what that answered.
+const { responses } = client;
+const tools = [{ type: "function", name: "weather", parameters: { type: "object" }, strict: false }];
+const asked = await responses.create({ model: "small", input: "Weather?", tools });
+const [call] = asked.output;
+assert.deepEqual([call.type, call.name, call.call_id], ["function_call", "weather", "call_1"]);
+const output = { type: "function_call_output", call_id: call.call_id, output: "sunny" };
+const making = responses.stream({
+  model: "small", input: [output], tools, previous_response_id: asked.id, background: true,
+});
+const events = [];
+for await (const event of making) events.push(event);
+const told = await making.finalResponse();
+assert.equal(told.output_text, "You said: sunny");
+assert.deepEqual(events.map((event) => event.sequence_number), [...events.keys()]);
+const resumed = await responses.retrieve(told.id, { stream: true, starting_after: 3 });
+const rest = [];
+for await (const event of resumed) rest.push(event);
+assert.equal(rest[0].sequence_number, 4);
+assert.equal(rest.at(-1).response.output[0].content[0].text, "You said: sunny");
+const inputs = await responses.inputItems.list(told.id);
+assert.deepEqual(inputs.data.map((item) => item.type), ["function_call_output"]);
+assert.equal((await responses.cancel(told.id)).status, "completed");
+const items = await conversations.items.list(asked.conversation.id, { order: "asc" });
+assert.deepEqual(
+  items.data.map((item) => item.type),
+  ["message", "function_call", "function_call_output", "message"],
+);
+await responses.delete(told.id);
+await assert.rejects(responses.retrieve(told.id), OpenAI.NotFoundError);
 console.log("ok");
