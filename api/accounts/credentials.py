@@ -8,7 +8,7 @@ delay every chat request.
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from sqlalchemy import Engine
@@ -66,16 +66,23 @@ class Credentials:
             return await slot.run(_check, self._settings, username, password, address)
 
     async def sign_in(
-        self, username: str, password: str, address: str, *, rotates: bool
+        self,
+        username: str,
+        password: str,
+        address: str,
+        *,
+        rotates: bool,
+        device: str | None = None,
     ) -> tuple[User, RefreshToken]:
         """Check a password and create a session; return the user and the session's refresh token.
 
-        With `rotates`, the refresh token changes at each use. Raises Unauthenticated if username
-        or password are wrong, and what `check` raises.
+        With `rotates`, the refresh token changes at each use; `device` is where it is kept.
+        Raises Unauthenticated if username or password are wrong, and what `check` raises.
         """
         self._database.note_use()
         with self._process.slot() as slot:
-            return await slot.run(_sign_in, self._settings, username, password, address, rotates)
+            sign_in = partial(_sign_in, rotates=rotates, device=device)
+            return await slot.run(sign_in, self._settings, username, password, address)
 
 
 # In the password process
@@ -101,7 +108,13 @@ class _Authenticator:
         return user
 
     def sign_in(
-        self, username: str, password: str, address: str, rotates: bool
+        self,
+        username: str,
+        password: str,
+        address: str,
+        *,
+        rotates: bool,
+        device: str | None = None,
     ) -> tuple[User, RefreshToken]:
         user = self.check(username, password, address)
         if user is None:
@@ -116,7 +129,7 @@ class _Authenticator:
                 is_current = users.has_password(user.id, verified)
             if not is_current:
                 raise Unauthenticated(_WRONG)
-            return user, self.sessions.create(db, user.id, rotates=rotates)
+            return user, self.sessions.create(db, user.id, rotates=rotates, device=device)
 
 
 @cache
@@ -140,6 +153,14 @@ def _check(settings: Settings, username: str, password: str, address: str) -> st
 
 
 def _sign_in(
-    settings: Settings, username: str, password: str, address: str, rotates: bool
+    settings: Settings,
+    username: str,
+    password: str,
+    address: str,
+    *,
+    rotates: bool,
+    device: str | None,
 ) -> tuple[User, RefreshToken]:
-    return _authenticator(settings).sign_in(username, password, address, rotates)
+    return _authenticator(settings).sign_in(
+        username, password, address, rotates=rotates, device=device
+    )

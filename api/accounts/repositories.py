@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, select
 
 from api.core.errors import Conflict
@@ -72,6 +73,17 @@ class UserRepository:
         statement = update(User).where(col(User.id) == user_id).values(expires_in_days=days)
         return self._db.scalar(statement.returning(User))
 
+    def rename(self, user_id: int, password_hash: str, username: str) -> User | None:
+        """Give a user another name; return None if the hash is no longer the user's.
+
+        Raises Conflict if the name is taken; the transaction is lost then.
+        """
+        statement = update(User).where(_is(user_id, password_hash)).values(username=username)
+        try:
+            return self._db.scalar(statement.returning(User))
+        except IntegrityError:
+            raise Conflict("the username is taken") from None  # it quotes the name
+
     def replace_password(self, user_id: int, old_hash: str, new_hash: str) -> bool:
         """Replace a user's password hash; return False if `old_hash` is no longer the user's."""
         statement = update(User).where(_is(user_id, old_hash)).values(password_hash=new_hash)
@@ -100,13 +112,22 @@ class SessionRepository:
     def __init__(self, db: Session) -> None:
         self._db = db
 
-    def add(self, user_id: int, session_id: str, secret_hash: bytes, *, rotates: bool) -> None:
+    def add(
+        self,
+        user_id: int,
+        session_id: str,
+        secret_hash: bytes,
+        *,
+        rotates: bool,
+        device: str | None,
+    ) -> None:
         """Insert a session."""
         row = {
             "id": session_id,
             "user_id": user_id,
             "secret_hash": secret_hash,
             "rotates": rotates,
+            "device": device,
         }
         self._db.connection().execute(insert(SignInSession), row)
 

@@ -102,11 +102,16 @@ class SessionStore:
         #: A session ends when it was not renewed for this long.
         self.idle = timedelta(days=settings.session_days)
 
-    def create(self, db: Session, user_id: int, *, rotates: bool) -> RefreshToken:
-        """Create a session for a user; return its refresh token. Raises Unavailable as `end`."""
+    def create(
+        self, db: Session, user_id: int, *, rotates: bool, device: str | None = None
+    ) -> RefreshToken:
+        """Create a session for a user; return its refresh token. Raises Unavailable as `end`.
+
+        `device` is shown where the user's sessions are listed.
+        """
         token = RefreshToken.create(user_id)
         sessions = SessionRepository(db)
-        sessions.add(user_id, token.session_id, token.secret_hash, rotates=rotates)
+        sessions.add(user_id, token.session_id, token.secret_hash, rotates=rotates, device=device)
         if surplus := sessions.surplus(user_id, MAX_SESSIONS, self.idle):
             self.end(db, user_id, surplus)
         return token

@@ -165,7 +165,13 @@ class Sessions:
         await self._database.write(Viewer(token.user_id), end)
 
     async def change_password(
-        self, user_id: int, old_hash: str, new_hash: str, *, rotates: bool
+        self,
+        user_id: int,
+        old_hash: str,
+        new_hash: str,
+        *,
+        rotates: bool,
+        device: str | None = None,
     ) -> SessionTokens:
         """Replace a user's password hash and all of the user's sessions by one new session.
 
@@ -176,7 +182,7 @@ class Sessions:
             if not UserRepository(db).replace_password(user_id, old_hash, new_hash):
                 raise Unauthenticated("the current password is wrong")
             self._store.end(db, user_id, None)
-            return self._store.create(db, user_id, rotates=rotates)
+            return self._store.create(db, user_id, rotates=rotates, device=device)
 
         return self.issue(await self._database.write(Viewer(user_id), change))
 

@@ -28,6 +28,20 @@ async def expire(database: AsyncDatabase, user_id: int, days: int | None) -> Use
     return user
 
 
+async def rename(database: AsyncDatabase, user_id: int, password_hash: str, username: str) -> User:
+    """Give a user another name, to sign in with.
+
+    Raises Conflict if it is taken, Unauthenticated if the hash is no longer the user's,
+    Unavailable.
+    """
+    user = await database.write(
+        Viewer(user_id), lambda db: UserRepository(db).rename(user_id, password_hash, username)
+    )
+    if user is None:
+        raise Unauthenticated("the password is wrong")
+    return user
+
+
 async def find(database: AsyncDatabase, username: str) -> User | None:
     """Return the user of a name, in upper or lower case. Raises Unavailable."""
     return await database.read(

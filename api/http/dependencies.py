@@ -14,6 +14,7 @@ from api.core.ids import MAX_ID
 from api.core.text import CONTENT_MOST
 from api.http import external_ids, fields, parameters
 from api.http.callers import caller_of
+from api.http.devices import device_of
 from api.http.sent_headers import sent
 from api.http.services import Services
 from api.reads.slots import ReadSlot
@@ -152,6 +153,10 @@ async def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+async def _device(request: Request) -> str | None:
+    return device_of(request.headers.get("User-Agent", ""))
+
+
 async def _wants_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "")
 
@@ -226,6 +231,8 @@ KEYED_RESUMED: Final[dict[str, Any]] = {
 }
 #: The address of the client.
 Address = Annotated[str, Depends(_address)]
+#: What the client is, in a few words, as far as it says so.
+Device = Annotated[str | None, Depends(_device)]
 #: The client asked for server-sent events.
 WantsStream = Annotated[bool, Depends(_wants_stream)]
 #: Code points of an answer that the client says it has; None where it says nothing. The route says

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from argon2.low_level import Type
 
 from api.accounts.repositories import UserRepository
 from api.core.database import make_engine, reading, writing
-from tests.support.api import PASSWORD, Api
+from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.tokens import signed, unsigned
 
 GRACE = {"username": "Grace", "email": "Grace@Example.com", "password": PASSWORD}
@@ -193,3 +194,40 @@ def test_a_token_of_an_unknown_user_is_refused(anybody: httpx.Client) -> None:
     answer = anybody.get("/auth/me", headers={"Authorization": f"Bearer {signed(sub='999999')}"})
 
     assert answer.status_code == 401
+
+
+def test_a_name_is_changed_with_the_password_and_signs_in_from_then_on(
+    api: Api, anybody: httpx.Client, ada: httpx.Client, eve: httpx.Client
+) -> None:
+    def change(**body: str) -> httpx.Response:
+        return ada.post("/auth/me/name", json={"password": PASSWORD} | body)
+
+    def sign_in(username: str) -> int:
+        who = {"username": username, "password": PASSWORD}
+        return anybody.post("/auth/login", json=who).status_code
+
+    before = ada.get("/auth/me").json()
+    new = f"{before['username']}.new"
+    hers = eve.get("/auth/me").json()["username"]
+    key = ada.post("/auth/keys", json={"name": "mine"}).json()["key"]
+
+    assert change(username=new, password="not the password").status_code == 401
+    assert change(username=hers.upper()).json()["detail"] == "the username is taken"
+    assert change(username="a b").status_code == 422
+    assert ada.get("/auth/me").json() == before
+    assert change(username=new).json() == before | {"username": new}
+    assert change(username=new.upper()).json()["username"] == new.upper()
+    assert (sign_in(new), sign_in(before["username"]), sign_in(hers)) == (200, 401, 200)
+    with closing(api.client()) as program:
+        assert program.get("/auth/me", headers={"Authorization": f"Bearer {key}"}).is_success
+    assert eve.get("/auth/me").json()["username"] == hers
+
+
+def test_changing_names_finds_out_no_more_of_them_than_registering(start_api: StartApi) -> None:
+    with closing(start_api(registrations_per_hour=3).person()) as person:
+        name = person.get("/auth/me").json()["username"]
+        body = {"username": name, "password": PASSWORD}
+        answers = [person.post("/auth/me/name", json=body) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert "Retry-After" in answers[-1].headers

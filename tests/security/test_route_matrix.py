@@ -327,6 +327,9 @@ ROWS: dict[str, list[Row]] = {
     "listKeys": [Row("/auth/keys", names=False)],
     "revokeKey": [Row("/auth/keys/{key}", own=204)],
     "changeAccount": [Row("/auth/me", body={"expires_in_days": None}, names=False)],
+    "changeName": [
+        Row("/auth/me/name", body={"username": "{external}", "password": PASSWORD}, names=False)
+    ],
     "listSessions": [Row("/auth/sessions", names=False)],
     "endSession": [Row("/auth/sessions/{sign_in}", own=204)],
     "endOtherSessions": [Row("/auth/sessions", own=204, names=False)],
@@ -358,7 +361,7 @@ ENDING = {"changePassword", "changePasswordInBrowser", "logout", "deleteAccount"
 #: What no API key may do.
 FOR_SESSIONS = {
     *("createKey", "listKeys", "revokeKey", "listSessions", "endSession", "endOtherSessions"),
-    *("changeAccount", "changePassword", "changePasswordInBrowser", "logout"),
+    *("changeAccount", "changeName", "changePassword", "changePasswordInBrowser", "logout"),
 }
 #: What routes take beside ids: how many, in which order, and people's words.
 NO_IDS = {

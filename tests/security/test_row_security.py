@@ -117,7 +117,7 @@ def test_the_api_sees_the_rows_of_one_user_and_of_nobody_without_one(
         "UPDATE dead_letter SET payload = ''",
         "INSERT INTO message SELECT 7, 48, 2, 9, 'user', 'x', 'stored', now()",
         "UPDATE log_partition SET last_id = 7",
-        "UPDATE \"user\" SET username = 'root'",
+        "UPDATE \"user\" SET email = 'root@example.com'",
         "TRUNCATE message",
         "ALTER TABLE message DISABLE ROW LEVEL SECURITY",
         "SET ROLE verbatim",

@@ -78,6 +78,8 @@ class SignInSession(Base, table=True):
     #: Whether the secret changes at each renewal, so that reuse of an old one ends the session. A
     #: browser's does not: no script can read it, and several pages may renew it at the same time.
     rotates: bool
+    #: Which program on which system signed in, as far as it said so.
+    device: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(
         default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
     )

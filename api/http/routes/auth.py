@@ -20,7 +20,7 @@ from api.core.errors import (
 )
 from api.core.models.accounts import User
 from api.http import cookies
-from api.http.dependencies import Address, Anybody, App, SignedIn
+from api.http.dependencies import Address, Anybody, App, Device, SignedIn
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import accounts as schemas
@@ -72,13 +72,13 @@ async def register(app: App, address: Address, body: schemas.Registration) -> sc
         Unavailable,
     ),
 )
-async def login(app: App, address: Address, body: schemas.Login) -> schemas.Token:
+async def login(app: App, address: Address, device: Device, body: schemas.Login) -> schemas.Token:
     """Send the token with every other call: `Authorization: Bearer <access_token>`.
 
     An unknown name and a wrong password answer the same, after the same time.
     """
     _, refresh_token = await app.credentials.sign_in(
-        body.username, body.password, address, rotates=True
+        body.username, body.password, address, rotates=True, device=device
     )
     return _token(app, app.sessions.issue(refresh_token))
 
@@ -120,10 +120,16 @@ async def logout(app: App, caller: SignedIn) -> None:
     responses=_TAKES_A_PASSWORD,
 )
 async def change_password(
-    app: App, address: Address, caller: SignedIn, body: schemas.NewPassword
+    app: App, address: Address, device: Device, caller: SignedIn, body: schemas.NewPassword
 ) -> schemas.Token:
     """All other sessions of this account are revoked."""
-    return _token(app, await _change_password(app, address, caller, body, rotates=True))
+    verified, new_hash = await _new_password(app, address, caller, body)
+    return _token(
+        app,
+        await app.sessions.change_password(
+            caller.user_id, verified, new_hash, rotates=True, device=device
+        ),
+    )
 
 
 @router.post(
@@ -134,30 +140,35 @@ async def change_password(
     responses=_TAKES_A_PASSWORD,
 )
 async def change_password_in_browser(
+    *,
     app: App,
     address: Address,
+    device: Device,
     caller: SignedIn,
     request: Request,
     body: schemas.NewPassword,
 ) -> schemas.User:
     """As `POST /auth/password`, for a session whose tokens no script may see."""
     cookies.refuse_other_origins(request)
-    tokens = await _change_password(app, address, caller, body, rotates=False)
+    verified, new_hash = await _new_password(app, address, caller, body)
+    tokens = await app.sessions.change_password(
+        caller.user_id, verified, new_hash, rotates=False, device=device
+    )
     # In the place of the old one's renewal, if there was one.
     cookies.renew_session(request, tokens.cookie(), app.sessions.idle_seconds)
     return _user(app, await users.get(app.database, caller.user_id))
 
 
-async def _change_password(
-    app: App, address: Address, caller: SignedIn, body: schemas.NewPassword, *, rotates: bool
-) -> SessionTokens:
+async def _new_password(
+    app: App, address: Address, caller: SignedIn, body: schemas.NewPassword
+) -> tuple[str, str]:
+    """Return the hashes of the current password, which is right, and of the new one."""
     user = await users.get(app.database, caller.user_id)
     verified = await app.credentials.check(user.username, body.current_password, address)
     if verified is None:
         raise Unauthenticated("the current password is wrong")
     with app.password_process.slot() as slot:
-        new_hash = await slot.run(hash_password, body.new_password)
-    return await app.sessions.change_password(user.id, verified, new_hash, rotates=rotates)
+        return verified, await slot.run(hash_password, body.new_password)
 
 
 @router.post(
@@ -168,7 +179,13 @@ async def _change_password(
     responses=_TAKES_A_PASSWORD,
 )
 async def open_session(
-    app: App, address: Address, request: Request, response: Response, body: schemas.Login
+    *,
+    app: App,
+    address: Address,
+    device: Device,
+    request: Request,
+    response: Response,
+    body: schemas.Login,
 ) -> schemas.User:
     """The session is a cookie that scripts cannot read and other sites cannot use.
 
@@ -176,7 +193,7 @@ async def open_session(
     """
     cookies.refuse_other_origins(request)
     user, refresh_token = await app.credentials.sign_in(
-        body.username, body.password, address, rotates=False
+        body.username, body.password, address, rotates=False, device=device
     )
     cookie = app.sessions.issue(refresh_token).cookie()
     cookies.set_session(request, response, cookie, app.sessions.idle_seconds)
@@ -224,6 +241,27 @@ async def change_account(app: App, caller: SignedIn, body: schemas.AccountChange
     if days is not None and not app.settings.retention_days:
         raise NotAllowed("expires_in_days: this server deletes nothing by age (RETENTION_DAYS)")
     return _user(app, await users.expire(app.database, caller.user_id, days))
+
+
+@router.post(
+    "/me/name",
+    summary="Change the username",
+    operation_id="changeName",
+    responses=documented(*CALLER, Conflict, TooLarge, UnsupportedMediaType, NotAllowed),
+)
+async def change_name(
+    app: App, address: Address, caller: SignedIn, body: schemas.NewName
+) -> schemas.User:
+    """From then on one signs in with it. Sessions and API keys go on."""
+    user = await users.get(app.database, caller.user_id)
+    if not user.password_hash:
+        raise NotAllowed("username: this account's is its identity provider's")
+    verified = await app.credentials.check(user.username, body.password, address)
+    if verified is None:
+        raise Unauthenticated("the password is wrong")
+    # It tells whether a name is taken, as a registration does.
+    await run_in_threadpool(app.throttle.admit_registration, address)
+    return _user(app, await users.rename(app.database, user.id, verified, body.username))
 
 
 def _user(app: App, user: User) -> schemas.User:

@@ -28,6 +28,7 @@ async def list_sessions(app: App, caller: SignedIn) -> schemas.SignInSessions:
                 created_at=one.created_at,
                 renewed_at=one.renewed_at,
                 browser=not one.rotates,
+                device=one.device,
                 current=one.id == caller.session_id,
             )
             for one in found

@@ -98,6 +98,13 @@ class AccountChange(In):
     expires_in_days: Days | None
 
 
+class NewName(In):
+    """A username to be replaced."""
+
+    username: Username
+    password: SignInText
+
+
 class SignInSession(Out):
     """A sign-in session of one's own account."""
 
@@ -107,6 +114,9 @@ class SignInSession(Out):
         description="An access token's lifetime before its last request, at the most."
     )
     browser: bool = Field(description="It is a browser's cookie.")
+    device: str | None = Field(
+        examples=["Firefox on Linux"], description="Where it was made, as far as that is known."
+    )
     current: bool = Field(description="This request came in it.")
 
 
