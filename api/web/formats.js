@@ -32,6 +32,17 @@ export function day(time) {
   return formats.day.format(new Date(time));
 }
 
+/** @param {string} date of a day in UTC, as ISO 8601 has it */
+export function utcDay(date) {
+  return formats.utcDay.format(new Date(date));
+}
+
+/** @param {number} seconds until something happens, in hours or minutes */
+export function fromNow(seconds) {
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 60 ? formats.relative.format(minutes, "minute") : formats.relative.format(Math.round(minutes / 60), "hour");
+}
+
 /** @param {string | Date} time */
 export function minute(time) {
   return formats.minute.format(new Date(time));
@@ -59,6 +70,8 @@ function formatsOf(locale) {
     megabytes: new Intl.NumberFormat(locale, { ...unit, unit: "megabyte" }),
     plurals: new Intl.PluralRules(locale),
     day: new Intl.DateTimeFormat(locale, { dateStyle: "medium" }),
+    utcDay: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }),
+    relative: new Intl.RelativeTimeFormat(locale),
     minute: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }),
     second: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }),
     month: new Intl.DateTimeFormat(locale, { month: "long", year: "numeric" }),

@@ -18,7 +18,12 @@ from tests.support.stacks import RunningStack, running_stack
 #: How long the demo assistant takes for a word: slow enough to be caught in the middle.
 WORD_MS = 40
 #: Nothing in the tests is a hundred years old.
-SETTINGS = {"DEMO_WORD_MS": str(WORD_MS), "LOG_LEVEL": "WARNING", "RETENTION_DAYS": "36500"}
+SETTINGS = {
+    "DEMO_WORD_MS": str(WORD_MS),
+    "LOG_LEVEL": "WARNING",
+    "RETENTION_DAYS": "36500",
+    "USER_TOKENS_PER_DAY": "1000000",
+}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 #: It speaks to nobody but us. As root there is no sandbox to be had.
 QUIET = (

@@ -152,6 +152,11 @@ class Person:
         )
         return conversation
 
+    def use_tokens(self, conversation: int, day: datetime, read: int, written: int) -> None:
+        """Have had a model answer on a day (UTC), and tell what it took."""
+        row = (self.id, day.date(), conversation, 1, read, written)
+        self._insert("token_usage", [row])
+
     def _insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         # As an import does: the conversations are older than the log.
         with self._database() as cursor:

@@ -1,6 +1,7 @@
 """The account: password, sessions, export, import, and its end."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -31,7 +32,7 @@ def test_other_sessions_are_ended_and_a_new_password_leaves_only_this_one(
     account = opened(window)
     sessions = account.get_by_role("region", name="Where you are signed in")
     rows = sessions.get_by_role("listitem")
-    programs = rows.filter(has_text="Program")
+    programs = rows.filter(has_text="Firefox on Linux")
     expect(programs).to_have_count(2)
     expect(rows.filter(has_text="This one")).to_have_count(1)
 
@@ -142,9 +143,54 @@ def test_an_account_goes_when_its_name_is_typed_and_its_password_given(
     assert httpx.post(f"{person.url}/auth/login", json=who).status_code == 401
 
 
+def test_a_name_is_changed_and_said_where_it_is_shown(window: Window, person: Person) -> None:
+    window.open(person.conversation("hello", "hi"))
+    who = opened(window).get_by_role("region", name="Who you are")
+    who.locator("summary").press("Enter")
+    name, password = who.get_by_label("New username"), who.get_by_label("Password")
+    new = f"{person.name}.new"
+
+    with Person(person.url, f"{person.name}-taken", person.data) as somebody:
+        name.fill(somebody.name)
+        password.fill(PASSWORD)
+        window.page.keyboard.press("Enter")
+        expect(who.get_by_role("alert")).to_have_text("This username is taken.")
+    name.fill(new)
+    password.fill("not the password")
+    window.page.keyboard.press("Enter")
+    expect(who.get_by_role("alert")).to_have_text("The password is wrong.")
+    expect(password).to_be_focused()
+    window.page.keyboard.type(PASSWORD)
+    window.page.keyboard.press("Enter")
+    expect(who.get_by_role("status")).to_contain_text(f"you sign in as {new}.")
+    expect(who.locator("dd").first).to_have_text(new)
+    window.page.keyboard.press("Escape")
+
+    expect(window.page.locator(".username")).to_have_text(new)
+    answer = httpx.post(
+        f"{person.url}/auth/login", json={"username": new, "password": PASSWORD}, timeout=60
+    )
+    assert answer.status_code == 200
+
+
+def test_what_models_took_is_told_by_day_and_of_the_limit(window: Window, person: Person) -> None:
+    today = datetime.now(UTC)
+    conversation = person.conversation("hello", "hi")
+    person.use_tokens(conversation, today, 1_200, 34)
+    person.use_tokens(conversation, today - timedelta(days=1), 20_000, 5)
+    window.open(conversation)
+
+    usage = opened(window).get_by_role("region", name="What models took")
+    expect(usage.get_by_text("Today: 1,234 tokens for 1 answer.")).to_be_visible()
+    expect(usage.get_by_text("of the 1,000,000 tokens that a day may take")).to_be_visible()
+    usage.locator("summary").press("Enter")
+
+    expect(usage.locator("tbody td")).to_have_text(["1", "1,200", "34", "1", "20,000", "5"])
+
+
 def test_axe_has_nothing_to_say_about_the_account(window: Window, person: Person, axe: str) -> None:
     sign_in(person, PASSWORD)
-    person.conversation("hello", "hi")
+    person.use_tokens(person.conversation("hello", "hi"), datetime.now(UTC), 1_200, 34)
     window.page.emulate_media(reduced_motion="reduce")
     for width, scheme in VIEWS:
         window.page.set_viewport_size({"width": width, "height": 800})
@@ -154,11 +200,12 @@ def test_axe_has_nothing_to_say_about_the_account(window: Window, person: Person
         if width < 500:
             window.button("Show conversations").click()
         account = opened(window)
-        expect(account.get_by_role("listitem").filter(has_text="Program")).to_be_visible()
+        expect(account.get_by_role("listitem").filter(has_text="Firefox on Linux")).to_be_visible()
         account.get_by_label("Name of the new key").fill(f"{width} {scheme}")
         window.button("Make a key").click()
         expect(account.get_by_label("New key", exact=True)).to_be_visible()
-        account.locator("summary").click()
+        for summary in account.locator("summary").all():
+            summary.click()
         account.locator(".drop").evaluate(DROP, ["none.jsonl", "no JSON"])
         expect(account.get_by_text("1 line was refused:")).to_be_visible()
 
@@ -175,7 +222,8 @@ def opened(window: Window) -> Locator:
 def sign_in(person: Person, password: str) -> str:
     """Sign in as a program does; return the access token."""
     who = {"username": person.name, "password": password}
-    answer = httpx.post(f"{person.url}/auth/login", json=who, timeout=60)
+    firefox = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/145.0"}
+    answer = httpx.post(f"{person.url}/auth/login", json=who, headers=firefox, timeout=60)
     return str(answer.raise_for_status().json()["access_token"])
 
 

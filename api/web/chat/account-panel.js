@@ -2,12 +2,13 @@
 
 import { iconButton, make } from "./dom.js";
 import { Farewell } from "./farewell.js";
+import { Identity } from "./identity.js";
 import { Keys } from "./keys.js";
 import { OwnData } from "./own-data.js";
 import { Password } from "./password.js";
 import { Retention } from "./retention.js";
-import { Section } from "./section.js";
 import { SignInSessions } from "./sign-in-sessions.js";
+import { Usage } from "./usage.js";
 import { texts } from "../texts.js";
 
 /**
@@ -18,10 +19,11 @@ import { texts } from "../texts.js";
 
 export class AccountPanel {
   #language;
-  #who = make("dl", { class: "who" });
+  #identity;
   #sessions;
   #keys;
   #password;
+  #usage;
   #data;
   #retention;
   #farewell;
@@ -32,10 +34,15 @@ export class AccountPanel {
   /**
    * @param {Client} client
    * @param {LanguageChoice} language
-   * @param {{imported: () => void, deleted: () => void}} actions
+   * @param {{renamed: (user: User) => void, imported: () => void, deleted: () => void}} actions
    */
-  constructor(client, language, { imported, deleted }) {
+  constructor(client, language, { renamed, imported, deleted }) {
     this.#language = language;
+    this.#identity = new Identity(client, language, (user) => {
+      this.#farewell.use(user.username);
+      renamed(user);
+    });
+    this.#usage = new Usage(client);
     this.#sessions = new SignInSessions(client);
     this.#keys = new Keys(client);
     this.#password = new Password(client, () => void this.#sessions.show());
@@ -50,10 +57,11 @@ export class AccountPanel {
     });
     this.#content = [
       make("header", {}, make("h2", { id: "account-heading" }, texts.account), close),
-      new Section(texts.profile, this.#who, language.element).element,
+      this.#identity.element,
       this.#password.element,
       this.#sessions.element,
       this.#keys.element,
+      this.#usage.element,
       this.#data.element,
       this.#retention.element,
       this.#farewell.element,
@@ -61,14 +69,15 @@ export class AccountPanel {
   }
 
   /** @param {User} user */
-  open({ username, email }) {
-    this.#who.replaceChildren(...pair(texts.username, username), ...pair(texts.email, email));
+  open(user) {
+    this.#identity.show(user);
     this.#data.stop();
-    this.#farewell.use(username);
+    this.#farewell.use(user.username);
     this.element.replaceChildren(...this.#content);
     this.element.showModal();
     void this.#sessions.show();
     void this.#keys.show();
+    void this.#usage.show();
     void this.#retention.show();
   }
 
@@ -97,15 +106,8 @@ export class AccountPanel {
   #forget() {
     this.#keys.forget();
     this.#password.forget();
+    this.#identity.forget();
     this.#data.stop();
     this.element.replaceChildren();
   }
-}
-
-/**
- * @param {string} name
- * @param {string} value
- */
-function pair(name, value) {
-  return [make("dt", {}, name), make("dd", { dir: "auto" }, value)];
 }

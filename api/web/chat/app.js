@@ -23,7 +23,7 @@ import { spoken, texts } from "../texts.js";
 /**
  * @import { Turn } from "../model/turn.js"
  * @import { Thread } from "../model/thread.js"
- * @import { Rating } from "../model/wire.js"
+ * @import { Rating, User } from "../model/wire.js"
  */
 
 /** Another device says nothing to us: we look. And more often while the server does not answer. */
@@ -75,6 +75,7 @@ export class ChatApp {
       void this.#session.enter(user);
     });
     this.#panel = new AccountPanel(this.#client, language(), {
+      renamed: (user) => this.#renamed(user),
       imported: () => void this.#session.lookAround(),
       deleted: () => void this.#deleted(),
     });
@@ -404,6 +405,12 @@ export class ChatApp {
     if (!this.#session.hasUnsent) return void this.#session.leave();
     const act = () => void this.#session.leave();
     this.#toasts.show(texts.signOutUnsent, { label: texts.signOutAnyway, act });
+  }
+
+  /** @param {User} user with another name */
+  #renamed(user) {
+    this.#session.learnUser(user);
+    this.#account.showName(user.username);
   }
 
   /** The account is gone, and all that was kept of it here. */

@@ -34,7 +34,7 @@ export class Farewell {
       this.#password.label,
       this.#submit,
     );
-    const details = make("details", {}, make("summary", {}, texts.deleteAccount), make("p", {}, texts.deleteHint), form);
+    const details = make("details", { class: "farewell" }, make("summary", {}, texts.deleteAccount), make("p", {}, texts.deleteHint), form);
     this.#section = new Section(texts.end, details);
     this.element = this.#section.element;
   }
@@ -62,7 +62,7 @@ export class Farewell {
     const remove = async () => {
       await this.#client.deleteAccount(this.#password.input.value);
     };
-    const done = await this.#section.attempt(remove, texts.wrongCurrent);
+    const done = await this.#section.attempt(remove, { 401: texts.wrongCurrent });
     this.#submit.disabled = false;
     if (done) this.#gone();
     else this.#password.input.select();

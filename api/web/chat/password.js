@@ -59,7 +59,7 @@ export class Password {
     const change = async () => {
       await this.#client.changePassword(this.#current.input.value, this.#new.input.value);
     };
-    if (await this.#section.attempt(change, texts.wrongCurrent)) {
+    if (await this.#section.attempt(change, { 401: texts.wrongCurrent })) {
       this.forget();
       this.#done.textContent = texts.passwordChanged;
       this.#changed();

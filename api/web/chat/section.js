@@ -27,18 +27,18 @@ export class Section {
   /**
    * Do something, and say so if it fails.
    * @param {() => Promise<void>} act
-   * @param {string} [refused] what a 401 means
+   * @param {Record<number, string>} [meanings] what an answer of a status means here
    * @returns {Promise<boolean>} whether it was done
    */
-  async attempt(act, refused) {
+  async attempt(act, meanings = {}) {
     this.complain("");
     try {
       await act();
       return true;
     } catch (error) {
-      const problem = Problem.from(error);
-      if (problem.status === 401 && refused) this.complain(refused);
-      else this.complain(problem.isPassing ? texts.signInLater : problem.detail);
+      const { status, isPassing, detail } = Problem.from(error);
+      const usual = status === 429 ? texts.tooMany : isPassing ? texts.signInLater : detail;
+      this.complain(meanings[status] ?? usual);
       return false;
     }
   }

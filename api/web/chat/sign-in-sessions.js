@@ -40,13 +40,15 @@ export class SignInSessions {
   }
 
   /** @param {SignInSession} session */
-  #row({ id, created_at, renewed_at, browser, current }) {
+  #row({ id, created_at, renewed_at, browser, device, current }) {
     const since = texts.signedInSince(minute(created_at), minute(renewed_at));
+    const [program = "", system = ""] = device?.split(" on ") ?? [];
     const kind = browser ? texts.sessionOfBrowser : texts.sessionOfProgram;
+    const what = system ? texts.device(program, system) : program || kind;
     const end = make("button", { type: "button", class: "revoke" }, texts.endSession);
     end.setAttribute("aria-label", texts.endSessionOf(minute(created_at)));
     end.addEventListener("click", () => void this.#end(() => this.#client.endSession(id)));
-    const about = make("span", { class: "key-of" }, make("strong", {}, kind), since);
+    const about = make("span", { class: "key-of" }, make("strong", {}, what), since);
     return make("li", {}, about, current ? make("span", { class: "list-hint" }, texts.thisSession) : end);
   }
 

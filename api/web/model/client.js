@@ -5,7 +5,7 @@ import { Problem, UNREACHED } from "./problem.js";
 /**
  * @import { Change } from "./changes.js"
  * @import { Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope } from "./wire.js"
- * @import { MessagePage, Rating, SharedConversation, SharedLink, SignInSession, TagRow, User } from "./wire.js"
+ * @import { MessagePage, Rating, SharedConversation, SharedLink, SignInSession, TagRow, Usage, User } from "./wire.js"
  */
 
 /** Longer than any call but a stream takes. */
@@ -270,6 +270,20 @@ export class Client extends EventTarget {
    */
   changeAccount(expires_in_days) {
     return this.#json("PATCH", "/auth/me", { body: { expires_in_days } });
+  }
+
+  /**
+   * @param {string} username
+   * @param {string} password
+   * @returns {Promise<User>}
+   */
+  changeName(username, password) {
+    return this.#json("POST", "/auth/me/name", { body: { username, password }, asksPassword: true });
+  }
+
+  /** @returns {Promise<Usage>} of the last 30 days */
+  usage() {
+    return this.#json("GET", "/api/usage");
   }
 
   /** @param {string} password */

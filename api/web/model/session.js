@@ -131,8 +131,7 @@ export class Session extends EventTarget {
   async enter(user) {
     if (this.#lastUser !== null && this.#lastUser !== user.id) this.#wanted = null;
     this.#lastUser = user.id;
-    this.user = user;
-    ofTab.write(this.#userName, JSON.stringify(user));
+    this.learnUser(user);
     this.#outbox = new Outbox(this.#client.base, user.id);
     this.#couriers = new Couriers(this.#client, this.#outbox);
     this.#couriers.addEventListener("opened", (event) => {
@@ -161,6 +160,12 @@ export class Session extends EventTarget {
     await this.#loadConversations();
     await this.tags?.refresh().catch(() => {}); // a change of tags reads them again
     await this.#learnTitle();
+  }
+
+  /** @param {User} user as the server has it now */
+  learnUser(user) {
+    this.user = user;
+    ofTab.write(this.#userName, JSON.stringify(user));
   }
 
   /**

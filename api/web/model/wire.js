@@ -22,7 +22,14 @@
  * @property {string} created_at
  * @property {string} renewed_at
  * @property {boolean} browser
+ * @property {string | null} device such as `Firefox on Linux`, or one of both
  * @property {boolean} current
+ *
+ * @typedef {{answers: number, input_tokens: number, output_tokens: number}} Sums
+ *
+ * @typedef {object} Usage What models took.
+ * @property {(Sums & {day: string})[]} days in UTC, the oldest first
+ * @property {{tokens_per_day: number, tokens_today: number, seconds_left: number} | null} limit
  *
  * @typedef {object} ConversationRow
  * @property {number} id

@@ -173,6 +173,11 @@ export const texts = {
 
   account: "Account",
   profile: "Who you are",
+  changeUsername: "Change the username",
+  newUsername: "New username",
+  /** @param {string} username */
+  usernameChanged: (username) => `Changed. From now on you sign in as ${username}.`,
+  usernameTaken: "This username is taken.",
   currentPassword: "Current password",
   newPassword: "New password",
   changePassword: "Change the password",
@@ -181,6 +186,11 @@ export const texts = {
   sessions: "Where you are signed in",
   sessionOfBrowser: "Browser",
   sessionOfProgram: "Program",
+  /**
+   * @param {string} program
+   * @param {string} system
+   */
+  device: (program, system) => `${program} on ${system}`,
   thisSession: "This one",
   endSession: "End",
   /** @param {string} since */
@@ -191,6 +201,27 @@ export const texts = {
    * @param {string} last
    */
   signedInSince: (since, last) => `since ${since}, last used ${last}`,
+  usage: "What models took",
+  /**
+   * @param {number} tokens
+   * @param {number} count of answers
+   */
+  usageToday: (tokens, count) =>
+    `Today: ${plural(tokens, { one: "1 token", other: `${number(tokens)} tokens` })} for ${plural(count, { one: "1 answer", other: `${number(count)} answers` })}.`,
+  usageNone: "In the last 30 days no model told what it took.",
+  usageOfLimit: "Tokens of today",
+  /**
+   * @param {number} tokens
+   * @param {number} limit
+   * @param {string} when
+   */
+  usageLimit: (tokens, limit, when) =>
+    `${number(tokens)} of the ${number(limit)} tokens that a day may take. A new day begins ${when}.`,
+  usageByDay: "By day",
+  day: "Day",
+  answers: "Answers",
+  tokensIn: "Tokens read",
+  tokensOut: "Tokens written",
   yourData: "Your data",
   dropHint:
     "Drop a file here to import its conversations: an export from here, or JSON lines in that form. Exports of other chats are imported with the command “verbatim import”.",
