@@ -57,4 +57,4 @@ def test_a_session_says_what_signed_in(anybody: httpx.Client, ada: httpx.Client)
 
     found = ada.get("/auth/sessions").json()["sessions"]
 
-    assert [one["device"] for one in found] == [None, "Firefox on Linux", "httpx"]
+    assert [one["device"] for one in found] == [None, "Firefox on Linux", None]
