@@ -182,6 +182,13 @@ def on_one_server(server: Server) -> None:
 
 
 @pytest.fixture
+def on_real_servers(request: pytest.FixtureRequest) -> None:
+    """Leave a test of thousands of entries out on the fake, which runs the script in Python."""
+    if request.node.callspec.params["server"] == "fakeredis" and not FULL:
+        pytest.skip("thousands of entries take the fake many seconds")
+
+
+@pytest.fixture
 def closed_log(server: Server) -> Iterator[Log]:
     with server.open() as client:
         yield Log(client, "verbatim")

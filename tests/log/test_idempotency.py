@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from redis import Redis
 
 from api.core import ids
@@ -37,6 +38,7 @@ def fill(log: Log, conversation: int, number: int, *, seconds: int = 3_600) -> l
     return made
 
 
+@pytest.mark.usefixtures("on_real_servers")
 def test_keys_are_known_however_many_there_are(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
 
@@ -48,6 +50,7 @@ def test_keys_are_known_however_many_there_are(log: Log, redis: Redis) -> None:
     assert redis.get(log.key(conversation, "idems"))
 
 
+@pytest.mark.usefixtures("on_real_servers")
 def test_a_key_takes_some_thirty_bytes(log: Log, redis: Redis) -> None:
     fill(log, open_conversation(log), RECORDS)
 
@@ -58,6 +61,7 @@ def test_a_key_takes_some_thirty_bytes(log: Log, redis: Redis) -> None:
         assert taken / RECORDS < 45
 
 
+@pytest.mark.usefixtures("on_real_servers")
 def test_what_is_older_than_its_time_makes_room(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     request = message(conversation, "new", key="new")
@@ -85,6 +89,7 @@ def test_a_turns_answer_is_found_by_its_conversation_alone(log: Log) -> None:
     assert found == [str(answered.id).encode(), b""]
 
 
+@pytest.mark.usefixtures("on_real_servers")
 def test_answers_are_spread_as_keys_are(log: Log, redis: Redis) -> None:
     conversation = open_conversation(log)
     # One turn a millisecond, within few seconds.
