@@ -6,6 +6,7 @@ with the oldest that it takes.
 """
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -35,6 +36,10 @@ def extras(package: Path) -> dict[str, list[str]]:
 
 
 EXTRAS = extras(PACKAGE) | extras(ROOT)
+#: Of an adapter's CPU time, beside that of its calls and of its framework's own JSON.
+MOST_OVERHEAD = 0.1
+#: LangChain's middleware is asked three times a turn what is new of the whole thread.
+OF_LANGCHAIN = 0.2
 #: What the suite of an extra needs besides.
 BESIDES = {"agents": ["cryptography"]}
 #: Without this project's own fixtures and settings, which need the server's packages.
@@ -119,6 +124,18 @@ def run(command: list[str | Path], folder: Path, url: str, key: str) -> tuple[in
         command, cwd=folder, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=False
     )
     return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("extra", sorted(extras(PACKAGE)))
+def test_an_adapter_takes_little_of_the_cpu_besides_its_calls(
+    python: Callable[[str, bool], Path], api: Api, key: str, extra: str, tmp_path: Path
+) -> None:
+    command: list[str | Path] = [python(extra, False), SUITES / "overhead.py", extra]
+    ended, printed = run(command, tmp_path, api.url, key)
+    assert ended == 0
+    told = json.loads(printed)
+    print(f"{extra}: {told['overhead']:+.1%}")
+    assert told["overhead"] <= (OF_LANGCHAIN if extra == "langchain" else MOST_OVERHEAD)
 
 
 @pytest.mark.parametrize("suite", ["openai_sdk", "agents_sessions"])

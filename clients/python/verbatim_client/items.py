@@ -15,7 +15,8 @@ def wrapped(form: str, item: object, *, role: Role, text: str) -> NewMessage:
     """Return an item as a message. `text` is cut, and mended, as far as content must be."""
     # What a text may not have: NUL, and halves of surrogate pairs.
     content = text[:_CONTENT].replace("\0", "\ufffd")
-    content = content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not content.isascii():
+        content = content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return {"role": role, "content": content, "extra": {"format": form, "item": item}}
 
 

@@ -23,7 +23,8 @@ _TYPES: Final = {"user": "human", "assistant": "ai", "system": "system", "tool":
 def stored(message: BaseMessage) -> NewMessage:
     """Return a message as Verbatim keeps it; an artifact that is no JSON is left out."""
     item = message_to_dict(message)
-    if isinstance(message, ToolMessage) and not _is_json(message.artifact):
+    artifact = message.artifact if isinstance(message, ToolMessage) else None
+    if artifact is not None and not _is_json(artifact):
         item["data"]["artifact"] = None
     role = _ROLES.get(message.type, "assistant")
     return wrapped(_FORM, item, role=role, text=plain(message.content))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
@@ -20,6 +21,8 @@ from verbatim_client.items import batches
 from verbatim_client.langchain_form import stored, told
 
 _STORED: Final = "verbatim_stored"
+#: Of how many texts the digests are kept at hand.
+_REMEMBERED: Final = 2_048
 
 
 class VerbatimState(AgentState):  # type: ignore[misc] # not installed here
@@ -119,8 +122,21 @@ def _digests(messages: Sequence[BaseMessage]) -> dict[str, str]:
 
 
 def _digest(message: BaseMessage) -> str:
+    content = message.content
     calls = message.tool_calls if isinstance(message, AIMessage) else None
-    text = json.dumps([message.content, calls], sort_keys=True, default=str)
+    if isinstance(content, str) and not calls:
+        return _digest_of(content, is_answer=calls is not None)
+    return _hashed([content, calls])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _digest_of(content: str, *, is_answer: bool) -> str:
+    # All of a thread is compared in each step, and most of it is texts.
+    return _hashed([content, [] if is_answer else None])
+
+
+def _hashed(said: list[Any]) -> str:
+    text = json.dumps(said, sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()[:16]
 
 
