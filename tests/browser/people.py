@@ -101,6 +101,10 @@ class Person:
         answer.raise_for_status()
         self.get("/api/conversations/", read_after=answer.json()["entry_id"])
 
+    def delete_asset(self, asset: str) -> None:
+        """Delete a file, as another page would."""
+        self._client.delete(f"/api/assets/{asset}").raise_for_status()
+
     def import_conversations(self, count: int) -> list[int]:
         """Have had this many conversations for a long time, `Conversation <count>` the newest.
 

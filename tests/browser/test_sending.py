@@ -390,7 +390,7 @@ def test_nothing_is_sent_that_the_server_would_refuse(window: Window, person: Pe
     expect(window.button("Send")).to_be_disabled()
     window.composer.fill("x" * 100_001)
     expect(window.button("Send")).to_be_disabled()
-    expect(window.page.get_by_text("1 characters too many")).to_be_visible()
+    expect(window.page.get_by_text("1 character too many")).to_be_visible()
     window.composer.fill("😀" * 100_000)
 
     expect(window.button("Send")).to_be_enabled()

@@ -23,7 +23,7 @@ import { spoken, texts } from "../texts.js";
 /**
  * @import { Turn } from "../model/turn.js"
  * @import { Thread } from "../model/thread.js"
- * @import { Rating, User } from "../model/wire.js"
+ * @import { Attachment, Rating, User } from "../model/wire.js"
  */
 
 /** Another device says nothing to us: we look. And more often while the server does not answer. */
@@ -101,7 +101,8 @@ export class ChatApp {
       retry: (turn) => turn.retry(),
       edit: (turn) => this.#edit(turn),
       discard: (turn) => this.#thread?.discard(turn),
-      replace: (message, text) => this.#replace(message, text),
+      replace: (message, text, files) => this.#replace(message, text, files),
+      urlOf: (asset) => this.#client.urlOf(asset),
       switchTo: (branch) => void this.#switchTo(branch),
       rate: (message, rating, comment) => this.#rate(message, rating, comment),
       toLatest: () => void this.#session.openLatest(),
@@ -109,7 +110,8 @@ export class ChatApp {
       import: () => this.#session.user && this.#panel.openData(this.#session.user),
     });
     this.#composer = new Composer({
-      send: (text) => this.#send(text),
+      send: (text, files) => this.#send(text, files),
+      upload: (file, progress, signal) => this.#client.upload(file, progress, signal),
       stop: () => this.#stopAnswer(),
       editLast: () => this.#messages.editLast(),
     });
@@ -136,6 +138,7 @@ export class ChatApp {
       this.#messages.element,
       this.#composer.element,
     );
+    this.#composer.takeDropsOn(chat);
     this.#drawer = new Drawer(this.#sidebar.element, chat, this.#header.menu);
     this.#layout = make("div", { class: "layout" }, this.#sidebar.element, this.#drawer.scrim, chat);
     root.replaceChildren(
@@ -222,6 +225,7 @@ export class ChatApp {
     this.#panel.close();
     this.#tagEditor.close();
     this.#shortcuts.close();
+    this.#composer.leave();
     this.#layout.hidden = true;
     this.#signIn.element.hidden = false;
     this.#messages.open(null);
@@ -308,24 +312,28 @@ export class ChatApp {
     if (this.#announcer.textContent !== words) this.#announcer.textContent = words;
   }
 
-  /** @param {string} text */
-  #send(text) {
-    this.#thread?.say(text);
+  /**
+   * @param {string} text
+   * @param {Attachment[]} files
+   */
+  #send(text, files) {
+    this.#thread?.say(text, null, files);
     this.#messages.follow();
   }
 
   /** @param {string} text */
   #suggest(text) {
-    this.#send(text);
+    this.#send(text, []);
     this.#composer.focus();
   }
 
   /**
    * @param {number} message of the user's, which is said anew
    * @param {string} text
+   * @param {Attachment[]} files
    */
-  #replace(message, text) {
-    this.#thread?.say(text, message);
+  #replace(message, text, files) {
+    this.#thread?.say(text, message, files);
     this.#composer.focus();
     this.#messages.follow();
   }
@@ -356,7 +364,7 @@ export class ChatApp {
   #edit(turn) {
     if (turn.text === null) return;
     this.#thread?.discard(turn);
-    this.#composer.edit(turn.text);
+    this.#composer.edit(turn.text, turn.attachments);
   }
 
   /** @param {number | null} id */

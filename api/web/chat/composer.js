@@ -1,6 +1,7 @@
 /** Where a message is written. What is not sent yet is kept, though the tab is closed. */
 
 import { iconButton, make } from "./dom.js";
+import { FileTray } from "./file-tray.js";
 import { ofBrowser } from "../model/storage.js";
 import { texts } from "../texts.js";
 
@@ -8,6 +9,17 @@ import { texts } from "../texts.js";
 const MOST = 100_000;
 /** From here on the rest is counted. */
 const COUNT_FROM = 95_000;
+
+/**
+ * @import { Upload } from "./file-tray.js"
+ * @import { Attachment } from "../model/wire.js"
+ *
+ * @typedef {object} Actions
+ * @property {(text: string, attachments: Attachment[]) => void} send
+ * @property {() => void} stop
+ * @property {() => void} editLast
+ * @property {Upload} upload
+ */
 
 export class Composer {
   #field = make("textarea", {
@@ -22,13 +34,14 @@ export class Composer {
   });
   #count = make("div", { class: "count", role: "status" });
   #send = make("button");
+  #tray;
   #stop;
   #onSend;
   #onEditLast;
   #draft = "";
 
-  /** @param {{send: (text: string) => void, stop: () => void, editLast: () => void}} actions */
-  constructor({ send, stop, editLast }) {
+  /** @param {Actions} actions */
+  constructor({ send, stop, editLast, upload }) {
     this.#onSend = send;
     this.#onEditLast = editLast;
     this.#send = iconButton("send", texts.send, () => {}, { type: "submit", class: "send" });
@@ -38,11 +51,13 @@ export class Composer {
       make("i"),
     );
     const buttons = make("div", { class: "buttons" }, this.#stop, this.#send);
-    const frame = make("div", { class: "frame" }, this.#field, buttons);
-    this.element = make("form", { class: "composer" }, this.#count, frame);
+    this.#tray = new FileTray(upload, () => this.#changed());
+    const frame = make("div", { class: "frame" }, this.#tray.button, this.#field, buttons);
+    this.element = make("form", { class: "composer" }, this.#count, this.#tray.element, frame);
     this.element.addEventListener("submit", (event) => this.#submit(event));
     this.#field.addEventListener("keydown", (event) => this.#pressed(event));
     this.#field.addEventListener("input", () => this.#changed());
+    this.#field.addEventListener("paste", (event) => this.#pasted(event));
     frame.addEventListener("click", (event) => {
       if (event.target === frame) this.focus();
     });
@@ -61,7 +76,7 @@ export class Composer {
     this.#draft = name;
     this.#field.disabled = false;
     this.#field.value = ofBrowser.read(name) ?? "";
-    this.#changed();
+    this.#tray.open(name);
   }
 
   /**
@@ -72,12 +87,44 @@ export class Composer {
     ofBrowser.write(this.#draft, null);
     this.#draft = name;
     ofBrowser.write(name, this.#field.value);
+    this.#tray.move(name);
   }
 
-  /** @param {string} text to be changed and sent again */
-  edit(text) {
+  /** Somebody else may be next. */
+  leave() {
+    this.#tray.clear();
+  }
+
+  /**
+   * Take the files that are dropped there.
+   * @param {HTMLElement} area
+   */
+  takeDropsOn(area) {
+    area.addEventListener("dragover", (event) => {
+      if (!event.dataTransfer?.types.includes("Files") || this.element.hidden) return;
+      event.preventDefault();
+      area.classList.add("dropping");
+    });
+    area.addEventListener("dragleave", (event) => {
+      const to = /** @type {Node | null} */ (event.relatedTarget);
+      if (!to || !area.contains(to)) area.classList.remove("dropping");
+    });
+    area.addEventListener("drop", (event) => {
+      area.classList.remove("dropping");
+      if (!event.dataTransfer?.files.length || this.element.hidden) return;
+      event.preventDefault();
+      this.#tray.add(event.dataTransfer.files);
+      this.focus();
+    });
+  }
+
+  /**
+   * @param {string} text to be changed and sent again
+   * @param {Attachment[]} attachments
+   */
+  edit(text, attachments) {
     this.#field.value = this.#field.value ? `${text}\n${this.#field.value}` : text;
-    this.#changed();
+    this.#tray.restore(attachments);
     this.focus();
   }
 
@@ -97,8 +144,7 @@ export class Composer {
     if (!this.#isSendable) return;
     const text = this.#field.value;
     this.#field.value = "";
-    this.#changed();
-    this.#onSend(text);
+    this.#onSend(text.trim() ? text : "", this.#tray.take());
     this.focus();
   }
 
@@ -112,6 +158,14 @@ export class Composer {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     this.element.requestSubmit();
+  }
+
+  /** @param {ClipboardEvent} event */
+  #pasted(event) {
+    const files = event.clipboardData?.files;
+    if (!files?.length) return;
+    event.preventDefault();
+    this.#tray.add(files);
   }
 
   #changed() {
@@ -128,6 +182,7 @@ export class Composer {
 
   get #isSendable() {
     const { value } = this.#field;
-    return value.trim() !== "" && (value.length <= MOST || [...value].length <= MOST);
+    const saysSomething = value.trim() !== "" || !this.#tray.isEmpty;
+    return saysSomething && this.#tray.isReady && (value.length <= MOST || [...value].length <= MOST);
   }
 }

@@ -5,19 +5,21 @@ import { copy } from "./clipboard.js";
 import { icon, iconButton, make } from "./dom.js";
 import { FeedbackBar } from "./feedback.js";
 import { MessageEditor } from "./message-editor.js";
+import { MessageFiles } from "./message-files.js";
 import { second } from "../formats.js";
 import { texts } from "../texts.js";
 
 /**
  * @import { Item } from "../model/items.js"
  * @import { Turn } from "../model/turn.js"
- * @import { Rating } from "../model/wire.js"
+ * @import { Attachment, Rating } from "../model/wire.js"
  *
  * @typedef {object} Actions
  * @property {(turn: Turn) => void} retry
  * @property {(turn: Turn) => void} edit
  * @property {(turn: Turn) => void} discard
- * @property {(message: number, text: string) => void} replace
+ * @property {(message: number, text: string, files: Attachment[]) => void} replace
+ * @property {(asset: string) => string} urlOf
  * @property {(branch: number) => void} switchTo
  * @property {(message: number, rating: Rating | null, comment: string | null) => Promise<boolean>} rate
  */
@@ -30,6 +32,7 @@ export class MessageView {
   #feedback = null;
   #words = make("div", { class: "words", dir: "auto" });
   #note = make("div", { class: "note" });
+  #files;
   #article;
   /** @type {HTMLElement | null} */
   #horizon = null;
@@ -51,12 +54,14 @@ export class MessageView {
     this.#actions = actions;
     this.#role = item.role;
     this.#answer = item.role === "assistant" ? new AnswerBody() : null;
+    this.#files = new MessageFiles(actions.urlOf);
     const name = item.role === "assistant" ? texts.assistant : texts.you;
     this.#article = make(
       "article",
       {},
       // For those who go through a page by its headings.
       make("h2", { class: "unseen" }, name),
+      this.#files.element,
       this.#answer ? this.#answer.element : this.#words,
       this.#note,
     );
@@ -81,7 +86,7 @@ export class MessageView {
       this.#editor?.element.replaceWith(this.#words);
       this.#editor = null;
       this.#note.hidden = false;
-      if (text !== null) this.#actions.replace(question.id, text);
+      if (text !== null) this.#actions.replace(question.id, text, question.files);
       else this.#note.querySelector("button")?.focus();
     });
     this.#words.replaceWith(this.#editor.element);
@@ -90,13 +95,15 @@ export class MessageView {
   }
 
   /** @param {Item} item */
-  show({ text, row, turn, finish, isHorizon, question, variants }) {
+  show({ text, files, row, turn, finish, isHorizon, question, variants }) {
     this.#question = question;
     this.#variants = variants;
     const isWritten = turn?.state === "answering";
     this.#text = text;
     if (this.#answer) this.#answer.show(text, { isGrowing: isWritten });
     else if (this.#words.textContent !== text) this.#words.textContent = text;
+    this.#words.hidden = text === "" && files.length > 0;
+    this.#files.show(files);
     const state = stateOf(this.#role, row?.status ?? null, turn);
     this.element.dataset["state"] = state;
     this.#article.setAttribute("aria-busy", String(state === "thinking" || state === "answering"));
@@ -198,7 +205,7 @@ export class MessageView {
   #anewButtons() {
     const question = this.#question;
     const mine = this.#role === "user";
-    const answer = () => this.#question && this.#actions.replace(this.#question.id, this.#question.text);
+    const answer = () => question && this.#actions.replace(question.id, question.text, question.files);
     const act = mine ? () => this.edit() : answer;
     const label = mine ? texts.edit : texts.regenerate;
     const shape = mine ? "pencil" : "retry";

@@ -1,6 +1,6 @@
 /** The element's styles, loaded once for all its instances: plain CSS files, no inline styles. */
 
-const FILES = ["base.css", "sidebar.css", "organise.css", "messages.css", "answer.css", "composer.css", "sign-in.css", "panel.css"];
+const FILES = ["base.css", "sidebar.css", "organise.css", "messages.css", "answer.css", "composer.css", "files.css", "sign-in.css", "panel.css"];
 
 /** @type {Promise<CSSStyleSheet[]> | null} */
 let loading = null;

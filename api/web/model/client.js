@@ -1,11 +1,13 @@
 /** Every call that the ChatBot makes. The session is an httpOnly cookie: no token is ever seen. */
 
 import { Problem, UNREACHED } from "./problem.js";
+import { upload } from "./uploads.js";
 
 /**
  * @import { Change } from "./changes.js"
- * @import { Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key, KeyScope } from "./wire.js"
- * @import { MessagePage, Rating, SharedConversation, SharedLink, SignInSession, TagRow, Usage, User } from "./wire.js"
+ * @import { Attachment, Audience, BranchRow, ConversationPage, ConversationRow, HitPage, Key } from "./wire.js"
+ * @import { KeyScope, MessagePage, Rating, SharedConversation, SharedLink, SignInSession } from "./wire.js"
+ * @import { TagRow, Usage, User } from "./wire.js"
  */
 
 /** Longer than any call but a stream takes. */
@@ -146,12 +148,17 @@ export class Client extends EventTarget {
    * @param {string} message
    * @param {string} key
    * @param {AbortSignal} signal
-   * @param {number | null} replaces the message in whose place this one comes
+   * @param {{replaces: number | null, attachments: Attachment[]}} how the message in whose place this
+   *   one comes, and its files
    */
-  say(conversation, message, key, signal, replaces) {
+  say(conversation, message, key, signal, { replaces, attachments }) {
     const headers = { Accept: "text/event-stream, application/json;q=0.5" };
     const path = `${chatPath(conversation)}/message`;
-    const body = replaces === null ? { message } : { message, replaces };
+    const body = {
+      message,
+      ...(replaces === null ? {} : { replaces }),
+      ...(attachments.length ? { attachments } : {}),
+    };
     return this.#fetch("POST", path, { body, key, headers, signal });
   }
 
@@ -320,6 +327,31 @@ export class Client extends EventTarget {
    */
   import(lines, signal) {
     return this.#fetch("POST", "/api/import", { lines, signal });
+  }
+
+  /**
+   * @param {File} file
+   * @param {(share: number) => void} progress from 0 to 1
+   * @param {AbortSignal} signal
+   */
+  async upload(file, progress, signal) {
+    const url = `${this.#base}/api/assets${search({ name: file.name || "file" })}`;
+    try {
+      const uploaded = await upload(url, file, progress, signal);
+      this.dispatchEvent(new Event("reached"));
+      return uploaded;
+    } catch (error) {
+      if (error instanceof Problem) {
+        this.dispatchEvent(new Event(error.status === UNREACHED ? "unreached" : "reached"));
+        if (error.status === 401) this.dispatchEvent(new Event("signedout"));
+      }
+      throw error;
+    }
+  }
+
+  /** @param {string} asset */
+  urlOf(asset) {
+    return `${this.#base}/api/assets/${asset}`;
   }
 
   /** @returns {Promise<Key[]>} oldest first */

@@ -3,25 +3,28 @@
  * replaced is left out, with all that follows it.
  */
 
+import { attachmentsOf } from "./uploads.js";
+
 /**
  * @import { Turn } from "./turn.js"
  * @import { Variants } from "./variants.js"
- * @import { Finish, MessageRow } from "./wire.js"
+ * @import { Attachment, Finish, MessageRow } from "./wire.js"
  *
  * @typedef {object} Item One message as it is shown.
  * @property {string} key the same for a message as long as it is shown, stored or not yet
  * @property {"user" | "assistant"} role
  * @property {string} text
+ * @property {Attachment[]} files
  * @property {MessageRow | null} row set once it is in the history
  * @property {Turn | null} turn set while it is not
  * @property {Finish | null} finish
- * @property {{id: number, text: string} | null} question what can be said anew: itself, or what it answers
+ * @property {{id: number, text: string, files: Attachment[]} | null} question what can be said anew: itself, or what it answers
  * @property {Variants | null} variants of it that one can switch between
  * @property {boolean} isHorizon the assistant saw what is from here on, and nothing before
  */
 
 /** What most items lack. */
-const BLANK = { row: null, turn: null, finish: null, isHorizon: false, question: null, variants: null };
+const BLANK = { files: [], row: null, turn: null, finish: null, isHorizon: false, question: null, variants: null };
 
 export class Items {
   /** @type {Map<number, string>} keys of messages that were shown before they were stored */
@@ -42,7 +45,7 @@ export class Items {
     const items = [];
     let question = null;
     for (const row of end < 0 ? rows : rows.slice(0, end)) {
-      if (row.role === "user") question = row.content ? { id: row.id, text: row.content } : null;
+      if (row.role === "user") question = questionOf(row);
       else if (row.role !== "assistant") continue;
       const item = this.#ofRow(row);
       items.push(variantsOf ? { ...item, question, variants: variantsOf(row) } : item);
@@ -77,7 +80,8 @@ export class Items {
     const finish = row.extra?.finish ?? null;
     const isHorizon = row.id === this.#horizon && row.position > 1;
     const role = row.role === "user" ? "user" : "assistant";
-    return { ...BLANK, key, role, text: row.content, row, finish, isHorizon };
+    const files = role === "user" ? attachmentsOf(row) : [];
+    return { ...BLANK, key, role, text: row.content, files, row, finish, isHorizon };
   }
 }
 
@@ -90,13 +94,19 @@ function unstored(turn, stored) {
   /** @type {Item[]} */
   const items = [];
   if (turn.text !== null && !stored.has(turn.message ?? 0)) {
-    items.push({ ...BLANK, key: questionKey(turn), role: "user", text: turn.text, turn });
+    items.push({ ...BLANK, key: questionKey(turn), role: "user", text: turn.text, files: turn.attachments, turn });
   }
   if (turn.isAccepted && !stored.has(turn.reply ?? 0)) {
     const { answer: text, finish } = turn;
     items.push({ ...BLANK, key: answerKey(turn), role: "assistant", text, turn, finish });
   }
   return items;
+}
+
+/** @param {MessageRow} row */
+function questionOf(row) {
+  const files = attachmentsOf(row);
+  return row.content || files.length ? { id: row.id, text: row.content, files } : null;
 }
 
 /** @param {Turn} turn */

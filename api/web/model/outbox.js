@@ -6,6 +6,8 @@
 import { ofBrowser } from "./storage.js";
 
 /**
+ * @import { Attachment } from "./wire.js"
+ *
  * @typedef {object} Kept
  * @property {string} key the turn's idempotency key
  * @property {string} text
@@ -13,6 +15,7 @@ import { ofBrowser } from "./storage.js";
  * @property {string | null} opening tells the new ones apart
  * @property {number | null} message its id, once it is accepted
  * @property {number | null} [replaces] the message in whose place it comes
+ * @property {Attachment[]} [attachments]
  * @property {number} order of what was said
  * @property {number} since when it was to be sent, ms since 1970
  * @property {{status: number, detail: string} | null} refused why it is not sent unasked

@@ -12,7 +12,7 @@ import { HistoryWindow } from "./window.js";
  * @import { Client } from "./client.js"
  * @import { Outbox, Place } from "./outbox.js"
  * @import { Item } from "./items.js"
- * @import { MessageRow } from "./wire.js"
+ * @import { Attachment, MessageRow } from "./wire.js"
  */
 
 /**
@@ -156,9 +156,10 @@ export class Thread extends EventTarget {
    * @param {string} text
    * @param {number | null} [replaces] the message in whose place it comes; that one is put aside, with
    *   all that follows it
+   * @param {Attachment[]} [attachments]
    */
-  say(text, replaces = null) {
-    const turn = Turn.saying(this.#client, this.id, text, replaces);
+  say(text, replaces = null, attachments = []) {
+    const turn = Turn.saying(this.#client, this.id, text, replaces, attachments);
     this.#keep(turn);
     this.#add(turn);
     if (!this.isAtEnd) void this.#attempt(() => this.latest());
@@ -333,10 +334,12 @@ export class Thread extends EventTarget {
   }
 
   /** @param {Turn} turn */
-  #keep({ key, text, conversation, message, replaces, order, since, state, problem }) {
+  #keep({ key, text, conversation, message, replaces, attachments, order, since, state, problem }) {
     const refused = state === "refused" && problem ? { status: problem.status, detail: problem.detail } : null;
     const { opening } = this;
-    if (text !== null) this.#outbox.put({ key, text, conversation, opening, message, replaces, order, since, refused });
+    if (text === null) return;
+    const said = { key, text, conversation, opening, message, replaces, attachments, order, since, refused };
+    this.#outbox.put(said);
   }
 
   /** @param {Turn} turn */

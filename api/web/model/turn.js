@@ -8,7 +8,7 @@ import { Problem } from "./problem.js";
  * @import { Client } from "./client.js"
  * @import { StreamEvent } from "./events.js"
  * @import { Kept } from "./outbox.js"
- * @import { Answer, Finish } from "./wire.js"
+ * @import { Answer, Attachment, Finish } from "./wire.js"
  */
 
 /**
@@ -65,7 +65,7 @@ export class Turn extends EventTarget {
    * @param {Omit<Kept, "text" | "opening"> & {text: string | null}} kept its text is null when another
    *   page (another tab, another device) said it
    */
-  constructor(client, { key, text, conversation, message, replaces, order, since, refused }) {
+  constructor(client, { key, text, conversation, message, replaces, attachments, order, since, refused }) {
     super();
     this.#client = client;
     this.key = key;
@@ -73,6 +73,7 @@ export class Turn extends EventTarget {
     this.conversation = conversation;
     this.message = message;
     this.replaces = replaces ?? null;
+    this.attachments = attachments ?? [];
     this.order = order;
     this.since = since;
     this.#mustAsk = message === null;
@@ -89,9 +90,10 @@ export class Turn extends EventTarget {
    * @param {number | null} conversation
    * @param {string} text
    * @param {number | null} replaces the message in whose place it comes
+   * @param {Attachment[]} attachments
    */
-  static saying(client, conversation, text, replaces) {
-    const said = { key: newKey(), text, conversation, replaces, order: nextOrder(), since: Date.now() };
+  static saying(client, conversation, text, replaces, attachments) {
+    const said = { key: newKey(), text, conversation, replaces, attachments, order: nextOrder(), since: Date.now() };
     return new Turn(client, { ...said, message: null, refused: null });
   }
 
@@ -198,7 +200,7 @@ export class Turn extends EventTarget {
       this.conversation = opened.conversationId;
       this.dispatchEvent(new Event("opened"));
     }
-    const response = await this.#client.say(this.conversation, this.text, this.key, signal, this.replaces);
+    const response = await this.#client.say(this.conversation, this.text, this.key, signal, this);
     this.#startAnew();
     return eventsIn(response);
   }

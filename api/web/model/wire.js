@@ -70,7 +70,7 @@
  * @property {string} created_at
  * @property {number} aside how many branches begin at its position
  * @property {FeedbackRow | null} feedback what its owner said of an answer
- * @property {{finish?: Finish} | null} extra what an answer has beside its text; of others, anything
+ * @property {{finish?: Finish, attachments?: unknown} | null} extra what belongs to it beside its text
  *
  * @typedef {{messages: MessageRow[], total: number}} MessagePage
  *
@@ -79,6 +79,12 @@
  * @property {number} position of its first message
  * @property {number} first_id
  * @property {boolean} fits one can switch to it
+ *
+ * @typedef {object} Attachment A file that was uploaded, as a message names it.
+ * @property {string} id
+ * @property {string} name
+ * @property {string} type
+ * @property {number} size in bytes
  *
  * @typedef {"public" | "signed_in"} Audience whom a shared link shows something
  *

@@ -84,6 +84,13 @@ export const texts = {
   composer: "Nachricht",
   placeholder: "Schreib eine Nachricht …",
   send: "Senden",
+  attach: "Dateien anhängen",
+  files: "Dateien",
+  uploading: (name) => `${name} wird hochgeladen`,
+  removeFile: (name) => `${name} entfernen`,
+  notUploaded: "Nicht hochgeladen: Der Server ist beschäftigt oder nicht da.",
+  filesMost: (most) => `Eine Nachricht hat höchstens ${number(most)} Dateien.`,
+  fileGone: "ist nicht mehr da",
   stop: "Antwort anhalten",
   stopping: "Hält an …",
   charactersLeft: (left) =>

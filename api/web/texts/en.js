@@ -97,6 +97,16 @@ export const texts = {
   composer: "Message",
   placeholder: "Write a message …",
   send: "Send",
+  attach: "Attach files",
+  files: "Files",
+  /** @param {string} name */
+  uploading: (name) => `Uploading ${name}`,
+  /** @param {string} name */
+  removeFile: (name) => `Remove ${name}`,
+  notUploaded: "Not uploaded: the server is busy or away.",
+  /** @param {number} most */
+  filesMost: (most) => `A message has at most ${number(most)} files.`,
+  fileGone: "is no longer there",
   stop: "Stop the answer",
   stopping: "Stopping …",
   /** @param {number} left */
