@@ -16,7 +16,7 @@ from api.core.ids import PARTITIONS, partition_of
 from api.http import fields
 from tests.bench import sdks
 from tests.bench.figures import Report, say
-from tests.bench.load import LoadError, closed_loop, message_path
+from tests.bench.load import Closed, LoadError, closed_loop, message_path
 from tests.bench.processes import Server, servers
 from tests.bench.rounds import interleaved
 from tests.bench.scale import Scale
@@ -182,15 +182,23 @@ def _throughput(at: Site, asked: dict[str, Server], scale: Scale, report: Report
     say("reads: throughput")
     size = max(scale.histories)
 
+    paths = _histories(at)
+
+    def ask(name: str, seconds: int) -> Closed:
+        return closed_loop(asked[f"{name}-{size}"].url, paths, 16, seconds, "")
+
     def read(name: str, seconds: int) -> tuple[float, float]:
         """Return pages a second, and PostgreSQL's CPU for one, in milliseconds."""
         before = at.postgres_cpu_seconds()
-        seen = closed_loop(asked[f"{name}-{size}"].url, _histories(at), 16, seconds, "")
+        seen = ask(name, seconds)
         return seen.per_second, (at.postgres_cpu_seconds() - before) * 1000 / seen.requests
 
     names = ["verbatim", *_MEMORY]
     for name in names:
-        read(name, scale.warm_up_seconds)
+        # Until each has read all once, so that it has in memory what it can have.
+        seconds = scale.warm_up_seconds
+        while ask(name, seconds).requests < len(paths):
+            seconds *= 2
     seen = interleaved(names, scale.rounds, lambda name: read(name, scale.seconds))
     cpu = {name: statistics.median(each for _, each in samples) for name, samples in seen.items()}
     for name in _MEMORY:
