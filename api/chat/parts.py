@@ -134,6 +134,11 @@ def with_parts(extra: dict[str, Any] | None, parts: Sequence[Part]) -> dict[str,
     return {"format": FORMAT, "parts": [*parts], **(extra or {})}
 
 
+def of_turn(extra: Mapping[str, Any] | None, turn: int) -> dict[str, Any]:
+    """Return an answer's `extra` with the id of the message that it answers."""
+    return {"format": FORMAT, "turn": turn, **(extra or {})}
+
+
 def without_parts(extra: dict[str, Any] | None) -> dict[str, Any]:
     """Return an answer's `extra` without its parts."""
     return {name: told for name, told in (extra or {}).items() if name != "parts"}

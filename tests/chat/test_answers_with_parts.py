@@ -50,6 +50,11 @@ def parts_of(seen: list[Event]) -> list[dict[str, Any]]:
     return [one["part"] for one in told]
 
 
+def told_of(turn: int) -> dict[str, Any]:
+    """Return what a streamed answer has beside its text."""
+    return EXTRA | {"turn": turn}
+
+
 def stored_extra(api: Api, client: httpx.Client, session: str, reply: int) -> Any:
     """Return what PostgreSQL has of an answer, once it is there."""
     path = f"/api/conversations/{int(session.removeprefix('sess_'), 16)}/messages"
@@ -82,8 +87,15 @@ def test_an_answer_tells_what_is_stored_beside_its_text(
     assert first == from_the_log == from_postgresql
 
 
-def test_a_plain_answer_has_none(ada: httpx.Client, session: str) -> None:
-    assert say(ada, session, "Buy milk")[-1]["data"]["extra"] is None
+def test_a_plain_answer_has_none_and_a_streamed_one_tells_what_it_answers(
+    slow_api: Api, ada: httpx.Client, session: str
+) -> None:
+    whole = ada.post(f"/api/chat/{session}/message", json={"message": "Buy milk"}).json()
+    start, *_, end = say(ada, session, "Buy milk")
+
+    assert whole["extra"] is None
+    assert end["data"]["extra"] == {"format": "verbatim/1", "turn": start["data"]["messageId"]}
+    assert stored_extra(slow_api, ada, session, end["data"]["replyId"]) == end["data"]["extra"]
 
 
 def test_who_asks_for_parts_is_shown_them_before_the_words(
@@ -96,8 +108,9 @@ def test_who_asks_for_parts_is_shown_them_before_the_words(
     assert parts_of(seen) == PARTS
     assert not any("id" in event for event in seen if event["event"] == "part")
     end = seen[-1]["data"]
-    assert (end["extra"], end["response"]) == (EXTRA, text_of(seen))
-    assert stored_extra(slow_api, ada, session, end["replyId"]) == EXTRA
+    told = told_of(seen[0]["data"]["messageId"])
+    assert (end["extra"], end["response"]) == (told, text_of(seen))
+    assert stored_extra(slow_api, ada, session, end["replyId"]) == told
 
 
 def test_who_does_not_ask_for_parts_sees_the_events_of_before(
@@ -106,7 +119,7 @@ def test_who_does_not_ask_for_parts_sees_the_events_of_before(
     seen = say(ada, session, ASKED)
 
     assert {event["event"] for event in seen} == {"start", "delta", "end"}
-    assert seen[-1]["data"]["extra"] == EXTRA
+    assert seen[-1]["data"]["extra"] == told_of(seen[0]["data"]["messageId"])
 
 
 def test_a_stream_that_is_resumed_tells_all_parts_and_the_rest_of_the_text(
@@ -134,7 +147,7 @@ def test_a_stream_that_is_resumed_tells_all_parts_and_the_rest_of_the_text(
         assert parts_of(seen) == PARTS
         end = seen[-1]["data"]
         assert first["data"]["text"] + text_of(seen) == end["response"]
-        assert end["extra"] == EXTRA
+        assert end["extra"] == told_of(turn)
 
 
 def test_the_parts_that_a_dead_process_told_are_stored_by_another(
@@ -150,8 +163,9 @@ def test_the_parts_that_a_dead_process_told_are_stored_by_another(
 
     assert parts_of(seen) == PARTS
     end = seen[-1]["data"]
-    assert (end["response"], end["status"], end["extra"]) == ("Once", "interrupted", EXTRA)
-    assert stored_extra(slow_api, ada, session, end["replyId"]) == EXTRA
+    told = told_of(turn)
+    assert (end["response"], end["status"], end["extra"]) == ("Once", "interrupted", told)
+    assert stored_extra(slow_api, ada, session, end["replyId"]) == told
 
 
 def test_whoever_asks_again_gets_the_parts_that_were_told_and_no_other_answer(
@@ -164,8 +178,8 @@ def test_whoever_asks_again_gets_the_parts_that_were_told_and_no_other_answer(
 
     end = seen[-1]["data"]
     assert parts_of(seen) == PARTS
-    assert (end["response"], end["extra"]) == ("Once", EXTRA)
-    assert stored_extra(slow_api, ada, session, end["replyId"]) == EXTRA
+    assert (end["response"], end["extra"]) == ("Once", told_of(name.id))
+    assert stored_extra(slow_api, ada, session, end["replyId"]) == told_of(name.id)
 
 
 def test_a_stopped_answer_keeps_its_parts(ada: httpx.Client, session: str) -> None:

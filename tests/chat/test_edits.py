@@ -142,6 +142,35 @@ def test_what_is_asked_again_keeps_its_extra_data(session: Session, model: Model
     assert model.requests[-1]["messages"] == [{"role": "user", "content": "What is this?"}]
 
 
+def test_what_a_message_brings_beside_its_text_stays_with_it(
+    session: Session, model: ModelServer
+) -> None:
+    def say(body: str, key: str) -> httpx.Response:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        return session.person.post(f"{session.chat}/message", content=body, headers=headers)
+
+    first = say('{"message": "0:", "extra": {"b" : 1e2, "a":1}}', "one")
+    same = say('{"message": "0:", "extra": {"b" : 1e2, "a":1}}', "one")
+    other = say('{"message": "0:", "extra": {"b": 100, "a":1}}', "one")
+    replaced = first.json()["messageId"]
+    again = say(f'{{"message": "0:", "replaces": {replaced}, "extra": {{"b" : 3.50}}}}', "two")
+    anew = session.regenerate()
+    plain = say('{"message": "no more"}', "three")
+
+    assert [first.status_code, other.status_code] == [200, 409]
+    assert same.json() == first.json()
+    page = session.person.get(
+        f"{session.path}/messages", params={"read_after": plain.json()["replyId"]}
+    )
+    shown = page.json()["messages"]
+    assert [message["content"] for message in shown[::2]] == ["0:", "no more"]
+    assert [message["extra"] for message in shown] == [{"b": 3.5}, None, None, None]
+    assert page.text.count('{"b" : 3.50}') == 1
+    assert again.json()["messageId"] != anew.json()["messageId"] == shown[0]["id"]
+    assert model.requests[1]["messages"] == [{"role": "user", "content": "0:"}]
+    assert say('{"message": "x", "extra": {"a": NaN}}', "four").status_code == 422
+
+
 @pytest.mark.parametrize("again", ["edit", "regenerate"])
 def test_repeated_with_its_key_it_happens_once(
     api: Api, session: Session, model: ModelServer, again: str

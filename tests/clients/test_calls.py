@@ -196,13 +196,15 @@ def test_a_wrong_key_or_password_is_an_error_at_once(api: Api, kind: str) -> Non
 def test_a_chat_session_answers_is_read_back_and_ends(client: Client) -> None:
     chat = client.start_chat()
     first = client.say(chat.session_id, "one")
-    client.say(chat.session_id, "two", replaces=first.message_id)
+    client.say(chat.session_id, "two", replaces=first.message_id, extra={"form": [1]})
     again = client.regenerate(chat.session_id)
 
     said = list(client.history(chat.session_id, page_size=1))
     ended = client.end_chat(chat.session_id)
 
+    asked = next(client.messages(again.conversation_id))
     assert [one.content for one in said] == ["two", again.response]
+    assert (asked.content, asked.extra) == ("two", {"form": [1]})
     assert [one.sender for one in said] == ["user", "ai"]
     assert client.turns(chat.session_id) == []
     assert client.stop(chat.session_id) == []

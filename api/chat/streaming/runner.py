@@ -11,7 +11,7 @@ from api.chat.assistants.protocol import Assistant
 from api.chat.files import Files
 from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
-from api.chat.parts import with_parts, without_parts
+from api.chat.parts import of_turn, with_parts, without_parts
 from api.chat.responses import outputs
 from api.chat.responses.outputs import Ending
 from api.chat.running_turns import RunningTurns
@@ -154,6 +154,8 @@ class Runner:
 
     async def _store(self, name: TurnName, reply: _Reply) -> None:
         """Put the answer into the log, and then say that it is there."""
+        if reply.ending is None:
+            reply = reply._replace(extra=of_turn(reply.extra, name.id))
         try:
             accepted = await self._accepted(name, reply)
             stored = await self._answers.stored(name, accepted.id) if accepted.replayed else None

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api.core import assets
 from api.core.errors import (
@@ -72,6 +72,7 @@ async def send(
     by: Chatting,
     session_id: SessionId,
     body: schemas.ChatMessage,
+    request: Request,
     wants_stream: WantsStream,
     last_event_id: LastEventId,
     parts: streams.WithParts = False,
@@ -88,9 +89,12 @@ async def send(
     `Last-Event-ID` marks a reconnection: with the request's key the stream goes on after that
     event, and is a 204 if it was the last; without a key it is always a 204, never a new message.
     """
-    named = [one.id for one in body.attachments or ()]
+    extra = body.extra_of_files
+    if body.extra is not None:
+        extra = raw_json.extra_of(raw_json.text_of(await request.body()))
+    named = [one.id for one in body.attachments or ()] or assets.named_by(body.extra)
     await by.app.attachments.check(by.caller.user_id, named, assets.FIELD)
-    asked = _Asked(by, session_id, body.message, body.extra, body.replaces, last_event_id)
+    asked = _Asked(by, session_id, body.message, extra, body.replaces, last_event_id)
     return await (_streamed(asked, with_parts=parts) if wants_stream else _answered(asked))
 
 

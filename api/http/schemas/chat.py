@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from api.chat.answers import Answered
 from api.core import assets
-from api.http.fields import EXAMPLE_SESSION, AnyContent, Id, Time, session_id
+from api.http.fields import EXAMPLE_SESSION, AnyContent, Extra, Id, Time, session_id
 from api.http.schemas.assets import Attachment
 from api.http.schemas.base import CamelOut, In
 
@@ -30,6 +30,7 @@ class ChatMessage(In):
         examples=[None],
         description="Files that were uploaded, in its `extra`.",
     )
+    extra: Extra | None = Field(default=None, examples=[None])
     #: After `attachments`, which decide whether it may be empty.
     message: AnyContent = Field(description="May be empty with `attachments`.")
     replaces: Id | None = Field(
@@ -45,9 +46,18 @@ class ChatMessage(In):
             raise PydanticCustomError("message", "It is empty, and there are no `attachments`")
         return message
 
+    @field_validator("extra")
+    @classmethod
+    def _names_the_files(
+        cls, extra: dict[str, Any] | None, info: ValidationInfo
+    ) -> dict[str, Any] | None:
+        if extra is not None and info.data.get("attachments"):
+            raise PydanticCustomError("extra", "With `extra`, it is that which names the files")
+        return extra
+
     @property
-    def extra(self) -> str | None:
-        """What is stored beside the text, as JSON."""
+    def extra_of_files(self) -> str | None:
+        """What is stored beside the text for `attachments`, as JSON."""
         if not self.attachments:
             return None
         return json.dumps(

@@ -273,14 +273,15 @@ export class Client {
   }
 
   /**
-   * Say something to the assistant, perhaps in place of a message, and return its answer.
+   * Say something to the assistant, perhaps in place of a message, and return its answer. `extra` is
+   * stored with the message.
    * @param {string} sessionId
    * @param {string} message
-   * @param {Write & {replaces?: number}} [how]
+   * @param {Write & {replaces?: number, extra?: Json}} [how]
    * @returns {Promise<ChatAnswer>}
    */
-  say(sessionId, message, { replaces, ...how } = {}) {
-    const call = { body: { message, replaces }, patience: PATIENCE };
+  say(sessionId, message, { replaces, extra, ...how } = {}) {
+    const call = { body: { message, extra, replaces }, patience: PATIENCE };
     return this.#write("POST", chat(sessionId, "message"), how, call);
   }
 
@@ -299,10 +300,10 @@ export class Client {
    * stored though nobody reads on.
    * @param {string} sessionId
    * @param {string} message
-   * @param {Write & {replaces?: number, parts?: boolean}} [how]
+   * @param {Write & {replaces?: number, extra?: Json, parts?: boolean}} [how]
    */
-  stream(sessionId, message, { replaces, parts, ...how } = {}) {
-    const call = { body: { message, replaces }, query: { parts } };
+  stream(sessionId, message, { replaces, extra, parts, ...how } = {}) {
+    const call = { body: { message, extra, replaces }, query: { parts } };
     return streamed(this.#exchange, keyed("POST", chat(sessionId, "message"), how, call));
   }
 
@@ -328,12 +329,15 @@ export class Client {
   }
 
   /**
-   * The streamed turns that are running.
+   * The streamed turns that are running. Reads after it include their messages.
    * @param {string} sessionId
    * @returns {Promise<RunningTurn[]>}
    */
   async turns(sessionId) {
-    return (await this.#exchange.send({ method: "GET", path: chat(sessionId, "turns") })).turns;
+    /** @type {{turns: RunningTurn[]}} */
+    const { turns } = await this.#exchange.send({ method: "GET", path: chat(sessionId, "turns") });
+    for (const turn of turns) this.#exchange.written.note(turn);
+    return turns;
   }
 
   /**

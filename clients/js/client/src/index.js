@@ -8,6 +8,7 @@
  * @typedef {import("./types.js").NewMessage} NewMessage
  * @typedef {import("./types.js").Hit} Hit
  * @typedef {import("./types.js").ChatAnswer} ChatAnswer
+ * @typedef {import("./types.js").Part} Part
  */
 
 export { Client } from "./client.js";

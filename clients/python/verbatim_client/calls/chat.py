@@ -1,5 +1,6 @@
 """Calls of chat sessions. A turn that is answered whole, and what is around turns."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,10 +34,15 @@ def say(
     message: str,
     *,
     replaces: int | None = None,
+    extra: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
 ) -> Call[ChatAnswer]:
-    """Say something to the assistant, perhaps in place of a message, and return its answer."""
-    body = {"message": message} | ({} if replaces is None else {"replaces": replaces})
+    """Say something to the assistant, perhaps in place of a message, and return its answer.
+
+    `extra` is stored with the message.
+    """
+    wanted = {"message": message, "replaces": replaces, "extra": extra}
+    body = {name: value for name, value in wanted.items() if value is not None}
     path = f"/api/chat/{session_id}/message"
     return write("POST", path, _answer, key=idempotency_key, body=body, patience=_PATIENCE)
 
@@ -52,11 +58,12 @@ def stream(
     message: str,
     *,
     replaces: int | None = None,
+    extra: Mapping[str, Any] | None = None,
     parts: bool = False,
     idempotency_key: str | None = None,
 ) -> Call[ChatAnswer]:
     """Say something and get the answer as it is made, with its `parts` if wanted."""
-    call = say(session_id, message, replaces=replaces, idempotency_key=idempotency_key)
+    call = say(session_id, message, replaces=replaces, extra=extra, idempotency_key=idempotency_key)
     return _with(call, parts=parts)
 
 

@@ -1,0 +1,12 @@
+/**
+ * Verbatim for Vercel's AI SDK: a transport for `useChat`, and a store for who calls `streamText`.
+ *
+ * @typedef {import("./types.js").AnswerMetadata} AnswerMetadata
+ * @typedef {import("./types.js").ModelMessage} ModelMessage
+ * @typedef {import("./types.js").UIMessage} UIMessage
+ */
+export type AnswerMetadata = import("./types.js").AnswerMetadata;
+export type ModelMessage = import("./types.js").ModelMessage;
+export type UIMessage = import("./types.js").UIMessage;
+export { VerbatimStore } from "./store.js";
+export { VerbatimTransport } from "./transport.js";
