@@ -1,4 +1,4 @@
-"""`clients/js/client`: what the Python client promises, against a running server."""
+"""`clients/js/client` and `clients/js/ai-sdk`: what they promise, against a running server."""
 
 import json
 import os
@@ -38,8 +38,9 @@ def test_the_example_of_the_readme_prints_what_it_says(api: Api, key: str, tmp_p
     assert (done.stdout, done.stderr) == (output, "")
 
 
-def test_the_cases_of_the_client_hold(api: Api, key: str) -> None:
-    name = "js-signs-in"
+@pytest.mark.parametrize("package", ["client", "ai-sdk"])
+def test_the_cases_of_a_package_hold(api: Api, key: str, package: str) -> None:
+    name = f"js-signs-in-{package}"
     with closing(api.client()) as nobody:
         body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
         assert nobody.post("/auth/register", json=body).status_code == 201
@@ -50,7 +51,7 @@ def test_the_cases_of_the_client_hold(api: Api, key: str) -> None:
         "VERBATIM_PASSWORD": PASSWORD,
     }
     done = subprocess.run(
-        [NODE, "--test", HERE / "client.test.mjs"],
+        [NODE, "--test", HERE / f"{package}.test.mjs"],
         env=os.environ | env,
         capture_output=True,
         text=True,
