@@ -14,6 +14,7 @@ from tests.browser.network import Network
 from tests.browser.people import Person
 from tests.browser.window import PATIENCE_MS, Window, open_window
 from tests.support.stacks import RunningStack, running_stack
+from tests.support.static import Site, static_site
 
 #: How long the demo assistant takes for a word: slow enough to be caught in the middle.
 WORD_MS = 40
@@ -47,10 +48,17 @@ def program() -> str:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Somebody else's site, whose pages may call the API."""
+    with static_site(tmp_path_factory.mktemp("shop")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, shop: Site) -> Iterator[RunningStack]:
     """The whole product. Whoever stops a part of it starts it again."""
     data = tmp_path_factory.mktemp("browser") / "data"
-    with running_stack(data, **SETTINGS) as running:
+    with running_stack(data, CORS_ORIGINS=shop.origin, **SETTINGS) as running:
         yield running
 
 

@@ -18,6 +18,7 @@ import { texts } from "../texts.js";
  */
 
 export class AccountPanel {
+  #client;
   #language;
   #identity;
   #sessions;
@@ -37,6 +38,7 @@ export class AccountPanel {
    * @param {{renamed: (user: User) => void, imported: () => void, deleted: () => void}} actions
    */
   constructor(client, language, { renamed, imported, deleted }) {
+    this.#client = client;
     this.#language = language;
     this.#identity = new Identity(client, language, (user) => {
       this.#farewell.use(user.username);
@@ -58,13 +60,11 @@ export class AccountPanel {
     this.#content = [
       make("header", {}, make("h2", { id: "account-heading" }, texts.account), close),
       this.#identity.element,
-      this.#password.element,
-      this.#sessions.element,
-      this.#keys.element,
+      ...(client.isGivenToken ? [] : [this.#password.element, this.#sessions.element, this.#keys.element]),
       this.#usage.element,
       this.#data.element,
       this.#retention.element,
-      this.#farewell.element,
+      ...(client.isGivenToken ? [] : [this.#farewell.element]),
     ];
   }
 
@@ -75,10 +75,11 @@ export class AccountPanel {
     this.#farewell.use(user.username);
     this.element.replaceChildren(...this.#content);
     this.element.showModal();
-    void this.#sessions.show();
-    void this.#keys.show();
     void this.#usage.show();
     void this.#retention.show();
+    if (this.#client.isGivenToken) return;
+    void this.#sessions.show();
+    void this.#keys.show();
   }
 
   /**

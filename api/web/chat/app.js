@@ -21,6 +21,7 @@ import { Session } from "../model/session.js";
 import { spoken, texts } from "../texts.js";
 
 /**
+ * @import { Token } from "../model/client.js"
  * @import { Turn } from "../model/turn.js"
  * @import { Thread } from "../model/thread.js"
  * @import { Attachment, Rating, User } from "../model/wire.js"
@@ -61,25 +62,32 @@ export class ChatApp {
    * @param {HTMLElement} host
    * @param {ShadowRoot} root
    * @param {string} base
+   * @param {Token | null} token
    * @param {boolean} hasNewLanguage its user has just chosen it
    */
-  constructor(host, root, base, hasNewLanguage) {
+  constructor(host, root, base, token, hasNewLanguage) {
     this.#host = host;
     this.#hasNewLanguage = hasNewLanguage;
-    this.#client = new Client(base);
+    this.#client = new Client(base, token);
     this.#session = new Session(this.#client, this.#stop.signal);
     this.#banner.watch(this.#client);
     const language = () => new LanguageChoice(host.getAttribute("lang"), (chosen) => this.#chooseLanguage(chosen));
-    this.#signIn = new SignIn(this.#client, language(), (user) => {
-      this.#hasJustSignedIn = true;
-      void this.#session.enter(user);
+    this.#signIn = new SignIn(this.#client, language(), {
+      signedIn: (user) => {
+        this.#hasJustSignedIn = true;
+        void this.#session.enter(user);
+      },
+      asked: () => {
+        this.#tell("verbatim-signin", {});
+        void this.start(host.getAttribute("conversation"));
+      },
     });
     this.#panel = new AccountPanel(this.#client, language(), {
       renamed: (user) => this.#renamed(user),
       imported: () => void this.#session.lookAround(),
       deleted: () => void this.#deleted(),
     });
-    this.#account = new Account({
+    this.#account = new Account(this.#client, {
       account: () => this.#session.user && this.#panel.open(this.#session.user),
       shortcuts: () => this.#shortcuts.open(),
       theme: (theme) => this.#chooseTheme(theme),

@@ -3,6 +3,8 @@
 import { icon, iconButton, make } from "./dom.js";
 import { texts } from "../texts.js";
 
+/** @import { Client } from "../model/client.js" */
+
 /** @typedef {"auto" | "light" | "dark"} Theme */
 
 /** The themes in the order in which the button goes through them. */
@@ -43,8 +45,11 @@ export class Account {
   #theme = make("button");
   element;
 
-  /** @param {{account: () => void, shortcuts: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions */
-  constructor({ account, shortcuts, theme, signOut }) {
+  /**
+   * @param {Client} client
+   * @param {{account: () => void, shortcuts: () => void, theme: (theme: Theme) => void, signOut: () => void}} actions
+   */
+  constructor(client, { account, shortcuts, theme, signOut }) {
     const next = () => {
       const index = THEMES.indexOf(/** @type {Theme} */ (this.#theme.dataset["theme"]));
       theme(THEMES[(index + 1) % THEMES.length] ?? "auto");
@@ -52,7 +57,7 @@ export class Account {
     this.#theme = iconButton("auto", "", next);
     const open = iconButton("person", texts.account, account);
     const keys = iconButton("keyboard", texts.shortcuts, shortcuts);
-    const leave = iconButton("leave", texts.signOut, signOut);
+    const leave = iconButton("leave", texts.signOut, signOut, { hidden: client.isGivenToken });
     this.element = make("footer", { class: "account" }, this.#name, open, keys, this.#theme, leave);
   }
 

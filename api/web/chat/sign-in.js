@@ -1,4 +1,4 @@
-/** Signing in and making an account. */
+/** Signing in and making an account; or, where that is the business of the page around, asking it to. */
 
 import { make } from "./dom.js";
 import { Problem } from "../model/problem.js";
@@ -16,7 +16,7 @@ const USERNAME = "\\s*[A-Za-z0-9._\\-]{3,64}\\s*";
 export class SignIn {
   #client;
   #language;
-  #onSignedIn;
+  #signedIn;
   #isNew = false;
   #heading = make("h1");
   #hint = make("p", { class: "hint" });
@@ -31,12 +31,12 @@ export class SignIn {
   /**
    * @param {Client} client
    * @param {LanguageChoice} language
-   * @param {(user: User) => void} onSignedIn
+   * @param {{signedIn: (user: User) => void, asked: () => void}} actions
    */
-  constructor(client, language, onSignedIn) {
+  constructor(client, language, { signedIn, asked }) {
     this.#client = client;
     this.#language = language;
-    this.#onSignedIn = onSignedIn;
+    this.#signedIn = signedIn;
     this.#form = make(
       "form",
       { class: "sign-in", onsubmit: (/** @type {Event} */ event) => this.#submitted(event) },
@@ -51,8 +51,10 @@ export class SignIn {
       this.#other,
       language.element,
     );
-    this.element = make("div", { class: "sign-in-page" }, this.#form);
     this.#turn(false);
+    const ask = make("button", { type: "button", class: "primary", onclick: asked }, texts.signIn);
+    const content = client.isGivenToken ? make("div", { class: "sign-in" }, this.#problem, ask) : this.#form;
+    this.element = make("div", { class: "sign-in-page" }, content);
   }
 
   /** @param {string} [why] */
@@ -93,7 +95,7 @@ export class SignIn {
     this.#problem.textContent = "";
     this.#submit.disabled = true;
     try {
-      this.#onSignedIn(await this.#enter());
+      this.#signedIn(await this.#enter());
     } catch (error) {
       this.#problem.textContent = explained(Problem.from(error));
       if (!this.#isNew) this.#password.input.select();

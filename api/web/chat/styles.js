@@ -1,4 +1,6 @@
-/** The element's styles, loaded once for all its instances: plain CSS files, no inline styles. */
+/** The element's styles, made once for all its instances: plain CSS, no inline styles. */
+
+import { sheet } from "./sheets.js";
 
 const FILES = ["base.css", "sidebar.css", "organise.css", "messages.css", "answer.css", "composer.css", "files.css", "sign-in.css", "panel.css"];
 
@@ -13,6 +15,5 @@ export function styles() {
 
 /** @param {string} name of a file that not all pages need */
 export async function style(name) {
-  const response = await fetch(new URL(`../styles/${name}`, import.meta.url));
-  return new CSSStyleSheet().replace(await response.text());
+  return new CSSStyleSheet().replace(await sheet(name));
 }

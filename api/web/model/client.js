@@ -1,4 +1,7 @@
-/** Every call that the ChatBot makes. The session is an httpOnly cookie: no token is ever seen. */
+/**
+ * Every call that the ChatBot makes. The session is an httpOnly cookie: no token is ever seen, unless
+ * the page around the element gives one.
+ */
 
 import { Problem, UNREACHED } from "./problem.js";
 import { upload } from "./uploads.js";
@@ -12,6 +15,8 @@ import { upload } from "./uploads.js";
 
 /** Longer than any call but a stream takes. */
 const TIMEOUT_SECONDS = 20;
+
+/** @typedef {string | (() => string | Promise<string>)} Token what stands after `Bearer`, or what gives it for each call */
 
 /**
  * @typedef {object} Call
@@ -31,11 +36,23 @@ const TIMEOUT_SECONDS = 20;
  */
 export class Client extends EventTarget {
   #base;
+  #token;
+  /** The last one: where a page ends there is no time to ask for another. */
+  #lastToken = "";
 
-  /** @param {string} base the path that the API's own paths follow; empty at the origin's root */
-  constructor(base) {
+  /**
+   * @param {string} base what the API's own paths follow: a path, or another origin; empty at this one's root
+   * @param {Token | null} [token] in place of the cookie
+   */
+  constructor(base, token = null) {
     super();
     this.#base = base.replace(/\/+$/, "");
+    this.#token = token;
+  }
+
+  /** Whether the page around the element knows who is here: then the account is its business. */
+  get isGivenToken() {
+    return this.#token !== null;
   }
 
   /** What tells two APIs on one origin apart, for names in storage. */
@@ -390,6 +407,7 @@ export class Client extends EventTarget {
    * @param {Call} [call]
    */
   async #fetch(method, path, { body, lines, key, query, headers, signal, outlivesPage, asksPassword } = {}) {
+    const authorization = this.#token === null ? {} : await this.#authorization(outlivesPage ?? false);
     const type = lines ? "application/x-ndjson" : body === undefined ? null : "application/json";
     const response = await this.#reach(`${this.#base}${path}${search(query)}`, {
       method,
@@ -397,10 +415,11 @@ export class Client extends EventTarget {
         Accept: "application/json",
         ...(type ? { "Content-Type": type } : {}),
         ...(key === undefined ? {} : { "Idempotency-Key": key }),
+        ...authorization,
         ...headers,
       },
       body: lines ? lines.join("\n") : body === undefined ? null : JSON.stringify(body),
-      credentials: "same-origin",
+      credentials: this.#token === null ? "same-origin" : "omit",
       cache: "no-store",
       keepalive: outlivesPage ?? false,
       signal: signal ?? null,
@@ -410,6 +429,19 @@ export class Client extends EventTarget {
     if (!problem) return response;
     if (problem.status === 401 && !asksPassword) this.dispatchEvent(new Event("signedout"));
     throw problem;
+  }
+
+  /** @param {boolean} isInHaste */
+  async #authorization(isInHaste) {
+    const token = this.#token;
+    try {
+      if (typeof token === "string") this.#lastToken = token;
+      else if (!isInHaste) this.#lastToken = (await token?.()) ?? "";
+    } catch (error) {
+      this.dispatchEvent(new Event("unreached"));
+      throw new Problem(UNREACHED, String(error));
+    }
+    return { Authorization: `Bearer ${this.#lastToken}` };
   }
 
   /**
