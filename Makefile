@@ -53,8 +53,9 @@ test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: half a minut
 	$(BIN)/python -m pytest --fast --numprocesses 2 --dist loadfile $(T)
 
 # Without pins: they are to work with what people install today.
-test-clients: $(VENV)/dev.stamp ## Run the adapters of clients/python, with the frameworks' current and oldest releases
-	CLIENTS=$(abspath $(VENV)/clients) $(BIN)/python -m pytest tests/clients/frameworks.py $(if $(T),-k '$(T)')
+test-clients: $(VENV)/dev.stamp ## Run the packages of clients with the frameworks they are for, current and oldest releases
+	CLIENTS=$(abspath $(VENV)/clients) $(BIN)/python -m pytest tests/clients/frameworks.py tests/clients/javascript.py \
+	  $(if $(T),-k '$(T)')
 
 test-postgres: $(VENV)/dev.stamp ## Run the tests that ask PostgreSQL on each version from 14 to 18; VERSIONS=
 	@failed=''; for version in $(VERSIONS); do \
