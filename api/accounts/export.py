@@ -89,7 +89,7 @@ async def lines(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
             message_count=count,
             metadata=_loaded(conversation.metadata_text),
         )
-        async for page in _messages(reads, owner, start, conversation.id, count, form="lines"):
+        async for page in pages(reads, owner, start.last_ids, conversation.id, count, form="lines"):
             messages += page.messages
             yield page.written + b"\n"
         async for aside in _aside(reads, owner, start, conversation):
@@ -115,7 +115,9 @@ async def conversations_with_messages(
         # A line may be of any length: its messages are written as they are read.
         yield _conversation(conversation)[:-1] + b', "messages": ['
         separator = b""
-        async for page in _messages(reads, owner, start, conversation.id, count, form="elements"):
+        async for page in pages(
+            reads, owner, start.last_ids, conversation.id, count, form="elements"
+        ):
             if page.messages:
                 yield separator + page.written
                 separator = b", "
@@ -123,6 +125,30 @@ async def conversations_with_messages(
         yield b"]}\n"
         conversations += 1
     yield _json(_totals(conversations, messages))
+
+
+async def pages(
+    reads: Reads,
+    owner: int,
+    last_ids: Sequence[int],
+    conversation_id: int,
+    count: int,
+    *,
+    form: message_lines.Form,
+) -> AsyncIterator[Lines]:
+    """Yield the first `count` messages of a conversation, page by page.
+
+    It had them when PostgreSQL had `last_ids`; what is deleted meanwhile is missing.
+    """
+    last = 0
+    while last < count:
+        limit = min(PAGE, count - last)
+        query = message_lines.query(owner, conversation_id, last, form, limit=limit)
+        page = message_lines.lines_of(await reads.row_since(owner, last_ids, query))
+        if page is None:  # deleted meanwhile
+            return
+        yield page
+        last = page.last
 
 
 def _conversation(row: Conversation) -> bytes:
@@ -156,27 +182,6 @@ async def _each(reads: Reads, owner: int, start: Start) -> AsyncIterator[tuple[C
             count = _count(owner, conversation.id, start.last_ids)
             yield conversation, await reads.since(owner, start.last_ids, count)
         last = page[-1].id
-
-
-async def _messages(
-    reads: Reads,
-    owner: int,
-    start: Start,
-    conversation_id: int,
-    count: int,
-    *,
-    form: message_lines.Form,
-) -> AsyncIterator[Lines]:
-    """Yield the first `count` messages of a conversation, page by page."""
-    last = 0
-    while last < count:
-        limit = min(PAGE, count - last)
-        query = message_lines.query(owner, conversation_id, last, form, limit=limit)
-        page = message_lines.lines_of(await reads.row_since(owner, start.last_ids, query))
-        if page is None:  # deleted meanwhile
-            return
-        yield page
-        last = page.last
 
 
 async def _aside(

@@ -81,3 +81,33 @@ def test_an_export_has_what_is_extra_and_what_is_aside(api: Api, ada: httpx.Clie
     assert (message["external_id"], message["extra"]) == ("x", {"n": 1.5})
     assert (aside["type"], aside["content"], aside["branch_id"]) == ("aside", "cut", entry)
     assert end["messages"] == 1
+
+
+def test_a_conversation_is_exported_as_markdown_whole_and_in_order(
+    api: Api, ada: httpx.Client, eve: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.accounts.export.PAGE", 2)
+    said = [
+        ("user", "a\u2028b"),
+        ("assistant", "# c"),
+        ("tool", ""),
+        ("user", "gone"),
+        ("user", "d"),
+    ]
+    with draining(api.settings):
+        opened = ada.post("/api/conversations/", json={"title": "Two\nlines"}).json()
+        path = f"/api/conversations/{opened['id']}"
+        messages = [{"role": role, "content": content, "extra": {"n": 1}} for role, content in said]
+        added = ada.post(f"{path}/messages/batch", json={"messages": messages}).json()["messages"]
+        removed = ada.delete(f"{path}/messages/{added[3]['id']}").json()["entry_id"]
+        whole = ada.get(f"{path}/export", params={"read_after": removed})
+        foreign = eve.get(f"{path}/export")
+
+    at = added[0]["created_at"][:16].replace("T", " ")
+    assert whole.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert whole.headers["content-disposition"].endswith(f'"conversation-{opened["id"]}.md"')
+    assert whole.text == (
+        f"# Two lines\n\n## User ({at})\n\na\u2028b\n\n## Assistant ({at})\n\n# c\n\n"
+        f"## Tool ({at})\n\n## User ({at})\n\nd\n\n"
+    )
+    assert foreign.status_code == 404

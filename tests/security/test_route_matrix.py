@@ -181,6 +181,11 @@ ROWS: dict[str, list[Row]] = {
         Row("/api/conversations/ext:{external}"),
         Row("/api/conversations/ext:{external}", {"read_after": "{message}"}),
     ],
+    "exportConversation": [
+        Row("/api/conversations/{conversation}/export"),
+        Row("/api/conversations/{conversation}/export", {"read_after": "{message}"}),
+        Row("/api/conversations/ext:{external}/export"),
+    ],
     "renameConversation": [
         Row("/api/conversations/{conversation}", body={"title": "x"}, own=202),
         Row("/api/conversations/{conversation}", body={"tags": ["x"]}, own=202),

@@ -1,14 +1,17 @@
 """Conversations: writes answer when the log has them, reads ask PostgreSQL."""
 
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response, status
+from fastapi.responses import StreamingResponse
 
+from api.accounts import markdown_export
 from api.core.cursors import Order, Sort
 from api.core.errors import Conflict, Gone, NotAllowed, NotFound, TooLarge
 from api.core.models.conversations import Conversation
 from api.http import raw_json
-from api.http.dependencies import KEYED, Reading, Write, Writing
+from api.http.dependencies import KEYED, Reader, Reading, Write, Writing
 from api.http.fast_lane import fast
 from api.http.middleware import BODY_MOST_BYTES
 from api.http.parameters import (
@@ -25,6 +28,7 @@ from api.http.parameters import (
 )
 from api.http.problems import CALLER, UnsupportedMediaType, documented
 from api.http.schemas import conversations as schemas
+from api.http.session_stream import SessionStream
 from api.reads import conversation_documents
 from api.reads.conversation_documents import Filters
 from api.reads.conversations import ConversationRepository
@@ -38,6 +42,7 @@ _READ: Final = (*CALLER, Gone, NotAllowed)
 _WRITE: Final = (*CALLER, Conflict)
 _BODY: Final = (TooLarge, UnsupportedMediaType, NotAllowed)
 _ACCEPTED: Final = "Accepted: it is in the log, on disk."
+_MARKDOWN: Final = "# Groceries\n\n## User (2026-05-01 10:00)\n\nWhat do we need?\n\n"
 
 
 @router.post("", include_in_schema=False, status_code=status.HTTP_202_ACCEPTED)
@@ -169,6 +174,40 @@ async def get_conversation(
         by.slot,
     )
     return _shown(schemas.Conversation.of(conversation), conversation.metadata_text)
+
+
+@router.get(
+    "/{conversation_id}/export",
+    summary="Export a conversation, to read",
+    operation_id="exportConversation",
+    response_class=StreamingResponse,
+    response_description="A Markdown document.",
+    responses={
+        200: {"content": {"text/markdown": {"example": _MARKDOWN}}},
+        **documented(*_READ, NotFound),
+    },
+)
+async def export_conversation(
+    by: Reading,
+    caller: Reader,
+    conversation_id: ConversationId,
+    form: Annotated[Literal["markdown"], Query(description="What it is written as.")] = "markdown",  # noqa: ARG001 - there is one form
+    read_after: ReadAfter = [],  # noqa: B006 - FastAPI copies it
+) -> StreamingResponse:
+    """Its title, and each message under a heading with its role and its time, in UTC.
+
+    Streamed, however long it is. It has what was stored when it began, and ends with the session.
+    """
+    reads = by.app.reads
+    start = await markdown_export.begin(reads, by.owner, conversation_id, read_after, by.slot)
+    return SessionStream(
+        markdown_export.pieces(reads, by.owner, conversation_id, start),
+        until_ended=partial(by.app.sessions.until_ended, caller),
+        media_type="text/markdown; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="conversation-{conversation_id}.md"'
+        },
+    )
 
 
 @router.patch(
