@@ -65,6 +65,16 @@ CORPUS = (
     "- [x] <input onfocus=xss() autofocus>",
     "&lt;img src=x onerror=xss()&gt;",
     "**<img src=x onerror=xss()>**",
+    # Formulas, and code with colours
+    "$$\\href{javascript:xss()}{x}$$",
+    "\\(\\url{https://evil.example/}x\\)",
+    "$$\\includegraphics[height=1em]{https://evil.example/pixel.png}$$",
+    "\\[\\class{composer}{\\id{clobbered}{\\style{position:fixed}{x}}}\\]",
+    "$$\\htmlData{x=y}{\\htmlClass{jump}{x}}$$",
+    "$$\\text{<img src=x onerror=xss()>}$$",
+    "\\(\\def\\x{\\x\\x}\\x\\)",
+    "```html\n<img src=x onerror=xss()><svg onload=xss()>\n```",
+    "```js\nconst x = `<img src=x onerror=xss()>`; // <script>xss()</script>\n```",
     # Words that must stay words
     "{{constructor.constructor('xss()')()}} ${xss()} <%= xss() %>",
     "__proto__ constructor toString",

@@ -20,8 +20,13 @@ A paragraph with **bold**, `code`, and [a link](https://example.com/).
 2. two
 
 ```python
-print("hello, a line that is longer than what fits into a narrow window, by far, really")
+@decorated
+class Greeter(Base):  # says something
+    def greet(self, times=2):
+        print("hello, a line that is longer than what fits into a narrow window, by far, really")
 ```
+
+$$\\frac{a}{b}$$
 
 | a | b |
 |---|---|
@@ -48,6 +53,8 @@ def test_axe_has_nothing_to_say(
     found["greeting"] = findings(window, axe)
     window.open(conversation)
     expect(window.messages).to_have_count(2)
+    expect(window.last.locator(".hljs-comment")).to_have_count(1)
+    expect(window.last.locator("math")).to_have_count(1)
     window.page.route("**/api/chat/*/message", lambda route: route.fulfill(status=422, body="{}"))
     window.say("refuse this")
     expect(window.state("refused")).to_be_visible()

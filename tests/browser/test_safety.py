@@ -128,7 +128,8 @@ def assert_harmless(window: Window) -> None:
         """messages => messages.flatMap((message) => [...message.querySelectorAll("*")])
             .filter((element) => element.matches(
                 "script, img, iframe, object, embed, link, style, meta, base, form, input, " +
-                "video, audio, template, verbatim-chat, svg:not(.icon), [id], [style]"
+                "video, audio, template, verbatim-chat, svg:not(.icon), [id], " +
+                "[style]:not(math, math *)"
             ) || [...element.attributes].some(({ name }) => name.startsWith("on")))
             .map((element) => element.outerHTML)"""
     )

@@ -1,5 +1,6 @@
 /** The body of an answer: Markdown that may still be growing. */
 
+import { adorn } from "./adorn.js";
 import { copy } from "./clipboard.js";
 import { make } from "./dom.js";
 import { formatted, isPlain } from "./markdown.js";
@@ -21,11 +22,14 @@ export class AnswerBody {
   element = make("div", { class: "answer", dir: "auto", onclick: copyCodeOf });
   #text = "";
   #isCut = true;
+  #isGrowing = false;
   /** @type {Shown[]} */
   #shown = [];
   /** How many of them were formatted, and how long that took. */
   #done = 0;
   #spentMs = 0;
+  /** How many of them have their colours and formulas. */
+  #adorned = 0;
   #slices;
   #format;
 
@@ -42,12 +46,14 @@ export class AnswerBody {
    * @param {{isGrowing: boolean}} how
    */
   show(text, { isGrowing }) {
+    this.#isGrowing = isGrowing;
     if (text !== this.#text) {
       this.#text = text;
       this.#isCut = false;
       if (isGrowing) this.#slices.later(this.#step);
     }
-    if (isGrowing || this.#isCut) return;
+    if (isGrowing) return;
+    if (this.#isCut) return this.#adorn();
     this.#cut();
     this.#slices.now(this.#step);
   }
@@ -56,6 +62,7 @@ export class AnswerBody {
   #step = () => {
     if (!this.#isCut) this.#cut();
     else this.#formatNext();
+    this.#adorn();
     return this.#done < this.#shown.length && this.#spentMs < ANSWER_MS;
   };
 
@@ -70,6 +77,15 @@ export class AnswerBody {
     this.#done++;
   }
 
+  /** Give what is formatted its colours and formulas; but for the last piece, as long as it may grow. */
+  #adorn() {
+    const finished = Math.min(this.#done, this.#shown.length - (this.#isGrowing ? 1 : 0));
+    for (; this.#adorned < finished; this.#adorned++) {
+      const element = this.#shown[this.#adorned]?.element;
+      if (element) adorn(element);
+    }
+  }
+
   /** Show all of it, plain at first; elements that stay keep what is selected in them. */
   #cut() {
     this.#isCut = true;
@@ -81,6 +97,7 @@ export class AnswerBody {
       this.#spentMs -= costMs;
     }
     this.#done = Math.min(this.#done, same);
+    this.#adorned = Math.min(this.#adorned, same);
     const added = pieces.slice(same).map(plainly);
     this.element.append(...added.map(({ element }) => element));
     this.#shown.push(...added);

@@ -14,13 +14,15 @@ import { texts } from "../texts.js";
 
 const TAGS = [
   ...["p", "br", "hr", "blockquote", "pre", "code", "ul", "ol", "li", "h3", "h4", "h5", "h6"],
-  ...["strong", "em", "del", "a", "table", "thead", "tbody", "tr", "th", "td"],
+  ...["strong", "em", "del", "a", "span", "table", "thead", "tbody", "tr", "th", "td"],
 ];
 const ATTRIBUTES = ["href", "title", "start", "align", "class"];
 const LINKS = /^(?:https?:\/\/|mailto:)/i;
 
 /** @type {Renderer | null} */
 let renderer = null;
+/** @type {import("../vendor/purify.es.mjs").DOMPurify | null} */
+let purifier = null;
 
 /** Settled once it is known whether there is a renderer. */
 export const isReady = load();
@@ -32,6 +34,7 @@ async function load() {
       import("../vendor/purify.es.mjs"),
     ]);
     renderer = rendererOf(Marked, purify);
+    purifier = purify;
   } catch {
     console.info("Verbatim: no Markdown library was installed; answers are shown as plain text.");
   }
@@ -52,6 +55,15 @@ export function formatted(source) {
   } catch {
     return null;
   }
+}
+
+/**
+ * @param {string} spans code with its colours, as a highlighter writes it
+ * @returns {Node}
+ */
+export function coloured(spans) {
+  if (!purifier) throw new Error("there is no sanitizer");
+  return purifier.sanitize(spans, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], RETURN_DOM_FRAGMENT: true });
 }
 
 /**
@@ -104,6 +116,8 @@ function finished(fragment) {
     frame.append(table);
   }
   for (const code of fragment.querySelectorAll("pre > code")) dressCode(code);
+  // The only spans there are: what else was HTML is text.
+  for (const formula of fragment.querySelectorAll("span.formula")) formula.className = "formula ours";
   for (const element of fragment.querySelectorAll("[class]:not(.ours, .ours *, .table)")) {
     element.removeAttribute("class"); // an answer does not borrow our own styles
   }
@@ -116,6 +130,7 @@ function finished(fragment) {
 function dressCode(code) {
   const language = /^language-([\w+#.-]{1,30})$/.exec(code.className)?.[1] ?? "";
   code.removeAttribute("class");
+  if (language) code.setAttribute("data-language", language);
   const pre = /** @type {HTMLPreElement} */ (code.parentElement);
   const copy = make("button", { type: "button", class: "copy-code" }, icon("copy"), texts.copyCode);
   const bar = make("div", { class: "code-bar" }, make("span", {}, language), copy);

@@ -1,4 +1,4 @@
-/** Formulas in Markdown stay as they were written: to Markdown, a backslash is nothing but its own. */
+/** Formulas in Markdown are left as they were written: to Markdown, a backslash is nothing but its own. */
 
 /** @import { TokenizerAndRendererExtension } from "../vendor/marked.esm.js" */
 
@@ -17,13 +17,15 @@ const ENVIRONMENT = /^\\begin\{([a-z]+\*?)\}/;
  * @returns {TokenizerAndRendererExtension[]}
  */
 export function formulas(escaped) {
+  /** @param {string} raw */
+  const spanOf = (raw) => `<span class="formula">${escaped(raw)}</span>`;
   return [
     {
       name: "formula",
       level: "inline",
       start: (source) => source.match(/\\[([]|\$|\\begin\{/)?.index,
       tokenizer: (source) => token("formula", formulaAt(source)),
-      renderer: ({ raw }) => escaped(raw),
+      renderer: ({ raw }) => spanOf(raw),
     },
     {
       name: "formulaLines",
@@ -34,7 +36,7 @@ export function formulas(escaped) {
         const isAlone = raw !== null && /^[ \t]*(?:\n|$)/.test(source.slice(raw.length));
         return token("formulaLines", isAlone ? raw : null);
       },
-      renderer: ({ raw }) => `<p>${escaped(raw)}</p>`,
+      renderer: ({ raw }) => `<p>${spanOf(raw)}</p>`,
     },
   ];
 }

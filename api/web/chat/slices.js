@@ -36,6 +36,11 @@ export class Slices {
     this.#await();
   }
 
+  /** Wait until all work is done. */
+  async idle() {
+    while (this.#jobs.length) await new Promise((resolve) => this.#nextFrame(() => resolve(null)));
+  }
+
   /** @param {() => boolean} step */
   #add(step) {
     this.#jobs = [...this.#jobs.filter((job) => job !== step), step];
