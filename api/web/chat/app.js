@@ -3,6 +3,7 @@
 import { AccountPanel } from "./account-panel.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
+import { Copies } from "./copies.js";
 import { make } from "./dom.js";
 import { LanguageChoice } from "./language-choice.js";
 import { Account, Drawer, Header, themeOf } from "./layout.js";
@@ -39,12 +40,14 @@ export class ChatApp {
 
   #announcer = make("div", { class: "unseen", role: "status" });
   #toasts = new Toasts();
+  #menu = new Menu();
   #banner = new Banner();
   #signIn;
   #account;
   #share;
   #shortcuts;
   #panel;
+  #copies;
   #tagEditor;
   #sidebar;
   #header;
@@ -104,6 +107,7 @@ export class ChatApp {
     this.#header = new Header(
       () => this.#drawer.open(),
       () => this.#thread?.id && void this.#share.open(this.#thread.id),
+      (opener) => this.#menu.open(opener, texts.conversation, this.#copies.choices),
     );
     this.#messages = new MessageList({
       retry: (turn) => turn.retry(),
@@ -123,7 +127,7 @@ export class ChatApp {
       stop: () => this.#stopAnswer(),
       editLast: () => this.#messages.editLast(),
     });
-    const menu = new Menu();
+    this.#copies = new Copies(this.#client, this.#session, this.#toasts, root);
     this.#tagEditor = new TagEditor();
     this.#sidebar = new Sidebar(
       {
@@ -131,7 +135,8 @@ export class ChatApp {
         find: (id, position) => this.#find(id, position),
         rename: (id, title) => this.#rename(id, title),
         organise: new Organiser(this.#session, this.#toasts, this.#tagEditor),
-        menu,
+        menu: this.#menu,
+        save: (id) => void this.#copies.save(id),
         announce: (words) => this.#announce(words),
         close: () => this.#drawer.hide(),
       },
@@ -159,7 +164,7 @@ export class ChatApp {
         this.#panel.element,
         this.#tagEditor.element,
         this.#shortcuts.element,
-        menu.element,
+        this.#menu.element,
         this.#toasts.element,
         this.#announcer,
       ),
@@ -197,6 +202,7 @@ export class ChatApp {
   #listen() {
     const { signal } = this.#stop;
     const session = this.#session;
+    this.#host.addEventListener("keydown", (event) => this.#copies.pressed(event), { signal });
     session.addEventListener("entered", () => this.#entered());
     session.addEventListener("left", () => this.#left());
     session.addEventListener("opened", () => this.#opened());
@@ -289,7 +295,7 @@ export class ChatApp {
 
   #showState() {
     const running = this.#thread?.running ?? null;
-    this.#header.showShare(Boolean(this.#thread?.id) && this.#thread?.state !== "missing");
+    this.#header.showTools(Boolean(this.#thread?.id) && this.#thread?.state !== "missing");
     this.#composer.show({
       isAnswering: running !== null,
       isStopping: running?.isStopping ?? false,

@@ -14,23 +14,30 @@ const THEMES = /** @type {Theme[]} */ (["auto", "light", "dark"]);
 export class Header {
   #title = make("h1", { dir: "auto" });
   #share;
+  #more;
 
   /**
    * @param {() => void} openSidebar
    * @param {() => void} share
+   * @param {(opener: HTMLElement) => void} more what else can be done with the conversation
    */
-  constructor(openSidebar, share) {
+  constructor(openSidebar, share, more) {
     this.menu = iconButton("menu", texts.openSidebar, openSidebar, {
       class: "icon-button only-narrow",
       "aria-expanded": "false",
     });
     this.#share = iconButton("share", texts.share, share, { hidden: true });
-    this.element = make("header", { class: "header" }, this.menu, this.#title, this.#share);
+    this.#more = iconButton("more", texts.more, () => more(this.#more), {
+      hidden: true,
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+    });
+    this.element = make("header", { class: "header" }, this.menu, this.#title, this.#share, this.#more);
   }
 
-  /** @param {boolean} can whether there is something to share */
-  showShare(can) {
-    this.#share.hidden = !can;
+  /** @param {boolean} isThere whether a conversation is, with something to share, print and save */
+  showTools(isThere) {
+    this.#share.hidden = this.#more.hidden = !isThere;
   }
 
   /** @param {string} title */

@@ -39,6 +39,7 @@ export class MessageList {
       "div",
       { class: "scroller", role: "region", "aria-label": texts.messages, tabindex: 0 },
       this.#hint,
+      make("p", { class: "only-print" }, texts.printedPart),
       this.#list,
     );
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -81,6 +82,8 @@ export class MessageList {
   update() {
     const items = this.#thread?.items ?? [];
     this.#showHint(items);
+    const { hasOlder = false, isAtEnd = true } = this.#thread ?? {};
+    this.element.classList.toggle("partial", hasOlder || !isAtEnd);
     this.#keepPlace();
     this.#kept = this.#anchor(items);
     this.#reconcile(items);

@@ -1,6 +1,7 @@
 /** One's conversations as a file, and a file's conversations into the account. */
 
 import { make } from "./dom.js";
+import { save } from "./files.js";
 import { Section } from "./section.js";
 import { exportAll } from "../model/exporter.js";
 import { importFile } from "../model/importer.js";
@@ -90,9 +91,7 @@ export class OwnData {
         (count, bytes) => this.#tell(total ? count / total : 1, texts.exporting(Math.min(count, total), total, bytes)),
         signal,
       );
-      const href = URL.createObjectURL(file);
-      make("a", { href, download: `verbatim-${new Date().toISOString().slice(0, 10)}.jsonl` }).click();
-      URL.revokeObjectURL(href);
+      save(file, `verbatim-${new Date().toISOString().slice(0, 10)}.jsonl`);
       this.#status.textContent = texts.exported(total, file.size);
     });
   }

@@ -24,6 +24,7 @@ import { texts } from "../texts.js";
  * @property {(id: number, title: string) => void} rename
  * @property {Organiser} organise
  * @property {Menu} menu
+ * @property {(id: number) => void} save as a file
  * @property {(words: string) => void} announce
  * @property {() => void} close
  */
@@ -186,7 +187,7 @@ export class Sidebar {
    * @param {HTMLElement} opener
    */
   #openMenu(id, opener) {
-    const { organise, menu } = this.#actions;
+    const { organise, menu, save } = this.#actions;
     const [row] = this.#conversations?.rowsOf([id]) ?? [];
     if (!row) return;
     const isPinned = row.pinned_at !== null;
@@ -195,6 +196,7 @@ export class Sidebar {
       { label: isPinned ? texts.unpin : texts.pin, act: () => organise.pin(id, !isPinned) },
       { label: texts.editTags, act: () => organise.tag([id], () => this.#entries.focusMore(id)) },
       { label: isArchived ? texts.unarchive : texts.archive, act: () => organise.archive([id], !isArchived) },
+      { label: texts.exportMarkdown, act: () => save(id) },
     ]);
   }
 

@@ -2,7 +2,7 @@
 
 import { sheet } from "./sheets.js";
 
-const FILES = ["base.css", "sidebar.css", "organise.css", "messages.css", "answer.css", "composer.css", "files.css", "sign-in.css", "panel.css"];
+const FILES = ["base.css", "sidebar.css", "organise.css", "messages.css", "answer.css", "composer.css", "files.css", "sign-in.css", "panel.css", "print.css"];
 
 /** @type {Promise<CSSStyleSheet[]> | null} */
 let loading = null;

@@ -338,6 +338,16 @@ export class Client extends EventTarget {
   }
 
   /**
+   * @param {number} conversation
+   * @param {number | null} readAfter
+   * @returns {Promise<Response>} a Markdown document
+   */
+  exportConversation(conversation, readAfter) {
+    const query = { form: "markdown", read_after: readAfter };
+    return this.#fetch("GET", `/api/conversations/${conversation}/export`, { query });
+  }
+
+  /**
    * @param {string[]} lines JSON, a conversation each
    * @param {AbortSignal} signal
    * @returns {Promise<Response>} JSON lines: what became of each

@@ -1,16 +1,16 @@
 /** The page of a shared link: a conversation as it was then, for whoever has the link. */
 
-import { AnswerBody } from "../chat/answer.js";
 import { make } from "../chat/dom.js";
 import { isReady } from "../chat/markdown.js";
 import { style, styles } from "../chat/styles.js";
 import { day } from "../formats.js";
+import { plainMessage } from "./message.js";
 import { Client } from "../model/client.js";
 import { Problem } from "../model/problem.js";
 import { tastes } from "../model/storage.js";
 import { speak, spoken, texts } from "../texts.js";
 
-/** @import { SharedConversation, SharedMessage } from "../model/wire.js" */
+/** @import { SharedConversation } from "../model/wire.js" */
 
 const client = new Client("");
 const secret = location.pathname.split("/").at(-1) ?? "";
@@ -35,27 +35,8 @@ function shown({ title, created_at, expires_at, messages }) {
       make("button", { type: "button", class: "primary", onclick: take }, texts.importShared),
       problem,
     ),
-    make("ol", { class: "messages" }, ...messages.map(message)),
+    make("ol", { class: "messages" }, ...messages.map((message) => plainMessage(message, texts.sharedUser))),
   ];
-}
-
-/** @param {SharedMessage} message */
-function message({ role, content, status }) {
-  const isAnswer = role === "assistant";
-  const body = isAnswer ? new AnswerBody() : null;
-  body?.show(content, { isGrowing: false });
-  const cut = status === "interrupted" ? [make("div", { class: "note" }, texts.interrupted)] : [];
-  return make(
-    "li",
-    { class: `message ${role}` },
-    make(
-      "article",
-      {},
-      make("h2", { class: "unseen" }, isAnswer ? texts.assistant : texts.sharedUser),
-      body?.element ?? make("div", { class: "words", dir: "auto" }, content),
-      ...cut,
-    ),
-  );
 }
 
 /** @param {unknown} error */

@@ -63,6 +63,12 @@ export const texts = {
     plural(count, { one: "Schlagwörter geändert", other: `Schlagwörter von ${conversations(count)} geändert` }),
   deletedMany: (count) => `${conversations(count)} gelöscht`,
   notChanged: "Das ließ sich nicht ändern.",
+  exportMarkdown: "Als Markdown speichern",
+  notExported: "Das ließ sich gerade nicht speichern.",
+  print: "Drucken …",
+  preparing: "Alle Nachrichten werden für den Druck gesetzt …",
+  notPrinted: "Das ließ sich gerade nicht drucken.",
+  printedPart: "Nur ein Teil dieser Unterhaltung. „Drucken …“ in ihrem Menü druckt sie ganz.",
 
   dismiss: "Schließen",
   notRenamed: "Der Titel ist nicht geändert.",

@@ -76,6 +76,12 @@ export const texts = {
   /** @param {number} count */
   deletedMany: (count) => `Deleted ${conversations(count)}`,
   notChanged: "This could not be changed.",
+  exportMarkdown: "Save as Markdown",
+  notExported: "This could not be saved at the moment.",
+  print: "Print …",
+  preparing: "All messages are being laid out for printing …",
+  notPrinted: "This could not be printed at the moment.",
+  printedPart: "Only a part of this conversation. “Print …” in its menu prints all of it.",
 
   dismiss: "Dismiss",
   notRenamed: "The title was not changed.",
