@@ -1,5 +1,14 @@
 /** Numbers, sizes, dates and plurals, as the language of the page writes them. */
 
+/** Units of time in seconds, the largest first. */
+const UNITS = /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([
+  ["year", 365 * 24 * 3600],
+  ["month", 30 * 24 * 3600],
+  ["day", 24 * 3600],
+  ["hour", 3600],
+  ["minute", 60],
+]);
+
 let formats = formatsOf("en");
 
 /** @param {string} locale a language, with or without a region, as BCP 47 has it */
@@ -53,6 +62,17 @@ export function second(time) {
   return formats.second.format(new Date(time));
 }
 
+/**
+ * How long ago it was, in the largest unit of which it is one at least: “3 hours ago”, “yesterday”, “now”.
+ * @param {string | Date} time
+ * @param {Date} [now]
+ */
+export function ago(time, now = new Date()) {
+  const seconds = (new Date(time).getTime() - now.getTime()) / 1000;
+  const [unit, size] = UNITS.find(([, most]) => Math.abs(seconds) >= most) ?? ["second", Number.POSITIVE_INFINITY];
+  return formats.ago.format(Math.trunc(seconds / size), unit);
+}
+
 /** @param {string | Date} time */
 export function month(time) {
   return formats.month.format(new Date(time));
@@ -74,6 +94,7 @@ function formatsOf(locale) {
     relative: new Intl.RelativeTimeFormat(locale),
     minute: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }),
     second: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }),
+    ago: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
     month: new Intl.DateTimeFormat(locale, { month: "long", year: "numeric" }),
   };
 }

@@ -188,3 +188,25 @@ def heap_bytes(window: Window) -> float:
     metrics = session.send("Performance.getMetrics")["metrics"]
     session.detach()
     return float(next(found["value"] for found in metrics if found["name"] == "JSHeapUsedSize"))
+
+
+def test_each_message_says_how_old_it_is_and_its_time_on_hover(
+    window: Window, person: Person
+) -> None:
+    window.open(person.import_history(2))
+    time_of = window.last.locator("time")
+    expect(time_of).to_have_text(re.compile(r" months ago$|last year|years ago$"))
+    expect(time_of).to_have_attribute("datetime", re.compile("^2026-01-01T00:00:00"))
+    expect(time_of).to_have_attribute("title", re.compile("2026.*00:00"))
+
+    window.say("hello")
+    expect(window.state("stored").nth(3).locator("time")).to_have_text("now")
+    ages = window.page.evaluate(
+        """async (times) => {
+            const { ago } = await import("/web/formats.js");
+            const now = new Date("2026-03-02T12:00:00Z");
+            return times.map((time) => ago(`2026-${time}Z`, now));
+        }""",
+        ["03-02T12:00:01", "03-02T11:59:01", "03-02T11:58:59", "03-02T10:00", "03-01T11:00"],
+    )
+    assert ages == ["now", "now", "1 minute ago", "2 hours ago", "yesterday"]

@@ -6,7 +6,7 @@ import { icon, iconButton, make } from "./dom.js";
 import { FeedbackBar } from "./feedback.js";
 import { MessageEditor } from "./message-editor.js";
 import { MessageFiles } from "./message-files.js";
-import { second } from "../formats.js";
+import { ago, second } from "../formats.js";
 import { texts } from "../texts.js";
 
 /**
@@ -33,6 +33,7 @@ export class MessageView {
   #words = make("div", { class: "words", dir: "auto" });
   #note = make("div", { class: "note" });
   #files;
+  #time = make("time");
   #article;
   /** @type {HTMLElement | null} */
   #horizon = null;
@@ -107,10 +108,19 @@ export class MessageView {
     const state = stateOf(this.#role, row?.status ?? null, turn);
     this.element.dataset["state"] = state;
     this.#article.setAttribute("aria-busy", String(state === "thinking" || state === "answering"));
-    if (row) this.#article.title = second(row.created_at);
+    if (row) this.#showTime(row.created_at);
     this.#showHorizon(isHorizon);
     this.#feedback?.show(row);
     this.#annotate(state, turn, finish);
+  }
+
+  /** @param {string} time which is shown anew with each look at what is new */
+  #showTime(time) {
+    const age = ago(time);
+    if (this.#time.textContent !== age) this.#time.textContent = age;
+    if (this.#time.dateTime === time) return;
+    this.#time.dateTime = time;
+    this.#time.title = second(time);
   }
 
   /** @param {boolean} isHorizon */
@@ -130,12 +140,13 @@ export class MessageView {
     const { at, count, before, after } = this.#variants ?? {};
     const noted = [
       ...[state, finish, turn?.problem?.status, turn?.isReconnecting, turn?.isStopping],
-      ...[this.#question?.id, at, count, before, after],
+      ...[this.#question?.id, at, count, before, after, this.#time.dateTime],
     ].join();
     if (noted === this.#noted) return;
     this.#noted = noted;
     const hadFocus = this.#note.matches(":focus-within");
-    this.#note.replaceChildren(...this.#noteOf(state, turn, finish));
+    const time = this.#time.dateTime ? [this.#time] : [];
+    this.#note.replaceChildren(...this.#noteOf(state, turn, finish), ...time);
     // A button that was pressed and went away must not throw its user to the top of the page.
     if (hadFocus) this.#note.querySelector("button")?.focus();
   }
