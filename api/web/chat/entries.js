@@ -20,6 +20,7 @@ export class Entries {
   /** @type {number[]} the ids of what is shown, in order */
   order = [];
 
+  /** @type {SidebarEntryActions & {open: (id: number) => void}} */
   #actions;
   #hrefOf;
   /** @type {Map<string, {section: HTMLElement, list: HTMLElement}>} by label */
@@ -32,13 +33,15 @@ export class Entries {
   #made = 0;
 
   /**
-   * @param {SidebarEntryActions} actions
+   * @param {SidebarEntryActions & {open: (id: number) => void}} actions
    * @param {(id: number) => string} hrefOf
    */
   constructor(actions, hrefOf) {
     this.#actions = actions;
     this.#hrefOf = hrefOf;
     this.element.addEventListener("keydown", (event) => this.#pressed(event));
+    this.element.addEventListener("click", (event) => this.#clicked(event));
+    for (const name of ["pointerover", "focusin"]) this.element.addEventListener(name, (event) => this.#of(event)?.equip());
   }
 
   /** @param {number | null} id of the entry that Tab reaches next */
@@ -143,11 +146,29 @@ export class Entries {
     return entry;
   }
 
+  /**
+   * @param {Event} event
+   * @returns {SidebarEntry | undefined} the entry in which it happened
+   */
+  #of({ target }) {
+    return this.#entries.get(idOf(/** @type {Element} */ (target)));
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked(event) {
+    const target = /** @type {Element} */ (event.target);
+    // With a modifier, or another button, it is a link like any other: a new tab.
+    if (!target.closest("a") || event.button !== 0) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    this.#actions.open(idOf(target));
+  }
+
   /** @param {KeyboardEvent} event */
   #pressed(event) {
     const target = /** @type {Element} */ (event.target);
     if (!target.matches("a")) return;
-    const id = Number(/** @type {HTMLElement} */ (target.closest("li")).dataset["id"]);
+    const id = idOf(target);
     const at = this.order.indexOf(id);
     const moves = {
       ArrowDown: this.order[at + 1],
@@ -173,6 +194,11 @@ export class Entries {
     entry?.setReachable(true);
     entry?.element.querySelector("a")?.focus();
   }
+}
+
+/** @param {Element} target within an entry */
+function idOf(target) {
+  return Number(target.closest("li")?.dataset["id"] ?? 0);
 }
 
 /**

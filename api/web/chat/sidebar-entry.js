@@ -1,4 +1,7 @@
-/** One conversation in the sidebar: a link, with a box to select it, and buttons for what can be done. */
+/**
+ * One conversation in the sidebar: a link; when it is needed, a box to select it, and buttons for what
+ * can be done. There may be thousands of these, and one is looked at.
+ */
 
 import { iconButton, make } from "./dom.js";
 import { texts } from "../texts.js";
@@ -8,7 +11,6 @@ const TITLE_MOST = 200;
 
 /**
  * @typedef {object} SidebarEntryActions
- * @property {(id: number) => void} open
  * @property {(id: number, title: string) => void} rename
  * @property {(id: number) => void} remove
  * @property {(id: number, opener: HTMLElement) => void} more
@@ -23,11 +25,10 @@ export class SidebarEntry {
   /** @type {boolean | null} */
   #isReachable = null;
   #link;
-  #box = make("input", { type: "checkbox", hidden: true });
-  #rename;
-  #remove;
-  #more;
-  #tools;
+  /** @type {HTMLInputElement | null} */
+  #box = null;
+  /** @type {{element: HTMLElement, rename: HTMLElement, remove: HTMLElement, more: HTMLElement} | null} */
+  #tools = null;
 
   /**
    * @param {number} id
@@ -37,16 +38,8 @@ export class SidebarEntry {
   constructor(id, href, actions) {
     this.#id = id;
     this.#actions = actions;
-    this.#link = make("a", { href, dir: "auto", onclick: (/** @type {MouseEvent} */ event) => this.#clicked(event) });
-    this.#rename = iconButton("pencil", texts.rename, () => this.edit());
-    this.#remove = iconButton("bin", texts.delete, () => this.remove());
-    this.#more = iconButton("more", texts.more, () => actions.more(id, this.#more), {
-      "aria-haspopup": "menu",
-      "aria-expanded": "false",
-    });
-    this.#box.addEventListener("click", (event) => actions.select(id, this.#box.checked, event.shiftKey));
-    this.#tools = make("div", { class: "tools" }, this.#rename, this.#remove, this.#more);
-    this.element = make("li", { "data-id": id }, this.#box, this.#link, this.#tools);
+    this.#link = make("a", { href, dir: "auto" });
+    this.element = make("li", { "data-id": id }, this.#link);
   }
 
   /**
@@ -59,42 +52,84 @@ export class SidebarEntry {
       this.#title = title;
       this.#link.textContent = title;
       this.#link.title = title;
-      this.#rename.setAttribute("aria-label", `${texts.rename}: ${title}`);
-      this.#remove.setAttribute("aria-label", `${texts.delete}: ${title}`);
-      this.#more.setAttribute("aria-label", `${texts.more}: ${title}`);
-      this.#box.setAttribute("aria-label", texts.selectOne(title));
+      this.#name();
     }
     if (isCurrent !== this.#isCurrent) {
       this.#isCurrent = isCurrent;
       this.element.classList.toggle("current", isCurrent);
       if (isCurrent) this.#link.setAttribute("aria-current", "page");
       else this.#link.removeAttribute("aria-current");
+      if (isCurrent) this.equip();
     }
+    this.#showSelected(isSelected);
+    this.setReachable(isReachable);
+  }
+
+  /** Have the buttons: it is looked at. */
+  equip() {
+    if (this.#tools) return;
+    const rename = iconButton("pencil", texts.rename, () => this.edit());
+    const remove = iconButton("bin", texts.delete, () => this.remove());
+    const more = iconButton("more", texts.more, () => this.#actions.more(this.#id, more), {
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+    });
+    const element = make("div", { class: "tools", hidden: this.#box !== null && !this.#box.hidden }, rename, remove, more);
+    this.#tools = { element, rename, remove, more };
+    this.#name();
+    this.element.append(element);
+    this.#reach();
+  }
+
+  /** Have the title in the names of what is there. */
+  #name() {
+    const { rename, remove, more } = this.#tools ?? {};
+    rename?.setAttribute("aria-label", `${texts.rename}: ${this.#title}`);
+    remove?.setAttribute("aria-label", `${texts.delete}: ${this.#title}`);
+    more?.setAttribute("aria-label", `${texts.more}: ${this.#title}`);
+    this.#box?.setAttribute("aria-label", texts.selectOne(this.#title));
+  }
+
+  /** @param {boolean | null} isSelected */
+  #showSelected(isSelected) {
+    if (isSelected !== null && !this.#box) {
+      const box = (this.#box = make("input", { type: "checkbox" }));
+      box.addEventListener("click", (event) => this.#actions.select(this.#id, box.checked, event.shiftKey));
+      this.#name();
+      this.element.prepend(box);
+      this.#reach();
+    }
+    if (!this.#box) return;
     if (isSelected === null && this.#box.matches(":focus")) this.#link.focus();
     this.#box.hidden = isSelected === null;
     this.#box.checked = isSelected ?? false;
-    this.#tools.hidden = isSelected !== null;
-    this.setReachable(isReachable);
+    if (this.#tools) this.#tools.element.hidden = isSelected !== null;
   }
 
   /** @param {boolean} isReachable Tab stops at one entry; the arrow keys reach the others */
   setReachable(isReachable) {
     if (isReachable === this.#isReachable) return;
     this.#isReachable = isReachable;
-    for (const element of [this.#box, this.#link, this.#rename, this.#remove, this.#more]) {
-      element.tabIndex = isReachable ? 0 : -1;
+    this.#reach();
+  }
+
+  #reach() {
+    const { rename, remove, more } = this.#tools ?? {};
+    for (const element of [this.#box, this.#link, rename, remove, more]) {
+      if (element) element.tabIndex = this.#isReachable ? 0 : -1;
     }
   }
 
   /** Give the focus to the button that opens the menu; it is there while the focus is near. */
   focusMore() {
+    this.equip();
     this.#link.focus();
-    this.#more.focus();
+    this.#tools?.more.focus();
   }
 
   /** Select it, or no longer; where that is possible. */
   toggle() {
-    if (!this.#box.hidden) this.#box.click();
+    if (this.#box && !this.#box.hidden) this.#box.click();
   }
 
   remove() {
@@ -118,7 +153,7 @@ export class SidebarEntry {
       const title = field.value.trim();
       const hadFocus = field.matches(":focus");
       field.replaceWith(this.#link);
-      this.#tools.hidden = false;
+      if (this.#tools) this.#tools.element.hidden = false;
       if (hadFocus) this.#link.focus();
       if (isWanted && title && title !== this.#title) this.#actions.rename(this.#id, title);
     };
@@ -131,17 +166,9 @@ export class SidebarEntry {
       event.preventDefault();
       event.stopPropagation();
     });
-    this.#tools.hidden = true;
+    if (this.#tools) this.#tools.element.hidden = true;
     this.#link.replaceWith(field);
     field.focus();
     field.select();
-  }
-
-  /** @param {MouseEvent} event */
-  #clicked(event) {
-    // With a modifier, or another button, it is a link like any other: a new tab.
-    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    this.#actions.open(this.#id);
   }
 }

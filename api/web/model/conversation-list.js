@@ -42,6 +42,11 @@ export class ConversationList extends EventTarget {
   /** @type {Map<number, string>} what a conversation began with, until it has a title */
   #hints = new Map();
 
+  /** @type {ConversationRow[] | null} made when it is asked for, anew after each change */
+  #shown = null;
+  /** @type {ConversationRow[] | null} likewise */
+  #shownPinned = null;
+
   /** @param {Client} client */
   constructor(client) {
     super();
@@ -77,11 +82,15 @@ export class ConversationList extends EventTarget {
 
   /** What is shown: without what is being deleted, as it was changed here. */
   get shown() {
-    return this.#shownOf([...this.#newlyOpened, ...this.rows]);
+    return (this.#shown ??= this.#shownOf([...this.#newlyOpened, ...this.rows]));
   }
 
   /** What stands above the others: of the whole list, what is pinned. */
   get pinned() {
+    return (this.#shownPinned ??= this.#pinnedOf());
+  }
+
+  #pinnedOf() {
     if (!isPlain(this.shownView)) return [];
     const known = new Set(this.#pinned.rows.map((row) => row.id));
     const others = this.shown.filter((row) => !known.has(row.id));
@@ -304,6 +313,7 @@ export class ConversationList extends EventTarget {
   }
 
   #changed() {
+    this.#shown = this.#shownPinned = null;
     this.dispatchEvent(new Event("change"));
   }
 }

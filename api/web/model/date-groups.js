@@ -21,8 +21,13 @@ const MINUTE_MS = 60 * 1000;
 export function groupsOf(rows, timeOf, now) {
   /** @type {Map<string, Row[]>} */
   const groups = new Map();
+  /** @type {Map<number, string>} by day: to make a label of each of thousands of times takes long */
+  const labels = new Map();
   for (const row of rows) {
-    const label = labelOf(new Date(timeOf(row)), now);
+    const time = new Date(timeOf(row));
+    const day = dayOf(time);
+    const label = labels.get(day) ?? labelOf(time, now);
+    labels.set(day, label);
     const group = groups.get(label);
     if (group) group.push(row);
     else groups.set(label, [row]);
