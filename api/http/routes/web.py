@@ -4,13 +4,18 @@ Third-party code is in `web/vendor`, which `make` fills from the npm registry; w
 are shown as plain text.
 """
 
+import gzip
+import hashlib
 import os
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import PathLike, StaticFiles
+from starlette.staticfiles import NotModifiedResponse, PathLike, StaticFiles
 from starlette.types import Scope
 
 from api.http.routes import status
@@ -25,12 +30,14 @@ _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
 }
 #: Nothing but our own files, no inline code, no HTML from text except through DOMPurify's policy.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
+    "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
     "require-trusted-types-for 'script'; trusted-types dompurify"
 )
 _HEADERS: Final = {
@@ -40,6 +47,25 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is sent of a file: as it is, or compressed."""
+
+    plain: bytes
+    #: None where it would not be smaller.
+    compressed: bytes | None
+    etag: str
+
+
+@lru_cache(maxsize=1024)
+def _read(path: str, version: tuple[int, int]) -> _File:  # noqa: ARG001 - a new version is read anew
+    """Return a file, read and compressed once for each of its versions."""
+    plain = Path(path).read_bytes()
+    compressed = gzip.compress(plain, mtime=0)
+    etag = hashlib.sha256(plain).hexdigest()[:32]
+    return _File(plain, compressed if len(compressed) < len(plain) else None, etag)
 
 
 class WebFiles(StaticFiles):
@@ -56,10 +82,17 @@ class WebFiles(StaticFiles):
         media_type = _TYPES.get(Path(full_path).suffix)
         if media_type is None:
             raise HTTPException(404)
-        response = super().file_response(full_path, stat_result, scope, status_code)
+        asked = Headers(scope=scope)
+        file = _read(os.fspath(full_path), (stat_result.st_mtime_ns, stat_result.st_size))
+        content, etag = file.plain, f'"{file.etag}"'
+        headers = {"Content-Type": media_type, "Vary": "Accept-Encoding"}
+        if file.compressed is not None and "gzip" in asked.get("Accept-Encoding", ""):
+            content, etag = file.compressed, f'"{file.etag}-gzip"'
+            headers["Content-Encoding"] = "gzip"
+        response = Response(content, status_code, headers | {"ETag": etag})
+        if self.is_not_modified(response.headers, asked):
+            response = NotModifiedResponse(response.headers)
         response.headers.update(_HEADERS)
-        if response.status_code == status_code:
-            response.headers["Content-Type"] = media_type
         return response
 
 

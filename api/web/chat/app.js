@@ -1,6 +1,5 @@
 /** Puts the parts of the ChatBot together for one element. */
 
-import { AccountPanel } from "./account-panel.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { Copies } from "./copies.js";
@@ -22,6 +21,7 @@ import { Session } from "../model/session.js";
 import { spoken, texts } from "../texts.js";
 
 /**
+ * @import { AccountPanel } from "./account-panel.js"
  * @import { Token } from "../model/client.js"
  * @import { Turn } from "../model/turn.js"
  * @import { Thread } from "../model/thread.js"
@@ -46,7 +46,8 @@ export class ChatApp {
   #account;
   #share;
   #shortcuts;
-  #panel;
+  /** @type {AccountPanel | null} it is loaded when it is opened first */
+  #panel = null;
   #copies;
   #tagEditor;
   #sidebar;
@@ -74,8 +75,7 @@ export class ChatApp {
     this.#client = new Client(base, token);
     this.#session = new Session(this.#client, this.#stop.signal);
     this.#banner.watch(this.#client);
-    const language = () => new LanguageChoice(host.getAttribute("lang"), (chosen) => this.#chooseLanguage(chosen));
-    this.#signIn = new SignIn(this.#client, language(), {
+    this.#signIn = new SignIn(this.#client, this.#languageChoice(), {
       signedIn: (user) => {
         this.#hasJustSignedIn = true;
         void this.#session.enter(user);
@@ -85,13 +85,8 @@ export class ChatApp {
         void this.start(host.getAttribute("conversation"));
       },
     });
-    this.#panel = new AccountPanel(this.#client, language(), {
-      renamed: (user) => this.#renamed(user),
-      imported: () => void this.#session.lookAround(),
-      deleted: () => void this.#deleted(),
-    });
     this.#account = new Account(this.#client, {
-      account: () => this.#session.user && this.#panel.open(this.#session.user),
+      account: () => void this.#openPanel((panel, user) => panel.open(user)),
       shortcuts: () => this.#shortcuts.open(),
       theme: (theme) => this.#chooseTheme(theme),
       signOut: () => this.#signOut(),
@@ -119,7 +114,7 @@ export class ChatApp {
       rate: (message, rating, comment) => this.#rate(message, rating, comment),
       toLatest: () => void this.#session.openLatest(),
       suggest: (text) => this.#suggest(text),
-      import: () => this.#session.user && this.#panel.openData(this.#session.user),
+      import: () => void this.#openPanel((panel, user) => panel.openData(user)),
     });
     this.#composer = new Composer({
       send: (text, files) => this.#send(text, files),
@@ -161,7 +156,6 @@ export class ChatApp {
         this.#layout,
         this.#signIn.element,
         this.#share.element,
-        this.#panel.element,
         this.#tagEditor.element,
         this.#shortcuts.element,
         this.#menu.element,
@@ -230,13 +224,13 @@ export class ChatApp {
     this.#account.showName(this.#session.user?.username ?? "");
     const { conversations, tags } = this.#session;
     if (conversations && tags) this.#sidebar.use(conversations, new Hits(this.#client), tags);
-    if (this.#hasNewLanguage && this.#session.user) this.#panel.showLanguage(this.#session.user);
+    if (this.#hasNewLanguage) void this.#openPanel((panel, user) => panel.showLanguage(user));
     this.#hasNewLanguage = false;
   }
 
   #left() {
     this.#share.close();
-    this.#panel.close();
+    this.#panel?.close();
     this.#tagEditor.close();
     this.#shortcuts.close();
     this.#composer.leave();
@@ -433,6 +427,28 @@ export class ChatApp {
   #renamed(user) {
     this.#session.learnUser(user);
     this.#account.showName(user.username);
+  }
+
+  #languageChoice() {
+    return new LanguageChoice(this.#host.getAttribute("lang"), (chosen) => this.#chooseLanguage(chosen));
+  }
+
+  /** @param {(panel: AccountPanel, user: User) => void} open */
+  async #openPanel(open) {
+    try {
+      const { AccountPanel } = await import("./account-panel.js");
+      const { user } = this.#session;
+      if (!user) return;
+      this.#panel ??= new AccountPanel(this.#client, this.#languageChoice(), {
+        renamed: (user) => this.#renamed(user),
+        imported: () => void this.#session.lookAround(),
+        deleted: () => void this.#deleted(),
+      });
+      this.#layout.after(this.#panel.element);
+      open(this.#panel, user);
+    } catch {
+      this.#toasts.show(texts.signInLater);
+    }
   }
 
   /** The account is gone, and all that was kept of it here. */
