@@ -395,7 +395,7 @@ def taken(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
 
 
 def document(api: Api) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{api.url}/openapi.json").json()
+    found: dict[str, Any] = httpx.get(f"{api.url}/openapi.json", timeout=60).json()
     return found
 
 
