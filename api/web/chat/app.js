@@ -439,12 +439,14 @@ export class ChatApp {
       const { AccountPanel } = await import("./account-panel.js");
       const { user } = this.#session;
       if (!user) return;
-      this.#panel ??= new AccountPanel(this.#client, this.#languageChoice(), {
-        renamed: (user) => this.#renamed(user),
-        imported: () => void this.#session.lookAround(),
-        deleted: () => void this.#deleted(),
-      });
-      this.#layout.after(this.#panel.element);
+      if (!this.#panel) {
+        this.#panel = new AccountPanel(this.#client, this.#languageChoice(), {
+          renamed: (known) => this.#renamed(known),
+          imported: () => void this.#session.lookAround(),
+          deleted: () => void this.#deleted(),
+        });
+        this.#layout.after(this.#panel.element);
+      }
       open(this.#panel, user);
     } catch {
       this.#toasts.show(texts.signInLater);

@@ -3,7 +3,7 @@
 import { settled } from "../chat/adorn.js";
 import { make } from "../chat/dom.js";
 import { slices } from "../chat/slices.js";
-import { plainMessage } from "../shared/message.js";
+import { plainMessage } from "./message.js";
 import { texts } from "../texts.js";
 
 /**

@@ -4,7 +4,7 @@ import { make } from "../chat/dom.js";
 import { isReady } from "../chat/markdown.js";
 import { style, styles } from "../chat/styles.js";
 import { day } from "../formats.js";
-import { plainMessage } from "./message.js";
+import { plainMessage } from "../late/message.js";
 import { Client } from "../model/client.js";
 import { Problem } from "../model/problem.js";
 import { tastes } from "../model/storage.js";

@@ -22,7 +22,7 @@ await cp(WEB, DIST, {
 });
 
 const styles = new URL("styles/", WEB);
-const names = (await readdir(styles)).sort();
+const names = [...(await readdir(styles)).sort(), "../vendor/temml.css"];
 const sheets = await Promise.all(names.map(async (name) => [name, await readFile(new URL(name, styles), "utf8")]));
 await writeFile(
   new URL("chat/sheets.js", DIST),
