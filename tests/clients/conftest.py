@@ -31,6 +31,18 @@ def api(start_api: Callable[..., Api]) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="module")
+def slow_api(start_api: Callable[..., Api], api: Api) -> Api:
+    """Another process of it, whose assistant takes two seconds for each word."""
+    known = api.settings
+    return start_api(
+        database_url=known.database_url,
+        log_namespace=known.log_namespace,
+        demo_word_ms=2000,
+        cors_origins=known.cors_origins,
+    )
+
+
+@pytest.fixture(scope="module")
 def key(api: Api, drained: None) -> str:
     """A key that acts for subjects."""
     with closing(api.person()) as person:

@@ -39,13 +39,14 @@ def test_the_example_of_the_readme_prints_what_it_says(api: Api, key: str, tmp_p
 
 
 @pytest.mark.parametrize("package", ["client", "ai-sdk"])
-def test_the_cases_of_a_package_hold(api: Api, key: str, package: str) -> None:
+def test_the_cases_of_a_package_hold(api: Api, slow_api: Api, key: str, package: str) -> None:
     name = f"js-signs-in-{package}"
     with closing(api.client()) as nobody:
         body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
         assert nobody.post("/auth/register", json=body).status_code == 201
     env = {
         "VERBATIM_URL": api.url,
+        "VERBATIM_SLOW_URL": slow_api.url,
         "VERBATIM_KEY": key,
         "VERBATIM_USERNAME": name,
         "VERBATIM_PASSWORD": PASSWORD,

@@ -8,11 +8,15 @@ import { VerbatimStore, VerbatimTransport } from "../../../clients/js/ai-sdk/src
 import { uiMessageOf } from "../../../clients/js/ai-sdk/src/messages.js";
 import { Client } from "../../../clients/js/client/src/index.js";
 
-const { VERBATIM_URL: url, VERBATIM_KEY: key } = process.env;
-const LONG = "word ".repeat(10_000);
+const { VERBATIM_URL: url, VERBATIM_SLOW_URL: slowUrl, VERBATIM_KEY: key } = process.env;
 
 function somebody(subject = randomUUID()) {
   return new Client({ url, key, subject });
+}
+
+/** Whose answers take half a minute, by another process: they are still being made when they are looked at. */
+function patient(subject = randomUUID()) {
+  return new Client({ url: slowUrl, key, subject });
 }
 
 function message(text, id = randomUUID()) {
@@ -126,11 +130,11 @@ test("parts stand between the words, whether they come with them or before all o
 
 test("another tab goes on with an answer, also with one that has ended meanwhile", async () => {
   const subject = randomUUID();
-  const client = somebody(subject);
+  const client = patient(subject);
   const transport = new VerbatimTransport({ client });
   const other = new VerbatimTransport({ client: somebody(subject) });
   const { sessionId: chatId } = await client.startChat();
-  const asked = message(LONG);
+  const asked = message("one");
   const reading = (await send(transport, chatId, [asked])).getReader();
   const { value: start } = await reading.read();
   assert.deepEqual(summary(await other.load(chatId)), summary([asked]));
@@ -148,10 +152,10 @@ test("another tab goes on with an answer, also with one that has ended meanwhile
 });
 
 test("an answer is stopped where it is, and goes on when only its page is left", async () => {
-  const client = somebody();
+  const client = patient();
   const { sessionId: chatId } = await client.startChat();
   const transport = new VerbatimTransport({ client });
-  const first = await send(transport, chatId, [message(LONG)]);
+  const first = await send(transport, chatId, [message("one")]);
   const chunks = [];
   for await (const chunk of first) {
     chunks.push(chunk);
@@ -165,7 +169,7 @@ test("an answer is stopped where it is, and goes on when only its page is left",
   for (const stopsOnAbort of [false, true]) {
     const leaving = new AbortController();
     const left = new VerbatimTransport({ client, stopsOnAbort });
-    const reader = (await send(left, chatId, [message(LONG)], { abortSignal: leaving.signal })).getReader();
+    const reader = (await send(left, chatId, [message("one")], { abortSignal: leaving.signal })).getReader();
     while ((await reader.read()).value.type !== "text-delta");
     leaving.abort(new Error("left"));
     await assert.rejects(async () => { for (;;) await reader.read(); }, { message: "left" });
