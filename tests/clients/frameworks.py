@@ -211,7 +211,7 @@ async def main():
     told["env"] |= {"VERBATIM_KEY": os.environ["VERBATIM_KEY"], "PATH": os.environ["PATH"]}
     async with Client(StdioServerParameters(**told)) as client:
         print(*(tool.name for tool in (await client.list_tools()).tools), sep="\\n")
-        await client.call_tool("list_conversations", {}, raise_on_error=True)
+        assert not (await client.call_tool("list_conversations", {})).is_error
 
 asyncio.run(main())
 """
