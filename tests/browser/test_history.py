@@ -122,7 +122,7 @@ def test_text_from_right_to_left_is_set_from_right_to_left(window: Window, perso
     assert direction(window.messages.first.locator(".words")) == "rtl"
     assert direction(window.last.locator("p").first) == "ltr"
     assert direction(window.last.locator("p").last) == "rtl"
-    assert direction(window.last.locator("ul")) == "rtl"
+    assert direction(window.last.locator("ul[dir]")) == "rtl"
     assert direction(window.last.locator("pre")) == "ltr"
     assert direction(window.entries.first.locator("a")) == "rtl"
     assert direction(window.page.locator("html")) == "ltr"

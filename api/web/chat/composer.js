@@ -92,6 +92,9 @@ export class Composer {
 
   /** Somebody else may be next. */
   leave() {
+    // What the field still says is not to be kept again.
+    this.#draft = "";
+    this.#field.value = "";
     this.#tray.clear();
   }
 
