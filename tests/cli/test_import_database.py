@@ -87,7 +87,7 @@ def test_postgresql_is_read_with_the_driver_that_is_there(
     result = imported("--dry-run", "--from-database", url, "--query", query)
 
     assert result.exit_code == 0, result.output
-    assert "1 message of 1 conversation" in result.stdout
+    assert "1 messages of 1 conversations" in result.stdout
 
 
 def test_extra_may_be_the_text_of_an_object(url: str) -> None:

@@ -451,7 +451,7 @@ export class Client extends EventTarget {
       this.dispatchEvent(new Event("unreached"));
       throw new Problem(UNREACHED, String(error));
     }
-    return { Authorization: `Bearer ${this.#lastToken}` };
+    return { Authorization: ["Bearer", this.#lastToken].join(" ") };
   }
 
   /**
