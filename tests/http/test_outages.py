@@ -103,7 +103,7 @@ def test_chat_goes_on_with_context_while_postgres_is_down(
     assert history["messages"][0]["id"] == first["messageId"]
 
 
-def test_the_gateway_stores_what_it_need_not_find_while_postgres_is_down(
+def test_the_gateway_begins_conversations_and_continues_none_while_postgres_is_down(
     start_api: StartApi,
     postgres: EmbeddedPostgres,
     redis: EmbeddedRedis,
@@ -116,32 +116,34 @@ def test_the_gateway_stores_what_it_need_not_find_while_postgres_is_down(
         gateway="on",
         openai_base_url=running.url,
     )
-    asked = {"model": "m", "messages": [{"role": "user", "content": "Buy milk"}]}
-    names = [{"Verbatim-Conversation": "known"}, {"Verbatim-Conversation": "new"}, {}]
-
+    first = [{"role": "user", "content": "Buy milk"}]
+    second = [
+        {"role": "assistant", "content": "Certainly."},
+        {"role": "user", "content": "And tea"},
+    ]
     with closing(api.person()) as ada:
 
-        def ask(name: dict[str, str]) -> httpx.Response:
-            return ada.post("/v1/chat/completions", json=asked, headers=name)
+        def ask(messages: list[dict[str, str]], name: str | None = None) -> httpx.Response:
+            headers = {} if name is None else {"Verbatim-Conversation": name}
+            body = {"model": "m", "messages": messages}
+            return ada.post("/v1/chat/completions", json=body, headers=headers)
 
-        with draining(api.settings):
-            conversation = ask(names[0]).headers["Verbatim-Conversation"]
-            items = f"/v1/conversations/{conversation}/items"
-            eventually(lambda: len(ada.get(items).json()["data"]) == 2)
-        before = len(model.requests)
         postgres.stop()
         try:
-            known, new, unnamed = (ask(name) for name in names)
+            refused = [ask(first, "shopping"), ask(first + second)]
+            asked = len(model.requests)
+            begun = ask(first)
         finally:
             postgres.start()
 
-        assert new.status_code == 200, new.text
-        for refused in (known, unnamed):
-            assert (refused.status_code, refused.headers["x-should-retry"]) == (503, "true")
-            assert int(refused.headers["Retry-After"]) >= 1
-        assert len(model.requests) == before + 1
+        for answer in refused:
+            assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "true")
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert asked == 0
+        assert begun.status_code == 200, begun.text
+        eventually(lambda: is_ready(ada))
         with draining(api.settings):
-            items = f"/v1/conversations/{new.headers['Verbatim-Conversation']}/items"
+            items = f"/v1/conversations/{begun.headers['Verbatim-Conversation']}/items"
             eventually(lambda: len(ada.get(items).json()["data"]) == 2)
 
 
