@@ -241,4 +241,4 @@ def test_an_export_ends_where_it_began(
         shown = [json.loads(line) for line in [*first, *found]]
 
     assert [one["message_count"] for one in shown if one["type"] == "conversation"] == [400]
-    assert shown[-1] == {"type": "end", "conversations": 1, "messages": 400}
+    assert shown[-1] == {"type": "end", "conversations": 1, "messages": 400, "assets": 0}
