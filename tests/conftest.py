@@ -5,7 +5,6 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -39,14 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     measure_no_process()
-    # A long file that comes last would leave the others waiting: first those of which a test asks
-    # for more time, the most of it first, then those that start processes.
-    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
-    asked: dict[Path, float] = {}
-    for item in items:
-        if mark := item.get_closest_marker("timeout"):
-            asked[item.path] = max(asked.get(item.path, 0), mark.args[0])
-    items.sort(key=lambda item: (-asked.get(item.path, 0), item.path not in slow_files))
+    # Files that start processes first: a long one that comes last would leave the others waiting.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     if config.getoption("fast"):
         slow = [item for item in items if not is_fast(item)]
         items[:] = [item for item in items if is_fast(item)]

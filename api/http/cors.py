@@ -11,7 +11,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: Not a subject's: a key that acts for subjects belongs in no page.
-_HEADERS: Final = ("Authorization", "Idempotency-Key", "If-Last", "Last-Event-ID")
+_HEADERS: Final = (
+    "Authorization",
+    "Idempotency-Key",
+    "If-Last",
+    "If-None-Match",
+    "Last-Event-ID",
+)
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: Figures are answered to this machine without a token: they are for no page of another origin.
 _PATHS: Final = ("/api/", "/auth/")

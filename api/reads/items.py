@@ -74,10 +74,21 @@ class ItemRepository:
         self, owner: int, conversation_id: int, until: int | None, limit: int
     ) -> ItemPage | None:
         """Return the items up to one of them, or to the last, the latest first, likewise."""
-        wanted: Any = true()
-        if until is not None:
-            wanted = col(Message.position) <= _place(owner, conversation_id, until)
-        return self._page(owner, conversation_id, wanted, order="desc", limit=limit, after=until)
+        if until is None:
+            return self.page(owner, conversation_id, None, "desc", limit)
+        position, place = col(Message.position), _place(owner, conversation_id, until)
+
+        def within(messages: int) -> ItemPage | None:
+            wanted = and_(position <= place, position > place - messages)
+            return self._page(
+                owner, conversation_id, wanted, order="desc", limit=limit, after=until
+            )
+
+        near = limit + NEAR
+        page = within(near)
+        if page is None or page.has_more or page.length <= near:
+            return page
+        return within(ids.MAX_ID)
 
     def _page(
         self,
@@ -119,7 +130,7 @@ def _found(owner: int, conversation_id: int, wanted: Any, order: Order, limit: i
         .add_columns(extra.label("extra"), size.label("bytes"))
         .where(
             Message.conversation_id == conversation_id,
-            Message.user_id == owner,
+            owners.written_by(owner),
             Message.status != "deleted",
             wanted,
         )
@@ -150,7 +161,7 @@ def _place(owner: int, conversation_id: int, message_id: int) -> Any:
         select(Message.position)
         .where(
             Message.conversation_id == conversation_id,
-            Message.user_id == owner,
+            owners.written_by(owner),
             Message.id == message_id,
         )
         .scalar_subquery()

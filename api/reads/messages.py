@@ -85,7 +85,7 @@ class MessageRepository:
             select(Message)
             .where(
                 Message.conversation_id == conversation_id,
-                Message.user_id == owner,
+                owners.written_by(owner),
                 Message.role == "user",
                 Message.status == "stored",
                 col(Message.position) > _length(owner, conversation_id) - within,
@@ -140,7 +140,7 @@ class MessageRepository:
             select(Message)
             .where(
                 Message.conversation_id == conversation_id,
-                Message.user_id == owner,
+                owners.written_by(owner),
                 col(Message.status).in_(("stored", "interrupted")),
                 col(Message.role).in_(CHAT_ROLES),
                 position < before,

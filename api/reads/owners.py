@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 from api.core.errors import Unauthenticated
 from api.core.models.accounts import User
 from api.core.models.conversations import Conversation
+from api.core.models.messages import Message
 
 #: Of a user or a conversation.
 _Id = int | BindParameter[int]
@@ -22,6 +23,11 @@ def alive(owner: _Id, conversation_id: _Id | None = None) -> ColumnElement[bool]
     if conversation_id is None:
         return condition
     return and_(condition, col(Conversation.id) == conversation_id)
+
+
+def written_by(owner: _Id) -> ColumnElement[bool]:
+    """Return the condition on messages in conversations of an owner."""
+    return col(Message.user_id) == owner
 
 
 def require_account(session: Session, owner: int) -> None:

@@ -41,6 +41,8 @@ OWNER: Final = 7
 CONVERSATION: Final = 16 * OWNER
 #: Its third message, and what is aside of its first.
 MESSAGE: Final = OWNER + 2 * MESSAGES // LENGTH
+#: One far from both ends.
+LATER: Final = OWNER + 299 * MESSAGES // LENGTH
 ASIDE: Final = OWNER + 10 * MESSAGES
 LIMIT: Final = 20
 #: Three for each row of a page; the smallest index of a conversation has more.
@@ -158,6 +160,10 @@ READS: Final[Mapping[str, Read]] = {
     "ItemRepository.page, latest first": lambda s: ItemRepository(s).page(
         OWNER, CONVERSATION, None, "desc", LIMIT
     ),
+    "ItemRepository.latest": lambda s: ItemRepository(s).latest(OWNER, CONVERSATION, LATER, LIMIT),
+    "ItemRepository.latest, of all": lambda s: ItemRepository(s).latest(
+        OWNER, CONVERSATION, None, LIMIT
+    ),
     "ChainRepository.known": lambda s: ChainRepository(s).known(OWNER, ["chain:10", "none"]),
     "ChainRepository.known, of one": lambda s: ChainRepository(s).known(
         OWNER, ["chain:10", "none"], CONVERSATION
@@ -180,6 +186,7 @@ OTHERS: Final = {
     "UserRepository.add",
     "UserRepository.expire",
     "UserRepository.has_password",
+    "UserRepository.rename",
     "UserRepository.replace_password",
     "SessionRepository.add",
     "SessionRepository.renew",

@@ -129,6 +129,7 @@ def test_the_tests_below_know_every_read() -> None:
         - {
             *("UserRepository.add", "UserRepository.has_password"),
             *("UserRepository.replace_password", "UserRepository.expire"),
+            "UserRepository.rename",
         }
         == {name for name in READS if "Repository." in name} | OTHER_READS.keys()
     )

@@ -16,6 +16,7 @@ from api.reads import (
 def forget_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer (a) of reads off: no query asks whose it is."""
     monkeypatch.setattr(owners, "owned_by", lambda _: true())
+    monkeypatch.setattr(owners, "written_by", lambda _: true())
     monkeypatch.setattr(assets, "_of", lambda _: true())
     # A statement that is kept was made with it, and one made now must not be kept.
     for module in (chat_documents, message_documents, message_lines, conversation_documents):

@@ -50,18 +50,18 @@ class NewOpenAIResponse(BaseModel):
     store: bool | None = Field(default=None, description="false: nothing is stored.")
     metadata: OpenAIMetadata | None = None
     tools: list[_Object] | None = Field(default=None, description="Of type function only.")
-    tool_choice: str | _Object | None = None
-    parallel_tool_calls: bool | None = None
+    tool_choice: str | _Object | None = Field(default=None, examples=["auto"])
+    parallel_tool_calls: bool | None = Field(default=None, examples=[True])
     text: _Object | None = Field(default=None, description="`format`, and `verbosity`.")
     reasoning: _Object | None = Field(default=None, description="Its `effort` is passed on.")
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    max_output_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2, examples=[1])
+    top_p: float | None = Field(default=None, ge=0, le=1, examples=[1])
+    max_output_tokens: int | None = Field(default=None, ge=1, examples=[1000])
     truncation: Literal["auto", "disabled"] | None = None
-    service_tier: _Named | None = None
-    user: _Named | None = None
-    safety_identifier: _Named | None = None
-    prompt_cache_key: _Named | None = None
+    service_tier: _Named | None = Field(default=None, examples=["default"])
+    user: _Named | None = Field(default=None, examples=["customer 7"])
+    safety_identifier: _Named | None = Field(default=None, examples=["customer 7"])
+    prompt_cache_key: _Named | None = Field(default=None, examples=["shop"])
 
 
 class OpenAIResponse(BaseModel):
