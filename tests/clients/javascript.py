@@ -186,7 +186,12 @@ def bundle(folder: Path, entry: str | Path, to: Path) -> None:
 
 @pytest.mark.parametrize("major", MAJORS)
 def test_use_chat_in_a_page_of_another_origin_holds_a_conversation(
-    installed: Callable[[str], Path], site: Site, paced_api: Api, page: Page, major: str
+    installed: Callable[[str], Path],
+    site: Site,
+    api: Api,
+    paced_api: Api,
+    page: Page,
+    major: str,
 ) -> None:
     folder = installed(major)
     shutil.copy(ROOT / "examples" / "nextjs" / "app" / "conversation.jsx", folder)
@@ -196,7 +201,7 @@ def test_use_chat_in_a_page_of_another_origin_holds_a_conversation(
         f'<!doctype html><div id="root"></div><script type="module" src="chat-{major}.js"></script>'
     )
     (site.folder / f"chat-{major}.html").write_text(html)
-    with closing(paced_api.person()) as person:
+    with closing(api.person()) as person:
         token = person.headers["Authorization"].removeprefix("Bearer ")
     told = urlencode({"url": paced_api.url, "key": token, "id": f"chat of {major}"})
 
