@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -20,7 +19,7 @@ from api.core import log_keys
 from api.core.errors import SettingsError
 from api.core.ids import PARTITIONS, partition_of
 from api.core.settings import Settings
-from tests.support.api import Api, start_api
+from tests.support.api import Api
 from tests.support.draining import drained
 from tests.support.keys import make_key
 from tests.support.model_server import (
@@ -29,13 +28,11 @@ from tests.support.model_server import (
     chunk,
     failing,
     held,
-    model,
-    running,
     stream,
 )
 from tests.support.waiting import eventually
 
-__all__ = ["drained", "model", "running", "start_api"]
+__all__ = ["drained"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drained")]
 
@@ -45,18 +42,6 @@ def api(start_api: Any, running: ModelServer) -> Api:
     """An API whose gateway leads to the model's server."""
     made: Api = start_api(gateway="on", openai_base_url=running.url, openai_api_key="sk-ours")
     return made
-
-
-@pytest.fixture
-def ada(api: Api) -> Iterator[httpx.Client]:
-    with closing(api.person()) as person:
-        yield person
-
-
-@pytest.fixture
-def client(api: Api, ada: httpx.Client) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{api.url}/v1", api_key=make_key(ada)["key"], max_retries=0) as client:
-        yield client
 
 
 def user(text: str) -> Any:

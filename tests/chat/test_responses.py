@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -13,7 +12,7 @@ from openai import OpenAI
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.support.api import Api, start_api
+from tests.support.api import Api
 from tests.support.draining import drained
 from tests.support.keys import make_key
 from tests.support.model_server import (
@@ -22,13 +21,11 @@ from tests.support.model_server import (
     chunk,
     failing,
     held,
-    model,
-    running,
     stream,
 )
 from tests.support.waiting import eventually
 
-__all__ = ["drained", "model", "running", "start_api"]
+__all__ = ["drained"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drained")]
 
@@ -47,18 +44,6 @@ def api(start_api: Any, running: ModelServer) -> Api:
     """An API whose gateway leads to the model's server."""
     made: Api = start_api(gateway="on", openai_base_url=running.url, openai_model="small")
     return made
-
-
-@pytest.fixture
-def ada(api: Api) -> Iterator[httpx.Client]:
-    with closing(api.person()) as person:
-        yield person
-
-
-@pytest.fixture
-def client(api: Api, ada: httpx.Client) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{api.url}/v1", api_key=make_key(ada)["key"], max_retries=0) as client:
-        yield client
 
 
 def lines(ada: httpx.Client) -> list[list[tuple[str, str, str]]]:
