@@ -6,6 +6,8 @@ drains run: who writes nothing does not wake the database.
 """
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Engine
@@ -20,8 +22,10 @@ logger = logging.getLogger(__name__)
 #: Age of an upload that goes. Whatever names it was accepted so long before as this is more than
 #: FRESH_HOURS.
 ORPHAN_HOURS: Final = 24
-#: Uploads that one transaction deletes.
-CHUNK: Final = 500
+#: Uploads that one transaction deletes, in time, however large they are.
+CHUNK: Final = 10
+#: How long one run deletes: the rest is left to the one an hour later.
+MOST_SECONDS: Final = 20.0
 #: An hour for clocks that differ.
 _WAITED_MOST_MS: Final = (ORPHAN_HOURS - FRESH_HOURS - 1) * 3600 * 1000
 _DELETE: Final = """
@@ -36,9 +40,10 @@ _DELETE: Final = """
 class Orphans:
     """Finds uploads that no message names, and deletes them."""
 
-    def __init__(self, log: Log, engine: Engine) -> None:
+    def __init__(self, log: Log, engine: Engine, should_stop: Callable[[], bool]) -> None:
         self._log = log
         self._engine = engine
+        self._should_stop = should_stop
 
     def run(self) -> int:
         """Delete them if it is time to look; return how many there were.
@@ -51,8 +56,12 @@ class Orphans:
                 return 0
             if self._log.status().oldest_age_ms > _WAITED_MOST_MS:
                 return 0
-            while some := self._delete_some():
+            began = time.monotonic()
+            while not self._should_stop() and (some := self._delete_some()):
                 deleted += some
+                if time.monotonic() - began > MOST_SECONDS:
+                    logger.warning("unused files are left: the search goes on in an hour")
+                    break
         except Exception as error:  # noqa: BLE001 - the drain, which runs it, must go on
             logger.error("unused files were not deleted: %s", describe(error))  # noqa: TRY400 - no text
         return deleted

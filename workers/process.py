@@ -39,7 +39,7 @@ class Process:
         self._drain = Drain(log, self._engine, settings, ring, should_stop)
         self._retention = Retention(log, self._engine, settings, should_stop)
         self._self_audit = SelfAudit(log, self._engine)
-        self._orphans = Orphans(log, self._engine)
+        self._orphans = Orphans(log, self._engine, should_stop)
 
     def run(self) -> dict[str, int]:
         """Run the drain once, and return what it did.

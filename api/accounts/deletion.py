@@ -45,6 +45,11 @@ _ASIDE: Final = text("DELETE FROM message_aside WHERE user_id = :user RETURNING 
 _CONVERSATIONS: Final = text(
     "DELETE FROM conversation WHERE user_id = :user RETURNING id, external_id"
 )
+#: What comes after that goes with the account.
+_FILES: Final = (
+    text("DELETE FROM asset_use WHERE user_id = :user"),
+    text("DELETE FROM asset WHERE user_id = :user"),
+)
 #: After the conversations: until they are gone, a worker may add words.
 _WORDS: Final = text("DELETE FROM message_search WHERE user_id = :user")
 _SESSIONS: Final = text("DELETE FROM session WHERE user_id = :user RETURNING id")
@@ -167,6 +172,8 @@ def _transaction(owner: int, password_hash: str) -> Callable[[Session], _Deleted
         _require_password(db, owner, password_hash)
         # Nearly all rows are deleted before the locks, which stop the drain for all users.
         messages = ids_of(_MESSAGES) + ids_of(_ASIDE)
+        for statement in _FILES:
+            connection.execute(statement, facts)
         # No drain may be between having read an entry of this user and writing it.
         partition_counts.lock(connection, range(ids.PARTITIONS))
         messages += ids_of(_MESSAGES) + ids_of(_ASIDE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from api.chat.assistants.protocol import Assistant, Finish, Piece
-from api.chat.parts import Part, Parts
+from api.chat.parts import PARTS_MOST, Part, Parts
 from api.core.errors import BadGateway, GatewayTimeout, Problem
 from api.core.settings import Settings
 from api.core.text import CONTENT_MOST, Storable, is_blank
@@ -57,9 +57,10 @@ class Generation:
         self,
         say: Callable[[str], None] = lambda _: None,
         tell: Callable[[Part], None] = lambda _: None,
+        parts_most: int = PARTS_MOST,
     ) -> None:
         self._say = say
-        self._parts = Parts(tell)
+        self._parts = Parts(tell, parts_most)
         self._pieces: list[str] = []
         self._blanks: list[str] = []
         self._length = 0

@@ -32,11 +32,14 @@ Part = Mapping[str, Any]
 class Parts:
     """Gathers one answer's parts. `tell` is given each as soon as it is whole.
 
-    A part is `{type, at, …}`; `at` counts the code points of the text before it.
+    A part is `{type, at, …}`; `at` counts the code points of the text before it. There are `most`.
     """
 
-    def __init__(self, tell: Callable[[Part], None] = lambda _: None) -> None:
+    def __init__(
+        self, tell: Callable[[Part], None] = lambda _: None, most: int = PARTS_MOST
+    ) -> None:
         self._tell = tell
+        self._most = most
         self._whole: list[Part] = []
         self._thought: list[str] = []
         self._thought_at = 0
@@ -106,7 +109,7 @@ class Parts:
             self._thought.append(text[:room])
 
     def _add(self, part: dict[str, Any], field: str, text: str) -> None:
-        if len(self._whole) >= PARTS_MOST:
+        if len(self._whole) >= self._most:
             self._is_cut = True
             return
         kind = part["type"]

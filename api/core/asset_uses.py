@@ -9,12 +9,19 @@ from typing import Any, Final
 
 from api.core import assets
 
+#: As many go at once as a statement deletes in time, however large they are; `workers.orphans`
+#: finds the others.
+_AT_ONCE: Final = 10
 #: Assets that no message names any more, once the uses in `gone` are.
-_DROP: Final = """
-    DELETE FROM asset AS a USING gone WHERE a.id = gone.asset_id AND NOT EXISTS (
-        SELECT FROM asset_use AS u WHERE u.asset_id = a.id AND NOT EXISTS (
-            SELECT FROM gone AS g WHERE g.asset_id = u.asset_id AND g.message_id = u.message_id))
-"""
+_DROP: Final = f"""
+    DELETE FROM asset AS a USING (
+        SELECT DISTINCT g.asset_id FROM gone AS g WHERE NOT EXISTS (
+            SELECT FROM asset_use AS u WHERE u.asset_id = g.asset_id AND NOT EXISTS (
+                SELECT FROM gone AS h
+                WHERE h.asset_id = u.asset_id AND h.message_id = u.message_id))
+        LIMIT {_AT_ONCE}
+    ) AS unused WHERE a.id = unused.asset_id
+"""  # noqa: S608 - our own number
 ADD: Final = """
     INSERT INTO asset_use (asset_id, message_id, conversation_id, user_id)
     SELECT e.asset_id, e.message_id, e.conversation_id, e.user_id

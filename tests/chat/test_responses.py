@@ -12,6 +12,12 @@ from openai import OpenAI
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from api.chat.responses.responses import Responses
+from api.core import batches
+from api.core.errors import Unavailable
+from api.core.turns import TurnName
+from api.reads.responses import StoredResponse
+from api.writes.accept import Accept
 from tests.support.api import Api
 from tests.support.draining import drained
 from tests.support.keys import make_key
@@ -396,10 +402,12 @@ def test_nothing_is_stored_of_what_is_not_to_be(
         ({"background": True, "store": False}, "store"),
         ({"tool_choice": {"type": "mcp"}, "tools": [TOOL]}, "tool_choice"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format"),
+        ({"text": {"format": "json"}}, "text.format"),
         ({"input": []}, "input"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.0"),
         ({"input": [{"type": "computer_call"}]}, "input.0"),
         ({"input": [{"role": "user", "content": [{"type": "video"}]}]}, "input.0.content.0"),
+        ({"input": [{"role": "user", "content": [{"type": []}]}]}, "input.0.content.0"),
         ({"input": [{"role": "user", "content": "x" * 300_000}]}, "256 KiB"),
         ({"input": [{"role": "user", "content": "x"}] * 101}, "100"),
         ({"instructions": "\0"}, "NUL"),
@@ -422,6 +430,8 @@ FORGED: list[tuple[Any, Any]] = [
     ({"inputs": 1}, {"item": {"type": "reasoning", "content": {}}, "usage": []}),
     ({"inputs": 1}, {"item": {"type": "function_call"}, "at": "x"}),
     ({"inputs": 1}, {"item": {}}),
+    ({"inputs": 1}, {"item": {"type": "message", "role": ["user"]}}),
+    ({"inputs": 1}, {"item": {"type": "message", "role": "user", "content": [{"type": {}}]}}),
 ]
 
 
@@ -447,6 +457,93 @@ def test_what_a_client_made_of_a_response_is_no_error_of_the_servers(
 
     assert {one.status_code for one in seen} <= {200, 404}
     assert "event: error" not in seen[1].text
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"format": []}, {"format": "openai.chat", "message": {"tool_calls": None}}],
+    ids=str,
+)
+def test_what_stands_before_a_call_is_no_error_of_the_servers(
+    ada: httpx.Client, client: OpenAI, extra: Any
+) -> None:
+    conversation = ada.post("/api/conversations/").json()["id"]
+    path = f"/api/conversations/{conversation}/messages"
+    said = {"role": "assistant", "content": "y", "extra": extra}
+    ada.post(path, json=said).raise_for_status()
+    call: Any = {"type": "function_call", "call_id": "1", "name": "weather", "arguments": "{}"}
+    output: Any = {"type": "function_call_output", "call_id": "1", "output": "rain"}
+
+    made = client.responses.create(
+        input=[call, output], conversation=f"conv_{conversation:014x}", tools=[TOOL]
+    )
+
+    assert made.status == "completed"
+
+
+def test_an_answer_of_many_thoughts_is_kept(client: OpenAI, model: ModelServer) -> None:
+    def thinks(_: ModelServer) -> Any:
+        data = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        deltas = [d for n in range(70) for d in ({"reasoning_content": "Hm"}, {"content": f"{n} "})]
+        choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+        lines = [f"data: {json.dumps(data | {'choices': one})}\n\n" for one in choices]
+        return stream(*lines, chunk(None, "stop"), "data: [DONE]\n\n")
+
+    model.script.append(thinks)
+    made = client.responses.create(input="Hi")
+
+    assert made.status == "completed"
+    assert made.output_text == "".join(f"{n} " for n in range(70))
+    # Above that an entry of the log is none.
+    assert len(made.output) <= batches.MOST
+
+
+def test_a_response_that_ends_while_it_is_read_has_not_failed(
+    client: OpenAI, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    model.script.append(held(go_on))
+    made = client.responses.create(input="Hi", background=True)
+    read = Responses.get
+
+    async def read_too_early(self: Responses, name: TurnName, slot: Any = None) -> StoredResponse:
+        found = await read(self, name, slot)
+        go_on.set()
+        async for _ in self.told(name):
+            pass
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Responses, "get", read_too_early)
+        assert client.responses.retrieve(made.id).status == "in_progress"
+
+    assert client.responses.retrieve(made.id).status == "completed"
+
+
+def test_a_deletion_that_broke_off_is_repeated(
+    ada: httpx.Client, client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Any = [{"role": "user", "content": text} for text in ("a", "b")]
+    made = client.responses.create(input=asked)
+    client.responses.create(input="More", previous_response_id=made.id)
+    key: Any = {"extra_headers": {"Idempotency-Key": "once"}}
+    remove, removed = Accept.remove, 0
+
+    async def remove_one(self: Accept, *arguments: Any) -> Any:
+        nonlocal removed
+        removed += 1
+        if removed > 1:
+            raise Unavailable("not now")
+        return await remove(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Accept, "remove", remove_one)
+        with pytest.raises(openai.InternalServerError):
+            client.responses.delete(made.id, **key)
+    client.responses.delete(made.id, **key)
+
+    emptied = [(role, "", "deleted") for role in ("user", "user", "assistant")]
+    shows(ada, [*emptied, *stored("More", "Certainly.")])
 
 
 def test_anothers_responses_and_conversations_are_nobodys(

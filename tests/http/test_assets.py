@@ -261,6 +261,24 @@ def test_a_file_that_is_deleted_leaves_its_message(api: Api, ada: httpx.Client) 
     assert ada.delete(f"/api/assets/{asset['id']}").status_code == 404
 
 
+def test_of_many_files_that_go_at_once_some_go_later(
+    api: Api, ada: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = conversation_of(ada)
+    for _ in range(3):
+        named(ada, path, *(uploaded(ada) for _ in range(5)))
+
+    deleted = ada.delete(path).json()["entry_id"]
+    ada.get("/api/conversations/", params={"read_after": deleted}).raise_for_status()
+
+    assert (rows(api, "asset_use", ada), rows(api, "asset", ada)) == (0, 5)
+    with api.engine.begin() as connection:
+        connection.execute(text("UPDATE asset SET created_at = now() - interval '25 hours'"))
+    monkeypatch.setattr(api.log, "wants_orphans", lambda: True)
+    Orphans(api.log, api.engine, lambda: False).run()
+    assert rows(api, "asset", ada) == 0
+
+
 def test_an_upload_that_no_message_names_goes_after_a_day(
     api: Api, ada: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,8 +298,11 @@ def test_an_upload_that_no_message_names_goes_after_a_day(
 
     def looked() -> int:
         monkeypatch.setattr(api.log, "wants_orphans", lambda: True)
-        return Orphans(api.log, api.engine).run()
+        return Orphans(api.log, api.engine, lambda: is_stopping).run()
 
+    is_stopping = True
+    assert looked() == 0
+    is_stopping = False
     assert looked() == 1
     assert [is_there(ada, one) for one in (young, old, used)] == [True, False, True]
 

@@ -66,7 +66,7 @@ def before(stored: Iterable[StoredItem]) -> list[Message]:
     for one in stored:
         extra: Any = json.loads(one.extra) if one.extra else {}
         kept = one.edited_at is None and extra.get("format")
-        if kept in _ITEMS and isinstance(item := extra.get("item"), dict):
+        if isinstance(kept, str) and kept in _ITEMS and isinstance(item := extra.get("item"), dict):
             with suppress(NotAllowed):
                 _added(found, item, "")
         elif kept == "openai.chat" and isinstance(message := extra.get("message"), dict):
@@ -100,7 +100,7 @@ def _added(found: list[Message], item: Mapping[str, Any], name: str) -> bool:
 
 def _message(item: Mapping[str, Any], name: str) -> Message:
     role = item.get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise NotAllowed(f"{name}.role: it is user, assistant, system or developer")
     role = "system" if role == "developer" else role
     content = item.get("content")
@@ -114,7 +114,7 @@ def _message(item: Mapping[str, Any], name: str) -> Message:
 
 def _part(part: object, name: str) -> Message:
     kind = part.get("type") if isinstance(part, dict) else None
-    if not isinstance(part, dict) or kind is None:
+    if not isinstance(part, dict) or not isinstance(kind, str):
         raise NotAllowed(f"{name}: it has a type")
     if kind in _TEXTS or kind == "refusal":
         return {"type": "text", "text": str(part.get("refusal" if kind == "refusal" else "text"))}
@@ -134,9 +134,10 @@ def _part(part: object, name: str) -> Message:
 def _add_call(found: list[Message], item: Mapping[str, Any]) -> None:
     called = {"name": str(item.get("name")), "arguments": str(item.get("arguments"))}
     call = {"id": str(item.get("call_id")), "type": "function", "function": called}
-    if not found or found[-1]["role"] != "assistant":
+    if not found or found[-1].get("role") != "assistant":
         found.append({"role": "assistant", "content": None})
-    found[-1].setdefault("tool_calls", []).append(call)
+    calls = found[-1].get("tool_calls")
+    found[-1]["tool_calls"] = [*(calls if isinstance(calls, list) else []), call]
 
 
 def _output(output: object) -> str:
@@ -170,7 +171,9 @@ def _choice(choice: object) -> object:
     raise NotAllowed("tool_choice: it is none, auto, required, or a function")
 
 
-def _format(wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _format(wanted: object) -> dict[str, Any]:
+    if not isinstance(wanted, dict):
+        raise NotAllowed("text.format: it is an object")
     match wanted.get("type", "text"):
         case "text":
             return {}

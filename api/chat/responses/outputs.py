@@ -10,11 +10,13 @@ from typing import Any, Final, Literal
 
 from api.chat.generation import Generation
 from api.chat.parts import Part
-from api.core import response_marks
+from api.core import batches, response_marks
 from api.core.batches import Draft
 
 #: The first part that a response tells: so whoever finishes its turn knows what it is.
 MARK: Final[Part] = {"type": "response", "at": 0}
+#: Parts of one answer: with a message before each and after the last they fit in one batch.
+PARTS_MOST: Final = (batches.MOST - 1) // 2
 Item = dict[str, Any]
 
 

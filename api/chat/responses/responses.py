@@ -5,7 +5,6 @@ its client leaves, is shown by any process, and is finished by another one where
 """
 
 import asyncio
-import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -123,10 +122,8 @@ class Responses:
 
         return await self._found(name.user_id, name.conversation_id, look, slot)
 
-    async def failure(self, name: TurnName) -> Failed | None:
-        """Return how a response without outputs failed; None while it is made."""
-        if await self.is_running(name):
-            return None
+    async def failure(self, name: TurnName) -> Failed:
+        """Return how a response that is over and without outputs failed."""
         said = await self._said(name)
         if said and said[-1].kind == "error":
             return telling.failed(said[-1].text)
@@ -184,16 +181,21 @@ class Responses:
             Viewer(name.user_id),
             lambda session: ResponseRepository(session).around(name.user_id, conversation, first),
         )
-        keys = (f"{key} {at}" if key else None for at in itertools.count())
+
+        def named(what: object) -> str | None:
+            # A repeated request finds fewer messages, and must mean the same by each key.
+            return f"{key} {what}" if key else None
+
         try:
             if later == len(messages) and await self._is_cut_off(
-                caller, conversation, first, next(keys), last
+                caller, conversation, first, named("cut"), last
             ):
                 if found.request.get("opens") and not earlier:
-                    await self._accept.delete(caller, conversation, next(keys))
+                    await self._accept.delete(caller, conversation, named("conversation"))
                 return
-            for one in messages:
-                await self._accept.remove(caller, conversation, one.id, next(keys))
+            # The last of the inputs, by which a repeated request finds it, goes last.
+            for one in [*found.outputs, *found.inputs]:
+                await self._accept.remove(caller, conversation, one.id, named(one.id))
         except NotFound:
             raise Conflict("the response was put aside: bring its branch back first") from None
 

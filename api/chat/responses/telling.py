@@ -63,7 +63,9 @@ async def passing(turn_id: int, model: Assistant, timeouts: Timeouts) -> AsyncIt
     def tell(part: Any) -> None:
         said.put_nowait(Said(0, "part", json.dumps({"part": part})))
 
-    made = Generation(lambda text: said.put_nowait(Said(0, "delta", text)), tell)
+    made = Generation(
+        lambda text: said.put_nowait(Said(0, "delta", text)), tell, outputs.PARTS_MOST
+    )
     speaking = asyncio.create_task(
         made.run(model, timeouts, (), TurnMessage("user", "")), name="pass-on"
     )

@@ -11,7 +11,7 @@ from api.chat.assistants.protocol import Assistant
 from api.chat.files import Files
 from api.chat.generation import Generation, Timeouts
 from api.chat.leases import leased
-from api.chat.parts import of_turn, with_parts, without_parts
+from api.chat.parts import PARTS_MOST, of_turn, with_parts, without_parts
 from api.chat.responses import outputs
 from api.chat.responses.outputs import Ending
 from api.chat.running_turns import RunningTurns
@@ -102,6 +102,7 @@ class Runner:
             made = Generation(
                 lambda piece: self._publisher.say(turn.id, piece),
                 lambda part: self._publisher.tell(turn.id, part),
+                PARTS_MOST if is_chat else outputs.PARTS_MOST,
             )
             speaking = asyncio.create_task(
                 self._speak(turn, message, assistant, made), name="speak"

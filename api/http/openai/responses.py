@@ -31,7 +31,7 @@ from api.http.openai.schemas import OpenAIItems
 from api.http.problems import CALLER, UnsupportedMediaType
 from api.http.services import Services
 from api.http.session_stream import SessionStream
-from api.reads.responses import StoredResponse
+from api.reads.slots import ReadSlot
 
 router = APIRouter(prefix=f"{PREFIX}responses", tags=["openai"], max_body_size=BODY_MOST_BYTES)
 
@@ -104,7 +104,7 @@ async def retrieve_response(
     """
     name = TurnName(by.owner, *names.response_named(response))
     if not stream:
-        return _answer(await _shown(by.app, name, await by.app.responses.get(name, by.slot)))
+        return _answer(await _shown(by.app, name, by.slot))
     found = await by.app.responses.get(name)
     document = response_documents.running(name, found.request)
     told = by.app.responses.told(name)
@@ -150,7 +150,7 @@ async def cancel_response(by: Chatting, response: names.Response) -> Response:
     name = TurnName(by.caller.user_id, *names.response_named(response))
     await by.app.responses.get(name)
     await by.app.responses.cancel(name)
-    return _answer(await _shown(by.app, name, await by.app.responses.get(name)))
+    return _answer(await _shown(by.app, name))
 
 
 @router.delete(
@@ -180,11 +180,14 @@ def _endpoint(app: Services) -> Endpoint:
     return app.endpoint
 
 
-async def _shown(app: Services, name: TurnName, found: StoredResponse) -> Document:
+async def _shown(app: Services, name: TurnName, slot: ReadSlot | None = None) -> Document:
+    # Asked first: what a response answered that is over by now is in what is read then.
+    is_running = await app.responses.is_running(name)
+    found = await app.responses.get(name, slot)
     document = response_documents.running(name, found.request)
     if found.outputs:
         return response_documents.ended(document, found.outputs)
-    failure = await app.responses.failure(name)
+    failure = None if is_running else await app.responses.failure(name)
     return (
         document if failure is None else response_documents.failed(document, failure.problem.detail)
     )

@@ -78,6 +78,7 @@ async def upload(
 )
 async def list_assets(by: Reading, after: AssetIdIfAny = None, limit: Limit = 50) -> schemas.Assets:
     """The next page is `after` the last one of this."""
+    await by.slot.take()
     page = await by.app.assets.page(by.owner, after, limit)
     return schemas.Assets(
         assets=[schemas.Asset.model_validate(asset) for asset in page.assets],
