@@ -1,4 +1,4 @@
-"""How much is in the log, by partition."""
+"""How much is in the log, by partition, and what drains have counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

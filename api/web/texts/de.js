@@ -107,7 +107,6 @@ export const texts = {
   sending: "Wird gesendet …",
   waiting: "Wartet auf die Verbindung und wird dann von selbst gesendet.",
   waitingBusy: "Der Server ist beschäftigt. Sie wird von selbst gesendet.",
-  sent: "Gesendet",
   refused: "Nicht gesendet",
   refusedLate: "Nicht gesendet, und das ist schon eine Weile her. Jetzt senden?",
   unanswered: "Der Assistent konnte nicht antworten.",

@@ -124,7 +124,6 @@ export const texts = {
   sending: "Sending …",
   waiting: "Waiting for the connection. It will be sent by itself.",
   waitingBusy: "The server is busy. It will be sent by itself.",
-  sent: "Sent",
   refused: "Not sent",
   refusedLate: "Not sent, and this is a while ago. Send it now?",
   unanswered: "The assistant could not answer.",
