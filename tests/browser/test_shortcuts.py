@@ -59,6 +59,7 @@ def test_a_letter_in_the_sheet_does_each_thing(window: Window, person: Person) -
     expect(window.composer).to_be_focused()
 
     window.button("Account").press("Enter")
+    expect(window.page.get_by_role("dialog", name="Account")).to_be_visible()  # it is loaded late
     press("Control+/")
     expect(sheet).to_be_hidden()
 

@@ -18,7 +18,8 @@ from tests.support.waiting import eventually
 
 #: Of a machine that runs other tests at the same time.
 START_SECONDS = 90.0
-
+#: Twice what all programs together may take until they are killed.
+STOP_SECONDS = 120.0
 
 #: As a shell starts `make run &`: SIGINT is ignored.
 BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
@@ -99,7 +100,21 @@ class RunningStack:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop it as a terminal or a service manager would; return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        eventually(
+            lambda: self.process.poll() is not None,
+            within_seconds=STOP_SECONDS,
+            otherwise=self.running,
+        )
+        return self.process.wait()
+
+    def running(self) -> str:
+        """Return what still runs, and what each program logged last."""
+        commands = [
+            Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in using(self.data)
+        ]
+        logs = sorted((self.data / "logs").glob("*.log"))
+        ends = [f"{log.name}: {log.read_text(errors='replace')[-1_000:]}" for log in logs]
+        return "\n".join([*commands, *self.lines(), *ends])
 
 
 @contextmanager
