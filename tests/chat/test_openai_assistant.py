@@ -336,3 +336,15 @@ def test_all_of_the_sdk_is_loaded_before_the_first_turn() -> None:
     )
 
     assert printed.stdout == "True\n", printed.stderr
+
+
+@pytest.mark.slow
+def test_nothing_of_the_sdk_is_loaded_where_no_model_is_asked() -> None:
+    """It takes a quarter of the time that a process needs to start."""
+    program = "import sys, api.main; print('openai' in sys.modules)"
+
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert printed.stdout == "False\n", printed.stderr

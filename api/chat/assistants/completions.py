@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from api.chat.assistants.event_stream import ServerEvent
 from api.chat.assistants.protocol import Finish, Piece, Reasoning, Usage
-from api.chat.assistants.provider_errors import ReportedError
 from api.chat.assistants.tool_calls import ToolCalls
 from api.core.errors import BadGateway
 
@@ -33,6 +32,14 @@ _FINISHES: Final = {
     "recitation": Finish.CONTENT_FILTER,
     "refusal": Finish.CONTENT_FILTER,
 }
+
+
+class ReportedError(Exception):
+    """An error that a provider reported in the middle of its answer."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__("the model's server reported an error")
+        self.body = body
 
 
 class Completion:

@@ -16,6 +16,7 @@ from typing import Final
 import httpx2
 import openai
 
+from api.chat.assistants.completions import ReportedError
 from api.core.errors import BadGateway, GatewayTimeout, NotAllowed, Problem, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -48,14 +49,6 @@ _DETAILS: Final[dict[int | None, str]] = {
     HTTPStatus.NOT_FOUND: "the model's provider does not know the model, or the path",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the conversation is too long for the model",
 }
-
-
-class ReportedError(Exception):
-    """An error that a provider reported in the middle of its answer."""
-
-    def __init__(self, body: object) -> None:
-        super().__init__("the model's server reported an error")
-        self.body = body
 
 
 @contextmanager

@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from api.chat.assistants.completions import Completion
+from api.chat.assistants.completions import Completion, ReportedError
 from api.chat.assistants.event_stream import EventDecoder, ServerEvent
 from api.chat.assistants.protocol import Finish, Piece, ToolCall
-from api.chat.assistants.provider_errors import ReportedError
 from api.chat.gateway.said import name_after
 from api.chat.parts import Parts
 from api.core.batches import Draft
