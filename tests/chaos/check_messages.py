@@ -47,6 +47,11 @@ class _Stored:
         self._again = {entry for op in again for entry in op.entries | op.replies}
         #: Conversations that have others, whose ids are unknown.
         self.unclear = {op.conversation for op in again if not op.entries or not op.replies}
+        #: Copies among them: there a question that was asked again has the mark of its source's.
+        self._unclear_copies = {
+            id_ for id_ in self.unclear
+            if (copy := tables.conversations.get(id_)) is not None and copy.forked_from
+        }  # fmt: skip
         # By payload too: words that were given a known id are dead under another message's id.
         self._dead = {(row.entry, row.digest): row for row in tables.dead}
         self._dead_entries: dict[str, set[int]] = defaultdict(set)
@@ -72,7 +77,13 @@ class _Stored:
         """
         if sent.op.target == LAST:
             return [self.by_id[entry] for entry in sent.entries if entry in self.by_id]
-        rows = list(self._by_mark.get((sent.op.name, sent.role), ()))
+        rows = [
+            row
+            for row in self._by_mark.get((sent.op.name, sent.role), ())
+            if row.conversation == sent.op.conversation
+            or row.conversation not in self._unclear_copies
+            or row.id in sent.entries
+        ]
         if len(rows) > 1 and sent.op.conversation in self.unclear:
             rows = [r for r in rows if r.id in sent.entries] or rows[:1]
         dead = self._dead_entries.get(sent.digest, set()) if sent.digest else set()

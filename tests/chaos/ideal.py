@@ -168,7 +168,7 @@ class Ideal:
         self._tell(name, "ok", entry=question.id, reply=reply.id, reply_digest=reply.digest)
         return name
 
-    def regenerate(self, conversation: int) -> str:
+    def regenerate(self, conversation: int, told: Outcome = "ok") -> str:
         """Have the last message of the user's answered anew; there is one."""
         rows = self.rows[conversation]
         at = max(at for at, row in enumerate(rows) if row.role == "user" and row.op)
@@ -178,9 +178,8 @@ class Ideal:
         question = self._write(conversation, row.op, "user")
         self.rows[conversation][-1] = replace(question, digest=row.digest)
         reply = self._write(conversation, row.op, "assistant")
-        self._tell(
-            name, "ok", entry=question.id, reply=reply.id, reply_digest=reply.digest, about=row.op
-        )
+        answer = {"reply": reply.id, "reply_digest": reply.digest, "about": row.op}
+        self._tell(name, told, entry=question.id, **(answer if told == "ok" else {}))
         return name
 
     def turn(self, conversation: int) -> str:

@@ -167,6 +167,29 @@ def test_a_copy_keeps_an_answer_given_anew_whose_source_was_cut_off(
     assert not check_of(ideal).violations
 
 
+def test_a_copy_may_have_been_answered_anew_unknown_whose_source_is_deleted(
+    ideal: Ideal, here: int
+) -> None:
+    copy = ideal.fork(here, len(ideal.rows[here]))
+    ideal.regenerate(copy, "unknown")
+    ideal.delete(here)
+
+    assert not check_of(ideal).violations
+
+
+def test_a_question_in_a_copy_that_was_not_answered_anew_is_foreign(
+    ideal: Ideal, here: int
+) -> None:
+    copy = ideal.fork(here, len(ideal.rows[here]))
+    ideal.message(copy)
+    question = next(row for row in ideal.rows[here] if row.role == "user" and row.op)
+    strayed = replace(ideal.rows[copy][-1], op=question.op, digest=question.digest, role="user")
+    ideal.rows[copy][-1] = strayed
+    ideal.delete(here)
+
+    assert "foreign" in check_of(ideal).kinds
+
+
 def test_a_tail_that_a_switch_loses_is_lost(ideal: Ideal, here: int) -> None:
     branch = ideal.truncate(here, 3)
     ideal.message(here)
