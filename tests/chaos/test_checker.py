@@ -760,6 +760,14 @@ def test_a_write_that_was_answered_while_the_log_was_shut_is_seen(good: Ideal) -
     assert check_of(good).kinds == {"opened": 1}
 
 
+def test_what_the_tester_itself_wrote_while_the_log_was_shut_is_not(good: Ideal) -> None:
+    began = good.tick()
+    misfit(good)
+    good.events.append(Shut(began, good.tick(), "another database"))
+
+    assert not check_of(good).violations
+
+
 def test_what_the_tester_saw_itself_is_reported(good: Ideal) -> None:
     good.events.append(Alarm(good.tick(), "uncivil", "a 500"))
 
