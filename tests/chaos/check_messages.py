@@ -49,9 +49,10 @@ class _Stored:
         self.unclear = {op.conversation for op in again if not op.entries or not op.replies}
         #: Copies among them: there a question that was asked again has the mark of its source's.
         self._unclear_copies = {
-            id_ for id_ in self.unclear
-            if (copy := tables.conversations.get(id_)) is not None and copy.forked_from
-        }  # fmt: skip
+            one.id
+            for one in tables.conversations.values()
+            if one.forked_from and one.id in self.unclear
+        }
         # By payload too: words that were given a known id are dead under another message's id.
         self._dead = {(row.entry, row.digest): row for row in tables.dead}
         self._dead_entries: dict[str, set[int]] = defaultdict(set)

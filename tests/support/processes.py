@@ -1,6 +1,7 @@
 """Looks at processes from outside, as an operator would; Linux only, like the promise itself."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,15 @@ def using(directory: Path) -> set[int]:
                     if descriptor.readlink().is_relative_to(directory):
                         found.add(int(descriptors.parent.name))
     return found - {os.getpid()}
+
+
+def commands(pids: Iterable[int]) -> list[str]:
+    """Return what each process runs, but for those that have ended."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+    return found
 
 
 def measure_no_process() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from api.local import data_dir
-from tests.support.processes import using
+from tests.support.processes import commands, using
 from tests.support.waiting import eventually
 
 #: Of a machine that runs other tests at the same time.
@@ -103,18 +103,15 @@ class RunningStack:
         eventually(
             lambda: self.process.poll() is not None,
             within_seconds=STOP_SECONDS,
-            otherwise=self.running,
+            otherwise=self.unfinished,
         )
         return self.process.wait()
 
-    def running(self) -> str:
+    def unfinished(self) -> str:
         """Return what still runs, and what each program logged last."""
-        commands = [
-            Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in using(self.data)
-        ]
         logs = sorted((self.data / "logs").glob("*.log"))
-        ends = [f"{log.name}: {log.read_text(errors='replace')[-1_000:]}" for log in logs]
-        return "\n".join([*commands, *self.lines(), *ends])
+        ends = [f"{log.stem}: {self.log_of(log.stem)[-1_000:]}" for log in logs]
+        return "\n".join([*commands(using(self.data)), *self.lines(), *ends])
 
 
 @contextmanager
