@@ -41,10 +41,10 @@ ifdef T
 	$(BIN)/python -m pytest $(T)
 else
 	@# Playwright keeps an event loop running in its process, where no other test could run one.
-	@# Three more processes: many tests wait for others, and each file is one process's.
+	@# Two more processes: many tests wait for others, and each file is one process's.
 	@$(BIN)/python -m pytest tests/browser > .browser-tests.log 2>&1 & browser=$$!; \
 	echo '$(BIN)/python -m pytest tests/browser, meanwhile:'; \
-	$(BIN)/python -m pytest --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		--ignore tests/browser; rest=$$?; \
 	wait $$browser; browser=$$?; cat .browser-tests.log; exit $$((rest | browser))
 endif

@@ -32,7 +32,7 @@ class Person:
     def __init__(self, url: str, name: str, data: Path) -> None:
         self.url, self.name, self.data = url, name, data
         self._settings = Settings(_env_file=None, verbatim_data_dir=data)
-        self._client = httpx.Client(base_url=url, timeout=30)
+        self._client = httpx.Client(base_url=url, timeout=60)
         self._client.headers["Origin"] = url
         with self._database() as cursor:
             account = (name, f"{name}@example.com", _PASSWORD_HASH)

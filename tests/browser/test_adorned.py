@@ -24,7 +24,9 @@ qapla'
 GROWING = """async (said) => {
     const { AnswerBody } = await import("/web/chat/answer.js");
     const { settled } = await import("/web/chat/adorn.js");
+    const { isReady } = await import("/web/chat/markdown.js");
     const { slices } = await import("/web/chat/slices.js");
+    await isReady;
     const settle = async () => { await slices.idle(); await settled(); await slices.idle(); };
     const body = new AnswerBody();
     document.body.append(body.element);

@@ -127,11 +127,16 @@ def test_what_is_selected_stays_selected_while_the_rest_is_written(
     kept = window.page.evaluate(
         """async () => {
             const { AnswerBody } = await import("/web/chat/answer.js");
+            const { isReady } = await import("/web/chat/markdown.js");
+            const { slices } = await import("/web/chat/slices.js");
+            await isReady;
             const body = new AnswerBody();
             document.body.append(body.element);
             body.show("A first paragraph.\\n\\nThe second", { isGrowing: false });
+            await slices.idle();
             getSelection().selectAllChildren(body.element.querySelector("p"));
             body.show("A first paragraph.\\n\\nThe second **grows**.", { isGrowing: false });
+            await slices.idle();
             return [getSelection().toString(), body.element.innerText];
         }"""
     )

@@ -139,7 +139,8 @@ def test_long_answers_are_shown_whole_whatever_they_are_made_of(page: Page, name
 def test_an_answer_in_pieces_means_what_it_means_as_a_whole(page: Page, text: str) -> None:
     pieces, whole = run(
         page,
-        """const { formatted } = await import("/web/chat/markdown.js");
+        """const { formatted, isReady } = await import("/web/chat/markdown.js");
+        await isReady;
         const body = new AnswerBody({ slices });
         body.show(TEXT, { isGrowing: false });
         const whole = document.createElement("div");

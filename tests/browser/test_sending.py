@@ -219,7 +219,7 @@ def test_being_offline_is_said_and_ends_by_itself(window: Window, person: Person
     window.open(conversation)
     expect(window.messages).to_have_count(2)
     window.page.context.set_offline(offline=True)
-    expect(window.page.get_by_text("You are offline.")).to_be_visible(timeout=5_000)
+    expect(window.page.get_by_text("You are offline.")).to_be_visible()
     window.say("written on a train")
     expect(window.state("waiting")).to_contain_text("It will be sent by itself.")
 

@@ -14,7 +14,7 @@ from tests.browser.people import Person
 #: What Chromium itself says about answers that are no success: not an error of the page.
 _EXPECTED = re.compile(r"Failed to load resource")
 #: Patience of every expectation, on a machine that runs other tests too.
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 
 
 class Window:

@@ -366,7 +366,7 @@ def test_what_a_dead_process_left_is_stored_as_far_as_it_came(
     redis.delete(key(turn, f"turn:{turn}"))
     (member,) = redis.zrange(key(turn, "running"), 0, -1)
     redis.zadd(key(turn, "running"), {member: 1})
-    eventually(lambda: client.responses.retrieve(made.id).status == "failed", within_seconds=30)
+    eventually(lambda: client.responses.retrieve(made.id).status == "failed")
 
     go_on.set()
     found = client.responses.retrieve(made.id)

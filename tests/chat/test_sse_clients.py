@@ -130,7 +130,7 @@ def fetch_event_source(turn: Turn) -> Seen:
 
 def by_httpx_sse(turn: Turn) -> Seen:
     seen, headers = Seen(), turn.headers | {"Idempotency-Key": turn.key}
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=60) as client:
         while not seen.ends:
             known = {"Last-Event-ID": seen.last} if seen.last else {}
             try:
@@ -151,7 +151,7 @@ def by_sseclient_py(turn: Turn) -> Seen:
     while not seen.ends:
         known = {"Last-Event-ID": seen.last} if seen.last else {}
         with requests.get(
-            turn.watch_url(turn_id), headers=turn.headers | known, stream=True, timeout=30
+            turn.watch_url(turn_id), headers=turn.headers | known, stream=True, timeout=60
         ) as response:
             try:
                 for event in sseclient.SSEClient(response.iter_content(None)).events():
@@ -168,7 +168,7 @@ def by_requests_sse(turn: Turn) -> Seen:
             turn.watch_url(turn.begin()),
             headers=turn.headers,
             reconnection_time=timedelta(seconds=0.2),
-            timeout=30,
+            timeout=60,
         ) as source,
         suppress(requests_sse.InvalidStatusCodeError),
     ):  # 204: it is to stop

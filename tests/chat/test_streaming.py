@@ -155,7 +155,7 @@ def test_a_retry_with_the_same_key_watches_the_same_turn(
     both: list[list[Event]] = [[], []]
 
     def talk(which: int) -> None:
-        with httpx.Client(base_url=slow_api.url, headers=ada.headers, timeout=30) as client:
+        with httpx.Client(base_url=slow_api.url, headers=ada.headers, timeout=60) as client:
             both[which] = say(client, session, "Hello", **{"Idempotency-Key": "one"})
 
     threads = [threading.Thread(target=talk, args=(which,)) for which in (0, 1)]
@@ -175,7 +175,7 @@ def test_two_tabs_each_get_their_answer_in_the_order_of_the_log(
     both: list[list[Event]] = [[], []]
 
     def talk(which: int) -> None:
-        with httpx.Client(base_url=slow_api.url, headers=ada.headers, timeout=30) as client:
+        with httpx.Client(base_url=slow_api.url, headers=ada.headers, timeout=60) as client:
             both[which] = say(client, session, f"I am tab {which}")
 
     threads = [threading.Thread(target=talk, args=(which,)) for which in (0, 1)]

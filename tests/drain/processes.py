@@ -20,13 +20,19 @@ class WorkerProcess:
         failpoints: str = "",
         include: str = "",
         code: Path | None = None,
+        processes: int = 2,
     ) -> None:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "celery", "--quiet", "--app=workers.app", "worker"),
-                    *("--concurrency=2", "--task-events", "--without-gossip", "--without-mingle"),
+                    *(
+                        f"--concurrency={processes}",
+                        "--task-events",
+                        "--without-gossip",
+                        "--without-mingle",
+                    ),
                     *("--loglevel=INFO", f"--hostname={log.stem}@test"),
                     *(("--include", include) if include else ()),
                 ],

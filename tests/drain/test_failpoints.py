@@ -41,7 +41,7 @@ def start(armed: str) -> "subprocess.Popen[str]":
 
 def run(armed: str) -> tuple[int, list[str]]:
     with start(armed) as process:
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=100)
     return process.returncode, said.split()
 
 
@@ -76,7 +76,7 @@ def test_a_point_can_stop_until_it_is_continued(tmp_path: Path) -> None:
     with start(f"{POINT}=stop:{once}") as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=100)
 
     assert said.split() == ["before", "after", "end"]
 
@@ -91,7 +91,7 @@ def test_a_point_can_stop_until_it_is_continued(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_the_setting_is_reported_at_once(armed: str, mistake: str) -> None:
     with start(armed) as process:
-        _, complaint = process.communicate(timeout=30)
+        _, complaint = process.communicate(timeout=100)
 
     assert process.returncode == 1
     assert mistake in complaint

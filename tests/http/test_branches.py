@@ -186,7 +186,7 @@ def test_what_an_edit_that_became_a_dead_letter_has_changed_may_be_changed_again
     with api.engine.begin() as database:
         database.execute(text("ALTER TABLE message ADD CONSTRAINT picky CHECK (content <> 'x')"))
     accepted(ada.put(message, json={"content": "x"}))
-    entry = accepted(ada.put(message, json={"content": "y"}, timeout=10))
+    entry = accepted(ada.put(message, json={"content": "y"}, timeout=60))
 
     assert shown(ada, path, entry) == ["y", "b", "c"]
     with api.engine.begin() as database:

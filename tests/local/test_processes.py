@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 LOGIN = {"username": "alice", "password": "correct horse battery"}
 SENDERS = 4
 #: Of a machine that runs other tests at the same time.
-START_SECONDS = 120
+START_SECONDS = 180
 #: Messages of each of them.
 MESSAGES = 40
 

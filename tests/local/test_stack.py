@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.processes import is_alive, measuring, using
-from tests.support.stacks import RunningStack, running_stack
+from tests.support.stacks import START_SECONDS, RunningStack, running_stack
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -88,6 +88,7 @@ def test_a_process_that_is_killed_comes_back(stack: RunningStack, name: str) -> 
     assert not is_alive(killed)
 
 
+@pytest.mark.timeout(4 * START_SECONDS)
 def test_a_stack_beside_it_ends_as_it_is_told_and_finds_its_data_again(
     stack: RunningStack, tmp_path: Path
 ) -> None:
@@ -110,7 +111,7 @@ def test_a_stack_beside_it_ends_as_it_is_told_and_finds_its_data_again(
         assert again.get("/auth/me", token=token)["username"] == "alice"
     shutil.rmtree(data / "redis")
     refused = RunningStack(data)
-    assert refused.process.wait(60) == 1
+    assert refused.process.wait(START_SECONDS) == 1
     assert "redis/appendonlydir is gone" in refused.log.read_text()
 
 

@@ -182,7 +182,7 @@ def test_two_starts_at_once_migrate_once(database_url: str, engine: Engine) -> N
         with engine.connect() as connection:
             assert tables(connection) == set()
 
-    assert [start.wait(timeout=30) for start in starts] == [0, 0]
+    assert [start.wait(timeout=100) for start in starts] == [0, 0]
     with engine.connect() as connection:
         assert tables(connection) == TABLES
 

@@ -40,7 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 @pytest.fixture(scope="module")
 def answers(stack: RunningStack) -> list[httpx.Response]:
     """Everything that may go right and wrong, with the canary in every place there is."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{stack.port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.port}", timeout=60) as client:
         client.post("/auth/register", json=ACCOUNT).raise_for_status()
         login = {"username": ACCOUNT["username"], "password": ACCOUNT["password"]}
         pair = client.post("/auth/login", json=login).json()
@@ -111,7 +111,7 @@ def has_one(text: str) -> bool:
 
 def fetched(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=30) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return str(response.read().decode(errors="replace"))
     except OSError:
         return ""

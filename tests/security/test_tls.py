@@ -71,7 +71,7 @@ def administrator(redis: TlsRedis) -> Iterator[Redis]:
 @pytest.fixture(scope="module")
 def lived(stack: RunningStack) -> list[str]:
     """Do everything once; return what was read back before the account was deleted."""
-    with closing(httpx.Client(base_url=f"http://127.0.0.1:{stack.port}", timeout=30)) as client:
+    with closing(httpx.Client(base_url=f"http://127.0.0.1:{stack.port}", timeout=60)) as client:
         client.post("/auth/register", json=ACCOUNT).raise_for_status()
         assert client.post("/auth/login", json=LOGIN | {"password": "wrong"}).status_code == 401
         signed_in = client.post("/auth/login", json=LOGIN).json()

@@ -13,7 +13,7 @@ import httpx
 from tests.support.waiting import eventually
 
 #: A process may take this long to start while other tests run.
-START_SECONDS = 120
+START_SECONDS = 180
 
 
 class ApiProcess:

@@ -31,7 +31,7 @@ def draining(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        thread.join(timeout=30)
+        thread.join(timeout=60)
         process.close()
         assert not thread.is_alive(), "the drain did not stop"
 

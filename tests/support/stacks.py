@@ -17,7 +17,9 @@ from tests.support.processes import commands, using
 from tests.support.waiting import eventually
 
 #: Of a machine that runs other tests at the same time.
-START_SECONDS = 90.0
+START_SECONDS = 180.0
+#: Of one answer on such a machine.
+ANSWER_SECONDS = 60.0
 #: Twice what all programs together may take until they are killed.
 STOP_SECONDS = 120.0
 
@@ -70,7 +72,7 @@ class RunningStack:
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
                 return json.load(response)
         except OSError:
             return None
@@ -82,7 +84,7 @@ class RunningStack:
             headers={"Content-Type": "application/json"}
             | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
             return json.load(response)
 
     def consuming_worker(self) -> int | None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Of a loaded machine. What becomes true is seen within milliseconds, so only a failure waits.
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 def eventually(
