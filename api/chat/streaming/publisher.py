@@ -40,6 +40,8 @@ class _Outgoing:
         self.gathered: list[str] = []
         self.length = 0
         self.parts = 0
+        #: Nothing more is said here, and no end.
+        self.is_left = False
 
     def form(self) -> None:
         """Make one delta of what was gathered. Once formed it stays, so that it can be resent."""
@@ -110,6 +112,14 @@ class TurnPublisher:
             self._urgent.set()
             self._spoken.set()
 
+    def leave(self, turn_id: int) -> None:
+        """Say no more of a turn than was said already: another attempt tells its end."""
+        if outgoing := self._outgoing.get(turn_id):
+            outgoing.form()
+            outgoing.is_left = True
+            if not outgoing.entries:
+                del self._outgoing[turn_id]
+
     async def _run(self) -> None:
         while True:
             await self._spoken.wait()
@@ -147,5 +157,5 @@ class TurnPublisher:
             self._subscriber.written(outgoing.name.id, said, stop_asked=answer == SAID_AND_STOPPED)
         elif not is_last:
             outgoing.on_lost()
-        if is_last or answer == NOT_MINE:
+        if is_last or answer == NOT_MINE or (outgoing.is_left and not outgoing.entries):
             self._outgoing.pop(outgoing.name.id, None)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from api.chat.answers import Answers
@@ -20,7 +20,7 @@ from api.chat.streaming.subscriber import TurnSubscriber
 from api.chat.titles import Titles
 from api.chat.token_limit import TokenLimit
 from api.core.errors import Problem, Unavailable
-from api.core.turns import TurnMessage, TurnName, parts_of, text_of
+from api.core.turns import Said, TurnMessage, TurnName, parts_of, text_of
 from api.writes.accept import Accept
 from api.writes.submit import Accepted
 from api.writes.turns import Turn
@@ -99,13 +99,14 @@ class Runner:
     ) -> None:
         async with leased(self._turns, turn):
             await asyncio.sleep(HEAD_START_SECONDS)
+            before = await self._said_before(turn)
             made = Generation(
                 lambda piece: self._publisher.say(turn.id, piece),
                 lambda part: self._publisher.tell(turn.id, part),
                 PARTS_MOST if is_chat else outputs.PARTS_MOST,
             )
             speaking = asyncio.create_task(
-                self._speak(turn, message, assistant, made), name="speak"
+                self._speak(turn, message, before, assistant, made), name="speak"
             )
             self._publisher.open(turn.name, turn.lease or "", on_lost=lambda: _cancel(speaking))
             if not is_chat:
@@ -124,15 +125,27 @@ class Runner:
             if is_chat:
                 self._titles.after(turn, message.content, made.text)
 
+    async def _said_before(self, turn: Turn) -> list[Said]:
+        """Return what an earlier attempt said, once Redis tells it.
+
+        To fail without it would end the turn, and what was shown of it would be stored nowhere.
+        """
+        while turn.replayed:
+            try:
+                return await self._turns.said(turn.id)
+            except Unavailable as problem:
+                await asyncio.sleep(problem.retry_after_seconds or 1)
+        return []
+
     async def _speak(
-        self, turn: Turn, message: TurnMessage, assistant: Assistant, made: Generation
+        self,
+        turn: Turn,
+        message: TurnMessage,
+        before: Sequence[Said],
+        assistant: Assistant,
+        made: Generation,
     ) -> None:
         """Say the answer piece by piece."""
-        try:
-            before = await self._turns.said(turn.id) if turn.replayed else []
-        except Problem as problem:
-            made.problem = problem
-            return
         text, parts = text_of(before), outputs.without_mark(parts_of(before))
         if text or parts:
             # This much was shown already; another answer could contradict it.
@@ -160,6 +173,10 @@ class Runner:
         try:
             accepted = await self._accepted(name, reply)
             stored = await self._answers.stored(name, accepted.id) if accepted.replayed else None
+        except Unavailable:
+            # No end is told, so the lease lapses, and the rescue stores what was shown.
+            self._publisher.leave(name.id)
+            return
         except Problem as problem:
             self._fail(name, problem)
             return
