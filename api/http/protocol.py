@@ -8,12 +8,15 @@ those of an attacker as well as those that a network dropped.
 import asyncio
 import http
 import itertools
+import math
 import resource
 import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from httptools import HttpParserError
-from starlette.types import Scope
+from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.middleware import HEADERS
@@ -24,8 +27,8 @@ from api.http.session_stream import ABORT
 SLOW_BODY: Final = "verbatim.slow_body"
 #: Most bytes of a request's line and headers. Ours have two kilobytes, cookies included.
 HEAD_MOST_BYTES: Final = 32 * 1024
-#: A request must have arrived whole within this time: 1 MiB at 35 kB/s. Of one that may be slow,
-#: some more must have.
+#: A request must have arrived whole within this time: 1 MiB at 35 kB/s. Of a body that may be slow,
+#: some more must have, time and again; the app's own time does not count then.
 REQUEST_SECONDS: Final = 30.0
 #: How often it is looked at whether a client takes what is sent: one that took nothing since the
 #: last look is given up.
@@ -38,10 +41,21 @@ _RETRY_AFTER_SECONDS: Final = "1"
 _TOO_LARGE: Final = "the headers are larger than 32 KiB"
 
 
-def allow_slow_body(scope: Scope) -> None:
-    """Let a request's body take its time, as long as some of it comes every REQUEST_SECONDS."""
-    if connection := scope.get("extensions", {}).get(SLOW_BODY):  # another server has none
-        connection["allow"]()
+async def slow_body(request: Request, least_bytes: int) -> AsyncIterator[bytes]:
+    """Yield a body that may take its time: so much of it must come every REQUEST_SECONDS.
+
+    Only time in which more is asked for counts: a client that waits for the app is not slow.
+    Raises ClientDisconnect where the body breaks off.
+    """
+    connection = request.scope.get("extensions", {}).get(SLOW_BODY)
+    waiting = connection["waiting"] if connection else nullcontext  # another server has none
+    pieces = request.stream()
+    while True:
+        with waiting(least_bytes):
+            piece = await anext(pieces, b"")
+        if not piece:
+            return
+        yield piece
 
 
 def most_connections() -> int:
@@ -59,8 +73,10 @@ class Connection(HttpToolsProtocol):
         self._progress: asyncio.TimerHandle | None = None
         #: Bytes that the client had yet to take at the last look; None before the first.
         self._untaken: int | None = None
-        #: The body may take its time, as long as some of it comes.
-        self._is_slow = False
+        #: Of a body that may be slow: how much must come in time, what came, and the time left.
+        self._least_bytes: int | None = None
+        self._body_bytes = 0
+        self._seconds_left = 0.0
         #: Bytes of the request's head so far; None while no head is being read.
         self._head_bytes: int | None = 0
 
@@ -100,10 +116,9 @@ class Connection(HttpToolsProtocol):
         """Read some bytes of a request, up to the limit of its head."""
         if self.transport.is_closing():
             return
-        if self._deadline is None:
-            self._start_deadline()
-        if self._is_slow:
-            self._cancel_deadline()
+        if self._least_bytes is not None and self.cycle.response_complete:
+            self._least_bytes = None  # nobody waits for the rest
+        if self._least_bytes is None:
             self._start_deadline()
         was_in_head = self._head_bytes is not None
         super().data_received(data)
@@ -117,9 +132,10 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {
             ABORT: {"now": self.transport.abort},
-            SLOW_BODY: {"allow": self._allow_slow_body},
+            SLOW_BODY: {"waiting": self._waiting},
         }
-        self._is_slow = False
+        self._least_bytes = None
+        self._body_bytes = 0
         self._head_bytes = 0
         self._start_deadline()
 
@@ -131,8 +147,14 @@ class Connection(HttpToolsProtocol):
             raise HttpParserError(_TOO_LARGE)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Pass some of the body to the app."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Cancel the deadline: how long the answer takes is up to the app."""
+        self._least_bytes = None
         self._cancel_deadline()
         super().on_message_complete()
 
@@ -140,22 +162,40 @@ class Connection(HttpToolsProtocol):
         """Answer bytes that are not HTTP with a problem document."""
         self._refuse(400, "this is no HTTP request")
 
-    def _start_deadline(self) -> None:
+    def _start_deadline(self, seconds: float | None = None) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_SECONDS, self._give_up)
+            seconds = REQUEST_SECONDS if seconds is None else seconds
+            self._deadline = self.loop.call_later(seconds, self._give_up)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _allow_slow_body(self) -> None:
-        self._is_slow = True
+    @contextmanager
+    def _waiting(self, least_bytes: int) -> Iterator[None]:
+        """Have time pass for the client, while the app waits for more of a slow body."""
+        # In a pipeline, the next request is arriving, and all of this one is here.
+        is_here = self._head_bytes is not None or self.pipeline or not self.cycle.more_body
+        if not is_here:
+            self._cancel_deadline()
+            if self._least_bytes is None:
+                self._seconds_left = REQUEST_SECONDS
+            self._least_bytes = least_bytes
+            self._start_deadline(self._seconds_left)
+        try:
+            yield
+        finally:
+            if self._least_bytes is not None and self._deadline is not None:
+                self._seconds_left = self._deadline.when() - self.loop.time()
+                self._cancel_deadline()
 
     def _give_up(self) -> None:
+        """Give the request up, unless its body may be slow and came fast enough for that."""
         self._deadline = None
-        if self.flow.read_paused:
-            # The app has not read what arrived yet: the client is not to blame.
+        # While the app has not read what arrived, the client is not to blame.
+        if self.flow.read_paused or self._body_bytes >= (self._least_bytes or math.inf):
+            self._body_bytes = 0
             self._start_deadline()
         else:
             self._refuse(408, "the request did not arrive in time")

@@ -7,11 +7,15 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 from api.core.errors import BadRequest, TooLarge, Unavailable
+from api.http.protocol import slow_body
 
 #: Bytes of all files that one process holds: those it is being sent, and those it is storing.
 HELD_MOST_BYTES: Final = 256 * 1024 * 1024
 #: Files of one user that are uploaded at a time; more wait.
 UPLOADS_PER_USER: Final = 2
+#: Bytes of a file that must come in the time of a request (30 s): some 2 kB/s. Of each of two
+#: files at a time, 100 kbit/s bring nearly three times as much.
+LEAST_BYTES: Final = 64 * 1024
 
 
 class Uploads:
@@ -34,7 +38,7 @@ class Uploads:
         pieces: list[bytes] = []
         size = 0
         try:
-            async for piece in request.stream():
+            async for piece in slow_body(request, LEAST_BYTES):
                 size += len(piece)
                 self._held_bytes += len(piece)
                 pieces.append(piece)

@@ -1,17 +1,25 @@
 """Connections that bring much, bring it slowly, or bring nothing."""
 
+import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from api.http import protocol as connections
+from api.http import uploads
+from api.http.uploads import LEAST_BYTES
+from api.writes import imports
 from tests.support.api import Api
+from tests.support.draining import draining
+from tests.support.files import PNG
 from tests.support.waiting import eventually
 
 SECONDS = 1.0
@@ -20,8 +28,34 @@ SECONDS = 1.0
 @contextmanager
 def connected(api: Api) -> Iterator[socket.socket]:
     where = urlsplit(api.url)
-    with socket.create_connection((where.hostname or "", where.port or 0), timeout=20) as opened:
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=120) as opened:
         yield opened
+
+
+def head_of(person: httpx.Client, path: str) -> bytes:
+    """Return the head of a request of somebody's, with a body of 5 MB."""
+    lines = (
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        "Content-Length: 5000000",
+        "Content-Type: application/x-ndjson",
+        f"Authorization: {person.headers['Authorization']}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@contextmanager
+def importing(
+    api: Api, person: httpx.Client
+) -> Iterator[tuple[socket.socket, Callable[[], bytes]]]:
+    """Begin an import; also gives what reads the answer to its next line."""
+    with connected(api) as opened, opened.makefile("rb") as answers:
+        opened.sendall(head_of(person, "/api/import"))
+
+        def next_answer() -> bytes:
+            return next((line for line in answers if b'"line"' in line), b"")
+
+        yield opened, next_answer
 
 
 def everything(opened: socket.socket) -> bytes:
@@ -46,6 +80,44 @@ def assert_refused(answer: bytes, status: int) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "REQUEST_SECONDS", SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Those that clients are sending."""
+
+    #: How many there are whose time runs.
+    arriving: Callable[[], int]
+    #: Ends the time of all these, and returns how many there were.
+    time_passes: Callable[[], int]
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
+    """The requests of connections that are made from now on."""
+    made: list[connections.Connection] = []
+    begin = connections.Connection.connection_made
+
+    def noted(connection: connections.Connection, transport: asyncio.Transport) -> None:
+        made.append(connection)
+        begin(connection, transport)
+
+    monkeypatch.setattr(connections.Connection, "connection_made", noted)
+
+    def arriving() -> list[connections.Connection]:
+        return [connection for connection in made if connection._deadline is not None]
+
+    async def end_all() -> int:
+        late = arriving()
+        for connection in late:
+            connection._cancel_deadline()
+            connection._give_up()
+        return len(late)
+
+    return Requests(
+        arriving=lambda: len(arriving()),
+        time_passes=lambda: asyncio.run_coroutine_threadsafe(end_all(), made[0].loop).result(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,24 +156,89 @@ def test_drop_by_drop_is_no_way_to_stay(api: Api) -> None:
     assert time.monotonic() - started < SECONDS * 10
 
 
-@pytest.mark.usefixtures("impatient")
-def test_an_import_may_come_slowly_but_must_come(api: Api) -> None:
-    with closing(api.person()) as person, connected(api) as slow:
-        head = (
-            "POST /api/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n"
-            f"Content-Type: application/x-ndjson\r\n"
-            f"Authorization: {person.headers['Authorization']}\r\n\r\n"
-        )
-        slow.sendall(head.encode())
-        answers = slow.makefile("rb")
-        started = time.monotonic()
-        while time.monotonic() - started < SECONDS * 2:  # longer than a request may take
+def test_an_import_may_come_slowly_but_must_come(api: Api, requests: Requests) -> None:
+    with closing(api.person()) as person, importing(api, person) as (slow, next_answer):
+        for _ in range(3):
             slow.sendall(b"{\n")
-            while b'"line"' not in (answer := answers.readline()):  # each is answered as it comes
-                assert answer
-        everything(slow)
+            assert b'"line"' in next_answer()  # each is answered as it comes
+            eventually(requests.arriving)
+            assert requests.time_passes() == 1
 
-        assert time.monotonic() - started < SECONDS * 10
+        assert requests.time_passes() == 1
+        assert not next_answer()
+
+
+def test_who_waits_for_a_slow_server_is_not_slow(
+    api: Api, requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 600)
+    message = {"external_id": "1", "role": "user", "content": "x"}
+    line = json.dumps({"external_id": "a", "messages": [message]}).encode() + b"\n"
+    with closing(api.person()) as person, importing(api, person) as (patient, next_answer):
+        patient.sendall(line)
+        assert b'"messages": 1' in next_answer()
+        eventually(requests.arriving)
+        patient.sendall(line)
+        # What it has of that must be read, and nobody drains yet.
+        eventually(lambda: not requests.arriving())
+        assert not requests.time_passes()
+        patient.sendall(b"{\n")
+        with draining(api.settings):
+            assert b'"messages": 0' in next_answer()
+        assert b'"status": 400' in next_answer()
+        eventually(requests.arriving)
+
+
+def test_a_file_may_come_slowly_but_must_come(api: Api, requests: Requests) -> None:
+    services = api.app.state.services
+    slots = services.upload_slots
+
+    def arrived(size: int) -> None:
+        eventually(lambda: services.uploads._held_bytes == size)
+
+    with (
+        closing(api.person()) as person,
+        connected(api) as slow,
+        connected(api) as slower,
+        ThreadPoolExecutor(1) as others,
+    ):
+        for upload in (slow, slower):
+            upload.sendall(head_of(person, "/api/assets") + b"x")
+        arrived(2)
+        for upload in (slow, slower):
+            upload.sendall(b"x" * LEAST_BYTES)
+        arrived(2 + 2 * LEAST_BYTES)
+        assert requests.time_passes() == 2
+
+        # Both go on; a third one, which has arrived, waits for its turn.
+        third = others.submit(person.post, "/api/assets", content=PNG)
+        eventually(lambda: [user.requests for user in list(slots._users.values())] == [3])
+        slow.sendall(b"x" * LEAST_BYTES)
+        slower.sendall(b"x" * (LEAST_BYTES - 1))
+        arrived(1 + 4 * LEAST_BYTES)
+        assert requests.time_passes() == 2
+
+        assert_refused(everything(slower), 408)
+        assert third.result(60).status_code == 201
+        arrived(1 + 2 * LEAST_BYTES)
+        assert requests.time_passes() == 1
+        assert_refused(everything(slow), 408)
+        arrived(0)
+        eventually(lambda: not slots._users)
+
+
+def test_who_sends_on_after_a_refusal_must_come_to_an_end(
+    api: Api, requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "HELD_MOST_BYTES", 0)
+    monkeypatch.setattr(connections.Connection, "timeout_keep_alive_handler", lambda _: None)
+    with closing(api.person()) as person, connected(api) as stubborn:
+        stubborn.sendall(head_of(person, "/api/assets") + b"x")
+        assert stubborn.recv(65536).startswith(b"HTTP/1.1 503")
+        stubborn.sendall(b"x")
+        eventually(requests.arriving)
+        requests.time_passes()
+        assert everything(stubborn)
 
 
 @pytest.mark.usefixtures("impatient")

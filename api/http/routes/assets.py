@@ -12,7 +12,6 @@ from api.http.dependencies import App, Reading, Uploader, Writer
 from api.http.middleware import ASSETS
 from api.http.parameters import AssetId, AssetIdIfAny, Limit, NameOfFile
 from api.http.problems import CALLER, UnsupportedMediaType, documented
-from api.http.protocol import allow_slow_body
 from api.http.schemas import assets as schemas
 
 # The size of a file is bounded here, by a setting.
@@ -58,7 +57,6 @@ async def upload(
     """
     slot = request.state.read_slot = app.upload_slots.slot(caller.user_id)
     await slot.take()
-    allow_slow_body(request.scope)
     async with app.uploads.received(request) as data:
         if not data:
             raise NotAllowed("the file is empty")

@@ -23,7 +23,7 @@ from api.http.dependencies import App, Writer
 from api.http.import_lines import read_line, refused_line, taken_line
 from api.http.middleware import IMPORT
 from api.http.problems import CALLER, UnsupportedMediaType, documented
-from api.http.protocol import allow_slow_body
+from api.http.protocol import slow_body
 from api.http.session_stream import SessionStream
 from api.writes.imports import Import
 
@@ -80,9 +80,8 @@ async def import_conversations(app: App, request: Request, caller: Writer) -> _A
     # The middleware gives it back at the end.
     slot = request.state.read_slot = app.import_slots.slot(caller.user_id)
     await slot.take()
-    allow_slow_body(request.scope)
     return _Answers(
-        _answers(app.imports.begin(caller), request.stream()),
+        _answers(app.imports.begin(caller), slow_body(request, 1)),
         until_ended=partial(app.sessions.until_ended, caller),
         media_type=MEDIA_TYPE,
         headers={},
