@@ -110,9 +110,9 @@ class Chat:
 
     async def _ask(self, turn: Turn, asked: TurnMessage) -> Generation:
         await self._limit.check(turn.name.user_id)
-        recent, message = await self._files.of(turn.name.user_id, turn.recent, asked)
         made = Generation()
-        await made.run(self._assistant, self._timeouts, recent, message)
+        async with self._files.of(turn.name.user_id, turn.recent, asked) as (recent, message):
+            await made.run(self._assistant, self._timeouts, recent, message)
         await self._limit.spend(turn.name.user_id, made.extra)
         if made.failure is not None:
             raise made.failure

@@ -15,7 +15,6 @@ from tests.bench import (
     costs,
     distance,
     drain,
-    earlier,
     keys,
     losses,
     masters,
@@ -50,7 +49,6 @@ NAMED: Final = {
     "huge": reads.measure_huge,
     "masters": masters.measure,
     "replicas": replicas.measure,
-    "earlier": earlier.measure,
 }
 
 

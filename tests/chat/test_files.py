@@ -2,16 +2,20 @@
 
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import Any
 
 import httpx
 import pytest
 
+from api.chat import file_room
 from api.core.ids import partition_of
 from tests.support.api import Api, StartApi
 from tests.support.draining import draining
 from tests.support.files import PNG
-from tests.support.model_server import ModelServer
+from tests.support.model_server import ModelServer, held
 from tests.support.waiting import eventually
 
 IMAGE = {
@@ -177,3 +181,41 @@ def test_only_so_many_bytes_are_given(
         [{"type": "text", "text": "two"}, IMAGE],
     ]
     assert "old" in json.dumps(model.requests[-1])
+
+
+def test_files_wait_for_room_and_without_it_their_message_is_kept(
+    start_api: StartApi, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_room, "HELD_MOST_BYTES", len(PNG))
+    monkeypatch.setattr("api.chat.files.BYTES_MOST", len(PNG))
+    api = start_api(assistant="openai", openai_base_url=model.url)
+    go = threading.Event()
+    with (
+        closing(api.person()) as ada,
+        closing(api.person()) as eve,
+        ThreadPoolExecutor() as others,
+        ExitStack() as ending,
+    ):
+        ending.callback(go.set)
+        first, second = (
+            person.post("/api/chat/start").json()["sessionId"] for person in (ada, eve)
+        )
+        model.script.append(held(go))
+        running = others.submit(say, ada, first, "What is it?", uploaded(ada))
+        eventually(lambda: model.requests)
+
+        monkeypatch.setattr(file_room, "WAIT_SECONDS", 0)
+        refused = say(eve, second, "And this?", uploaded(eve))
+        later = say(eve, second, "Are you there?")
+        without = asked(model)
+        monkeypatch.setattr(file_room, "WAIT_SECONDS", 60)
+        waiting = others.submit(say, eve, second, "Once more:", uploaded(eve, b"x" * len(PNG)))
+        room = api.app.state.services.chat._files._room._of_all
+        eventually(room._first.locked)
+        go.set()
+
+        assert (refused.status_code, int(refused.headers["Retry-After"]) >= 5) == (503, True)
+        assert (later.status_code, without) == (200, ["And this?\n\nAre you there?"])
+        assert [one.result(60).status_code for one in (running, waiting)] == [200, 200]
+    assert "x" * len(PNG) in json.dumps(asked(model))
+    assert room._free == len(PNG)

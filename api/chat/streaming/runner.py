@@ -153,11 +153,10 @@ class Runner:
             return
         try:
             await self._limit.check(turn.name.user_id)
-            recent, message = await self._files.of(turn.name.user_id, turn.recent, message)
+            async with self._files.of(turn.name.user_id, turn.recent, message) as (recent, asked):
+                await made.run(assistant, self._timeouts, recent, asked)
         except Problem as problem:
             made.problem = problem
-            return
-        await made.run(assistant, self._timeouts, recent, message)
 
     async def _finish(self, name: TurnName) -> None:
         said = await self._turns.said(name.id)

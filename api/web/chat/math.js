@@ -36,8 +36,7 @@ export function formulas(escaped) {
         const isAlone = raw !== null && /^[ \t]*(?:\n|$)/.test(source.slice(raw.length));
         return token("formulaLines", isAlone ? raw : null);
       },
-      // Marked adds the end of its line to what is raw.
-      renderer: ({ raw }) => `<p>${spanOf(raw.trimEnd())}</p>`,
+      renderer: ({ raw }) => `<p>${spanOf(raw)}</p>`,
     },
   ];
 }
