@@ -9,8 +9,8 @@ FROM python:3.13-slim AS build
 WORKDIR /app
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements-otel.txt requirements-dev.txt ./
-RUN pip install --require-hashes -r requirements-otel.txt
+COPY requirements-otel.txt requirements-s3.txt requirements-dev.txt ./
+RUN pip install --require-hashes -r requirements-otel.txt -r requirements-s3.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY alembic alembic
 COPY api api
@@ -21,7 +21,7 @@ RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > build.txt \
  && pip install --require-hashes -r build.txt \
  && pip install --no-deps --no-build-isolation --editable . \
  && pip uninstall --yes setuptools \
- && rm build.txt requirements-otel.txt requirements-dev.txt
+ && rm build.txt requirements-otel.txt requirements-s3.txt requirements-dev.txt
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin verbatim

@@ -91,7 +91,9 @@ sbom: $(VENV)/dev.stamp ## Print a software bill of materials of what is install
 lock: $(VENV)/dev.stamp ## Pin dependencies anew, after a change in pyproject.toml
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) --extra otel pyproject.toml -c requirements.txt -o requirements-otel.txt
-	$(COMPILE) --group dev --extra otel pyproject.toml -c requirements-otel.txt -o requirements-dev.txt
+	$(COMPILE) --extra s3 pyproject.toml -c requirements.txt -o requirements-s3.txt
+	$(COMPILE) --group dev --extra otel --extra s3 pyproject.toml -c requirements-otel.txt -c requirements-s3.txt \
+	  -o requirements-dev.txt
 	$(COMPILE) --group bench -c requirements.txt -c requirements-dev.txt -o requirements-bench.txt
 	$(COMPILE) --group bench-batches -o requirements-bench-batches.txt
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
 
 from fastapi import FastAPI
@@ -39,8 +39,10 @@ from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
 from api.core import garbage_collector, tracing
 from api.core.assets import AssetIds
+from api.core.async_bucket import AsyncBucket
 from api.core.async_database import THREADS, AsyncDatabase
 from api.core.bell import make_celery
+from api.core.bucket import Bucket
 from api.core.database import api_engine
 from api.core.errors import SettingsError
 from api.core.log_lines import LogFormat, capture_warnings, formatter
@@ -224,8 +226,8 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
         stack.push_async_callback(titles.stop)
         timeouts = Timeouts.of(settings)
         token_limit = TokenLimit(log, settings.user_tokens_per_day)
-        files = Files(database)
-        asset_ids = AssetIds(settings.signing_keys)
+        bucket = stack.enter_context(closing(AsyncBucket(Bucket.of(settings))))
+        asset_ids, files = AssetIds(settings.signing_keys), Files(database, bucket)
         streamed = StreamedChat(
             log=log,
             accept=accept,
@@ -293,7 +295,12 @@ async def _opened(settings: Settings, tokens: Tokens) -> AsyncIterator[Services]
             ),
             shared_links=SharedLinks(database, reads, log),
             link_slots=ReadSlots(full="too many shared links are read from this address"),
-            assets=Assets(database, asset_ids, settings.user_asset_bytes),
+            bucket=bucket,
+            assets=Assets(
+                *(database, asset_ids, bucket),
+                into_bucket=settings.new_files_go_to_bucket,
+                user_most_bytes=settings.user_asset_bytes,
+            ),
             attachments=Attachments(asset_ids, database),
             uploads=Uploads(settings.asset_max_bytes),
             upload_slots=ReadSlots(UPLOADS_PER_USER, "other files of this account are uploaded"),

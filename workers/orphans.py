@@ -1,4 +1,4 @@
-"""Deletes uploads that no message has named for a day.
+"""Deletes uploads that no message has named for a day, and what is left of files in the bucket.
 
 A message may name one for hours after it was uploaded, and may then wait in the log; so nothing is
 deleted while an entry waits that is as old as that allows. Once an hour one process looks, while
@@ -13,9 +13,11 @@ from typing import Final
 from sqlalchemy import Engine
 
 from api.core.assets import FRESH_HOURS
+from api.core.bucket import Bucket
 from api.core.failures import describe
 from api.core.log import Log
 from workers import sql
+from workers.leftovers import Leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +40,18 @@ _DELETE: Final = """
 
 
 class Orphans:
-    """Finds uploads that no message names, and deletes them."""
+    """Finds uploads that no message names, and leftovers in the bucket; deletes them."""
 
-    def __init__(self, log: Log, engine: Engine, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, log: Log, engine: Engine, bucket: Bucket, should_stop: Callable[[], bool]
+    ) -> None:
         self._log = log
         self._engine = engine
         self._should_stop = should_stop
+        self._leftovers = Leftovers(engine, bucket, should_stop)
 
     def run(self) -> int:
-        """Delete them if it is time to look; return how many there were.
+        """Delete them if it is time to look; return how many uploads there were.
 
         Fails without an exception: it is looked again an hour later.
         """
@@ -54,16 +59,21 @@ class Orphans:
         try:
             if not self._log.wants_orphans():
                 return 0
-            if self._log.status().oldest_age_ms > _WAITED_MOST_MS:
-                return 0
-            began = time.monotonic()
-            while not self._should_stop() and (some := self._delete_some()):
-                deleted += some
-                if time.monotonic() - began > MOST_SECONDS:
-                    logger.warning("unused files are left: the search goes on in an hour")
-                    break
+            until = time.monotonic() + MOST_SECONDS
+            if self._log.status().oldest_age_ms <= _WAITED_MOST_MS:
+                deleted = self._delete(until)
+            self._leftovers.delete(until)
         except Exception as error:  # noqa: BLE001 - the drain, which runs it, must go on
             logger.error("unused files were not deleted: %s", describe(error))  # noqa: TRY400 - no text
+        return deleted
+
+    def _delete(self, until: float) -> int:
+        deleted = 0
+        while not self._should_stop() and (some := self._delete_some()):
+            deleted += some
+            if time.monotonic() > until:
+                logger.warning("unused files are left: the search goes on in an hour")
+                break
         return deleted
 
     def _delete_some(self) -> int:

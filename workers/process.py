@@ -12,10 +12,12 @@ from sqlalchemy import Engine
 from api.core import broker, redis_client, tracing
 from api.core.bell import make_celery
 from api.core.bind import open_log
+from api.core.bucket import Bucket
 from api.core.database import make_engine
 from api.core.log import Log
 from api.core.settings import Settings
 from workers.drain import Drain
+from workers.leftovers import ANSWER_SECONDS
 from workers.orphans import Orphans
 from workers.retention import Retention
 from workers.self_audit import SelfAudit
@@ -39,7 +41,8 @@ class Process:
         self._drain = Drain(log, self._engine, settings, ring, should_stop)
         self._retention = Retention(log, self._engine, settings, should_stop)
         self._self_audit = SelfAudit(log, self._engine)
-        self._orphans = Orphans(log, self._engine, should_stop)
+        bucket = Bucket.of(settings, answer_seconds=ANSWER_SECONDS)
+        self._orphans = Orphans(log, self._engine, bucket, should_stop)
 
     def run(self) -> dict[str, int]:
         """Run the drain once, and return what it did.

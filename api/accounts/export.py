@@ -1,5 +1,6 @@
 """Export of an account as JSON lines, read page by page, in constant memory."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,7 +12,9 @@ from sqlmodel import Session, func, select
 
 from api.accounts.repositories import UserRepository
 from api.core import ids
+from api.core.async_bucket import AsyncBucket
 from api.core.models.accounts import User
+from api.core.models.assets import Asset
 from api.core.models.conversations import Conversation
 from api.core.models.messages import MessageAside
 from api.core.times import iso
@@ -73,7 +76,9 @@ async def begin(reads: Reads, owner: int, read_after: Sequence[int]) -> Start:
     return await reads.primary.after(owner, read_after, look)
 
 
-async def lines(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
+async def lines(
+    reads: Reads, owner: int, start: Start, bucket: AsyncBucket
+) -> AsyncIterator[bytes]:
     """Yield the account, each conversation with its messages, files, and a line with the totals.
 
     An export without the last line is incomplete.
@@ -97,7 +102,7 @@ async def lines(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
             yield _with_text(said, "extra", aside.extra) + b"\n"
         conversations += 1
     assets = 0
-    async for line in _assets(reads.primary, owner, start):
+    async for line in _assets(reads.primary, owner, start, bucket):
         assets += 1
         yield line
     yield _json(_totals(conversations, messages) | {"assets": assets})
@@ -202,7 +207,9 @@ async def _aside(
         last = page[-1].id
 
 
-async def _assets(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes]:
+async def _assets(
+    reads: Reads, owner: int, start: Start, bucket: AsyncBucket
+) -> AsyncIterator[bytes]:
     """Yield each file that was uploaded, one after the other, its bytes in base64."""
     last = ""
     while page := await reads.since(
@@ -211,25 +218,23 @@ async def _assets(reads: Reads, owner: int, start: Start) -> AsyncIterator[bytes
         lambda db: AssetRepository(db, owner).following(last, start.at, limit=PAGE),  # noqa: B023 - called at once
     ):
         for last in page:
-            line = await reads.since(
+            asset = await reads.since(
                 owner,
                 start.last_ids,
-                lambda db: _asset(db, owner, last),  # noqa: B023 - called at once
+                lambda db: AssetRepository(db, owner).get(last, with_data=True),  # noqa: B023 - called at once
             )
-            if line is not None:  # it was deleted meanwhile
-                yield line
+            data = await bucket.data_of(asset) if asset else None
+            if asset and data is not None:  # else it was deleted meanwhile
+                yield await asyncio.to_thread(_asset, asset, data)
 
 
-def _asset(db: Session, owner: int, asset_id: str) -> bytes | None:
-    asset = AssetRepository(db, owner).get(asset_id, with_data=True)
-    if asset is None:
-        return None
+def _asset(asset: Asset, data: bytes) -> bytes:
     told = {
         "type": "asset",
         **{name: getattr(asset, name) for name in ("id", "name", "media_type", "size")},
         "created_at": asset.created_at,
     }
-    return _written(told)[:-1] + b', "data": "' + base64.b64encode(asset.data) + b'"}\n'
+    return _written(told)[:-1] + b', "data": "' + base64.b64encode(data) + b'"}\n'
 
 
 def _count(owner: int, conversation_id: int, last_ids: Sequence[int]) -> Callable[[Session], int]:

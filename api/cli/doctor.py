@@ -21,8 +21,9 @@ def doctor(
 ) -> None:
     """Look at settings, servers, workers and the log; say what is wrong, and what to do.
 
-    Changes nothing, and prints no secret. Takes a few seconds; the server may run meanwhile. With a
-    running stack on other machines, run it with the settings of each kind of process.
+    Prints no secret, and changes nothing: where files go to a bucket, it stores an object of its
+    own there, and deletes it. Takes a few seconds; the server may run meanwhile. With a running
+    stack on other machines, run it with the settings of each kind of process.
 
     Exit code 1: there is a problem. Warnings alone exit with 0.
     """

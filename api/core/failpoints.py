@@ -19,6 +19,7 @@ Point = Literal[
     "drain.before_commit",  # everything is written, nothing is committed
     "drain.after_commit",  # committed, not trimmed
     "deletion.after_commit",  # PostgreSQL has deleted the account, Redis still has keys of it
+    "upload.after_put",  # the bucket has the file, PostgreSQL has no row of it yet
 ]
 
 VARIABLE: Final = "VERBATIM_FAILPOINTS"

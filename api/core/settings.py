@@ -16,7 +16,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
-from api.core import addresses, broker_urls, postgres_urls, redis_urls
+from api.core import addresses, broker_urls, bucket_place, postgres_urls, redis_urls
+from api.core.bucket_place import BucketPlace
 from api.core.errors import SettingsError
 from api.core.log_lines import LogFormat
 
@@ -143,6 +144,21 @@ class Settings(BaseSettings):
     assistant_memory_messages: Annotated[int, Field(gt=0, le=1000)] = 20
     assistant_memory_bytes: Positive = 16 * 1024
 
+    # Files
+    #: Most bytes of one file that is uploaded; 0: none is taken.
+    asset_max_bytes: Annotated[int, Field(ge=0, le=100 * 1024 * 1024)] = 10 * 1024 * 1024
+    #: Bytes of all files that a user has uploaded and not deleted; 0: no limit.
+    user_asset_bytes: Annotated[int, Field(ge=0)] = 1024 * 1024 * 1024
+    #: A bucket for files, s3://BUCKET/PREFIX, instead of PostgreSQL.
+    assets_url: str | None = None
+    #: Its provider; by default AWS, in that region.
+    assets_endpoint: str | None = None
+    assets_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
+    assets_access_key_id: SecretStr | None = None
+    assets_secret_access_key: SecretStr | None = None
+    #: Where new files go. None: to the bucket, if there is one.
+    assets_store: Literal["s3", "postgresql"] | None = None
+
     # The log
     #: Writes get 503 above this many entries, or bytes, in one of the 16 partitions.
     log_max_entries: Positive = 100_000
@@ -152,8 +168,6 @@ class Settings(BaseSettings):
     #: What was committed stays in the log for so long, in case PostgreSQL goes back; 0: not at all.
     log_keep_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     idempotency_seconds: Positive = 3600
-    #: Most bytes of one file that is uploaded; 0: none is taken.
-    asset_max_bytes: Annotated[int, Field(ge=0, le=100 * 1024 * 1024)] = 10 * 1024 * 1024
     # Limits of one user; 0: no limit. High, since a user may be a program; lower them for people.
     user_writes_per_minute: Annotated[int, Field(ge=0)] = 200_000
     user_bytes_per_minute: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
@@ -162,8 +176,6 @@ class Settings(BaseSettings):
     user_conversations_per_day: Annotated[int, Field(ge=0)] = 100_000
     #: Subjects of one account: each is a user with limits of its own.
     user_subjects: Annotated[int, Field(ge=0)] = 100_000
-    #: Bytes of all files that a user has uploaded and not deleted.
-    user_asset_bytes: Annotated[int, Field(ge=0)] = 1024 * 1024 * 1024
     #: Tokens that models may take for a user's answers in a day (UTC), input and output.
     user_tokens_per_day: Annotated[int, Field(ge=0)] = 0
     #: Writes with an Idempotency-Key: each key takes some 30 bytes for an hour.
@@ -241,6 +253,31 @@ class Settings(BaseSettings):
             raise ValueError("its packages are missing: pip install -r requirements-otel.txt")
         return value
 
+    @field_validator("assets_url", "assets_endpoint")
+    @classmethod
+    def _bucket_can_be_read(cls, value: str | None, field: ValidationInfo) -> str | None:
+        if not value:
+            return None
+        if field.field_name == "assets_endpoint":
+            return addresses.origin(value)
+        bucket_place.parse(value)
+        if not find_spec("obstore"):
+            raise ValueError("its package is missing: pip install -r requirements-s3.txt")
+        return value
+
+    @model_validator(mode="after")
+    def _bucket_is_complete(self) -> "Settings":
+        keys = (self.assets_access_key_id, self.assets_secret_access_key)
+        if self.assets_url and not all(keys):
+            raise ValueError("ASSETS_URL needs ASSETS_ACCESS_KEY_ID and ASSETS_SECRET_ACCESS_KEY")
+        others = (*keys, self.assets_endpoint, self.assets_store == "s3")
+        if any(others) and not self.assets_url:
+            raise ValueError(
+                "ASSETS_ENDPOINT, ASSETS_ACCESS_KEY_ID, ASSETS_SECRET_ACCESS_KEY and"
+                " ASSETS_STORE=s3 need ASSETS_URL"
+            )
+        return self
+
     @model_validator(mode="after")
     def _gateway_has_no_limit_of_tokens(self) -> "Settings":
         if self.gateway == "on" and self.user_tokens_per_day:
@@ -290,6 +327,24 @@ class Settings(BaseSettings):
     def worker_database(self) -> URL:
         """The database under the worker's own role."""
         return postgres_url(self.worker_database_url) if self.worker_database_url else self.database
+
+    @property
+    def bucket(self) -> BucketPlace | None:
+        """The bucket that files are in, or some of them; None where there is none."""
+        key_id, key = self.assets_access_key_id, self.assets_secret_access_key
+        if not (self.assets_url and key_id and key):
+            return None
+        name, prefix = bucket_place.parse(self.assets_url)
+        region = self.assets_region
+        endpoint = self.assets_endpoint or f"https://s3.{region}.amazonaws.com"
+        return BucketPlace(
+            name, prefix, endpoint, region, key_id.get_secret_value(), key.get_secret_value()
+        )
+
+    @property
+    def new_files_go_to_bucket(self) -> bool:
+        """Whether new files go there; what is stored already stays where it is."""
+        return bool(self.assets_url) and self.assets_store != "postgresql"
 
     @property
     def proxies(self) -> tuple[addresses.Network, ...]:

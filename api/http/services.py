@@ -19,6 +19,7 @@ from api.chat.responses.responses import Responses
 from api.chat.streaming.chat import StreamedChat
 from api.chat.token_limit import TokenLimit
 from api.chat.turn import Chat
+from api.core.async_bucket import AsyncBucket
 from api.core.async_database import AsyncDatabase
 from api.core.settings import Settings
 from api.http.uploads import Uploads
@@ -62,6 +63,7 @@ class Services:
     shared_links: SharedLinks
     #: Reads of shared links, by the address that they come from.
     link_slots: ReadSlots
+    bucket: AsyncBucket
     assets: Assets
     attachments: Attachments
     uploads: Uploads

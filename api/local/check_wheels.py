@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: All of requirements.txt, and what TRACES takes.
-PINS = "requirements-otel.txt"
+#: All of requirements.txt, with what TRACES takes, and with what ASSETS_URL does.
+PINS = ("requirements-otel.txt", "requirements-s3.txt")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = (
     "x86_64-manylinux_2_28",
@@ -38,7 +38,7 @@ def failure(python: str, platform: str) -> str:
                 *(str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet"),
                 *("--dry-run", "--no-deps", "--only-binary", ":all:", "--target", target),
                 *("--python-version", python, "--python-platform", platform),
-                *("--requirements", PINS),
+                *(part for pins in PINS for part in ("--requirements", pins)),
             ],
             capture_output=True,
             text=True,

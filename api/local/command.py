@@ -15,6 +15,9 @@ SECRETS: Final = frozenset(
         *("REDIS_URL", "CELERY_BROKER_URL"),
         *("SECRET_KEY", "SECRET_KEY_OTHER", "METRICS_TOKEN", "OPENAI_API_KEY"),
         "OIDC_SHARED_SECRET",
+        # Who has not all of these is to have none: half a bucket is refused.
+        *("ASSETS_URL", "ASSETS_ENDPOINT", "ASSETS_ACCESS_KEY_ID", "ASSETS_SECRET_ACCESS_KEY"),
+        "ASSETS_STORE",
     }
 )
 

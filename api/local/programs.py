@@ -78,6 +78,7 @@ class Api(PythonProgram):
             "OIDC_SHARED_SECRET": _revealed(known.oidc_shared_secret),
             "METRICS_TOKEN": _revealed(known.metrics_token),
             "OPENAI_API_KEY": _revealed(known.openai_api_key),
+            **_bucket(known),
         }
 
     def command(self) -> Command:
@@ -101,12 +102,13 @@ class Worker(PythonProgram):
     name = "worker"
 
     def env(self) -> Mapping[str, str | None]:
-        """The worker's own role of the database, and Redis."""
+        """The worker's own role of the database, Redis, and the bucket of files."""
         known = self._settings
         return {
             "WORKER_DATABASE_URL": known.worker_database_url or known.database_url,
             "REDIS_URL": known.redis,
             "CELERY_BROKER_URL": known.celery_broker_url,
+            **_bucket(known),
         }
 
     def command(self) -> Command:
@@ -158,6 +160,16 @@ class Flower(PythonProgram):
     def answers(self) -> bool:
         """Return whether it serves pages."""
         return _get(f"{base_url(LOOPBACK, self._settings.flower_port)}/healthcheck") is not None
+
+
+def _bucket(known: Settings) -> dict[str, str | None]:
+    return {
+        "ASSETS_URL": known.assets_url,
+        "ASSETS_ENDPOINT": known.assets_endpoint,
+        "ASSETS_ACCESS_KEY_ID": _revealed(known.assets_access_key_id),
+        "ASSETS_SECRET_ACCESS_KEY": _revealed(known.assets_secret_access_key),
+        "ASSETS_STORE": known.assets_store,
+    }
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

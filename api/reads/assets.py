@@ -35,12 +35,6 @@ class AssetRepository:
         bytes_or_not = undefer(_DATA) if with_data else defer(_DATA)
         return self._session.exec(statement.options(bytes_or_not)).one_or_none()
 
-    def data(self, asset_id: str) -> bytes | None:
-        """Return the bytes of an asset."""
-        statement = select(Asset.data).where(self._mine, Asset.id == asset_id)
-        data = self._session.exec(statement).one_or_none()
-        return None if data is None else bytes(data)
-
     def some(self, asset_ids: Collection[str]) -> dict[str, Asset]:
         """Return those of these that are there, likewise, by their ids."""
         statement = (

@@ -11,62 +11,26 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from api.core.bucket import Bucket
 from tests.support.api import PASSWORD, Api, StartApi
 from tests.support.files import GIF, HTML, JPEG, PNG, SVG, WEBP
 from tests.support.keys import acting, make_key
+from tests.support.uploading import (
+    changed,
+    conversation_of,
+    extra_with,
+    is_there,
+    named,
+    rows,
+    stored,
+    uploaded,
+)
 from tests.support.waiting import eventually
 from workers.orphans import Orphans
 
 pytestmark = pytest.mark.usefixtures("drained")
 
 MISSING = f"asset_{'0' * 43}"
-
-
-def uploaded(person: httpx.Client, data: bytes = PNG, name: str = "cat.png") -> dict[str, Any]:
-    answer = person.post("/api/assets", params={"name": name}, content=data)
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    return made
-
-
-def conversation_of(person: httpx.Client) -> str:
-    return f"/api/conversations/{person.post('/api/conversations/', json={}).json()['id']}"
-
-
-def extra_with(*assets: dict[str, Any]) -> dict[str, Any]:
-    names = ("id", "name", "type", "size")
-    return {"attachments": [{name: asset[name] for name in names} for asset in assets]}
-
-
-def named(person: httpx.Client, path: str, *assets: dict[str, Any]) -> int:
-    """Add a message that names files; return its id, once it is stored."""
-    body = {"role": "user", "content": "look", "extra": extra_with(*assets)}
-    answer = person.post(f"{path}/messages", json=body)
-    assert answer.status_code == 202, answer.text
-    return stored(person, path, answer.json()["id"])
-
-
-def stored(person: httpx.Client, path: str, entry: int) -> int:
-    person.get(f"{path}/branches", params={"read_after": entry}).raise_for_status()
-    return entry
-
-
-def changed(person: httpx.Client, path: str, answer: httpx.Response) -> None:
-    assert answer.status_code == 202, answer.text
-    stored(person, path, answer.json()["entry_id"])
-
-
-def is_there(person: httpx.Client, asset: dict[str, Any]) -> bool:
-    answer = person.get(f"/api/assets/{asset['id']}")
-    assert answer.status_code in {200, 404}
-    return answer.status_code == 200
-
-
-def rows(api: Api, table: str, person: httpx.Client) -> int:
-    owner = person.get("/auth/me").json()["id"]
-    with api.engine.connect() as connection:
-        counted = text(f"SELECT count(*) FROM {table} WHERE user_id = :owner")
-        return int(connection.scalar(counted, {"owner": owner}) or 0)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +239,7 @@ def test_of_many_files_that_go_at_once_some_go_later(
     with api.engine.begin() as connection:
         connection.execute(text("UPDATE asset SET created_at = now() - interval '25 hours'"))
     monkeypatch.setattr(api.log, "wants_orphans", lambda: True)
-    Orphans(api.log, api.engine, lambda: False).run()
+    Orphans(api.log, api.engine, Bucket(None), lambda: False).run()
     assert rows(api, "asset", ada) == 0
 
 
@@ -298,7 +262,7 @@ def test_an_upload_that_no_message_names_goes_after_a_day(
 
     def looked() -> int:
         monkeypatch.setattr(api.log, "wants_orphans", lambda: True)
-        return Orphans(api.log, api.engine, lambda: is_stopping).run()
+        return Orphans(api.log, api.engine, Bucket(None), lambda: is_stopping).run()
 
     is_stopping = True
     assert looked() == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
@@ -23,7 +24,9 @@ from api.operations.doctor import redis_server
 from api.operations.doctor.examination import examine
 from api.operations.doctor.findings import Finding, clock
 from api.operations.doctor.settings import examine as examine_settings
+from tests.support.bucket_server import BucketServer
 from tests.support.pgbouncer import pooled
+from tests.support.rows import add_user
 from tests.support.servers import urls_of
 
 FORGETS = (
@@ -285,6 +288,46 @@ def test_a_schema_that_is_behind_or_unknown_or_hidden_is_told(
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
         assert told(settings) == {says}
+
+
+@pytest.mark.slow
+def test_a_bucket_is_tried_and_left_as_it_was(settings: Settings, log: Log, tmp_path: Path) -> None:
+    server = BucketServer(tmp_path)
+    whole = settings.model_copy(update=server.settings)
+    server.start()
+    try:
+        found = examine(whole, ())
+        left = server.objects()
+        refused = whole.model_copy(update={"assets_secret_access_key": SecretStr("another")})
+        of_refused = told(refused)
+    finally:
+        server.stop()
+
+    assert wrong(found) == EXPECTED
+    assert [one.says for one in found if one.area == "files"] == [
+        "the bucket of files stores, reads and deletes"
+    ]
+    assert left == {}
+    silent = "the bucket of files is away, or refuses (%s): storing an object failed"
+    assert of_refused == {silent % "PermissionDeniedError"}
+    assert told(whole) == {silent % "GenericError"}
+
+
+def test_files_that_nobody_can_reach_or_delete_are_told(
+    settings: Settings, log: Log, engine: Engine
+) -> None:
+    owner = add_user(engine, "ada")
+    with engine.begin() as connection:
+        file = text("INSERT INTO asset VALUES ('a', :owner, 'x', 'text/plain', 1, now(), NULL)")
+        connection.execute(file, {"owner": owner})
+    assert told(settings) == {
+        "files are in a bucket, and ASSETS_URL names none: they cannot be read"
+    }
+
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM asset"))
+        connection.execute(text("UPDATE asset_leftover SET due_at = now() - interval '4 hours'"))
+    assert told(settings) == {"objects of deleted files that wait to be deleted from the bucket: 1"}
 
 
 def test_a_database_that_is_read_only_is_told(

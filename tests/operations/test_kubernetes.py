@@ -27,6 +27,8 @@ VARIANTS = ("managed", "in-cluster")
 SCHEMAS: Final = json.loads((ROOT / "tests" / "data" / "kubernetes.json").read_text())["$defs"]
 #: What a kustomization may say here: what this file understands.
 UNDERSTOOD = {"apiVersion", "kind", "resources"}
+#: What is set of a bucket, if it is: who migrates is told none of it.
+FILES: Final = {"name": "verbatim-files", "optional": True}
 #: docs/architecture.md, what each process may touch.
 SECRETS: Final = {
     "migrate": {"DATABASE_DIRECT_URL", "DATABASE_URL", "WORKER_DATABASE_URL"},
@@ -141,7 +143,8 @@ def test_every_name_of_a_setting_is_one(documents: list[Document]) -> None:
     for part in ("migrate", "api", "worker"):
         container = container_of(pods(documents)[part])
         named |= {one["name"] for one in container["env"]}
-        assert container["envFrom"] == [{"configMapRef": {"name": "verbatim"}}]
+        files = [] if part == "migrate" else [{"secretRef": FILES}]
+        assert container["envFrom"] == [{"configMapRef": {"name": "verbatim"}}, *files]
 
     assert named <= known
     Settings.model_validate({name.lower(): text for name, text in settings["data"].items()})

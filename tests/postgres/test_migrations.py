@@ -14,7 +14,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import col, select
 
 from api.core import migrations
@@ -31,7 +31,7 @@ from api.core import migrations, settings
 migrations.migrate(settings.postgres_url(os.environ["TARGET"]))
 """
 TABLES = {
-    *("asset", "asset_use"),
+    *("asset", "asset_use", "asset_leftover"),
     "api_key",
     "conversation",
     "database_identity",
@@ -127,6 +127,19 @@ def test_settled_letters_of_deleted_conversations_lose_their_text_and_no_others_
     with engine.connect() as connection:
         kept = connection.scalars(select(DeadLetter.payload).order_by(col(DeadLetter.id))).all()
     assert kept == [b"", b"", b"unsettled", b"alive", b"another's"]
+
+
+def test_files_in_a_bucket_are_not_lost_by_going_back(database_url: str, engine: Engine) -> None:
+    owner = add_user(engine, "ada")
+    with engine.begin() as connection:
+        file = text("INSERT INTO asset VALUES ('a', :owner, 'x', 'text/plain', 1, now(), NULL)")
+        connection.execute(file, {"owner": owner})
+
+    with pytest.raises(IntegrityError, match="contains null values"):
+        command.downgrade(migrations.alembic_config(postgres_url(database_url)), "0018")
+
+    with engine.connect() as connection:
+        assert tables(connection) == TABLES
 
 
 def test_alembic_finds_no_difference_between_models_and_migrations(database_url: str) -> None:

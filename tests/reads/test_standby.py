@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 
 from api.accounts import export
 from api.cli.app import app
+from api.core.async_bucket import AsyncBucket
 from api.core.async_database import AsyncDatabase
+from api.core.bucket import Bucket
 from api.core.database import make_engine
 from api.core.errors import NotFound
 from api.core.settings import postgres_url
@@ -297,7 +299,9 @@ def test_an_export_on_a_standby_that_stands_still_lacks_nothing(
 
     async def look(reads: Reads, standby: Standby) -> bytes:
         start = await export.begin(reads, owner, ())
-        lines = [line async for line in export.lines(reads, owner, start)]
+        lines = [
+            line async for line in export.lines(reads, owner, start, AsyncBucket(Bucket(None)))
+        ]
         assert standby.answered == 0
         return b"".join(lines)
 

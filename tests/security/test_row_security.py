@@ -328,6 +328,41 @@ def test_the_worker_reads_no_files(
             ask(connection, "INSERT INTO asset_use VALUES ('a', 1, 1, %s)", people[0])
 
 
+def test_postgresql_notes_what_is_left_in_the_bucket_whoever_deletes(
+    urls: dict[str, str], engine: Engine, people: tuple[int, int]
+) -> None:
+    ada, eve = people
+    grace = add_user(engine, "grace")
+    files = {"by the api": ada, "by a worker": ada, "with the account": grace, "hers": eve}
+    with engine.begin() as owner:
+        file = "INSERT INTO asset VALUES (:id, :user, 'x', 'text/plain', 7, now(), :data)"
+        for name, user in files.items():
+            owner.execute(text(file), {"id": name, "user": user, "data": None})
+        owner.execute(text(file), {"id": "in postgresql", "user": ada, "data": b"private"})
+
+    with closing(connect(urls["database_url"])) as connection:
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(ada))
+        deleted = "DELETE FROM asset WHERE id IN ('by the api', 'in postgresql', 'hers')"
+        assert ask(connection, deleted) == [2]
+        assert ask(connection, "SELECT id FROM asset_leftover") == [("by the api",)]
+        connection.commit()
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(eve))
+        assert ask(connection, "SELECT id FROM asset_leftover") == []
+        with pytest.raises(InsufficientPrivilege):
+            ask(connection, "INSERT INTO asset_leftover VALUES ('hers', %s)", ada)
+        connection.rollback()
+        # The account takes its files along under the owner's rights, not into the caller's table.
+        ask(connection, "CREATE TEMP TABLE asset_leftover (id text, user_id bigint)")
+        ask(connection, "SELECT set_config('app.user_id', %s, true)", str(grace))
+        assert ask(connection, 'DELETE FROM "user" WHERE id = %s', grace) == [1]
+        connection.commit()
+    with closing(connect(urls["worker_database_url"])) as connection:
+        assert ask(connection, "DELETE FROM asset WHERE id = 'by a worker'") == [1]
+        left = ask(connection, "SELECT id FROM asset_leftover ORDER BY id FOR UPDATE")
+        connection.rollback()
+        assert left == [("by a worker",), ("by the api",), ("with the account",)]
+
+
 def leaks(engine: Engine, ada: int) -> list[bool]:
     """Try each way to Eve's words as Ada; return which of them got there."""
     with reading(engine, Viewer(ada)) as session:

@@ -45,7 +45,8 @@ class Asset(Base, table=True):
     created_at: datetime = Field(
         default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
     )
-    data: bytes = Field(sa_type=LargeBinary)
+    #: None: they are in the bucket (`api.core.bucket`), under its id.
+    data: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
 
 
 class AssetUse(Base, table=True):
@@ -66,4 +67,21 @@ class AssetUse(Base, table=True):
     conversation_id: int = Field(sa_type=BigInteger)
     user_id: int = Field(
         sa_column=Column(BigInteger, ForeignKey("user.id", ondelete="CASCADE"), nullable=False)
+    )
+
+
+class AssetLeftover(Base, table=True):
+    """An object of the bucket that is to be deleted, unless its upload ends long before `due_at`.
+
+    Without a foreign key to the user: it outlives the account.
+    """
+
+    __tablename__ = "asset_leftover"
+    __table_args__ = (Index("ix_asset_leftover_due_at", "due_at"),)
+
+    #: The asset's, which is gone, or not there yet.
+    id: str = Field(sa_column=Column(Text, primary_key=True))
+    user_id: int = Field(sa_type=BigInteger)
+    due_at: datetime = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=False, server_default=func.now())
     )

@@ -54,9 +54,12 @@ async def export_everything(
     slot = request.state.read_slot = app.export_slots.slot(caller.user_id)
     await slot.take()
     start = await export.begin(app.reads, caller.user_id, read_after)
-    lines = export.lines if form == "lines" else export.conversations_with_messages
+    if form == "lines":
+        lines = export.lines(app.reads, caller.user_id, start, app.bucket)
+    else:
+        lines = export.conversations_with_messages(app.reads, caller.user_id, start)
     return SessionStream(
-        lines(app.reads, caller.user_id, start),
+        lines,
         until_ended=partial(app.sessions.until_ended, caller),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": 'attachment; filename="verbatim.jsonl"'},

@@ -103,18 +103,12 @@ async def read(
 ) -> Response:
     """Images are shown by browsers, texts are saved; nothing of either is run."""
     await by.slot.take()
-    tag = f'"{asset_id}"'
-    is_known = if_none_match is not None and tag in if_none_match
-    asset = await by.app.assets.read(by.owner, asset_id, with_data=not is_known)
-    headers = {
-        "ETag": tag,
-        "Cache-Control": _KEPT,
-        "Content-Security-Policy": _SANDBOX,
-        "Content-Disposition": _disposition(asset),
-    }
+    is_known = if_none_match is not None and _tag(asset_id) in if_none_match
     if is_known:
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(bytes(asset.data), headers=headers, media_type=_shown_as(asset.media_type))
+        asset = await by.app.assets.read(by.owner, asset_id)
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=_headers(asset))
+    asset, data = await by.app.assets.read_with_data(by.owner, asset_id)
+    return Response(data, headers=_headers(asset), media_type=_shown_as(asset.media_type))
 
 
 @router.delete(
@@ -128,6 +122,19 @@ async def read(
 async def delete(app: App, caller: Writer, asset_id: AssetId) -> None:
     """At once, whatever names it: messages keep its name."""
     await app.assets.delete(caller.user_id, asset_id)
+
+
+def _headers(asset: Asset) -> dict[str, str]:
+    return {
+        "ETag": _tag(asset.id),
+        "Cache-Control": _KEPT,
+        "Content-Security-Policy": _SANDBOX,
+        "Content-Disposition": _disposition(asset),
+    }
+
+
+def _tag(asset_id: str) -> str:
+    return f'"{asset_id}"'
 
 
 def _disposition(asset: Asset) -> str:

@@ -9,7 +9,7 @@ from api.core import database, redis_client
 from api.core.errors import VerbatimError
 from api.core.log import Log
 from api.core.settings import Settings
-from api.operations.doctor import postgres_server, queue, redis_server, sentinels
+from api.operations.doctor import bucket, postgres_server, queue, redis_server, sentinels
 from api.operations.doctor import settings as of_settings
 from api.operations.doctor.findings import Finding, problem
 
@@ -23,6 +23,7 @@ def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
     found = list(of_settings.examine(settings, names))
     if settings.database_url:
         found += postgres_server.examine(settings)
+    found += bucket.examine(settings)
     if settings.redis_url:
         found += sentinels.examine(settings.redis_url)
         with redis_client.connect(settings, "verbatim-doctor") as log_servers:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Area = Literal["settings", "redis", "postgresql", "broker", "workers", "log"]
+Area = Literal["settings", "redis", "postgresql", "files", "broker", "workers", "log"]
 #: A problem keeps something from working, or may lose data; a warning may come to that.
 Level = Literal["ok", "warning", "problem"]
 
