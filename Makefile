@@ -54,8 +54,8 @@ test-fast: $(VENV)/dev.stamp ## Run the tests that start no server: half a minut
 
 # Without pins: they are to work with what people install today.
 test-clients: $(VENV)/dev.stamp ## Run the packages of clients with the frameworks they are for, current and oldest releases
-	CLIENTS=$(abspath $(VENV)/clients) $(BIN)/python -m pytest tests/clients/frameworks.py tests/clients/javascript.py \
-	  $(if $(T),-k '$(T)')
+	CLIENTS=$(abspath $(VENV)/clients) $(BIN)/python -m pytest \
+	  $(addprefix tests/clients/,frameworks.py javascript.py javascript_examples.py) $(if $(T),-k '$(T)')
 
 test-postgres: $(VENV)/dev.stamp ## Run the tests that ask PostgreSQL on each version from 14 to 18; VERSIONS=
 	@failed=''; for version in $(VERSIONS); do \

@@ -79,6 +79,10 @@ class Connection(HttpToolsProtocol):
         self._seconds_left = 0.0
         #: Bytes of the request's head so far; None while no head is being read.
         self._head_bytes: int | None = 0
+        #: The request that is being answered; others may wait behind it.
+        self._served: RequestResponseCycle | None = None
+        #: What came next is refused: what came whole is answered yet, and nothing more is read.
+        self._is_last = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or answer 503 if there are too many."""
@@ -92,10 +96,14 @@ class Connection(HttpToolsProtocol):
             self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadlines."""
+        """Cancel the deadlines, and tell the app."""
         self._cancel_deadline()
         self._stop_watching()
         super().connection_lost(exc)
+        if self._served is not None:
+            # uvicorn tells the newest request of a pipeline only.
+            self._served.disconnected = True
+            self._served.message_event.set()
 
     def pause_writing(self) -> None:
         """Have the app wait: the client takes the answer slower than it is made."""
@@ -146,6 +154,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(431, _TOO_LARGE)
             raise HttpParserError(_TOO_LARGE)
         super().on_headers_complete()
+        self._served = self._served or self.cycle
 
     def on_body(self, body: bytes) -> None:
         """Pass some of the body to the app."""
@@ -157,6 +166,11 @@ class Connection(HttpToolsProtocol):
         self._least_bytes = None
         self._cancel_deadline()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Serve the next request of a pipeline."""
+        self._served = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
 
     def send_400_response(self, _: str) -> None:
         """Answer bytes that are not HTTP with a problem document."""
@@ -220,12 +234,21 @@ class Connection(HttpToolsProtocol):
             self._progress = None
 
     def _refuse(self, status: int, detail: str, *, retry: bool = False) -> None:
-        """Answer with a problem and close; only close if an answer has begun."""
+        """Answer with a problem and close; only close if an answer has begun.
+
+        Where requests before are still to be answered, the problem would be taken for the answer to
+        one of them: those that came whole are answered, and then the connection is closed.
+        """
         if self.transport.is_closing():
             return
-        # uvicorn's type omits that it is None before the first request.
-        cycle: RequestResponseCycle | None = self.cycle
-        if not (cycle and cycle.response_started) or cycle.response_complete:
+        served = self._served
+        if served and (self.pipeline or not served.more_body):
+            if self.pipeline and self.cycle.more_body:
+                self.pipeline.popleft()
+            last = self.pipeline[0][0] if self.pipeline else served
+            self._is_last, last.keep_alive = True, False
+            return
+        if not (served and served.response_started):
             title = http.HTTPStatus(status).phrase.capitalize()
             headers = {**HEADERS, "Connection": "close"}
             if retry:

@@ -5,12 +5,14 @@ The text was parsed before, so it is JSON; here only the places of its parts are
 
 import json
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.core.errors import NotAllowed
+from api.core.errors import BadRequest, NotAllowed
+from api.http.json_objects import is_too_deep
 
 #: Bytes of a message's `extra`, and of a conversation's metadata, as they are written.
 EXTRA_MOST_BYTES: Final = 256 * 1024
@@ -26,8 +28,13 @@ def _refuse(name: str) -> None:
     raise ValueError(name)
 
 
-#: The other one takes NaN and Infinity.
-_STRICT: Final = json.JSONDecoder(parse_constant=_refuse)
+def _values(pairs: Sequence[tuple[str, Any]]) -> list[Any]:
+    return [value for _, value in pairs]
+
+
+#: The other one takes NaN and Infinity. This one makes a list of an object, since of members with
+#: equal names, which are kept, a dictionary has the last one only.
+_STRICT: Final = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_values)
 
 
 def text_of(body: bytes) -> str:
@@ -36,7 +43,10 @@ def text_of(body: bytes) -> str:
 
 
 def members(text: str) -> dict[str, str]:
-    """Return the members of a JSON object: the text of each value, by its name."""
+    """Return the members of a JSON object: the text of each value, by its name.
+
+    Raises BadRequest for what is nested without end.
+    """
     found = {}
     at = _next(text, _next(text, 0) + 1)
     while text[at] != "}":
@@ -47,7 +57,7 @@ def members(text: str) -> dict[str, str]:
 
 
 def elements(text: str) -> list[str]:
-    """Return the texts of the elements of a JSON array."""
+    """Return the texts of the elements of a JSON array. Raises BadRequest likewise."""
     found = []
     at = _next(text, _next(text, 0) + 1)
     while text[at] != "]":
@@ -92,9 +102,13 @@ def _storable(text: str, name: str, most_bytes: int) -> str:
     except UnicodeEncodeError:
         raise NotAllowed(f"{name}: halves of surrogate pairs must be escaped") from None
     try:
-        _STRICT.decode(text)
+        is_deep = is_too_deep(_STRICT.decode(text))
     except ValueError:
         raise NotAllowed(f"{name}: NaN and Infinity are no JSON") from None
+    except RecursionError:
+        is_deep = True
+    if is_deep:
+        raise NotAllowed(f"{name}: objects and arrays are nested too deep")
     if size > most_bytes:
         raise NotAllowed(f"{name}: it takes at most {most_bytes // 1024} KiB")
     return text
@@ -102,7 +116,12 @@ def _storable(text: str, name: str, most_bytes: int) -> str:
 
 def _value(text: str, at: int) -> tuple[str, int]:
     """Return the text of a value, and where what follows the comma after it begins."""
-    _, end = _DECODER.raw_decode(text, at)
+    try:
+        _, end = _DECODER.raw_decode(text, at)
+    except RecursionError:
+        # A value that another one of its name replaces is deep unseen, and it was parsed from
+        # higher up the stack.
+        raise BadRequest("the body cannot be parsed") from None
     following = _next(text, end)
     if text[following] == ",":
         following = _next(text, following + 1)

@@ -15,6 +15,7 @@ from tests.bench import (
     costs,
     distance,
     drain,
+    earlier,
     keys,
     losses,
     masters,
@@ -49,6 +50,7 @@ NAMED: Final = {
     "huge": reads.measure_huge,
     "masters": masters.measure,
     "replicas": replicas.measure,
+    "earlier": earlier.measure,
 }
 
 

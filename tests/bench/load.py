@@ -33,6 +33,8 @@ class Open:
     """What k6 saw: times by quantile (QUANTILES)."""
 
     quantiles_ms: dict[str, float]
+    #: Requests that failed, or that found no free client.
+    refused: int
 
 
 class LoadError(Exception):
@@ -87,13 +89,15 @@ def open_loop(url: str, seats: Sequence[Seat], rate: int, seconds: int) -> Open:
     if seen["failed"] > seen["requests"] / 2:
         raise LoadError(f"{seen['failed']} of {seen['requests']} requests failed at {url}")
     # Those that found no free client, or were refused, would have waited longest of all.
-    lost = (seen["dropped"] + seen["failed"]) / (seen["requests"] + seen["dropped"])
+    refused = int(seen["dropped"] + seen["failed"])
+    lost = refused / (seen["requests"] + seen["dropped"])
     never_ms = max(seconds * 1000.0, float(seen["max_ms"]))
     return Open(
         {
             name: never_ms if lost > 1 - share else float(seen[f"{name}_ms"])
             for name, share in QUANTILES.items()
-        }
+        },
+        refused,
     )
 
 

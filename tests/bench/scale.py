@@ -15,6 +15,7 @@ telling        1.5
 row_security   0.5
 keys           3   three windows of a minute or so, whose keys come and go
 backlog        3   a million entries in, and out again
+earlier       10   only when it is named: two builds, one request of each in turn
 huge          30   only when it is named: nearly all of it loads 10 million messages
 """
 

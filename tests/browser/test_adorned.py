@@ -19,6 +19,11 @@ $$\\nothing{{known}}$$
 ```klingon
 qapla'
 ```
+
+\\[c^2\\]
+and
+
+\\(d\\)
 """
 #: Shows an answer as it grows; `settle` waits until all is done that there is to do.
 GROWING = """async (said) => {
@@ -57,7 +62,7 @@ def test_finished_code_has_colours_and_formulas_are_set(window: Window, person: 
     code = window.last.locator("pre code")
     expect(code.first.locator(".hljs-keyword")).to_have_text(["def", "return"])
     assert code.first.text_content() == CODE
-    expect(window.last.locator("math")).to_have_count(2)
+    expect(window.last.locator("math")).to_have_count(4)
     # Each letter is one of Unicode's: no browser knows the attributes that said so before.
     expect(window.last.locator("math").first).to_have_text("ab∈\N{DOUBLE-STRUCK CAPITAL R}")
     expect(window.last.locator("math").nth(1)).to_have_css("display", "block math")

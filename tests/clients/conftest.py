@@ -1,4 +1,4 @@
-"""The running API with a drain, both clients of it with a key for subjects, and the built wheel."""
+"""The running API with a drain, both clients of it with a key for subjects, and built packages."""
 
 import shutil
 import subprocess
@@ -12,13 +12,15 @@ import pytest
 
 from tests.clients.both import connected
 from tests.clients.calling_model import calling_model
+from tests.clients.npm import ai_sdk, clients, node
+from tests.clients.packages import pack, unpack
 from tests.clients.readme import PACKAGE
 from tests.support.api import Api, start_api
 from tests.support.draining import drained
 from tests.support.keys import make_key
 from verbatim_client import Client
 
-__all__ = ["drained", "start_api"]
+__all__ = ["ai_sdk", "clients", "drained", "node", "start_api"]
 
 _BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
 
@@ -49,6 +51,13 @@ def key(api: Api, drained: None) -> str:
         return str(make_key(person, acts_for="subjects")["key"])
 
 
+@pytest.fixture
+def own_key(api: Api, drained: None) -> str:
+    """A key of somebody new, that acts for them."""
+    with closing(api.person()) as person:
+        return str(make_key(person)["key"])
+
+
 @pytest.fixture(params=["threads", "asyncio"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -69,4 +78,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-c", _BUILD, wheels], cwd=source, check=True, timeout=60)
     (wheel,) = wheels.iterdir()
     zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="package")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The packages of `clients/js`, as they would be published."""
+    return pack(tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("packed"))
+
+
+@pytest.fixture(scope="package")
+def modules(packed: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `node_modules` with what is in them."""
+    folder = tmp_path_factory.mktemp("installed") / "node_modules"
+    unpack(packed, folder)
     return folder

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from contextlib import closing
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +23,6 @@ from tests.clients.readme import OF_FRAMEWORKS, PACKAGE
 from tests.clients.use_it_from import OF_EXTRAS, OF_MCP, OF_NPM, Example
 from tests.support.api import Api
 from tests.support.dropping import dropping
-from tests.support.keys import make_key
 
 SUITES = Path(__file__).parent / "suites"
 ROOT = PACKAGE.parents[1]
@@ -171,13 +169,6 @@ def test_an_example_of_the_readme_prints_what_it_says(
 ) -> None:
     interpreter = python(extra_of(module), False)
     assert run([interpreter, "-c", program], tmp_path, api.url, key) == (0, output)
-
-
-@pytest.fixture
-def own_key(api: Api) -> str:
-    """A key of somebody new, that acts for them."""
-    with closing(api.person()) as person:
-        return str(make_key(person)["key"])
 
 
 @pytest.mark.parametrize("example", OF_EXTRAS, ids=lambda example: example.heading)

@@ -1,4 +1,4 @@
-"""`clients/js/client` and `clients/js/ai-sdk`: what they promise, against a running server."""
+"""`clients/js`: what its packages hold and promise, against a running server."""
 
 import json
 import os
@@ -12,21 +12,48 @@ import httpx
 import pytest
 
 from tests.clients.cutting import cutting
+from tests.clients.packages import PACKAGES, examples
 from tests.support.api import PASSWORD, Api
 
 HERE = Path(__file__).parent / "js"
 NODE = shutil.which("node") or "node"
-PACKAGE = Path(__file__).parents[2] / "clients" / "js" / "client"
-EXAMPLE = re.compile(r"^```js\n(.*?)^```\n+```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SAID = "one two three 🦊"
+#: What a module loads; and what it would load by a path that is made up where it runs.
+LOADED = re.compile(r'(?:\bfrom\s+|(?<![.#\w])import\s*\(?\s*)"(\.[^"]+)"')
+MADE_UP = re.compile(r'(?<![.#\w])import\((?!\s*")[^()]*\)(?! \{)')
 
 pytestmark = [pytest.mark.usefixtures("drained"), pytest.mark.slow]
 
 
-def test_the_example_of_the_readme_prints_what_it_says(api: Api, key: str, tmp_path: Path) -> None:
-    (program, output) = EXAMPLE.findall((PACKAGE / "README.md").read_text())[0]
-    folder = tmp_path / "node_modules" / "@verbatim" / "client"
-    shutil.copytree(PACKAGE, folder)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_holds_what_it_loads_and_no_more_by_paths_that_bundlers_follow(
+    modules: Path, package: str
+) -> None:
+    folder = (modules / "@verbatim" / package).resolve()
+    entry = json.loads((folder / "package.json").read_text())["exports"]["."]
+    texts = {path: path.read_text() for path in folder.rglob("*.*js")}
+    ours = {path: text for path, text in texts.items() if "vendor" not in path.parts}
+    loaded = {
+        (path.parent / name).resolve()
+        for path, text in ours.items()
+        for name in LOADED.findall(text)
+    }
+    types = {
+        (path.parent / name).resolve().with_suffix(".d.ts")
+        for path in folder.rglob("*.d.ts")
+        for name in LOADED.findall(path.read_text())
+    }
+
+    assert {folder / entry["default"], *loaded} == set(texts)
+    assert [path for path, text in ours.items() if MADE_UP.search(text)] == []
+    assert [path for path in (folder / entry["types"], *types) if not path.exists()] == []
+
+
+def test_the_example_of_the_readme_prints_what_it_says(
+    api: Api, key: str, modules: Path, tmp_path: Path
+) -> None:
+    [(program, output)] = examples("client")
+    (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "example.mjs").write_text(program)
     done = subprocess.run(
         [NODE, tmp_path / "example.mjs"],

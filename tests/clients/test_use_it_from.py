@@ -1,25 +1,21 @@
 """docs/use-it-from.md: its examples that need nothing else, as they stand there."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.clients.use_it_from import CHEAP, EXAMPLES, Example
 from tests.support.api import Api
-from tests.support.keys import make_key
 from tests.support.model_server import ModelServer, running
 
 __all__ = ["running"]
 
 pytestmark = [pytest.mark.usefixtures("drained"), pytest.mark.slow]
 
-PACKAGE = Path(__file__).parents[2] / "clients" / "js" / "client"
 COMMANDS = {
     "sh": ["bash", "-euo", "pipefail", "-c"],
     "python": [sys.executable, "-c"],
@@ -33,23 +29,16 @@ def api(start_api: Callable[..., Api], running: ModelServer) -> Api:
     return start_api(gateway="on", openai_base_url=running.url, openai_api_key="sk-ours")
 
 
-@pytest.fixture
-def key(api: Api) -> str:
-    """A key of somebody new."""
-    with closing(api.person()) as person:
-        return str(make_key(person)["key"])
-
-
 @pytest.mark.parametrize("example", CHEAP, ids=lambda example: example.heading)
 def test_an_example_prints_what_is_shown(
-    api: Api, key: str, installed: Path, example: Example, tmp_path: Path
+    api: Api, own_key: str, installed: Path, modules: Path, example: Example, tmp_path: Path
 ) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "node_modules" / "@verbatim" / "client")
+    (tmp_path / "node_modules").symlink_to(modules)
     done = subprocess.run(
         [*COMMANDS[example.language], example.program],
         cwd=tmp_path,
         env=os.environ
-        | {"VERBATIM_URL": api.url, "VERBATIM_KEY": key, "PYTHONPATH": str(installed)},
+        | {"VERBATIM_URL": api.url, "VERBATIM_KEY": own_key, "PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=False,
@@ -64,7 +53,7 @@ def test_examples_are_short() -> None:
     for example in EXAMPLES:
         lines = [line for line in example.program.splitlines() if line.strip()]
         assert len(lines) <= 16, example.heading
-    assert len(CHEAP) == 6
+    assert len(CHEAP) == 7
 
 
 def test_an_output_is_what_is_shown_but_for_what_differs() -> None:

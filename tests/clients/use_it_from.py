@@ -51,9 +51,12 @@ def _examples() -> list[Example]:
 EXAMPLES: Final = _examples()
 #: They need a framework, packages of npm, an MCP SDK: `make test-clients` runs them.
 OF_EXTRAS: Final = [one for one in EXAMPLES if one.module is not None]
-OF_NPM: Final = [one for one in EXAMPLES if one.packages]
+OF_NPM: Final = [one for one in EXAMPLES if one.packages and "@verbatim/" not in one.program]
+#: Likewise, on both majors of the AI SDK.
+OF_AI_SDK: Final = [one for one in EXAMPLES if one.packages and one not in OF_NPM]
 (OF_MCP,) = (one for one in EXAMPLES if one.language == "json")
 #: tests/browser runs it.
 (OF_PAGES,) = (one for one in EXAMPLES if one.language == "html")
+_DEAR = (*OF_EXTRAS, *OF_NPM, *OF_AI_SDK, OF_MCP, OF_PAGES)
 #: They need no more than other tests.
-CHEAP: Final = [one for one in EXAMPLES if one not in (*OF_EXTRAS, *OF_NPM, OF_MCP, OF_PAGES)]
+CHEAP: Final = [one for one in EXAMPLES if one not in _DEAR]

@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+import logging
+import re
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from api.http import protocol as connections
 from api.http import uploads
@@ -23,6 +28,7 @@ from tests.support.files import PNG
 from tests.support.waiting import eventually
 
 SECONDS = 1.0
+MESSAGE = {"role": "user", "content": "Buy milk"}
 
 
 @contextmanager
@@ -285,6 +291,68 @@ def test_what_is_no_http_is_refused_as_everything_is(api: Api) -> None:
     with connected(api) as strange:
         strange.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
         assert_refused(everything(strange), 400)
+
+
+def request_of(person: httpx.Client, method: str, path: str, body: bytes = b"") -> bytes:
+    """Return a whole request of somebody's."""
+    lines = (
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Length: {len(body)}",
+        "Content-Type: application/json",
+        f"Authorization: {person.headers['Authorization']}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("more", "statuses"),
+    [
+        (b"\x16\x03", [b"202"]),
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n\x16\x03", [b"202", b"200"]),
+        (
+            b"POST /auth/login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n!",
+            [b"202"],
+        ),
+    ],
+    ids=["no HTTP", "no HTTP after a second one", "a body that breaks"],
+)
+def test_what_comes_after_a_request_takes_nothing_from_its_answer(
+    api: Api, more: bytes, statuses: list[bytes]
+) -> None:
+    """A refusal in its place would say of what was accepted that it was not."""
+    with closing(api.person()) as person, connected(api) as hasty:
+        conversation = person.post("/api/conversations/", json={}).json()["id"]
+        path = f"/api/conversations/{conversation}/messages"
+        hasty.sendall(request_of(person, "POST", path, json.dumps(MESSAGE).encode()) + more)
+
+        answered = re.findall(rb"HTTP/1.1 (\d+)", everything(hasty))
+
+    assert answered[: len(statuses)] == statuses
+
+
+def test_who_leaves_while_several_requests_wait_is_no_error(
+    api: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[RequestResponseCycle] = []
+    run = RequestResponseCycle.run_asgi
+
+    async def noted(cycle: RequestResponseCycle, app: Any) -> None:
+        await run(cycle, app)
+        ended.append(cycle)
+
+    with closing(api.person()) as person, connected(api) as leaving:
+        session = person.post("/api/chat/start").json()["sessionId"]
+        monkeypatch.setattr(RequestResponseCycle, "run_asgi", noted)
+        quick = request_of(person, "GET", "/livez")
+        # Nobody drains here: the read waits.
+        slow = request_of(person, "GET", f"/api/chat/{session}/history")
+        leaving.sendall(quick + slow + quick)
+        assert leaving.recv(9) == b"HTTP/1.1 "
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    eventually(lambda: len(ended) == len((quick, slow)))
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_connections_are_bounded_and_others_go_on(

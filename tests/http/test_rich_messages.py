@@ -152,6 +152,8 @@ BAD: list[tuple[str, str]] = [
     (f'{{"role":"user","extra":"{CANARY}"}}', "extra"),
     (f'{{"role":"user","extra":{{"{CANARY}":NaN}}}}', "extra"),
     (f'{{"role":"user","extra":{deep(33)}}}', "extra"),
+    (f'{{"role":"user","extra":{{"a":{deep(32)},"a":1}}}}', "extra"),
+    (f'{{"role":"user","extra":{{"a":{deep(900)},"a":1}}}}', "extra"),
     (f'{{"role":"user","extra":{{"a":"{CANARY * 24_000}"}}}}', "extra"),
     ('{"role":"user"}', "content"),
     ('{"role":"user","content":"","external_id":"x"}', "content"),
@@ -197,13 +199,33 @@ def test_a_batch_has_1_to_100_messages_with_ids_of_their_own(
 def test_the_deepest_and_largest_that_is_allowed_is_stored(ada: httpx.Client, path: str) -> None:
     large = f'{{"a":"{"x" * (256 * 1024 - 8)}"}}'
     body = (
-        f'{{"messages":[{{"role":"user","extra":{deep(32)}}},{{"role":"user","extra":{large}}}]}}'
+        f'{{"messages":[{{"role":"user","extra":{deep(32)}}},{{"role":"user","extra":{large}}},'
+        f'{{"role":"user","extra":{{"a":{deep(31)},"a":1}}}}]}}'
     )
 
     batch = post(ada, f"{path}/batch", body).json()
 
     stored = page(ada, path, batch["entry_id"])["messages"]
-    assert [message["extra"] for message in stored] == [json.loads(deep(32)), json.loads(large)]
+    assert [message["extra"] for message in stored] == [
+        *(json.loads(deep(32)), json.loads(large), {"a": 1})
+    ]
+
+
+@pytest.mark.parametrize("place", ["extra", "metadata"])
+def test_what_an_equal_name_replaces_may_be_of_any_depth_that_parses(
+    ada: httpx.Client, path: str, place: str
+) -> None:
+    """From some depth on it does not: that is said, whichever part of the server finds it."""
+    to, rest = (path, '"role":"user",') if place == "extra" else ("/api/conversations/", "")
+
+    statuses = [
+        post(ada, to, f'{{{rest}"{place}":{deep(levels)},"{place}":{{}}}}').status_code
+        for levels in (500, *range(930, 1000))
+    ]
+
+    assert statuses[0] == 202
+    assert statuses == sorted(statuses)
+    assert set(statuses) <= {202, 400}
 
 
 def test_a_chat_shows_users_and_assistants_only(ada: httpx.Client) -> None:

@@ -36,7 +36,8 @@ export function formulas(escaped) {
         const isAlone = raw !== null && /^[ \t]*(?:\n|$)/.test(source.slice(raw.length));
         return token("formulaLines", isAlone ? raw : null);
       },
-      renderer: ({ raw }) => `<p>${spanOf(raw)}</p>`,
+      // Marked adds the end of its line to what is raw.
+      renderer: ({ raw }) => `<p>${spanOf(raw.trimEnd())}</p>`,
     },
   ];
 }

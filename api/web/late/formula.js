@@ -1,6 +1,7 @@
 /** Formulas, by Temml: TeX becomes MathML, which browsers set themselves, with the fonts of the system. */
 
 import { style } from "../chat/styles.js";
+import { library } from "./libraries.js";
 
 /** A longer formula (in characters) stays as it is. */
 const LONGEST = 4_000;
@@ -10,10 +11,8 @@ const DISPLAY = /^(?:\\\[(?<brackets>[^]*)\\\]|\$\$(?<dollars>[^]*)\$\$)$/;
 /** No formula is to grow over the page: the most em, and points, of a length in it. */
 const MOST = [40, 400];
 
-// Not a literal: there may be none installed, and no types.
-const library = "../vendor/temml.js";
 /** @type {{default: {render: (tex: string, into: Element, how: Record<string, unknown>) => void}}} */
-const { default: temml } = await import(library);
+const { default: temml } = await library("temml");
 const sheet = await style("../vendor/temml.css");
 
 /**

@@ -151,6 +151,26 @@ test("another tab goes on with an answer, also with one that has ended meanwhile
   assert.deepEqual(summary(await transport.load(chatId)), summary([asked, answer]));
 });
 
+test("what is said before it is known whether there is an answer to go on with is answered once", async () => {
+  const client = patient();
+  const { sessionId: chatId } = await client.startChat();
+  const transport = new VerbatimTransport({ client });
+  const happened = [];
+  const resuming = transport.reconnectToStream({ chatId }).finally(() => happened.push("resumed"));
+  const reading = (await send(transport, chatId, [message("one")])).getReader();
+  await reading.read();
+  await client.turns(chatId);
+  happened.push("stopped");
+  await transport.stop(chatId);
+  while (!(await reading.read()).done);
+
+  assert.equal(await resuming, null);
+  assert.deepEqual(happened, ["stopped", "resumed"]);
+  const again = transport.reconnectToStream({ chatId });
+  await assert.rejects(send(transport, chatId, []));
+  assert.equal(await again, null);
+});
+
 test("an answer is stopped where it is, and goes on when only its page is left", async () => {
   const client = patient();
   const { sessionId: chatId } = await client.startChat();

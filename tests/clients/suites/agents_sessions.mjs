@@ -32,6 +32,9 @@ const many = [...Array(130).keys()].map(String);
 for (const some of [many.slice(0, 70), many.slice(70)]) await one.addItems(said(...some));
 assert.deepEqual(texts(await one.getItems()), ["a", "b", "c", ...many]);
 assert.deepEqual(texts(await one.getItems(110)), many.slice(-110));
+// A request takes up to 100 items; of more, none is stored.
+await assert.rejects(one.addItems(said(...many)), OpenAI.BadRequestError);
+assert.equal((await one.getItems()).length, 133);
 const before = await one.getSessionId();
 assert.deepEqual(texts(await session(before).getItems(1)), ["129"]);
 await one.clearSession();

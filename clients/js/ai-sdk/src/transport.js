@@ -34,6 +34,8 @@ export class VerbatimTransport {
   #chats;
   /** @type {Set<string>} chats whose last message had no answer yet when they were loaded */
   #unanswered = new Set();
+  /** @type {Map<string, Promise<void>>} by the chat: fulfilled when what was sent last has its answer, or none */
+  #sent = new Map();
 
   /**
    * @param {object} options
@@ -88,7 +90,19 @@ export class VerbatimTransport {
    * @param {Sending} sending
    * @returns {Promise<ReadableStream<Chunk>>}
    */
-  async sendMessages({ trigger, chatId, messageId, messages, abortSignal: signal }) {
+  async sendMessages(sending) {
+    let end = () => {};
+    this.#sent.set(sending.chatId, new Promise((resolve) => (end = resolve)));
+    try {
+      return streamOf(endingWith(end, await this.#send(sending)));
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  /** @param {Sending} sending */
+  async #send({ trigger, chatId, messageId, messages, abortSignal: signal }) {
     const at = messages.findLastIndex((message) => message.role === "user");
     const asked = messages[at];
     const isAnswered = trigger === "submit-message" && messages.at(-1)?.role === "assistant";
@@ -107,7 +121,7 @@ export class VerbatimTransport {
     if (!before && (isNew || isAgain) && HEADER.test(asked.id)) how.idempotencyKey = asked.id;
     this.#unanswered.delete(chatId);
     const events = this.#client.stream(chat.session, textOf(asked), how);
-    return streamOf(chunksOf(this.#watched(events, chat, signal)));
+    return chunksOf(this.#watched(events, chat, signal));
   }
 
   /**
@@ -117,6 +131,23 @@ export class VerbatimTransport {
    * @returns {Promise<ReadableStream<Chunk> | null>} null where there is none
    */
   async reconnectToStream({ chatId, abortSignal: signal }) {
+    const before = this.#sent.get(chatId);
+    const resumed = await this.#resumed(chatId, signal);
+    const sent = this.#sent.get(chatId);
+    if (sent === before) return resumed;
+    // Something was said meanwhile. Its answer is shown already; told that there is none, a chat would
+    // be ready for more.
+    await resumed?.cancel();
+    await sent;
+    return null;
+  }
+
+  /**
+   * @param {string} chatId
+   * @param {AbortSignal | undefined} signal
+   * @returns {Promise<ReadableStream<Chunk> | null>}
+   */
+  async #resumed(chatId, signal) {
     const chat = await this.#chats.find(chatId);
     if (!chat) return null;
     const turns = (await this.#client.turns(chat.session)).map((turn) => turn.messageId);
@@ -177,11 +208,28 @@ export class VerbatimTransport {
 /**
  * @template T
  * @param {T} first
- * @param {AsyncIterable<T>} rest
+ * @param {AsyncGenerator<T, void, undefined>} rest
  */
 async function* startingWith(first, rest) {
-  yield first;
-  yield* rest;
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return(); // also if only the first was wanted
+  }
+}
+
+/**
+ * @template T
+ * @param {() => void} end called at the end
+ * @param {AsyncIterable<T>} items
+ */
+async function* endingWith(end, items) {
+  try {
+    yield* items;
+  } finally {
+    end();
+  }
 }
 
 /**
