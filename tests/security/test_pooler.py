@@ -30,6 +30,7 @@ CLIENTS = 4
 SHARED_CONNECTIONS = 2
 
 
+@pytest.mark.timeout(scaled(120, full=600))
 def test_alternating_users_on_shared_connections_see_their_own_rows_only(
     postgres_server: EmbeddedPostgres,
     database_url: str,
