@@ -1,22 +1,24 @@
 """Whose writes are in flight, so that under overload who sends little is not refused for a crowd.
 
-A sender is who sends the same credentials, or with an API key one subject of it. Credentials and
-subjects are compared unread: to refuse a request must cost nearly nothing.
+A sender is who sends the same token or session cookie, or with an API key one subject of it. They
+are not verified: to refuse a request must cost nearly nothing.
 """
 
 from typing import Final
 
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from api.accounts.key_store import PREFIX
+from api.http import cookies
+from api.http.sent_headers import sent
 from api.writes.admission import INSIDE_LEAST
 
-_CREDENTIALS: Final = frozenset({b"authorization", b"cookie"})
 _SUBJECT: Final = b"verbatim-user"
-_KEY: Final = PREFIX.encode()
 
 #: Credentials, and the subject of an API key.
-Sender = tuple[bytes, bytes]
+Sender = tuple[str, str]
 
 
 class Shares:
@@ -25,7 +27,7 @@ class Shares:
     def __init__(self) -> None:
         self._held: dict[Sender, int] = {}
         #: With the same credentials: of an API key, those of all its subjects.
-        self._together: dict[bytes, int] = {}
+        self._together: dict[str, int] = {}
         self._total = 0
 
     def enter(self, scope: Scope) -> Sender:
@@ -67,8 +69,11 @@ class Shares:
 
 
 def _sender(scope: Scope) -> Sender:
-    headers = scope["headers"]
-    sent = next((value for name, value in headers if name in _CREDENTIALS), b"")
-    if _KEY not in sent:
-        return sent, b""
-    return sent, next((value for name, value in headers if name == _SUBJECT), b"")
+    """Return what `callers` will look at, so that nobody is another one for what it does not."""
+    if authorizations := sent(scope, b"authorization"):
+        _, token = get_authorization_scheme_param(authorizations[0])
+        subject = "".join(sent(scope, _SUBJECT)) if token.startswith(PREFIX) else ""
+        return token, subject
+    if not sent(scope, b"cookie"):
+        return "", ""
+    return HTTPConnection(scope).cookies.get(cookies.NAME, ""), ""

@@ -216,12 +216,16 @@ def test_an_overloaded_server_refuses_writes_unseen(method: str, path: str, stat
     assert ("retry-after" in answered.headers) is (status == 503)
 
 
+def _with(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http", "headers": [(b"host", b"x"), *headers]}
+
+
 def _of(whose: str, subject: str = "") -> dict[str, Any]:
-    headers = [(b"host", b"x"), (b"authorization", whose.encode())]
-    return {"headers": headers + [(b"verbatim-user", subject.encode())] * bool(subject)}
+    headers = [(b"authorization", b"Bearer " + whose.encode())]
+    return _with(*headers, *[(b"verbatim-user", subject.encode())] * bool(subject))
 
 
-KEY = "Bearer vbk_1_s"
+KEY = "vbk_1_s"
 #: More than are always admitted.
 CROWDED = 2 * INSIDE_LEAST
 
@@ -305,6 +309,21 @@ def test_only_an_api_key_has_subjects() -> None:
         writes.enter(_of("ada", "one"))
 
     assert not writes.spares(_of("ada", "two"))
+
+
+def test_what_authenticates_nobody_makes_no_other_sender() -> None:
+    by_token, by_cookie = Shares(), Shares()
+    for number in range(CROWDED):
+        other = f"other={number}".encode()
+        by_token.enter(
+            _with((b"cookie", other), (b"authorization", b"bearer " + b" " * number + b"ada "))
+        )
+        by_cookie.enter(_with((b"cookie", other + b"; verbatim_session=ada; b=" + other)))
+
+    assert not by_token.spares(_of("ada"))
+    assert by_token.spares(_of("eve"))
+    assert not by_cookie.spares(_with((b"cookie", b"verbatim_session=ada")))
+    assert by_cookie.spares(_with((b"cookie", b"verbatim_session=eve")))
 
 
 def test_nothing_is_remembered_of_who_has_nothing_in_flight() -> None:
