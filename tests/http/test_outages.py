@@ -306,14 +306,14 @@ def test_a_read_only_postgres_refuses_what_writes_to_it_until_it_is_promoted(
         ]
         chat = ada.post("/api/chat/start")
         read = ada.get("/api/conversations/")
-        ready = ada.get("/readyz")
+        # Not while an answer of the log is late, as it may be on a machine that does much besides.
+        database = eventually(lambda: ada.get("/readyz").json().get("database"))
     finally:
         promote(postgres)
 
     for write in writes:
         assert_unavailable(write)
     assert [chat.status_code, read.status_code] == [200, 200]
-    assert ready.json()["status"] == "ready"
-    assert ready.json()["database"] == "read_only"
+    assert database == "read_only"
     assert ada.post("/auth/register", json=account).status_code == 201
     assert ada.get("/readyz").json()["database"] == "up"
