@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -132,9 +131,12 @@ class GroupCommit:
             self._next_heartbeat.cancel()
         self._arrived.set()
         if self._task is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._task, timeout=2 * ANSWER_SECONDS)
-        self._fail(self._take(len(self._queue)), self._refusing)
+            _, late = await asyncio.wait([self._task], timeout=2 * ANSWER_SECONDS)
+            if late:
+                self._task.cancel()
+                await asyncio.wait(late)
+        while self._queue:
+            self._fail(self._take(len(self._queue)), self._refusing)
         await self._connection.drop()
 
     def refuse(self) -> None:
@@ -186,7 +188,11 @@ class GroupCommit:
             self._arrived.clear()
             if group := self._next_group(clock()):
                 self._in_flight = len(group)
-                await self._commit(group)
+                try:
+                    await self._commit(group)
+                finally:
+                    # Whoever has no answer by now gets none: the stop took too long.
+                    self._fail(group, UNKNOWN_OUTCOME)
                 self._in_flight = 0
             if self._is_heartbeat_due:
                 await self._heartbeat()

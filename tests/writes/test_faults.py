@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -203,6 +204,33 @@ def test_stopping_answers_what_waits(own_settings: Settings) -> None:
             assert len({answer.id for answer in answers}) == 300
             with pytest.raises(Unavailable, match="stopping"):
                 await path.accept.open(Caller(1), None, None)
+
+    run(scenario)
+
+
+def test_stopping_answers_all_that_waits_for_a_redis_that_does_not_answer(
+    own_redis: EmbeddedRedis, own_settings: Settings
+) -> None:
+    """As a group commit does whose master has gone: its clients must not wait for ever."""
+
+    async def scenario() -> None:
+        async with started(own_settings) as path:
+            conversation = (await path.accept.open(Caller(1), None, None)).id
+            commits: Any = path.accept._commits
+            with frozen(own_redis):
+                while not commits._is_heartbeat_due:  # noqa: ASYNC110 - a test polls
+                    await asyncio.sleep(0.01)
+                # More than one call takes.
+                waiting = [
+                    asyncio.create_task(
+                        path.accept.add(Caller(1), conversation, "user", "x" * 90_000, None)
+                    )
+                    for _ in range(60)
+                ]
+                await asyncio.sleep(0)
+                await path.stop()
+                answers = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {Unavailable}
 
     run(scenario)
 
