@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
@@ -21,8 +21,9 @@ from verbatim_client.items import batches
 from verbatim_client.langchain_form import stored, told
 
 _STORED: Final = "verbatim_stored"
-#: Of how many texts the digests are kept at hand.
+#: Of how many texts, with their calls of tools, the digests are kept at hand.
 _REMEMBERED: Final = 2_048
+_known_digests: Final[dict[tuple[str, str], str]] = {}
 
 
 class VerbatimState(AgentState):  # type: ignore[misc] # not installed here
@@ -123,21 +124,28 @@ def _digests(messages: Sequence[BaseMessage]) -> dict[str, str]:
 
 def _digest(message: BaseMessage) -> str:
     content = message.content
-    calls = message.tool_calls if isinstance(message, AIMessage) else None
-    if isinstance(content, str) and not calls:
-        return _digest_of(content, is_answer=calls is not None)
-    return _hashed([content, calls])
+    kind: Any = type(message)
+    calls = message.tool_calls if _may_call(kind) else None
+    if not isinstance(content, str):
+        return _hashed(content, calls)
+    # All of a thread is compared in each step, and nearly all of it are texts.
+    known = (content, repr(calls))
+    if (digest := _known_digests.get(known)) is None:
+        if len(_known_digests) >= _REMEMBERED:
+            _known_digests.clear()
+        digest = _known_digests[known] = _hashed(content, calls)
+    return digest
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _digest_of(content: str, *, is_answer: bool) -> str:
-    # All of a thread is compared in each step, and most of it is texts.
-    return _hashed([content, [] if is_answer else None])
-
-
-def _hashed(said: list[Any]) -> str:
-    text = json.dumps(said, sort_keys=True, default=str)
+def _hashed(content: Any, calls: Any) -> str:
+    text = json.dumps([content, calls], sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _may_call(kind: Any) -> bool:
+    # To ask this of each message would take longer than to compare it.
+    return issubclass(kind, AIMessage)
 
 
 def _made(message: BaseMessage) -> bool:
