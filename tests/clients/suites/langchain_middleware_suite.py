@@ -242,6 +242,19 @@ def test_a_question_that_is_asked_again_with_its_id_is_stored_once(client: Clien
     assert told(kept(client)) == ["Hello?", "a"]
 
 
+def test_a_message_whose_calls_somebody_changes_is_stored_anew(client: Client) -> None:
+    said = model(AIMessage("", tool_calls=[CALL], id="a"), AIMessage("Sunny."), AIMessage("Yes."))
+    ours = VerbatimMiddleware(client)
+    agent = create_agent(said, [weather], middleware=[ours], checkpointer=InMemorySaver())
+    agent.invoke(asking("In Paris?"), config())
+    changed = AIMessage("", tool_calls=[CALL | {"args": {"city": "Rome"}}], id="a")
+
+    agent.invoke({"messages": [changed, HumanMessage("And now?")]}, config())
+
+    calls = [one.tool_calls for one in kept(client) if getattr(one, "tool_calls", None)]
+    assert calls == [[CALL], changed.tool_calls]
+
+
 def test_each_run_is_for_the_person_that_it_names() -> None:
     url, key = os.environ["VERBATIM_URL"], os.environ["VERBATIM_KEY"]
     names = [uuid4().hex for _ in range(2)]
