@@ -35,6 +35,8 @@ HEAL_SECONDS: Final = 60.0
 DRAIN_PER_SECOND: Final = 1_000
 #: The load finishes what it began, then reads everything: in so many times that.
 _PATIENCES: Final = 3
+#: Writes of each writer, on average, that are accepted before the first fault.
+_WRITES_FIRST: Final = 2
 _POLL_SECONDS: Final = 0.1
 _STATUS_SECONDS: Final = 5.0
 _SERVER_ERRORS: Final = (RedisError, DBAPIError, psycopg2.Error, OSError, TimeoutError)
@@ -103,7 +105,9 @@ class Campaign:
             site = await stack.enter_async_context(Site(self._directory, self._plan, rng))
             load = await self._start_load(site)
             stack.push_async_callback(load.end)
-            await load.works()
+            # On a slow machine a brief campaign would be over before anybody says something.
+            writers = self._size.people * self._size.writers
+            await load.works(_WRITES_FIRST * writers, self._heal_seconds)
             began = time.monotonic()
             with History(self._directory / "faults.jsonl") as written:
                 for one in rounds:

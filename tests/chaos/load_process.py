@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -39,11 +40,17 @@ class LoadProcess:
         if self._process.stdin is not None and not self._process.stdin.is_closing():
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def works(self) -> None:
-        """Wait until the first write was answered. Raises RuntimeError if the load ended."""
-        while not self.tally.get("ok"):
+    async def works(self, writes: int, seconds: float) -> None:
+        """Wait until so many writes were accepted, one at least, and no longer than this for more.
+
+        Raises RuntimeError if the load ended.
+        """
+        deadline = time.monotonic() + seconds
+        while (done := self.tally.get("ok", 0)) < writes:
             if self._process.returncode is not None:
                 raise RuntimeError("the load ended before it began")
+            if done and time.monotonic() > deadline:
+                break
             await asyncio.sleep(0.05)
 
     async def finish(self, seconds: float) -> None:
