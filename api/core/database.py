@@ -1,7 +1,8 @@
 """PostgreSQL: one engine per process, and short transactions on it.
 
-All of it works through a transaction pooler: no session state, no server-side prepared statements
-(psycopg2 makes none). Only migrations (`api.core.migrations`) need a direct connection.
+All of it works through a transaction pooler: no session state, and statements are prepared only
+where none is (`api.core.prepared_statements`). Only migrations (`api.core.migrations`) need a
+direct connection.
 """
 
 import time

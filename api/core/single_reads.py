@@ -2,24 +2,26 @@
 
 Statements that come in one message are one transaction to PostgreSQL, so what the first one sets
 for row-level security holds for the second one, and for no longer, whatever pooler is between. What
-SQLAlchemy does for a statement takes longer than such a read, so psycopg2 is asked itself.
+SQLAlchemy does for a statement takes longer than such a read, so psycopg2 is asked itself, and what
+PostgreSQL does before it executes one is done once for a connection (`prepared_statements`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from psycopg2.extensions import BYTES, register_type
-from sqlalchemy import Engine, Select
-from sqlalchemy.dialects.postgresql import psycopg2 as dialects
+from sqlalchemy import Engine
 from sqlmodel import Session
 
 from api.core.database import reachable
+from api.core.prepared_statements import PreparedStatements, Statement
 
 #: What a read has found: a row, its texts as bytes of UTF-8.
 Row = tuple[Any, ...]
 
-_DIALECT: Final = dialects.dialect()  # type: ignore[no-untyped-call]
+#: Where a connection of a pool has its prepared statements.
+_PREPARED: Final = "prepared_statements"
 #: `true`: for this transaction only, since a pooler may give the connection to another client.
 _SET: Final = (
     "SELECT set_config('transaction_read_only', 'on', true),"
@@ -29,20 +31,10 @@ _SET: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement as psycopg2 takes it, and its parameters."""
+    """A statement and its parameters."""
 
-    statement: str
+    statement: Statement
     parameters: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, statement: Select[Any]) -> Self:
-        """Return a statement with the constants in it. To make it takes longer than to ask it."""
-        compiled = statement.compile(dialect=_DIALECT)
-        return cls(str(compiled), compiled.params)
-
-    def given(self, parameters: Mapping[str, Any]) -> Self:
-        """Return the query with more parameters."""
-        return type(self)(self.statement, {**self.parameters, **parameters})
 
 
 def ask(engine: Engine, user_id: int, query: Query) -> Row | None:
@@ -57,8 +49,9 @@ def ask(engine: Engine, user_id: int, query: Query) -> Row | None:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 register_type(BYTES, cursor)
+                prepared = pooled.info.setdefault(_PREPARED, PreparedStatements())
                 parameters = {**query.parameters, "verbatim_user": str(user_id)}
-                cursor.execute(_SET + query.statement, parameters)
+                prepared.execute(cursor, _SET, query.statement, parameters)
                 row: Row | None = cursor.fetchone()
             connection.autocommit = False
         except BaseException as error:
@@ -73,7 +66,8 @@ def ask(engine: Engine, user_id: int, query: Query) -> Row | None:
 
 def run(session: Session, query: Query) -> Row | None:
     """Return the same in a session's transaction."""
-    found = session.connection().exec_driver_sql(query.statement, dict(query.parameters)).first()
+    parameters = {**query.statement.constants, **query.parameters}
+    found = session.connection().exec_driver_sql(query.statement.text, parameters).first()
     if found is None:
         return None
     return tuple(one.encode() if isinstance(one, str) else one for one in found)

@@ -12,6 +12,7 @@ from sqlmodel import col, func, select
 from api.core.cursors import Order
 from api.core.models.conversations import Conversation
 from api.core.models.messages import Message
+from api.core.prepared_statements import Statement
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
 from api.reads.message_pages import Page, Part, fitting, hidden, nearby, wanted_conversation
@@ -40,11 +41,12 @@ class Wanted:
             is_plain=is_plain,
             with_last_ids=with_last_ids,
         )
-        return statement.given(
+        return Query(
+            statement,
             message_pages.parameters(
                 *(self.owner, self.conversation_id, self.offset or 0, self.limit),
                 session=self.session_id,
-            )
+            ),
         )
 
     def page(self, row: Row) -> Page | None:
@@ -65,7 +67,7 @@ class Wanted:
 
 
 @cache
-def _statement(part: Part, nearest: Order, *, is_plain: bool, with_last_ids: bool) -> Query:
+def _statement(part: Part, nearest: Order, *, is_plain: bool, with_last_ids: bool) -> Statement:
     rows: Any = nearby(part, nearest, with_extra=False)
     if is_plain:
         rows = rows.subquery()
@@ -96,7 +98,7 @@ def _statement(part: Part, nearest: Order, *, is_plain: bool, with_last_ids: boo
         .join(found, true())
         .where(wanted_conversation())
     )
-    return Query.of(statement)
+    return Statement.of(statement)
 
 
 def _document(message: Any) -> ColumnElement[str]:

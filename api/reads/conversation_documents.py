@@ -13,6 +13,7 @@ from api.core.cursors import Cursor, Order, Sort, TitleCursor
 from api.core.errors import BadRequest
 from api.core.models.base import UtcDateTime
 from api.core.models.conversations import Conversation
+from api.core.prepared_statements import Statement
 from api.core.single_reads import Query, Row
 from api.core.text import in_any_case
 from api.reads import documents, owners
@@ -85,7 +86,7 @@ class Wanted:
             pinned=filters.pinned,
             with_last_ids=with_last_ids,
         )
-        return _statement(kind).given(wanted)
+        return Query(_statement(kind), wanted)
 
     def page(self, row: Row) -> Page:
         """Return the page, given the query's row."""
@@ -184,7 +185,7 @@ def _ranked(title: ColumnElement[str]) -> ColumnElement[str]:
 
 
 @cache
-def _statement(kind: _Kind) -> Query:
+def _statement(kind: _Kind) -> Statement:
     """Return a page's statement, made once: to make it takes longer than to execute it."""
     wanted = list(kind.conditions())
     most = bindparam("most", type_=BigInteger)
@@ -210,7 +211,7 @@ def _statement(kind: _Kind) -> Query:
         all_of(page.id, BigInteger)[most],
         documents.last_ids(wanted=kind.with_last_ids),
     )
-    return Query.of(select(*columns))
+    return Statement.of(select(*columns))
 
 
 def _document(conversation: Any) -> ColumnElement[str]:

@@ -23,6 +23,7 @@ from sqlmodel import col, func, select
 from api.core.cursors import Order
 from api.core.models.conversations import Conversation
 from api.core.models.messages import Message, MessageAside
+from api.core.prepared_statements import Statement
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
 from api.reads.message_pages import Page, Part, fitting, nearby, wanted_conversation
@@ -56,11 +57,12 @@ class Wanted:
             is_plain=is_plain,
             with_last_ids=with_last_ids,
         )
-        return statement.given(
+        return Query(
+            statement,
             message_pages.parameters(
                 *(self.owner, self.conversation_id, self.place, self.limit),
                 external_id=self.external_id,
-            )
+            ),
         )
 
     def page(self, row: Row) -> Page | None:
@@ -85,7 +87,7 @@ def _statement(
     with_extra: bool,
     is_plain: bool,
     with_last_ids: bool,
-) -> Query:
+) -> Statement:
     if is_plain:
         rows = nearby(part, nearest, with_extra=with_extra).subquery()
         is_small = rows.c.bytes <= bindparam("small_bytes", type_=BigInteger)
@@ -113,7 +115,7 @@ def _statement(
         .join(found, true())
         .where(wanted_conversation())
     )
-    return Query.of(statement)
+    return Statement.of(statement)
 
 
 def _document(message: Any, aside: ColumnElement[int]) -> ColumnElement[str]:

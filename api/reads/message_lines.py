@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import func, select
 
 from api.core.models.conversations import Conversation
+from api.core.prepared_statements import Statement
 from api.core.single_reads import Query, Row
 from api.reads import documents, message_pages
 from api.reads.message_pages import fitting, nearby, wanted_conversation
@@ -48,7 +49,7 @@ def query(owner: int, conversation_id: int, after: int, form: Form, *, limit: in
         "most": limit,
         "most_bytes": message_pages.PAGE_MOST_BYTES,
     }
-    return _statement(form).given(wanted)
+    return Query(_statement(form), wanted)
 
 
 def lines_of(row: Row | None) -> Lines | None:
@@ -60,7 +61,7 @@ def lines_of(row: Row | None) -> Lines | None:
 
 
 @cache
-def _statement(form: Form) -> Query:
+def _statement(form: Form) -> Statement:
     rows = fitting(nearby("after", "asc", with_extra=True), "asc").subquery().c
     kept = and_(rows.status != "deleted", rows.status != "unavailable")
     has_text = kept if form == "elements" else true()
@@ -78,7 +79,7 @@ def _statement(form: Form) -> Query:
         .join(page, true())
         .where(wanted_conversation())
     )
-    return Query.of(statement)
+    return Statement.of(statement)
 
 
 def _document(message: Any, form: Form) -> ColumnElement[str]:

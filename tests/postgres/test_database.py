@@ -11,6 +11,7 @@ from api.core import database, postgres_urls, single_reads
 from api.core.errors import OldPostgresError, SettingsError, Unavailable
 from api.core.models.accounts import User
 from api.core.models.conversations import Conversation
+from api.core.prepared_statements import Statement
 from api.core.settings import postgres_url
 from api.core.single_reads import Query
 from tests.support.rows import NOON, add_conversation, add_user
@@ -27,8 +28,11 @@ def test_a_reading_session_cannot_write(engine: Engine) -> None:
 
 
 def test_a_single_read_cannot_write_and_holds_for_one_user(engine: Engine) -> None:
-    shown = Query("SELECT current_setting('app.user_id') || ' ✓', %(n)s", {"n": 7})
-    written = Query("UPDATE log_partition SET applied = 1 RETURNING id", {})
+    shown = Query(
+        Statement("SELECT current_setting('app.user_id') || ' ✓', %(n)s", types={"n": "int"}),
+        {"n": 7},
+    )
+    written = Query(Statement("UPDATE log_partition SET applied = 1 RETURNING id"), {})
 
     assert single_reads.ask(engine, 5, shown) == ("5 ✓".encode(), 7)
     with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
@@ -46,7 +50,7 @@ def test_a_single_read_leaves_nothing_behind_in_its_connection(
         postgres_url(database_url), application_name="verbatim-test", pool_size=1
     )
     with suppress(psycopg2.errors.DivisionByZero):
-        single_reads.ask(engine, 5, Query(statement, {}))
+        single_reads.ask(engine, 5, Query(Statement(statement), {}))
 
     kept = "SELECT current_setting('app.user_id', true), pg_current_xact_id_if_assigned()"
     with engine.connect() as connection:
@@ -69,11 +73,11 @@ def test_a_single_read_that_is_cut_is_unavailable_and_the_next_one_works(engine:
     )
 
     with pytest.raises(Unavailable):
-        single_reads.ask(engine, 5, Query(f"SELECT count(*) FROM ({cut}) AS cut", {}))
+        single_reads.ask(engine, 5, Query(Statement(f"SELECT count(*) FROM ({cut}) AS cut"), {}))
 
     # All connections were replaced, not only the one that was seen cut.
     for _ in range(2):
-        assert single_reads.ask(engine, 5, Query("SELECT 1", {})) == (1,)
+        assert single_reads.ask(engine, 5, Query(Statement("SELECT 1"), {})) == (1,)
 
 
 def test_a_connection_that_was_read_from_can_be_written_to(database_url: str) -> None:

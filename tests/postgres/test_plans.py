@@ -12,10 +12,12 @@ from sqlmodel import Session
 
 from api.accounts import repositories as accounts
 from api.accounts.repositories import SessionRepository, UserRepository
+from api.core import single_reads
 from api.core.cursors import Cursor, Order, Sort, TimeSort, TitleCursor
 from api.core.database import Viewer, make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
+from api.core.single_reads import Query
 from api.local.postgres import EmbeddedPostgres
 from api.reads import branches, chains, conversations, items, messages, partitions
 from api.reads.branches import BranchRepository
@@ -47,6 +49,7 @@ ASIDE: Final = OWNER + 10 * MESSAGES
 LIMIT: Final = 20
 #: Three for each row of a page; the smallest index of a conversation has more.
 FEW_BLOCKS: Final = 100
+EXPLAIN: Final = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
 
 FILL: Final = """
 INSERT INTO "user" (id, username, email, password_hash) OVERRIDING SYSTEM VALUE
@@ -222,6 +225,31 @@ def test_every_read_goes_through_an_index_and_touches_few_pages(filled: Engine, 
     found, plan = plan_of(filled, READS[name])
 
     assert found, "it reads nothing, so its plan means nothing"
+    assert_it_goes_through_an_index(plan)
+
+
+@pytest.mark.parametrize("name", [name for name in READS if "Repository." not in name])
+def test_the_plan_that_is_kept_for_all_parameters_does_so_too(
+    filled: Engine, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Query] = []
+    run = single_reads.run
+    monkeypatch.setattr(single_reads, "run", lambda s, q: asked.append(q) or run(s, q))
+    with reading(filled, Viewer(OWNER)) as session:
+        session.connection().execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        READS[name](session)
+        [query] = asked
+        cursor = session.connection().connection.cursor()
+        query.statement.prepare(cursor)
+        cursor.execute(f"{EXPLAIN} {query.statement.execute}", query.parameters)
+        [[[explained]]] = cursor.fetchall()
+        cursor.execute(f"DEALLOCATE {query.statement.name}")
+
+    assert "$1" in str(explained), "it is the plan of these parameters only"
+    assert_it_goes_through_an_index(explained["Plan"])
+
+
+def assert_it_goes_through_an_index(plan: dict[str, Any]) -> None:
     scans = [node for node in nodes_of(plan) if "Relation Name" in node]
     assert any(scan["Relation Name"] != "log_partition" for scan in scans)
     for scan in scans:
@@ -254,9 +282,7 @@ def plan_of(engine: Engine, read: Read) -> tuple[object, dict[str, Any]]:
             found = read(session)
         [(statement, parameters)] = sent
         [explained] = (
-            session.connection()
-            .exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
-            .scalar_one()
+            session.connection().exec_driver_sql(f"{EXPLAIN} {statement}", parameters).scalar_one()
         )
     return found, explained["Plan"]
 

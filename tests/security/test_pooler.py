@@ -64,9 +64,13 @@ def test_alternating_users_on_shared_connections_see_their_own_rows_only(
 
         with ThreadPoolExecutor(CLIENTS) as threads:
             seen = list(threads.map(alternate, range(CLIENTS)))
+        with through.connect() as connection:
+            prepared = connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
         through.dispose()
 
     assert sum(foreign for _, foreign, _ in seen) == 0
+    # The connection of the server's may be another one the next time.
+    assert prepared == 0
     # Each as two transactions: the session's, and the single message's.
     assert sum(own for own, _, _ in seen) >= TRANSACTIONS
     assert len(set.union(*(backends for _, _, backends in seen))) <= SHARED_CONNECTIONS + 1
