@@ -16,6 +16,7 @@ from tests.bench import (
     distance,
     drain,
     earlier,
+    imports,
     keys,
     losses,
     masters,
@@ -48,6 +49,7 @@ SECTIONS: Final[dict[str, Callable[[Site, Scale, Report], None]]] = {
 #: Those that run only when they are named.
 NAMED: Final = {
     "huge": reads.measure_huge,
+    "imports": imports.measure,
     "masters": masters.measure,
     "replicas": replicas.measure,
     "earlier": earlier.measure,

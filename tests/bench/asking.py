@@ -9,12 +9,16 @@ import gc
 import json
 import random
 import socket
+import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
 from statistics import quantiles
 
+from tests.bench.load import LoadError
 from tests.support.load_generator import LoadGenerator, connect
 
 
@@ -35,6 +39,53 @@ class Outcome:
 
     statuses: dict[str, int]
     p99_ms: float
+
+
+def post(path: str, body: str, headers: str = "") -> str:
+    """Return a request to post JSON; each line of `headers` ends with CR and LF."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+
+
+@contextmanager
+def asking(order: Order) -> Iterator[subprocess.Popen[str]]:
+    """Have an order followed while the body runs; `outcome_of` waits for what comes of it."""
+    with subprocess.Popen(
+        # It stands for other people's machines: in a session of its own, which Linux shares its
+        # time with as a whole.
+        [sys.executable, "-m", "tests.bench.asking"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        with process.stdin:
+            process.stdin.write(json.dumps(asdict(order)))
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def outcome_of(process: subprocess.Popen[str]) -> Outcome:
+    """Wait until an order was followed. Raises LoadError where its process failed."""
+    assert process.stdout is not None
+    told = process.stdout.read()
+    if process.wait() != 0:
+        raise LoadError("a client failed")
+    return Outcome(**json.loads(told))
+
+
+def p99_ms(order: Order, status: str) -> float:
+    """Have an order followed, and return the p99 of its answers.
+
+    Raises LoadError where one has another status.
+    """
+    with asking(order) as process:
+        outcome = outcome_of(process)
+    if set(outcome.statuses) != {status}:
+        raise LoadError(f"answered {outcome.statuses}, not {status}")
+    return outcome.p99_ms
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ telling        1.5
 row_security   0.5
 keys           3   three windows of a minute or so, whose keys come and go
 backlog        3   a million entries in, and out again
+imports       10   only when it is named: half a million messages, twice
 earlier       10   only when it is named: two builds, one request of each in turn
 huge          30   only when it is named: nearly all of it loads 10 million messages
 """
@@ -47,6 +48,8 @@ class Scale:
     batch_sizes: tuple[int, ...]
     processes: tuple[int, ...]
     backlog_entries: int
+    #: Each with 50 messages.
+    imported_conversations: int
     histories: tuple[int, ...]
     huge_history: int
     streams: int
@@ -79,6 +82,7 @@ QUICK = Scale(
     batch_sizes=(64,),
     processes=(2,),
     backlog_entries=20_000,
+    imported_conversations=200,
     histories=(10_000, 100_000),
     huge_history=200_000,
     streams=50,
@@ -103,6 +107,7 @@ FULL = Scale(
     batch_sizes=(1, 8, 64, 512, 2_048, 5_000),
     processes=(1, 2, 4),
     backlog_entries=1_000_000,
+    imported_conversations=10_000,
     histories=(10_000, 1_000_000),
     huge_history=10_000_000,
     streams=50,

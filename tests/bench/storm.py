@@ -1,17 +1,14 @@
 """What a storm of sign-ins does to chat: ten times as many as the server can take."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Final
 
 from tests.bench import people
 from tests.bench.accept import RATE
-from tests.bench.asking import Order, Outcome
+from tests.bench.asking import Order, asking, outcome_of, p99_ms, post
 from tests.bench.field import field
 from tests.bench.figures import Report, say
 from tests.bench.load import BODY, LoadError, message_path
@@ -20,6 +17,8 @@ from tests.bench.scale import Scale
 from tests.bench.site import Site
 
 TIMES_CAPACITY: Final = 10
+#: What a message is answered.
+ACCEPTED: Final = "202"
 #: The storm begins this long before the measurement, and ends as long after it.
 _MARGIN_SECONDS: Final = 2
 _CHATTERS: Final = 64
@@ -41,81 +40,40 @@ def measure(at: Site, scale: Scale, report: Report) -> None:
             seconds + 2 * _MARGIN_SECONDS,
         )  # fmt: skip
 
-        def p99_ms(weather: str) -> float:
+        def p99(weather: str) -> float:
             if weather == "calm":
-                seen = _chat(chats)
+                seen = p99_ms(chats, ACCEPTED)
             else:
                 with _storm(sign_ins):
-                    seen = _chat(chats)
+                    seen = p99_ms(chats, ACCEPTED)
             contest.settle("verbatim")
             return seen
 
-        seen = interleaved(["calm", "storm"], scale.rounds, p99_ms)
+        seen = interleaved(["calm", "storm"], scale.rounds, p99)
         report.add("signins_per_second", "sign-ins/s", [able])
         report.add(f"accept_p99_{RATE}_storm_vs_calm", "ms", seen["storm"], seen["calm"])
 
 
 def _messages(at: Site) -> list[str]:
     return [
-        _post(message_path(seat), BODY, f"Authorization: Bearer {seat.token}\r\n")
+        post(message_path(seat), BODY, f"Authorization: Bearer {seat.token}\r\n")
         for seat in at.seats
     ]
 
 
 def _sign_ins(names: list[str]) -> list[str]:
     bodies = [json.dumps({"username": name, "password": people.PASSWORD}) for name in names]
-    return [_post("/auth/login", body) for body in bodies]
-
-
-def _post(path: str, body: str, headers: str = "") -> str:
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
-    )
-
-
-def _chat(order: Order) -> float:
-    """Return the p99 of messages' answers in ms."""
-    with _asking(order) as process:
-        outcome = _outcome(process)
-    if set(outcome.statuses) != {"202"}:
-        raise LoadError(f"messages were answered {outcome.statuses}")
-    return outcome.p99_ms
+    return [post("/auth/login", body) for body in bodies]
 
 
 @contextmanager
 def _storm(order: Order) -> Iterator[None]:
     """Sign in, from many addresses, for as long as the body takes."""
-    with _asking(order) as process:
+    with asking(order) as process:
         time.sleep(_MARGIN_SECONDS)
         yield
-        outcome = _outcome(process)
+        outcome = outcome_of(process)
     if not set(outcome.statuses) <= {str(status) for status in people.ANSWERS}:
         raise LoadError(f"sign-ins were answered {outcome.statuses}")
     sent = sum(outcome.statuses.values()) / order.seconds
     say(f"storm: {sent:.0f} of {order.per_second:.0f} sign-ins a second: {outcome.statuses}")
-
-
-@contextmanager
-def _asking(order: Order) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        # It stands for other people's machines: in a session of its own, which Linux shares its
-        # time with as a whole.
-        [sys.executable, "-m", "tests.bench.asking"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
-        assert process.stdin is not None
-        with process.stdin:
-            process.stdin.write(json.dumps(asdict(order)))
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _outcome(process: subprocess.Popen[str]) -> Outcome:
-    assert process.stdout is not None
-    told = process.stdout.read()
-    if process.wait() != 0:
-        raise LoadError("a client failed")
-    return Outcome(**json.loads(told))
