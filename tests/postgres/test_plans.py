@@ -17,7 +17,7 @@ from api.core.cursors import Cursor, Order, Sort, TimeSort, TitleCursor
 from api.core.database import Viewer, make_engine, reading
 from api.core.ids import MAX_ID
 from api.core.settings import postgres_url
-from api.core.single_reads import Query
+from api.core.single_reads import Query, Row
 from api.local.postgres import EmbeddedPostgres
 from api.reads import branches, chains, conversations, items, messages, partitions
 from api.reads.branches import BranchRepository
@@ -234,7 +234,12 @@ def test_the_plan_that_is_kept_for_all_parameters_does_so_too(
 ) -> None:
     asked: list[Query] = []
     run = single_reads.run
-    monkeypatch.setattr(single_reads, "run", lambda s, q: asked.append(q) or run(s, q))
+
+    def note(session: Session, query: Query) -> Row | None:
+        asked.append(query)
+        return run(session, query)
+
+    monkeypatch.setattr(single_reads, "run", note)
     with reading(filled, Viewer(OWNER)) as session:
         session.connection().execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
         READS[name](session)

@@ -4,6 +4,7 @@ import os
 import random
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -182,9 +183,9 @@ class Table:
     def _named_page(self, number: int) -> single_reads.Query:
         query = self._page(number)
         joined, named = _NAMED
-        assert joined in query.statement
-        statement = query.statement.replace(joined, named.format(id=number * 16))
-        return single_reads.Query(statement, query.parameters)
+        assert joined in query.statement.text
+        direct = query.statement.text.replace(joined, named.format(id=number * 16))
+        return single_reads.Query(replace(query.statement, text=direct), query.parameters)
 
 
 class _OnConnection:
@@ -209,8 +210,10 @@ def _used(connection: Connection) -> dict[str, float]:
 
 def _explained(connection: Connection, query: single_reads.Query) -> dict[str, float]:
     """Return the blocks that a query reads, wherever they are, and the time to plan it."""
+    statement = query.statement
     explained: Any = connection.exec_driver_sql(
-        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query.statement}", dict(query.parameters)
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.text}",
+        {**statement.constants, **query.parameters},
     ).scalar_one()
     plan = explained[0]["Plan"]
     return {
