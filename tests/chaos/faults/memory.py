@@ -9,7 +9,7 @@ from redis import Redis
 
 from api.core import log_keys
 from api.core.accept_requests import AcceptRequest
-from api.core.ids import ALL_PARTITIONS
+from api.core.ids import ALL_PARTITIONS, first_at
 from api.core.log import Log
 from tests.chaos.faults.base import Fault, Pest
 from tests.chaos.history import Answered, Invoked, Outcome, Shut
@@ -46,9 +46,13 @@ _DELETED_SECONDS: Final = 20.0
 #: How long to wait for APIs to start, and to find that they must not.
 _DECIDED_SECONDS: Final = 30.0
 _names: Final = count(1)
-_UNCHANGED: Final = """
-if redis.call('HEXISTS', KEYS[1], 'rewritten') == 0 then redis.call('DEL', KEYS[1]) end
+#: Deletes what is known of a conversation, unless it was changed of late or written to since an id.
+_SILENT: Final = """
+local last, rewritten = unpack(redis.call('HMGET', KEYS[1], 'last', 'rewritten'))
+if not rewritten and tonumber(last or '0') < tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
 """
+#: Longer than any write takes.
+_SILENT_MS: Final = 30_000
 
 
 class TurnsForgotten(Pest):
@@ -63,10 +67,10 @@ class TurnsForgotten(Pest):
 
 
 class OwnersForgotten(Pest):
-    """What the log knows of every conversation is gone, as after 7 days of silence.
+    """What the log knows of every silent conversation is gone, as after 7 days of silence.
 
-    But not of one whose messages were changed of late: nothing makes the log forget that while the
-    change is under way, and another change that PostgreSQL was just asked about would be accepted.
+    Not of one that is being written to: nothing makes the log forget that, and what PostgreSQL was
+    just asked about, the last message or a change, would be accepted though another one came first.
     """
 
     name = "log: forgets conversations"
@@ -74,7 +78,8 @@ class OwnersForgotten(Pest):
     pause_seconds = 0.2
 
     def once(self) -> None:
-        _forget(self.site.client(), "conv:*", _UNCHANGED)
+        since = first_at(int(time.time() * 1000) - _SILENT_MS, 0)
+        _forget(self.site.client(), "conv:*", _SILENT, since)
 
 
 class TurnsDamaged(Fault):
@@ -210,10 +215,12 @@ def _has_decided(api: Node, starts: int) -> bool:
     return api.supervised.starts > starts + 1 or api.supervised.program.answers()
 
 
-def _forget(client: Redis, pattern: str, script: str = "redis.call('DEL', KEYS[1])") -> None:
+def _forget(
+    client: Redis, pattern: str, script: str = "redis.call('DEL', KEYS[1])", *arguments: int
+) -> None:
     with client:
         for key in client.scan_iter(f"{{{NAMESPACE}:*}}:{pattern}", count=1_000):
-            client.eval(script, 1, key)
+            client.eval(script, 1, key, *arguments)
 
 
 FAULTS: Final = (
