@@ -1,23 +1,25 @@
 """Reads that wait for what was accepted and is not drained yet (`read_after`).
 
-A waiting read holds no connection: it asks, and if PostgreSQL is not there yet, lets go and asks
-again a little later. One that has waited in vain asks the log whether it waits for anything.
+A waiting read holds no connection: it asks, and if PostgreSQL is not there yet, lets go, and asks
+how far PostgreSQL is, a little later and again, in one message each time. One that has waited in
+vain asks the log whether it waits for anything.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import Viewer
 from api.core.errors import NotFound, Unavailable
+from api.core.prepared_statements import Statement
 from api.core.single_reads import Query, Row, run
-from api.reads import reach
+from api.reads import documents, reach
 from api.reads.owners import require_account
 from api.reads.partitions import PartitionRepository
 from api.reads.slots import ReadSlot
@@ -32,6 +34,7 @@ WAIT_SECONDS: Final = 2.0
 POLL_FIRST_SECONDS: Final = 0.005
 POLL_MOST_SECONDS: Final = 0.05
 
+_LAST_IDS: Final = Query(Statement.of(select(documents.last_ids(wanted=True))), {})
 
 #: What is tried again and again, given the ids that are known to be lost; None: not yet.
 _Attempt = Callable[[Session, frozenset[int]], Found[T] | None]
@@ -195,18 +198,29 @@ class Reads:
     async def _until_found(
         self, owner: int, wanted: Sequence[int], attempt: _Attempt[T], slot: ReadSlot | None
     ) -> T:
-        deadline = time.monotonic() + WAIT_SECONDS
-        pause = POLL_FIRST_SECONDS
+        pauses = _pauses()
         lost: frozenset[int] | None = None
         while (found := await self._attempt(owner, attempt, lost or frozenset(), slot)) is None:
             if lost is not None:
                 raise Unavailable("what was accepted has not reached the database yet")
-            if time.monotonic() + pause > deadline:
+            if not await self._reached(owner, wanted, pauses, slot):
                 lost = await self._lost(owner, wanted)
-                continue  # to the last attempt
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, POLL_MOST_SECONDS)
         return found.value
+
+    async def _reached(
+        self, owner: int, wanted: Sequence[int], pauses: Iterator[float], slot: ReadSlot | None
+    ) -> bool:
+        """Wait; tell whether PostgreSQL has come to all the ids while there were pauses left."""
+        for pause in pauses:
+            await asyncio.sleep(pause)
+            if slot is not None:
+                await slot.take()
+            row = await self._database.ask(owner, _LAST_IDS)
+            if slot is not None:
+                slot.release()
+            if row is not None and reach.includes(row[0], wanted):
+                return True
+        return False
 
     async def _attempt(
         self, owner: int, attempt: _Attempt[T], lost: frozenset[int], slot: ReadSlot | None
@@ -231,3 +245,12 @@ class Reads:
                     Viewer(owner), lambda db: PartitionRepository(db).not_reached(absent)
                 )
         return frozenset()
+
+
+def _pauses() -> Iterator[float]:
+    """Yield how long to wait, again and again, for WAIT_SECONDS in all."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    pause = POLL_FIRST_SECONDS
+    while time.monotonic() + pause <= deadline:
+        yield pause
+        pause = min(pause * 1.5, POLL_MOST_SECONDS)
