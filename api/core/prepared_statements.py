@@ -18,7 +18,7 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import psycopg2 as dialects
 from sqlalchemy.types import NullType
 
-#: Statements that are known of one connection. The server keeps up to 200 KiB of each that is
+#: Statements that are known of one connection. The server keeps some 200 KiB of each that is
 #: prepared.
 MOST: Final = 32
 

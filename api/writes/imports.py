@@ -33,7 +33,6 @@ T = TypeVar("T")
 AHEAD_MOST: Final = 32
 #: How long it waits for room; then the client is told to come back.
 PATIENCE_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
