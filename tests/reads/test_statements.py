@@ -39,7 +39,7 @@ def statements(api: Api) -> Iterator[list[str]]:
 
     class Cursor(psycopg2.extensions.cursor):
         def execute(self, query: Any, variables: Any = None) -> None:
-            # A ping of an idle connection has neither. What is prepared is so once for a connection.
+            # A ping of an idle connection has neither; to prepare is done once for a connection.
             if ("FROM" in query or "EXECUTE" in query) and not query.startswith("PREPARE"):
                 sent.append(query)
                 if not self.connection.autocommit:
