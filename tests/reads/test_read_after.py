@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Engine
@@ -66,6 +67,28 @@ def test_a_conversation_that_comes_between_two_looks_is_found(reads: Reads, engi
         return "found"
 
     assert run(lambda: reads.of_conversation(1, ACCEPTED, [], look)) == "found"
+
+
+def test_a_read_that_waits_asks_how_far_the_drain_is_and_is_not_tried_again(
+    reads: Reads, engine: Engine, database: AsyncDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, asked = count(), count()
+    read, ask = database.read, database.ask
+
+    async def note_ask(*of: Any) -> Any:
+        if next(asked) == 3:
+            drain_up_to(engine, ACCEPTED)
+        return await ask(*of)
+
+    async def note_read(*of: Any) -> Any:
+        next(tries)
+        return await read(*of)
+
+    monkeypatch.setattr(database, "ask", note_ask)
+    monkeypatch.setattr(database, "read", note_read)
+
+    assert run(lambda: reads.after(1, [ACCEPTED], lambda _: "found")) == "found"
+    assert (next(tries), next(asked)) == (2, 4)
 
 
 def test_what_the_drain_has_passed_and_is_not_there_does_not_exist(
