@@ -54,8 +54,8 @@ def test_a_browsers_event_source_reads_once_what_is_cut_twice(
     cut_window: Window, person: Person
 ) -> None:
     conversation = person.conversation("hello", "hi")
-    turn = person.begin_answer(conversation, LONG)
     cut_window.open()
+    turn = person.begin_answer(conversation, LONG)
 
     seen = cut_window.page.evaluate(_WATCH, f"/api/chat/sess_{conversation:x}/stream?turn={turn}")
 

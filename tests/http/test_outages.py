@@ -152,7 +152,9 @@ def test_while_postgres_is_down_no_file_comes_in_and_those_that_did_can_be_sent(
 ) -> None:
     session = ada.post("/api/chat/start").json()["sessionId"]
     path = f"/api/conversations/{int(session.removeprefix('sess_'), 16)}/messages"
-    made = ada.post("/api/assets", params={"name": "x.txt"}, content=b"inside").json()
+    answer = ada.post("/api/assets", params={"name": "x.txt"}, content=b"inside")
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
     attachments = [{name: made[name] for name in ("id", "name", "type", "size")}]
     told = {"message": "read it", "attachments": attachments}
     key = {"Idempotency-Key": "with a file"}

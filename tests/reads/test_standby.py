@@ -365,7 +365,7 @@ def test_the_status_tells_whether_the_standby_lags(
         stands_still = CliRunner().invoke(app, ["status"])
 
     assert re.search(r"^standby +answers, and had", follows.stdout, re.MULTILINE), follows.stdout
-    assert re.search(r"^standby +LAGS: after 2 s", stands_still.stdout, re.MULTILINE)
+    assert re.search(r"^standby +LAGS: after \d+ s", stands_still.stdout, re.MULTILINE)
 
 
 def test_another_database_is_never_read(
