@@ -152,9 +152,17 @@ def test_while_postgres_is_down_no_file_comes_in_and_those_that_did_can_be_sent(
 ) -> None:
     session = ada.post("/api/chat/start").json()["sessionId"]
     path = f"/api/conversations/{int(session.removeprefix('sess_'), 16)}/messages"
-    answer = ada.post("/api/assets", params={"name": "x.txt"}, content=b"inside")
-    assert answer.status_code == 201, answer.text
-    made = answer.json()
+    answers = []
+
+    def is_uploaded() -> bool:
+        # The tests before have started PostgreSQL anew: it may take a moment to be found again.
+        answers.append(ada.post("/api/assets", params={"name": "x.txt"}, content=b"inside"))
+        return answers[-1].status_code == 201
+
+    eventually(is_uploaded)
+    for answer in answers[:-1]:
+        assert_unavailable(answer)
+    made = answers[-1].json()
     attachments = [{name: made[name] for name in ("id", "name", "type", "size")}]
     told = {"message": "read it", "attachments": attachments}
     key = {"Idempotency-Key": "with a file"}
