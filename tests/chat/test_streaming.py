@@ -1,13 +1,16 @@
 """Streamed answers over HTTP: shown as they are made, stored once, whoever watches."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
 
+from api.chat.streaming.publisher import TurnPublisher
 from api.core.accept_calls import Limits
 from api.core.accept_requests import AcceptRequest
 from api.core.turns import Said, TurnName, said_arguments
@@ -248,6 +251,25 @@ def test_an_answer_left_by_a_dead_process_is_stored_by_another(
 
     assert said_in(slow_api.log, session) == [("interrupted", "Once upon ")]
     assert turn not in slow_api.log.run("running", owner, conversation)
+
+
+def test_an_end_that_is_known_before_the_last_words_comes_after_them(
+    ada: httpx.Client, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a silence the turn is looked at, and may be stored while its words are on their way."""
+    monkeypatch.setattr("api.chat.streaming.subscriber.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("api.chat.streaming.publisher.LINGER_SECONDS", 60.0)
+    close = TurnPublisher.close
+
+    def later(publisher: TurnPublisher, *told: Any) -> None:
+        asyncio.get_running_loop().call_later(1.0, close, publisher, *told)
+
+    monkeypatch.setattr(TurnPublisher, "close", later)
+
+    seen = say(ada, session, "Hello there, how are you today?")
+
+    assert seen[-1]["event"] == "end"
+    assert text_of(seen) == seen[-1]["data"]["response"]
 
 
 def test_the_end_tells_all_of_an_answer_whose_pieces_expired(slow_api: Api) -> None:

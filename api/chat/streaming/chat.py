@@ -188,7 +188,8 @@ class StreamedChat:
                 fresh = await turn.more(len(heard))
                 if not fresh:
                     if ended := await self._ended_unheard(name):
-                        yield ended
+                        for last in _with_rest(ended, heard, after):
+                            yield last
                         return
                     yield Ping()
                     continue
@@ -206,10 +207,7 @@ class StreamedChat:
         ended = events.last(name, heard)
         if not isinstance(ended, Answered) or events.has_all(heard):
             return [ended]
-        stored = await self._answers.stored(name, ended.reply_id)
-        if not stored.response.startswith(text_of(heard)) or not stored.response[after:]:
-            return [stored]
-        return [Delta(len(stored.response), stored.response[after:]), stored]
+        return _with_rest(await self._answers.stored(name, ended.reply_id), heard, after)
 
     async def _ended_unheard(self, name: TurnName) -> Answered | Failed | None:
         """Tell how a turn ended whose stream says nothing more, if it did."""
@@ -232,3 +230,11 @@ class StreamedChat:
                 for name in await self._turns.claim(token, RESCUE_MOST):
                     logger.warning("a turn was left unfinished; what it said is stored")
                     self.runner.finish(name, token)
+
+
+def _with_rest(ended: Answered | Failed, heard: list[Said], after: int) -> list[Event]:
+    """Return the end of a turn, and before it the text that was not heard."""
+    if isinstance(ended, Failed) or not ended.response.startswith(text_of(heard)):
+        return [ended]
+    rest = ended.response[after:]
+    return [Delta(len(ended.response), rest), ended] if rest else [ended]
