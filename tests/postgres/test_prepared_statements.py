@@ -16,7 +16,7 @@ from api.reads.message_pages import Part
 from tests.support.rows import NOON, add_conversation, add_messages, add_user
 from tests.support.servers import urls_of
 
-ADA, CHAT = 1, 32
+CHAT = 32
 #: Plans of the first five times are of their parameters; then one plan may be kept for all.
 TIMES = 8
 ORDERS: tuple[Order, ...] = get_args(Order)

@@ -13,6 +13,7 @@ from api.core import ids
 from api.core.async_database import AsyncDatabase
 from api.core.database import writing
 from api.core.errors import Gone, NotFound, Unavailable
+from api.reads import read_after
 from api.reads.read_after import Reads
 from tests.support.rows import add_user
 
@@ -84,6 +85,7 @@ def test_a_read_that_waits_asks_how_far_the_drain_is_and_is_not_tried_again(
         next(tries)
         return await read(*of)
 
+    monkeypatch.setattr(read_after, "WAIT_SECONDS", 60.0)
     monkeypatch.setattr(database, "ask", note_ask)
     monkeypatch.setattr(database, "read", note_read)
 
